@@ -1,0 +1,214 @@
+# pg2any: build, test and install every tool from one make, without recursion into folders.
+# `make help` lists the targets. GNU make 4.3 or later.
+
+VERSION   := 0.1.0
+BUILD     ?= build
+PREFIX    ?= /usr/local
+BINDIR    ?= $(PREFIX)/bin
+MANDIR    ?= $(PREFIX)/share/man
+DOCDIR    ?= $(PREFIX)/share/doc/pg2any
+
+CFLAGS      ?= -O2 -g
+PKG_CONFIG  ?= pkg-config
+CLANG_TIDY  ?= clang-tidy
+CLANG_FORMAT ?= clang-format
+INSTALL     ?= install
+SANITIZE    ?=
+WERROR      ?=
+# V=1 shows the whole commands.
+V           ?=
+JOBS        ?= $(shell nproc)
+# What `make demo` writes into.
+TARGET      ?= sqlite
+
+SHELL := /bin/sh
+.SHELLFLAGS := -ec
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
+
+# A tool is a folder with a main.c; one whose folder is not there yet is left out. What it links
+# besides libpg2any.a stands here: pkg-config names, so that no tool drags in another's libraries.
+PKGS_pg-capture   := libpq
+PKGS_txn-assemble := libxxhash
+PKGS_apply-sqlite := sqlite3
+PKGS_frame-dump   := jansson
+ALL_TOOLS := pg-capture txn-assemble apply-sqlite frame-dump
+COMMON_PKGS := msgpack
+
+TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard $(t)/main.c),$(t)))
+
+# pkg-config is asked when a recipe first needs the answer, once: `make deps` has to work before
+# pkg-config or any of the packages is there.
+pkg_config = $(shell $(PKG_CONFIG) $(1))$(if $(filter-out 0,$(.SHELLSTATUS)),$(error \
+	$(PKG_CONFIG) $(1) failed: run `make deps`))
+define remember_pkg
+CFLAGS_$(1) = $$(eval CFLAGS_$(1) := $$(call pkg_config,--cflags $(1)))$$(CFLAGS_$(1))
+LIBS_$(1) = $$(eval LIBS_$(1) := $$(call pkg_config,--libs $(1)))$$(LIBS_$(1))
+endef
+BUILD_PKGS := $(sort $(COMMON_PKGS) $(foreach t,$(TOOLS),$(PKGS_$(t))))
+ALL_PKGS := $(BUILD_PKGS) cmocka
+$(foreach p,$(ALL_PKGS),$(eval $(call remember_pkg,$(p))))
+pkg_cflags = $(foreach p,$(1),$(CFLAGS_$(p)))
+pkg_libs = $(foreach p,$(1),$(LIBS_$(p)))
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wpointer-arith -Wwrite-strings -Wcast-qual -Wvla -Wformat=2 -Wundef -Wredundant-decls \
+	-Wimplicit-fallthrough -Wunused-result $(if $(WERROR),-Werror)
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE
+HARDEN_LINK := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+ifeq ($(SANITIZE),)
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else
+SANITIZER := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+
+PG2ANY_CPPFLAGS := -D_GNU_SOURCE -DPG2ANY_VERSION='"$(VERSION)"' -iquote . -iquote common
+PG2ANY_CFLAGS := -std=c11 $(WARNINGS) $(HARDEN) $(SANITIZER)
+PG2ANY_LDFLAGS := $(HARDEN_LINK) $(SANITIZER)
+compile = $(CC) $(PG2ANY_CPPFLAGS) $(CPPFLAGS) $(PG2ANY_CFLAGS) $(CFLAGS)
+link = $(CC) $(PG2ANY_CFLAGS) $(CFLAGS) $(PG2ANY_LDFLAGS) $(LDFLAGS)
+
+# $(call say,WORD): name the step, then run the rest of the line, shown in full with V=1.
+say = @$(if $(V),set -x,printf '  %-4s %s\n' $(1) $@);
+
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+COMMON_SRC := $(wildcard common/*.c)
+LIB := $(BUILD)/libpg2any.a
+BINARIES := $(TOOLS:%=$(BUILD)/bin/%)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+E2E_TESTS := $(wildcard tests/t/*.t)
+# What of a tool can be tested without its main(): everything else in its folder.
+TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
+C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC)
+C_FILES := $(wildcard common/*.[ch] $(ALL_TOOLS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch])
+
+.PHONY: all
+all: $(LIB) $(BINARIES) ## build the library and every tool into build/
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# The flags in force. Rewritten only when they change, and every object depends on it.
+.PHONY: FORCE
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(compile) | $(link) | $(call pkg_cflags,$(BUILD_PKGS)))' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC) $(compile) $(call pkg_cflags,$(COMMON_PKGS) $(OBJECT_PKGS)) -MMD -MP -c $< -o $@
+
+# Archives are made afresh, so that a removed source leaves no member behind.
+define archive
+@mkdir -p $(@D)
+$(call say,AR) rm -f $@; $(AR) rcs $@ $^
+endef
+
+$(LIB): $(call objects,$(COMMON_SRC))
+	$(archive)
+
+define tool_rules
+$(call objects,$(wildcard $(1)/*.c)): OBJECT_PKGS := $(PKGS_$(1))
+$(BUILD)/$(1).a: $(call objects,$(filter-out $(1)/main.c,$(wildcard $(1)/*.c)))
+	$$(archive)
+$(BUILD)/bin/$(1): $(BUILD)/obj/$(1)/main.o $(filter $(BUILD)/$(1).a,$(TOOL_LIBS)) $(LIB)
+	@mkdir -p $$(@D)
+	$$(call say,LD) $$(link) $$^ $$(call pkg_libs,$(PKGS_$(1)) $(COMMON_PKGS)) -o $$@
+endef
+$(foreach t,$(TOOLS),$(eval $(call tool_rules,$(t))))
+
+# A unit test is one program per tests/unit/test_*.c. It may use any tool's modules and any
+# library: archives give only what is asked for.
+$(call objects,$(UNIT_SRC) $(UNIT_SUPPORT_SRC)): OBJECT_PKGS := $(ALL_PKGS)
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(UNIT_SUPPORT_SRC)) $(TOOL_LIBS) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
+
+.PHONY: unit
+unit: $(UNIT_TESTS) ## build the unit tests
+
+.SECONDARY:
+-include $(patsubst %.o,%.d,$(call objects,$(C_SRC)))
+
+.PHONY: deps
+deps: ## install what is missing to build and test (Debian, as root or with sudo)
+	@tests/deps.sh
+
+# What needs `deps` first builds in a make of its own, which then finds what was installed.
+build_now = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS)) --no-print-directory
+test_env = PG2ANY_BIN=$(abspath $(BUILD))/bin
+
+.PHONY: demo
+demo: deps ## install, build, replicate a live PostgreSQL into a SQLite file, and compare
+	+@$(build_now) all
+	@$(test_env) tests/demo/demo --target $(TARGET)
+
+.PHONY: check
+check: deps ## run all the tests, after installing what they need
+	+@$(build_now) all unit
+	@$(test_env) tests/run --logs $(BUILD)/test-logs $(UNIT_TESTS) $(E2E_TESTS)
+
+.PHONY: check-unit
+check-unit: $(UNIT_TESTS) ## run the unit tests
+	@$(test_env) tests/run --logs $(BUILD)/test-logs $(UNIT_TESTS)
+
+.PHONY: check-e2e
+check-e2e: all ## run the end-to-end tests (T=tests/t/00_smoke.t for some of them)
+	@$(test_env) tests/run --logs $(BUILD)/test-logs $(or $(T),$(E2E_TESTS))
+
+.PHONY: check-versions
+check-versions: ## run the end-to-end tests on the other versions of PostgreSQL
+	@tests/deps.sh npm
+	+@$(build_now) all
+	@$(test_env) tests/versions --store build/postgres --logs $(BUILD)/test-logs $(or $(T),$(E2E_TESTS))
+
+.PHONY: asan
+asan: ## run the unit tests under the address and undefined-behaviour sanitizers
+	+@$(build_now) BUILD=build/asan SANITIZE=address,undefined check-unit
+
+.PHONY: tidy
+tidy: ## run clang-tidy over all C files
+	$(CLANG_TIDY) --quiet $(C_SRC) -- -std=c11 $(PG2ANY_CPPFLAGS) $(call pkg_cflags,$(ALL_PKGS))
+
+.PHONY: format
+format: ## run clang-format over all C files
+	$(CLANG_FORMAT) -i $(C_FILES)
+
+.PHONY: format-check
+format-check: ## say which C files clang-format would change
+	$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
+
+MAN_PAGES := $(wildcard man/*.[1-8])
+DOC_FILES := $(wildcard README.md LICENSE CHANGELOG.md docs/*.md)
+man_section = $(patsubst .%,man%,$(suffix $(1)))
+
+.PHONY: install
+install: all ## install into $(DESTDIR)$(PREFIX)
+	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DOCDIR)'
+	$(INSTALL) -m 755 $(BINARIES) '$(DESTDIR)$(BINDIR)'
+	$(INSTALL) -m 644 $(DOC_FILES) '$(DESTDIR)$(DOCDIR)'
+	$(foreach m,$(MAN_PAGES),$(INSTALL) -D -m 644 $(m) \
+		'$(DESTDIR)$(MANDIR)/$(call man_section,$(m))/$(notdir $(m))';)
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` put there
+	rm -f $(foreach t,$(ALL_TOOLS),'$(DESTDIR)$(BINDIR)/$(t)')
+	rm -f $(foreach d,$(DOC_FILES),'$(DESTDIR)$(DOCDIR)/$(notdir $(d))')
+	rm -f $(foreach m,$(MAN_PAGES),'$(DESTDIR)$(MANDIR)/$(call man_section,$(m))/$(notdir $(m))')
+	if [ -d '$(DESTDIR)$(DOCDIR)' ]; then rmdir '$(DESTDIR)$(DOCDIR)'; fi
+
+.PHONY: dist
+dist: ## pack the committed sources into build/pg2any-VERSION.tar.gz
+	@mkdir -p $(BUILD)
+	git archive --prefix=pg2any-$(VERSION)/ -o $(BUILD)/pg2any-$(VERSION).tar.gz HEAD
+
+.PHONY: clean
+clean: ## remove everything built; fetched PostgreSQL versions stay in build/postgres
+	if [ -d $(BUILD) ]; then find $(BUILD) -mindepth 1 -maxdepth 1 ! -name postgres -exec rm -rf {} +; fi
