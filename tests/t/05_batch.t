@@ -1,0 +1,31 @@
+# A batch run: `--until-lsn current` ends with 0 when all up to there is applied and confirmed.
+
+use Pg2any::Test;
+
+my $pg = Pg2any::Postgres->new;
+$pg->do('create table t (id int primary key, n int)', 'create publication cdc_pub for all tables');
+my $target = new_target();
+my $batch = Pg2any::Pipeline->new(pg => $pg, target => $target,
+    args => { capture => ['--until-lsn', 'current'] });
+my $all_0 = { capture => 0, assemble => 0, apply => 0 };
+
+$batch->start;
+is_deeply($batch->wait_all, $all_0, 'a first run, with nothing to do, makes the slot and leaves');
+is($pg->slot('cdc_slot')->{plugin}, 'pgoutput', 'the slot is there');
+
+for my $round (1 .. 3) {
+    $pg->do("insert into t select g, 0 from generate_series($round * 1000, $round * 1000 + 500) g",
+        'update t set n = n + 1');
+    my $lsn = $pg->current_lsn;
+    $batch->start;
+    is_deeply($batch->wait_all, $all_0, "round $round: all leave with 0");
+    same_content($pg, $target, ['t'], "round $round: all is applied");
+    cmp_ok(lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn}), '>=', lsn_number($lsn),
+        "round $round: and confirmed");
+}
+
+$batch->start;
+is_deeply($batch->wait_all, $all_0, 'a run with nothing to do leaves');
+same_content($pg, $target, ['t'], 'and changes nothing');
+
+done_testing;
