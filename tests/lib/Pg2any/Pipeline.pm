@@ -77,7 +77,8 @@ sub commands {
     );
     my @commands;
     for my $stage (@{ $self->{stages} }) {
-        push @commands, [$stage, [$argv{$stage}->(), @{ $self->{args}{$stage} // [] }]];
+        push @commands, [$stage, [$argv{$stage}->(), '--stats', $self->stats_file($stage),
+            @{ $self->{args}{$stage} // [] }]];
         if (defined(my $copy = $self->{tee}{$stage})) {
             push @commands, ["tee-$stage", ['tee', '-a', $copy]];
         }
@@ -137,7 +138,21 @@ sub dir { return $_[0]{dir} }
 sub ack_fifo { return $_[0]{ack} }
 sub restarts { return $_[0]{restarts} }
 sub log_file { return "$_[0]{dir}/$_[1].log" }
+sub stats_file { return "$_[0]{dir}/$_[1].prom" }
 sub log_text { return Pg2any::Postgres::read_file($_[0]->log_file($_[1])) }
+
+# The value of a metric in a stage's statistics file, summed over its labels; undef when it is not
+# there (yet). The file is at most a second old.
+sub metric {
+    my ($self, $stage, $name) = @_;
+    open my $fh, '<', $self->stats_file($stage) or return;
+    my @values = map { /\A\Q$name\E(?:\{.*\})? (\S+)/ ? $1 : () } <$fh>;
+    close $fh or return;
+    return if !@values;
+    my $sum = 0;
+    $sum += $_ for @values;
+    return $sum;
+}
 
 # All stages run.
 sub running {

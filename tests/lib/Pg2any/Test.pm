@@ -13,7 +13,7 @@ use Pg2any::Pipeline;
 use Pg2any::Postgres;
 use Pg2any::Process;
 use Pg2any::Scratch qw(scratch_dir fresh_name keep_scratch);
-use Pg2any::Target::SQLite;
+use Pg2any::Target qw(new_target);
 use Pg2any::Wait qw(wait_for now);
 use Test::More;
 
@@ -31,14 +31,6 @@ sub import {
     binmode Test::More->builder->$_, ':encoding(UTF-8)' for qw(output failure_output todo_output);
     $class->export_to_level(1, $class);
     return;
-}
-
-# A target of the kind under test: TARGET in the environment names it, SQLite by default.
-sub new_target {
-    my (%arg) = @_;
-    my $kind = lc($ENV{TARGET} // 'sqlite');
-    die "no test target for TARGET=$kind\n" if $kind ne 'sqlite';
-    return Pg2any::Target::SQLite->new(%arg);
 }
 
 # A server, a target, and a pipeline between them that streams: new_pair(

@@ -11,6 +11,7 @@ use warnings;
 use Carp qw(croak);
 use DBD::SQLite::Constants qw(:file_open DBD_SQLITE_STRING_MODE_UNICODE_STRICT);
 use DBI;
+use Errno ();
 use Pg2any::Scratch qw(fresh_name);
 
 # Pg2any::Target::SQLite->new(file => FILE, origin => 'cdc_slot')
@@ -25,6 +26,23 @@ sub new {
 sub applier { return 'apply-sqlite' }
 sub dest { return $_[0]{file} }
 sub file { return $_[0]{file} }
+
+# For people: how to look at the target, and what --dest may be.
+sub shell_hint {
+    my ($self) = @_;
+    return "sqlite3 $self->{file} 'select * from pg2any_checkpoint'";
+}
+sub example_dest { return 'mine.db' }
+
+# Remove what an earlier run left.
+sub drop {
+    my ($self) = @_;
+    $self->disconnect;
+    for my $file (map { "$self->{file}$_" } '', '-wal', '-shm') {
+        unlink $file or $!{ENOENT} or croak "cannot remove $file: $!";
+    }
+    return;
+}
 
 # A connection that never creates the file; undef while there is none. Text comes back as
 # characters, blobs as bytes.
