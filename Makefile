@@ -55,7 +55,7 @@ pkg_libs = $(foreach p,$(1),$(LIBS_$(p)))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wpointer-arith -Wwrite-strings -Wcast-qual -Wvla -Wformat=2 -Wundef -Wredundant-decls \
-	-Wimplicit-fallthrough -Wunused-result $(if $(WERROR),-Werror)
+	-Wunused-result $(if $(WERROR),-Werror)
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE
 HARDEN_LINK := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 ifeq ($(SANITIZE),)

@@ -1,0 +1,15 @@
+/*
+ * notify.h - readiness as s6 wants it: one newline on a descriptor that the supervisor gave, then
+ * it is closed.
+ */
+#ifndef PG2ANY_NOTIFY_H
+#define PG2ANY_NOTIFY_H
+
+#include <stdint.h>
+
+#define NOTIFY_NONE UINT64_MAX
+
+/* Does nothing for NOTIFY_NONE, and nothing the second time. */
+void notify_ready(uint64_t *fd);
+
+#endif
