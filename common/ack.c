@@ -1,0 +1,87 @@
+#include "ack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lsn.h"
+
+#define RETRY_MS 20
+
+void ack_init(struct ack *a, const char *path)
+{
+    *a = (struct ack){.path = path, .fd = -1};
+}
+
+void ack_close(struct ack *a)
+{
+    if (a->fd >= 0)
+        (void)close(a->fd);
+    a->fd = -1;
+}
+
+int ack_open(struct ack *a, int64_t timeout_ms, struct err *err)
+{
+    if (!a->path || a->fd >= 0)
+        return 0;
+    int64_t deadline = monotonic_ms() + timeout_ms;
+    for (;;) {
+        a->fd = open(a->path, O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC);
+        if (a->fd >= 0)
+            return 0;
+        if (errno != ENXIO && errno != ENOENT && errno != EINTR) /* no reader yet; not made yet */
+            return err_errno(err, ERR_PERMANENT, "opening the acknowledgement FIFO %s", a->path);
+        if (monotonic_ms() >= deadline) {
+            (void)err_set(err, ERR_TEMPORARY, "nobody reads the acknowledgement FIFO %s", a->path);
+            return err_hint(err, "is pg-capture running with the same --ack?");
+        }
+        (void)poll(NULL, 0, RETRY_MS);
+    }
+}
+
+int ack_flush(struct ack *a, struct err *err)
+{
+    if (a->waiting_lsn == 0 || a->fd < 0)
+        return 0;
+    char line[LSN_TEXT_SIZE + 1];
+    int len = snprintf(line, sizeof line, "%s\n", LSN(a->waiting_lsn));
+    ssize_t n = write(a->fd, line, (size_t)len);
+    if (n == len) {
+        a->sent_lsn = a->waiting_lsn;
+        a->waiting_lsn = 0;
+        return 0;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n < 0 && errno == EPIPE)
+        return err_set(err, ERR_TEMPORARY, "the reader of the acknowledgement FIFO %s is gone",
+                       a->path);
+    return err_errno(err, ERR_TEMPORARY, "writing to the acknowledgement FIFO %s", a->path);
+}
+
+int ack_send(struct ack *a, uint64_t lsn, struct err *err)
+{
+    if (!a->path || lsn <= a->sent_lsn || lsn <= a->waiting_lsn)
+        return 0;
+    a->waiting_lsn = lsn;
+    return ack_flush(a, err);
+}
+
+int ack_drain(struct ack *a, int timeout_ms, struct err *err)
+{
+    if (ack_flush(a, err))
+        return -1;
+    if (a->waiting_lsn == 0 || a->fd < 0)
+        return 0;
+    struct pollfd p = {.fd = a->fd, .events = POLLOUT};
+    (void)poll(&p, 1, timeout_ms);
+    if (ack_flush(a, err))
+        return -1;
+    if (a->waiting_lsn != 0)
+        return err_set(err, ERR_TEMPORARY,
+                       "the acknowledgement FIFO %s is full and nobody reads it", a->path);
+    return 0;
+}

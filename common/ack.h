@@ -1,0 +1,41 @@
+/*
+ * ack.h - tells pg-capture through a FIFO which LSN is durable at the target: "%X/%X\n" a line.
+ *
+ * Lines are shorter than PIPE_BUF and so arrive whole. They are true for ever and later ones cover
+ * earlier ones, so when the FIFO is full the line waits and a newer one takes its place.
+ */
+#ifndef PG2ANY_ACK_H
+#define PG2ANY_ACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+
+struct ack {
+    const char *path; /* NULL: no acknowledgements */
+    int fd;           /* -1: not open */
+    uint64_t sent_lsn;
+    uint64_t waiting_lsn; /* 0: nothing waits */
+};
+
+void ack_init(struct ack *a, const char *path);
+void ack_close(struct ack *a);
+
+/*
+ * Opens the FIFO, which its reader makes before it sends the first frame; polls for it for at most
+ * `timeout_ms`, in case an old one is being replaced. Temporary error when no reader comes.
+ */
+MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, struct err *err);
+
+/* Sends an LSN, without blocking; an older one than was sent already is not sent. Temporary error
+ * when the reader is gone. */
+MUST_CHECK int ack_send(struct ack *a, uint64_t lsn, struct err *err);
+
+/* Sends what waits; call it when poll(2) says that the descriptor can take more. */
+MUST_CHECK int ack_flush(struct ack *a, struct err *err);
+
+/* Sends what waits before leaving: waits for room in the FIFO for at most `timeout_ms`. */
+MUST_CHECK int ack_drain(struct ack *a, int timeout_ms, struct err *err);
+
+#endif

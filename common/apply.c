@@ -1,0 +1,310 @@
+#include "apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "apply_group.h"
+#include "apply_stream.h"
+#include "exit.h"
+#include "frame_reader.h"
+#include "log.h"
+#include "lsn.h"
+#include "notify.h"
+#include "options.h"
+#include "output.h"
+#include "stats.h"
+
+#define LAST_ACK_MS 5000
+
+struct apply_options {
+    const char *dest;
+    const char *schema_map;
+    const char *origin;
+    const char *ack;
+    const char *stats;
+    uint64_t group_transactions;
+    uint64_t group_changes;
+    uint64_t group_bytes;
+    int conflict;
+    int ddl;
+    int nan;
+    bool accept_gap;
+    uint64_t query_timeout_ms;
+    uint64_t connect_timeout_ms;
+    uint64_t notify_fd;
+};
+
+static const char *const conflict_words[] = {"stop", "apply", "skip", NULL};
+static const char *const ddl_words[] = {"none", "create", "evolve", NULL};
+static const char *const nan_words[] = {"stop", "null", NULL};
+
+#define FIELD(name) offsetof(struct apply_options, name)
+static const struct option_def option_defs[] = {
+    {"dest", OPTION_STRING, FIELD(dest), "CDC_DEST_URI", NULL, "URI", "the target", 0, 0, NULL},
+    {"schema-map", OPTION_STRING, FIELD(schema_map), "CDC_SCHEMA_MAPPING", NULL, "A:B,C:D",
+     "names of PostgreSQL's schemas at the target", 0, 0, NULL},
+    {"origin", OPTION_STRING, FIELD(origin), NULL, NULL, "NAME",
+     "name of the checkpoint [the slot's name]", 0, 0, NULL},
+    {"ack", OPTION_STRING, FIELD(ack), NULL, NULL, "FIFO",
+     "where to say which LSN is durable; pg-capture --ack reads it", 0, 0, NULL},
+    {"group-transactions", OPTION_UINT, FIELD(group_transactions), NULL, "1000", "N",
+     "most source transactions in one target commit", 1, 0, NULL},
+    {"group-changes", OPTION_UINT, FIELD(group_changes), "CDC_BUFFER_SIZE", "50000", "N",
+     "most changes in one target commit, a larger transaction aside", 1, 0, NULL},
+    {"group-bytes", OPTION_SIZE, FIELD(group_bytes), NULL, "8MB", "SIZE",
+     "most memory for transactions that are not applied yet", 65536, UINT64_C(1) << 40, NULL},
+    {"conflict", OPTION_CHOICE, FIELD(conflict), NULL, "stop", "POLICY",
+     "stop, apply or skip: at insert_exists, update_missing,\ndelete_missing", 0, 0,
+     conflict_words},
+    {"ddl", OPTION_CHOICE, FIELD(ddl), NULL, "evolve", "MODE",
+     "none, create (missing tables) or evolve (columns too)", 0, 0, ddl_words},
+    {"nan", OPTION_CHOICE, FIELD(nan), NULL, "stop", "POLICY",
+     "stop or null: NaN where the target's type has none", 0, 0, nan_words},
+    {"accept-gap", OPTION_FLAG, FIELD(accept_gap), NULL, NULL, NULL,
+     "go on although changes between checkpoint and slot are lost", 0, 0, NULL},
+    {"query-timeout", OPTION_DURATION, FIELD(query_timeout_ms), "CDC_QUERY_TIMEOUT", "10s", "TIME",
+     "longest wait for the target in one operation", 1, 0, NULL},
+    {"connect-timeout", OPTION_DURATION, FIELD(connect_timeout_ms), "CDC_CONNECTION_TIMEOUT", "30s",
+     "TIME", "longest wait for a connection", 1, 0, NULL},
+    {"stats", OPTION_STRING, FIELD(stats), NULL, NULL, "FILE",
+     "write statistics there each second, as Prometheus text", 0, 0, NULL},
+    {"notify-fd", OPTION_UINT, FIELD(notify_fd), NULL, NULL, "N",
+     "write a newline there when connected", 0, INT32_MAX, NULL},
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+struct apply {
+    struct apply_options options;
+    struct schema_map schema_map;
+    struct signals signals;
+    struct frame_reader input;
+    struct stats stats;
+    struct apply_group group;
+    struct apply_stream stream;
+};
+
+/* Everything that is whole in the buffer. */
+static int take_frames(struct apply *a, struct err *err)
+{
+    while (!a->stream.ended) {
+        struct frame f;
+        uint64_t at = a->input.offset;
+        switch (frame_reader_next(&a->input, &f, err)) {
+        case FRAME_READER_MORE:
+            return 0;
+        case FRAME_READER_ERROR:
+            return -1;
+        case FRAME_READER_FRAME:
+            if (apply_stream_frame(&a->stream, &f, err)) {
+                if (err->kind == ERR_PERMANENT)
+                    (void)err_context(err, "frame at byte %" PRIu64, at);
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+static int wait_ms(const struct apply *a)
+{
+    int wait = group_progress_wait_ms(&a->group);
+    if (a->options.stats && (wait < 0 || wait > STATS_INTERVAL_MS))
+        wait = STATS_INTERVAL_MS;
+    return wait;
+}
+
+/* Waits for input, or for something else to do. *readable: input can be read without waiting. */
+static int wait_for_input(struct apply *a, int timeout_ms, bool *readable, struct err *err)
+{
+    struct ack *ack = &a->group.ack;
+    struct pollfd p[3] = {
+        {.fd = a->input.fd, .events = POLLIN},
+        {.fd = a->signals.fd, .events = POLLIN},
+        {.fd = ack->fd, .events = ack->waiting_lsn ? POLLOUT : 0},
+    };
+    int n = poll(p, 3, timeout_ms);
+    if (n < 0 && errno != EINTR)
+        return err_errno(err, ERR_TEMPORARY, "poll");
+    *readable = n > 0 && p[0].revents;
+    if (n <= 0)
+        return 0;
+    if (p[1].revents)
+        (void)signals_stop(&a->signals);
+    if (p[2].revents & POLLERR)
+        return err_set(err, ERR_TEMPORARY, "the reader of the acknowledgement FIFO %s is gone",
+                       ack->path);
+    return p[2].revents ? ack_flush(ack, err) : 0;
+}
+
+/* Until the input ends or a signal asks to stop. */
+static int read_input(struct apply *a, struct err *err)
+{
+    for (;;) {
+        if (take_frames(a, err))
+            return -1;
+        if (a->stream.ended || a->input.eof)
+            return 0;
+        bool readable;
+        stats_tick(&a->stats, monotonic_ms());
+        if (wait_for_input(a, 0, &readable, err))
+            return -1;
+        if (!readable && !a->signals.stop) {
+            if (group_flush(&a->group, err) || group_flush_progress(&a->group, false, err) ||
+                wait_for_input(a, wait_ms(a), &readable, err))
+                return -1;
+        }
+        if (a->signals.stop)
+            return 0;
+        if (readable && frame_reader_fill(&a->input, err) < 0)
+            return -1;
+    }
+}
+
+static int run(struct apply *a, struct err *err)
+{
+    if (read_input(a, err)) {
+        /* What came whole before a fault in the input is applied all the same. */
+        struct err later = {0};
+        if (err->kind == ERR_PERMANENT && group_flush(&a->group, &later))
+            log_warning("the transactions before the fault could not be applied", "reason",
+                        later.text, NULL);
+        return -1;
+    }
+    if (group_discard_open(&a->group, err) || group_flush(&a->group, err) ||
+        group_flush_progress(&a->group, true, err) || ack_drain(&a->group.ack, LAST_ACK_MS, err))
+        return -1;
+    if (a->stream.ended || a->signals.stop)
+        return 0;
+    (void)err_set(err, ERR_TEMPORARY, "the input ended at byte %" PRIu64 " without an end frame%s",
+                  a->input.offset,
+                  frame_reader_left(&a->input) ? ", in the middle of a frame" : "");
+    return err_hint(err, "the program before this one in the pipeline says why");
+}
+
+static void register_stats(struct apply *a)
+{
+    struct stats *s = &a->stats;
+    struct apply_counters *rows = &a->group.rows.counters;
+    struct group_counters *group = &a->group.counters;
+    const char *changes = "pg2any_apply_changes_total";
+    const char *help = "Changes applied";
+    stats_init(s, a->options.stats);
+    rows->inserts = stats_register(s, STATS_COUNTER, changes, "type=\"insert\"", help);
+    rows->updates = stats_register(s, STATS_COUNTER, changes, "type=\"update\"", help);
+    rows->deletes = stats_register(s, STATS_COUNTER, changes, "type=\"delete\"", help);
+    rows->truncates = stats_register(s, STATS_COUNTER, changes, "type=\"truncate\"", help);
+    rows->runs = stats_register(s, STATS_COUNTER, "pg2any_apply_runs_total", NULL,
+                                "Runs of rows handed to the driver");
+    group->transactions = stats_register(s, STATS_COUNTER, "pg2any_apply_transactions_total", NULL,
+                                         "Source transactions applied");
+    a->stream.skipped = stats_register(s, STATS_COUNTER, "pg2any_apply_transactions_skipped_total",
+                                       NULL, "Source transactions that the checkpoint covered");
+    group->commits = stats_register(s, STATS_COUNTER, "pg2any_apply_commits_total", NULL,
+                                    "Commits at the target");
+    group->retries =
+        stats_register(s, STATS_COUNTER, "pg2any_apply_retries_total", NULL, "Groups repeated");
+    group->held_bytes =
+        stats_register(s, STATS_GAUGE, "pg2any_apply_held_bytes", NULL, "Frames held in memory");
+    a->stream.received_lsn = stats_register(s, STATS_GAUGE, "pg2any_apply_received_lsn", NULL,
+                                            "Last LSN received, in bytes");
+    group->checkpoint_lsn = stats_register(s, STATS_GAUGE, "pg2any_apply_checkpoint_lsn", NULL,
+                                           "LSN durable at the target, in bytes");
+    group->commit_time = stats_register(s, STATS_GAUGE, "pg2any_apply_commit_time_seconds", NULL,
+                                        "Commit time of the last transaction applied, Unix time");
+    static const char *const labels[DEST_CONFLICTS] = {
+        "type=\"insert_exists\"", "type=\"update_missing\"", "type=\"delete_missing\""};
+    for (int i = 0; i < DEST_CONFLICTS; i++)
+        a->group.conflicts.counted[i] =
+            stats_register(s, STATS_COUNTER, "pg2any_apply_conflicts_total", labels[i],
+                           "Conflicts that the policy let pass");
+}
+
+static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
+{
+    const struct apply_options *o = &a->options;
+    struct apply_group *g = &a->group;
+    if (!o->dest) {
+        (void)err_set(err, ERR_PERMANENT, "no target");
+        return err_hint(err, "give --dest or CDC_DEST_URI: %s", ops->uri_help);
+    }
+    if (signals_init(&a->signals, err) || schema_map_parse(&a->schema_map, o->schema_map, err))
+        return -1;
+    frame_reader_init(&a->input, STDIN_FILENO);
+    (void)fcntl(STDIN_FILENO, F_SETPIPE_SZ,
+                OUTPUT_PIPE_SIZE); /* fails where it is no pipe, which is fine */
+    register_stats(a);
+    ack_init(&g->ack, o->ack);
+    g->ops = ops;
+    g->signals = &a->signals;
+    g->conflicts.policy = (enum dest_conflict_action)o->conflict;
+    g->max_transactions = o->group_transactions;
+    g->max_changes = o->group_changes;
+    g->max_bytes = o->group_bytes;
+    a->stream.group = g;
+    a->stream.origin = o->origin;
+    a->stream.accept_gap = o->accept_gap;
+    a->stream.ack_timeout_ms = (int64_t)o->connect_timeout_ms;
+    const struct dest_config config = {
+        .uri = o->dest,
+        .schema_map = &a->schema_map,
+        .connect_timeout_ms = o->connect_timeout_ms,
+        .query_timeout_ms = o->query_timeout_ms,
+        .nan = (enum dest_nan)o->nan,
+    };
+    if (ops->open(&config, &g->dest, err) ||
+        apply_rows_init(&g->rows, ops, g->dest, (enum schema_ddl)o->ddl, &g->conflicts, err))
+        return -1;
+    notify_ready(&a->options.notify_fd);
+    return 0;
+}
+
+static void finish(struct apply *a, const struct dest_ops *ops)
+{
+    stats_write(&a->stats);
+    group_free(&a->group);
+    if (a->group.dest)
+        ops->close(a->group.dest);
+    frame_reader_free(&a->input);
+    schema_map_free(&a->schema_map);
+    signals_close(&a->signals);
+}
+
+int apply_main(const struct dest_ops *ops, int argc, char **argv)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "apply-%s", ops->name);
+    log_init(name);
+    const struct program program = {
+        .name = name,
+        .synopsis = "--dest URI [options] < committed-frames",
+        .purpose =
+            "Applies the committed transactions on stdin to the target, exactly once, and says on the\n"
+            "--ack FIFO which LSN is durable there.",
+        .options = option_defs,
+    };
+    struct err err = {0};
+    struct apply a = {
+        .options = {.notify_fd = NOTIFY_NONE},
+        .signals = {.fd = -1},
+        .input = {.fd = -1},
+        .group = {.ack = {.fd = -1}},
+    };
+    switch (options_parse(&program, argc, argv, &a.options, &err)) {
+    case OPTIONS_ERROR:
+        return exit_status(&err);
+    case OPTIONS_LEAVE:
+        return STATUS_OK;
+    case OPTIONS_RUN:
+        break;
+    }
+    if (start(&a, ops, &err) == 0)
+        (void)run(&a, &err);
+    int status = exit_status(&err);
+    finish(&a, ops);
+    return status;
+}
