@@ -1,0 +1,223 @@
+#include "sqlite_value.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "pg_type.h"
+
+#define NUMERIC_EXACT_DIGITS                                                                       \
+    15 /* DBL_DIG: decimal digits that survive the way into a double and back */
+#define MAX_NUMBER_TEXT    400 /* a double in PostgreSQL's text is shorter */
+#define MAX_TIMESTAMP_TEXT 64
+
+/* numeric's typmod: precision in the upper half, scale (11 bits, signed since version 15) below,
+ * plus VARHDRSZ. */
+static bool numeric_fits_double(int32_t typmod)
+{
+    if (typmod < 4)
+        return false;
+    int precision = ((typmod - 4) >> 16) & 0xffff;
+    int scale = (((typmod - 4) & 0x7ff) ^ 1024) - 1024;
+    return precision <= NUMERIC_EXACT_DIGITS && scale >= 0 && scale <= precision;
+}
+
+enum storage storage_of(const struct column *c)
+{
+    switch (c->base_type_oid) {
+    case PG_TYPE_BOOL:
+        return STORAGE_BOOL;
+    case PG_TYPE_INT2:
+    case PG_TYPE_INT4:
+    case PG_TYPE_INT8:
+    case PG_TYPE_OID:
+        return STORAGE_INTEGER;
+    case PG_TYPE_FLOAT4:
+    case PG_TYPE_FLOAT8:
+        return STORAGE_REAL;
+    case PG_TYPE_NUMERIC:
+        return numeric_fits_double(c->typmod) ? STORAGE_NUMERIC : STORAGE_TEXT;
+    case PG_TYPE_TIMESTAMPTZ:
+        return STORAGE_TIMESTAMPTZ;
+    case PG_TYPE_BYTEA:
+        return STORAGE_BLOB;
+    default:
+        return STORAGE_TEXT;
+    }
+}
+
+const char *storage_declaration(enum storage s)
+{
+    switch (s) {
+    case STORAGE_BOOL:
+    case STORAGE_INTEGER:
+        return "INTEGER";
+    case STORAGE_REAL:
+        return "REAL";
+    case STORAGE_NUMERIC:
+        return "NUMERIC";
+    case STORAGE_TEXT:
+    case STORAGE_TIMESTAMPTZ:
+        return "TEXT";
+    case STORAGE_BLOB:
+        return "BLOB";
+    }
+    BUG("unknown storage");
+}
+
+static bool contains(const char *declared, const char *word)
+{
+    return strcasestr(declared, word) != NULL;
+}
+
+enum affinity affinity_of(const char *declared)
+{
+    if (contains(declared, "INT"))
+        return AFFINITY_INTEGER;
+    if (contains(declared, "CHAR") || contains(declared, "CLOB") || contains(declared, "TEXT"))
+        return AFFINITY_TEXT;
+    if (!*declared || contains(declared, "BLOB") || strcasecmp(declared, "ANY") == 0)
+        return AFFINITY_BLOB;
+    if (contains(declared, "REAL") || contains(declared, "FLOA") || contains(declared, "DOUB"))
+        return AFFINITY_REAL;
+    return AFFINITY_NUMERIC;
+}
+
+bool affinity_keeps(enum affinity a, enum storage s)
+{
+    switch (s) {
+    case STORAGE_BOOL:
+        return true;
+    case STORAGE_INTEGER:
+        return a != AFFINITY_REAL; /* a double holds 53 bits */
+    case STORAGE_REAL:
+        return a != AFFINITY_TEXT; /* SQLite writes 15 digits */
+    case STORAGE_NUMERIC:
+        return true;
+    case STORAGE_TEXT:
+    case STORAGE_TIMESTAMPTZ:
+        return a == AFFINITY_TEXT || a == AFFINITY_BLOB; /* elsewhere '007' becomes 7 */
+    case STORAGE_BLOB:
+        return true;
+    }
+    BUG("unknown storage");
+}
+
+static int not_a(struct err *err, const char *what)
+{
+    return err_set(err, ERR_PERMANENT, "the value is not %s", what);
+}
+
+static int bound(int rc, struct err *err)
+{
+    if (rc == SQLITE_OK)
+        return 0;
+    if (rc == SQLITE_TOOBIG)
+        return err_set(err, ERR_PERMANENT,
+                       "the value is larger than SQLite allows (SQLITE_LIMIT_LENGTH)");
+    return err_set(err, rc == SQLITE_NOMEM ? ERR_TEMPORARY : ERR_PERMANENT, "%s",
+                   sqlite3_errstr(rc));
+}
+
+static int bind_integer(sqlite3_stmt *stmt, int parameter, const struct value *v, struct err *err)
+{
+    const char *p = v->data, *end = v->data + v->size;
+    bool negative = p < end && *p == '-';
+    uint64_t limit = (uint64_t)INT64_MAX + negative, n = 0;
+    p += negative;
+    if (p == end)
+        return not_a(err, "an integer");
+    for (; p < end; p++) {
+        unsigned digit = (unsigned char)*p - (unsigned)'0';
+        if (digit > 9 || n > (limit - digit) / 10)
+            return not_a(err, "an integer of 64 bits");
+        n = n * 10 + digit;
+    }
+    return bound(sqlite3_bind_int64(stmt, parameter, (int64_t)(negative ? 0 - n : n)), err);
+}
+
+static int bind_bool(sqlite3_stmt *stmt, int parameter, const struct value *v, struct err *err)
+{
+    if (v->size != 1 || (*v->data != 't' && *v->data != 'f'))
+        return not_a(err, "a boolean");
+    return bound(sqlite3_bind_int(stmt, parameter, *v->data == 't'), err);
+}
+
+static int bind_real(sqlite3_stmt *stmt, int parameter, const struct value *v, enum dest_nan nan,
+                     struct err *err)
+{
+    char text[MAX_NUMBER_TEXT];
+    if (v->size == 0 || v->size >= sizeof text)
+        return not_a(err, "a floating-point number");
+    memcpy(text, v->data, v->size);
+    text[v->size] = '\0';
+    char *end;
+    double d = strtod(text, &end); /* underflow and overflow cannot be: PostgreSQL wrote a double */
+    if (*end)
+        return not_a(err, "a floating-point number");
+    if (!isnan(d))
+        return bound(sqlite3_bind_double(stmt, parameter, d), err);
+    if (nan == DEST_NAN_NULL)
+        return bound(sqlite3_bind_null(stmt, parameter), err);
+    (void)err_set(err, ERR_PERMANENT, "the value is NaN, which SQLite cannot store");
+    return err_hint(err, "--nan null stores NULL instead");
+}
+
+static int bind_text(sqlite3_stmt *stmt, int parameter, const char *data, size_t size,
+                     sqlite3_destructor_type lifetime, struct err *err)
+{
+    return bound(sqlite3_bind_text64(stmt, parameter, data, size, lifetime, SQLITE_UTF8), err);
+}
+
+/* "2026-11-22 10:20:30.5+00" and "0044-03-15 12:00:00+00 BC"; infinity stays. */
+static int bind_timestamptz(sqlite3_stmt *stmt, int parameter, const struct value *v,
+                            struct err *err)
+{
+    char text[MAX_TIMESTAMP_TEXT];
+    const char *zone = memchr(v->data, '+', v->size);
+    if (!zone)
+        return bind_text(stmt, parameter, v->data, v->size, SQLITE_STATIC, err);
+    size_t before = (size_t)(zone - v->data) + 3;
+    if (v->size < before || v->size + 3 > sizeof text || memcmp(zone, "+00", 3) != 0 ||
+        (v->size > before && v->data[before] == ':'))
+        return not_a(err, "a timestamp with time zone in UTC");
+    memcpy(text, v->data, before);
+    memcpy(text + before, ":00", 3);
+    memcpy(text + before + 3, v->data + before, v->size - before);
+    return bind_text(stmt, parameter, text, v->size + 3, SQLITE_TRANSIENT, err);
+}
+
+int bind_value(sqlite3_stmt *stmt, int parameter, enum storage s, const struct value *v,
+               enum dest_nan nan, struct err *err)
+{
+    switch (v->kind) {
+    case VALUE_NULL:
+        return bound(sqlite3_bind_null(stmt, parameter), err);
+    case VALUE_UNCHANGED:
+        return err_set(err, ERR_PERMANENT, "the value was not sent (an unchanged TOASTed value)");
+    case VALUE_BYTES:
+        if (s != STORAGE_BLOB)
+            return not_a(err, "text, as its type says it is");
+        return bound(sqlite3_bind_blob64(stmt, parameter, v->data, v->size, SQLITE_STATIC), err);
+    case VALUE_TEXT:
+        break;
+    }
+    switch (s) {
+    case STORAGE_BOOL:
+        return bind_bool(stmt, parameter, v, err);
+    case STORAGE_INTEGER:
+        return bind_integer(stmt, parameter, v, err);
+    case STORAGE_REAL:
+        return bind_real(stmt, parameter, v, nan, err);
+    case STORAGE_NUMERIC:
+    case STORAGE_TEXT:
+        return bind_text(stmt, parameter, v->data, v->size, SQLITE_STATIC, err);
+    case STORAGE_TIMESTAMPTZ:
+        return bind_timestamptz(stmt, parameter, v, err);
+    case STORAGE_BLOB:
+        return not_a(err, "bytes, as its type says it is");
+    }
+    BUG("unknown storage");
+}
