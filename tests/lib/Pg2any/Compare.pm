@@ -118,6 +118,22 @@ sub source_rows {
     };
 }
 
+# The quick test, for rows that are equal. NaN is not equal to itself here: order_of() has the last
+# word about rows that look different.
+sub same_row {
+    my ($want, $got, $numeric) = @_;
+    no warnings qw(numeric);
+    for my $i (0 .. $#$want) {
+        my ($x, $y) = ($want->[$i], $got->[$i]);
+        if (!defined $x || !defined $y) {
+            return 0 if defined $x || defined $y;
+        } elsif ($numeric->[$i] ? $x != $y : $x ne $y) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 # Numbers compare as numbers where both are; anything else as text.
 sub order_of {
     my ($numeric, $x, $y) = @_;
@@ -168,6 +184,11 @@ sub compare_rows {
         if (@differences >= $limit) {
             push @differences, "$name: and perhaps more";
             last;
+        }
+        if ($want && $got && same_row($want, $got, \@numeric)) {
+            $rows++;
+            ($want, $got) = ($next_left->(), $right->());
+            next;
         }
         my $order_of_rows = !$want ? 1 : !$got ? -1 : 0;
         if ($want && $got) {

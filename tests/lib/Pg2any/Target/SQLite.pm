@@ -138,7 +138,11 @@ sub rule {
     if ($type eq 'timestamptz') {
         return {
             sort => qq{regexp_replace($text, '\\+00( BC)?\$', '+00:00\\1') collate "C"},
-            expect => sub { (my $t = $_[0]) =~ s/\+00( BC)?\z/'+00:00' . ($1 \/\/ '')/e; $t },
+            expect => sub {
+                my ($text_here) = @_;
+                return substr($text_here, -3) eq '+00'
+                    ? "$text_here:00" : $text_here =~ s/\+00 BC\z/+00:00 BC/r;
+            },
             storage => ['text'],
         };
     }
