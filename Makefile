@@ -175,7 +175,8 @@ asan: ## run the unit tests under the address and undefined-behaviour sanitizers
 
 .PHONY: tidy
 tidy: ## run clang-tidy over all C files
-	$(CLANG_TIDY) --quiet $(C_SRC) -- -std=c11 $(PG2ANY_CPPFLAGS) $(call pkg_cflags,$(ALL_PKGS))
+	@printf '%s\n' $(C_SRC) | xargs -P $(JOBS) -I FILE $(CLANG_TIDY) --quiet FILE -- \
+		-std=c11 $(PG2ANY_CPPFLAGS) $(call pkg_cflags,$(ALL_PKGS)) 2>/dev/null
 
 .PHONY: format
 format: ## run clang-format over all C files
