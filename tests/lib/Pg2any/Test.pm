@@ -8,18 +8,19 @@ use warnings;
 use utf8;
 use parent qw(Exporter);
 use Pg2any::Compare qw(compare_tables);
+use Pg2any::Frames qw(frames count_frames);
 use Pg2any::LSN qw(lsn_number);
 use Pg2any::Pipeline;
 use Pg2any::Postgres;
 use Pg2any::Process;
 use Pg2any::Scratch qw(scratch_dir fresh_name keep_scratch);
 use Pg2any::Target qw(new_target);
-use Pg2any::Wait qw(wait_for now);
+use Pg2any::Wait qw(wait_for let_pass now);
 use Test::More;
 
 our @EXPORT = qw(
-    compare_tables lsn_number scratch_dir fresh_name keep_scratch wait_for now
-    new_target new_pair same_content run_tool
+    compare_tables lsn_number scratch_dir fresh_name keep_scratch wait_for let_pass now
+    new_target new_pair same_content run_tool frames count_frames
 );
 push @EXPORT, @Test::More::EXPORT;
 

@@ -1,6 +1,6 @@
 package Pg2any::Wait;
 
-# Waiting for a condition, with a limit. Nothing else in the tests naps.
+# Waiting for a condition, with a limit, or for time to pass. Nothing else in the tests naps.
 
 use strict;
 use warnings;
@@ -8,7 +8,7 @@ use Carp qw(croak);
 use Exporter qw(import);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
-our @EXPORT_OK = qw(wait_for now);
+our @EXPORT_OK = qw(wait_for let_pass now);
 
 # Seconds on a clock that never steps.
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
@@ -26,6 +26,16 @@ sub wait_for {
         select undef, undef, undef, $nap;
         $nap = $nap * 1.5 if $nap < 0.1;
     }
+}
+
+# Where time itself is what is tested, or a load has to be paced: let that many seconds go by.
+sub let_pass {
+    my ($seconds) = @_;
+    my $end = now() + $seconds;
+    while ((my $left = $end - now()) > 0) {
+        select undef, undef, undef, $left;
+    }
+    return;
 }
 
 1;
