@@ -10,6 +10,7 @@
 #include "lsn.h"
 
 #define RETRY_MS 20
+#define GONE_MS  5000 /* how long the input may go on after the reader has left */
 
 void ack_init(struct ack *a, const char *path)
 {
@@ -30,8 +31,10 @@ int ack_open(struct ack *a, int64_t timeout_ms, struct err *err)
     int64_t deadline = monotonic_ms() + timeout_ms;
     for (;;) {
         a->fd = open(a->path, O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC);
-        if (a->fd >= 0)
+        if (a->fd >= 0) {
+            a->gone_ms = 0;
             return 0;
+        }
         if (errno != ENXIO && errno != ENOENT && errno != EINTR) /* no reader yet; not made yet */
             return err_errno(err, ERR_PERMANENT, "opening the acknowledgement FIFO %s", a->path);
         if (monotonic_ms() >= deadline) {
@@ -56,9 +59,10 @@ int ack_flush(struct ack *a, struct err *err)
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (n < 0 && errno == EPIPE)
-        return err_set(err, ERR_TEMPORARY, "the reader of the acknowledgement FIFO %s is gone",
-                       a->path);
+    if (n < 0 && errno == EPIPE) {
+        ack_reader_gone(a);
+        return 0;
+    }
     return err_errno(err, ERR_TEMPORARY, "writing to the acknowledgement FIFO %s", a->path);
 }
 
@@ -80,8 +84,30 @@ int ack_drain(struct ack *a, int timeout_ms, struct err *err)
     (void)poll(&p, 1, timeout_ms);
     if (ack_flush(a, err))
         return -1;
-    if (a->waiting_lsn != 0)
+    if (a->waiting_lsn != 0 && a->fd >= 0)
         return err_set(err, ERR_TEMPORARY,
                        "the acknowledgement FIFO %s is full and nobody reads it", a->path);
     return 0;
+}
+
+void ack_reader_gone(struct ack *a)
+{
+    ack_close(a);
+    a->gone_ms = monotonic_ms();
+}
+
+int ack_wait_ms(const struct ack *a)
+{
+    if (a->gone_ms == 0)
+        return -1;
+    int64_t left = a->gone_ms + GONE_MS - monotonic_ms();
+    return left < 0 ? 0 : (int)left;
+}
+
+int ack_check(const struct ack *a, struct err *err)
+{
+    if (ack_wait_ms(a) != 0)
+        return 0;
+    return err_set(err, ERR_TEMPORARY, "the reader of the acknowledgement FIFO %s is gone",
+                   a->path);
 }

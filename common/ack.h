@@ -3,6 +3,10 @@
  *
  * Lines are shorter than PIPE_BUF and so arrive whole. They are true for ever and later ones cover
  * earlier ones, so when the FIFO is full the line waits and a newer one takes its place.
+ *
+ * The reader may leave before us: pg-capture does after its last frame, which may be on its way to
+ * us still. So a reader that is gone is an error only when the input goes on for a while as if
+ * nothing had happened.
  */
 #ifndef PG2ANY_ACK_H
 #define PG2ANY_ACK_H
@@ -17,6 +21,7 @@ struct ack {
     int fd;           /* -1: not open */
     uint64_t sent_lsn;
     uint64_t waiting_lsn; /* 0: nothing waits */
+    int64_t gone_ms;      /* monotonic: when the reader was found gone; 0: it was not */
 };
 
 void ack_init(struct ack *a, const char *path);
@@ -28,8 +33,7 @@ void ack_close(struct ack *a);
  */
 MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, struct err *err);
 
-/* Sends an LSN, without blocking; an older one than was sent already is not sent. Temporary error
- * when the reader is gone. */
+/* Sends an LSN, without blocking; an older one than was sent already is not sent. */
 MUST_CHECK int ack_send(struct ack *a, uint64_t lsn, struct err *err);
 
 /* Sends what waits; call it when poll(2) says that the descriptor can take more. */
@@ -37,5 +41,14 @@ MUST_CHECK int ack_flush(struct ack *a, struct err *err);
 
 /* Sends what waits before leaving: waits for room in the FIFO for at most `timeout_ms`. */
 MUST_CHECK int ack_drain(struct ack *a, int timeout_ms, struct err *err);
+
+/* poll(2) reported an error on the descriptor: its reader is gone. */
+void ack_reader_gone(struct ack *a);
+
+/* Temporary error when the reader has been gone for too long. */
+MUST_CHECK int ack_check(const struct ack *a, struct err *err);
+
+/* Milliseconds until ack_check() becomes an error; -1: never. */
+int ack_wait_ms(const struct ack *a);
 
 #endif

@@ -110,12 +110,17 @@ static int take_frames(struct apply *a, struct err *err)
     return 0;
 }
 
+/* The shorter of two waits; -1: for ever. */
+static int sooner(int a_ms, int b_ms)
+{
+    return a_ms < 0 ? b_ms : b_ms < 0 || a_ms < b_ms ? a_ms : b_ms;
+}
+
 static int wait_ms(const struct apply *a)
 {
     int wait = group_progress_wait_ms(&a->group);
-    if (a->options.stats && (wait < 0 || wait > STATS_INTERVAL_MS))
-        wait = STATS_INTERVAL_MS;
-    return wait;
+    wait = sooner(wait, ack_wait_ms(&a->group.ack));
+    return a->options.stats ? sooner(wait, STATS_INTERVAL_MS) : wait;
 }
 
 /* Waits for input, or for something else to do. *readable: input can be read without waiting. */
@@ -131,14 +136,13 @@ static int wait_for_input(struct apply *a, int timeout_ms, bool *readable, struc
     if (n < 0 && errno != EINTR)
         return err_errno(err, ERR_TEMPORARY, "poll");
     *readable = n > 0 && p[0].revents;
-    if (n <= 0)
-        return 0;
-    if (p[1].revents)
+    if (n > 0 && p[1].revents)
         (void)signals_stop(&a->signals);
-    if (p[2].revents & POLLERR)
-        return err_set(err, ERR_TEMPORARY, "the reader of the acknowledgement FIFO %s is gone",
-                       ack->path);
-    return p[2].revents ? ack_flush(ack, err) : 0;
+    if (n > 0 && p[2].revents & POLLERR)
+        ack_reader_gone(ack);
+    else if (n > 0 && p[2].revents && ack_flush(ack, err))
+        return -1;
+    return ack_check(ack, err);
 }
 
 /* Until the input ends or a signal asks to stop. */
@@ -189,17 +193,17 @@ static int run(struct apply *a, struct err *err)
 static void register_stats(struct apply *a)
 {
     struct stats *s = &a->stats;
-    struct apply_counters *rows = &a->group.rows.counters;
+    uint64_t **rows = a->group.rows.counted;
     struct group_counters *group = &a->group.counters;
     const char *changes = "pg2any_apply_changes_total";
     const char *help = "Changes applied";
     stats_init(s, a->options.stats);
-    rows->inserts = stats_register(s, STATS_COUNTER, changes, "type=\"insert\"", help);
-    rows->updates = stats_register(s, STATS_COUNTER, changes, "type=\"update\"", help);
-    rows->deletes = stats_register(s, STATS_COUNTER, changes, "type=\"delete\"", help);
-    rows->truncates = stats_register(s, STATS_COUNTER, changes, "type=\"truncate\"", help);
-    rows->runs = stats_register(s, STATS_COUNTER, "pg2any_apply_runs_total", NULL,
-                                "Runs of rows handed to the driver");
+    rows[COUNT_INSERTS] = stats_register(s, STATS_COUNTER, changes, "type=\"insert\"", help);
+    rows[COUNT_UPDATES] = stats_register(s, STATS_COUNTER, changes, "type=\"update\"", help);
+    rows[COUNT_DELETES] = stats_register(s, STATS_COUNTER, changes, "type=\"delete\"", help);
+    rows[COUNT_TRUNCATES] = stats_register(s, STATS_COUNTER, changes, "type=\"truncate\"", help);
+    rows[COUNT_RUNS] = stats_register(s, STATS_COUNTER, "pg2any_apply_runs_total", NULL,
+                                      "Runs of rows handed to the driver");
     group->transactions = stats_register(s, STATS_COUNTER, "pg2any_apply_transactions_total", NULL,
                                          "Source transactions applied");
     a->stream.skipped = stats_register(s, STATS_COUNTER, "pg2any_apply_transactions_skipped_total",

@@ -99,18 +99,24 @@ static int retry_wait(struct apply_group *g, int ms, struct err *err)
  * (0). */
 static int recover(struct apply_group *g, const struct checkpoint *checkpoint, struct err *err)
 {
-    struct checkpoint now;
+    struct checkpoint now = {0};
     bool found;
-    if (reset(g, err) || g->ops->checkpoint_get(g->dest, g->origin, &now, &found, err))
+    /* Until it is known whether the commit took place, its relations and conflicts are kept. */
+    apply_rows_close_tables(&g->rows);
+    if (g->ops->reset(g->dest, err) ||
+        g->ops->checkpoint_get(g->dest, g->origin, &now, &found, err))
         return -1;
     if (found && now.remote_lsn == checkpoint->remote_lsn)
         return 1;
-    if (found && now.remote_lsn != g->checkpoint.remote_lsn)
+    uint64_t lsn = found ? now.remote_lsn : 0;
+    if (lsn != g->checkpoint.remote_lsn)
         return err_set(
             err, ERR_PERMANENT,
             "the checkpoint of origin %s moved from %s to %s while this program ran: does "
             "another one apply to the same target?",
-            g->origin, LSN(g->checkpoint.remote_lsn), LSN(now.remote_lsn));
+            g->origin, LSN(g->checkpoint.remote_lsn), LSN(lsn));
+    apply_rows_rollback(&g->rows);
+    conflicts_reset(&g->conflicts);
     return 0;
 }
 
@@ -133,6 +139,7 @@ static int apply_with_retries(struct apply_group *g, size_t n, const struct chec
                         NULL);
             *g->counters.retries += 1;
             wait_ms = wait_ms * 2 > RETRY_LAST_MS ? RETRY_LAST_MS : wait_ms * 2;
+            *failed = NULL; /* what follows concerns the target, not a transaction */
             done = recover(g, checkpoint, err);
             try += done < 0;
         } while (done < 0);

@@ -90,9 +90,9 @@ static int add_relation(struct apply_rows *a, const struct frame *f, struct err 
         r->relid = rel->relid;
         HASH_ADD(hh, a->relations, relid, sizeof r->relid, r);
     }
+    unbind(a, r); /* the table refers to the relation */
     relation_free(r->recent);
     r->recent = rel;
-    unbind(a, r);
     return 0;
 }
 
@@ -110,8 +110,19 @@ static int bound(struct apply_rows *a, uint32_t relid, struct apply_relation **o
     return 0;
 }
 
+void apply_rows_close_tables(struct apply_rows *a)
+{
+    forget_run(a);
+    for (struct apply_relation *r = a->relations; r; r = r->hh.next)
+        unbind(a, r);
+}
+
 void apply_rows_commit(struct apply_rows *a)
 {
+    for (int i = 0; i < COUNTS; i++) {
+        *a->counted[i] += a->pending[i];
+        a->pending[i] = 0;
+    }
     for (struct apply_relation *r = a->relations; r; r = r->hh.next)
         if (r->recent) {
             relation_free(r->settled);
@@ -122,9 +133,9 @@ void apply_rows_commit(struct apply_rows *a)
 
 void apply_rows_rollback(struct apply_rows *a)
 {
-    forget_run(a);
+    apply_rows_close_tables(a);
+    memset(a->pending, 0, sizeof a->pending);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
-        unbind(a, r);
         relation_free(r->recent);
         r->recent = NULL;
     }
@@ -182,10 +193,10 @@ int apply_rows_flush(struct apply_rows *a, const struct dest_txn **failed, struc
         (void)err_context(err, "%s %s, transaction %u committed at %s", verb(run->kind), table,
                           txn->xid, LSN(txn->commit_lsn));
     } else {
-        *a->counters.runs += 1;
-        *(run->kind == DEST_INSERT   ? a->counters.inserts
-          : run->kind == DEST_UPDATE ? a->counters.updates
-                                     : a->counters.deletes) += run->nrows;
+        a->pending[COUNT_RUNS]++;
+        a->pending[run->kind == DEST_INSERT   ? COUNT_INSERTS
+                   : run->kind == DEST_UPDATE ? COUNT_UPDATES
+                                              : COUNT_DELETES] += run->nrows;
     }
     forget_run(a);
     return rc;
@@ -235,7 +246,7 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct des
     return 0;
 }
 
-static int truncate_tables(struct apply_rows *a, const struct frame *f, const struct dest_txn *txn,
+static int truncate_tables(struct apply_rows *a, const struct frame *f,
                            const struct dest_txn **failed, struct err *err)
 {
     struct frame_truncate t;
@@ -255,11 +266,10 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f, const st
     if (rc == 0) {
         rc = a->ops->truncate(a->dest, tables, t.nrelids, t.cascade, t.restart_identity, err);
         if (rc)
-            (void)err_context(err, "truncate, transaction %u committed at %s", txn->xid,
-                              LSN(txn->commit_lsn));
+            (void)err_context(err, "truncate");
     }
     if (rc == 0)
-        *a->counters.truncates += 1;
+        a->pending[COUNT_TRUNCATES]++;
     free(tables);
     return rc;
 }
@@ -276,7 +286,7 @@ static int apply_frame(struct apply_rows *a, const struct frame *f, const struct
     case FRAME_DELETE:
         return add_row(a, f, txn, failed, err);
     case FRAME_TRUNCATE:
-        return truncate_tables(a, f, txn, failed, err);
+        return truncate_tables(a, f, failed, err);
     default:
         BUG("a frame that is neither a relation nor a change");
     }

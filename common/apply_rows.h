@@ -17,17 +17,22 @@
 
 struct apply_relation;
 
-/* Where changes are counted. */
-struct apply_counters {
-    uint64_t *inserts, *updates, *deletes, *truncates, *runs;
+enum apply_count {
+    COUNT_INSERTS,
+    COUNT_UPDATES,
+    COUNT_DELETES,
+    COUNT_TRUNCATES,
+    COUNT_RUNS,
+    COUNTS
 };
 
 struct apply_rows {
     const struct dest_ops *ops;
     struct dest *dest;
     enum schema_ddl ddl;
-    const char *origin; /* borrowed */
-    struct apply_counters counters;
+    const char *origin;        /* borrowed */
+    uint64_t *counted[COUNTS]; /* statistics; after the commit */
+    uint64_t pending[COUNTS];  /* in the group that is being applied */
 
     struct apply_relation *relations; /* by relid */
     struct apply_relation *last;      /* the one looked up last */
@@ -60,7 +65,10 @@ MUST_CHECK int apply_rows_frames(struct apply_rows *a, const uint8_t *frames, si
 MUST_CHECK int apply_rows_flush(struct apply_rows *a, const struct dest_txn **failed,
                                 struct err *err);
 
-/* The group is committed: its relations are the relations. */
+/* Closes every table that the driver has open; they are opened again when they are needed. */
+void apply_rows_close_tables(struct apply_rows *a);
+
+/* The group is committed: its relations are the relations, its changes count. */
 void apply_rows_commit(struct apply_rows *a);
 
 /* The group was rolled back: forgets its run, its relations and every table that the driver has

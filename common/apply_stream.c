@@ -50,6 +50,13 @@ static int compare_checkpoint(const struct apply_stream *s, const struct frame_h
             c->system_identifier, s->group->origin, system_identifier);
         return err_hint(err, "use another --origin or another target");
     }
+    if (h->timeline < c->timeline) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "the target has followed the cluster to timeline %u, but this server is on "
+                      "timeline %u: it was left behind by a failover, or restored from a backup",
+                      c->timeline, h->timeline);
+        return err_hint(err, "connect to the primary, or build the target anew");
+    }
     if (c->remote_lsn > h->wal_lsn) {
         (void)err_set(
             err, ERR_PERMANENT,
@@ -108,7 +115,7 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
             return err_context(err, "writing the checkpoint");
     }
     g->seen_lsn = h.start_lsn;
-    s->last_end_lsn = 0;
+    s->passed_lsn = 0;
     log_info("applying", "origin", g->origin, "checkpoint", LSN(g->checkpoint.remote_lsn),
              "slot_start", LSN(h.start_lsn), NULL);
     if (ack_open(&g->ack, s->ack_timeout_ms, err))
@@ -126,11 +133,11 @@ static int on_begin(struct apply_stream *s, const struct frame *f, struct err *e
     if (s->open)
         return err_set(err, ERR_PERMANENT, "begin of transaction %u within transaction %u", b.xid,
                        s->txn.xid);
-    if (b.final_lsn < s->last_end_lsn)
+    if (b.final_lsn < s->passed_lsn)
         return err_set(
             err, ERR_PERMANENT,
-            "transaction %u, committed at %s, comes after one that ended at %s: out of order",
-            b.xid, LSN(b.final_lsn), LSN(s->last_end_lsn));
+            "transaction %u, committed at %s, comes when all up to %s has come: out of order",
+            b.xid, LSN(b.final_lsn), LSN(s->passed_lsn));
     s->open = true;
     s->skip = b.final_lsn < s->group->checkpoint.remote_lsn;
     s->txn = (struct dest_txn){.xid = b.xid, .commit_lsn = b.final_lsn};
@@ -180,7 +187,7 @@ static int on_commit(struct apply_stream *s, const struct frame *f, struct err *
                        "transaction %u, from %s to %s, lies across the checkpoint %s", c.xid,
                        LSN(c.commit_lsn), LSN(c.end_lsn), LSN(s->group->checkpoint.remote_lsn));
     s->open = false;
-    s->last_end_lsn = c.end_lsn;
+    s->passed_lsn = c.end_lsn;
     *s->received_lsn = c.end_lsn;
     if (!s->skip)
         return group_commit_txn(s->group, &s->txn, &c, err);
@@ -196,6 +203,8 @@ static int on_progress(struct apply_stream *s, const struct frame *f, struct err
         return -1;
     if (s->open)
         return err_set(err, ERR_PERMANENT, "a progress frame within transaction %u", s->txn.xid);
+    if (k.lsn > s->passed_lsn)
+        s->passed_lsn = k.lsn;
     if (k.lsn > s->group->seen_lsn)
         s->group->seen_lsn = k.lsn;
     *s->received_lsn = s->group->seen_lsn;

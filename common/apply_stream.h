@@ -19,9 +19,9 @@ struct apply_stream {
     int64_t ack_timeout_ms;
     uint64_t *skipped, *received_lsn; /* statistics */
 
-    bool hello;            /* one has come */
-    bool ended;            /* Z has come */
-    uint64_t last_end_lsn; /* of the last commit since the hello */
+    bool hello;          /* one has come */
+    bool ended;          /* Z has come */
+    uint64_t passed_lsn; /* since the hello: nothing from before it comes any more */
 
     /* The transaction whose commit has not come yet. */
     bool open;

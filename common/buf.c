@@ -8,7 +8,7 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 {
     if (b->failed)
         return NULL;
-    if (n <= b->cap - b->len)
+    if (b->data && n <= b->cap - b->len)
         return b->data + b->len;
     size_t cap = b->cap ? b->cap : 256;
     while (cap - b->len < n) {

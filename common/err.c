@@ -37,8 +37,10 @@ int err_context(struct err *err, const char *fmt, ...)
     va_start(ap, fmt);
     int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof err->text)
-        (void)snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", was);
+    if (n >= 0 && (size_t)n < sizeof err->text) {
+        size_t room = sizeof err->text - (size_t)n;
+        (void)snprintf(err->text + n, room, ": %.*s", (int)room, was);
+    }
     return -1;
 }
 

@@ -25,7 +25,7 @@ enum frame_reader_status frame_reader_next(struct frame_reader *r, struct frame 
     if (have == 0)
         return FRAME_READER_MORE;
     uint8_t *at = r->data + r->start;
-    /* What is no frame at all is said at its first byte, and not taken for one that is cut short. */
+    /* What is no frame at all is said at its first byte, not taken for one that is cut short. */
     if (have < FRAME_HEADER_SIZE && *at == FRAME_MARK)
         return FRAME_READER_MORE;
     uint8_t header[FRAME_HEADER_SIZE] = {0};

@@ -211,10 +211,10 @@ enum options_result options_parse(const struct program *program, int argc, char 
 
     /* A mistake in the environment waits, so that --help and --version always work. */
     bool environment_good = set_from_environment(program, target, err) == 0;
-    optind = 1;
+    optind = 0; /* forgets an earlier call's place within a word, too */
     opterr = 0;
     for (;;) {
-        int at = optind;
+        int at = optind > 0 ? optind : 1;
         int c = getopt_long(argc, argv, "+:", longs, NULL);
         if (c == -1)
             break;
@@ -229,10 +229,13 @@ enum options_result options_parse(const struct program *program, int argc, char 
         if (!environment_good)
             continue;
         if (c == '?' || c == ':') {
-            const char *format = c == ':'        ? "%s needs a value"
-                                 : optopt != 0   ? "%s takes no value"
-                                                 : "unknown option %s";
-            (void)err_set(err, ERR_PERMANENT, format, argv[at]);
+            /* getopt_long() leaves in optopt the option that it knows and whose use is wrong. */
+            bool known = argv[at][1] == '-' && optopt != 0;
+            (void)err_set(err, ERR_PERMANENT,
+                          c == ':' ? "%s needs a value"
+                          : known  ? "%s: it takes no value"
+                                   : "unknown option %s",
+                          argv[at]);
             (void)err_hint(err, "%s --help lists the options", program->name);
             return OPTIONS_ERROR;
         }

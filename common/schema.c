@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "frame.h"
 #include "log.h"
@@ -105,7 +106,8 @@ static int same_column(const struct relation *in, const struct column *c)
     return -1;
 }
 
-static int add_column(const struct binding *b, uint32_t i, struct err *err)
+/* `known`: the column is new to a relation that the target held before. */
+static int add_column(const struct binding *b, uint32_t i, bool known, struct err *err)
 {
     const struct column *c = &b->rel->columns[i];
     bool exists, empty;
@@ -120,6 +122,13 @@ static int add_column(const struct binding *b, uint32_t i, struct err *err)
     }
     if (b->ops->table_empty(b->dest, b->target, &empty, err))
         return -1;
+    if (!empty && !known) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "the target table %s has rows, but no column %s to hold what they have there "
+                      "at the source",
+                      b->target, c->name);
+        return err_hint(err, "add the column, fill it from the source, and start again");
+    }
     if (!empty && c->fill == FILL_UNKNOWN) {
         (void)err_set(
             err, ERR_PERMANENT,
@@ -141,8 +150,14 @@ static int add_column(const struct binding *b, uint32_t i, struct err *err)
 static int drop_column(const struct binding *b, const struct column *c, struct err *err)
 {
     bool exists;
-    if (b->ddl != SCHEMA_DDL_EVOLVE)
-        return 0; /* the table is the user's; the column is left alone and gets no more values */
+    if (b->ddl != SCHEMA_DDL_EVOLVE) {
+        /* The table is the user's; the column is left alone and gets no more values. */
+        if (relation_column(b->rel, c->name) < 0)
+            return 0;
+        (void)err_set(err, ERR_PERMANENT, "column %s was dropped, and another one now has its name",
+                      c->name);
+        return stop(b, err);
+    }
     if (b->ops->column_exists(b->dest, b->target, c->name, &exists, err))
         return -1;
     if (!exists)
@@ -158,8 +173,23 @@ static int drop_column(const struct binding *b, const struct column *c, struct e
 struct column_rename {
     const char *from;
     const char *to;
+    bool only_case; /* one name for a target that folds case, which then finds `to` before it is
+                       there */
     bool done;
 };
+
+static int rename_column(const struct binding *b, const struct column_rename *r, struct err *err)
+{
+    if (b->ddl != SCHEMA_DDL_EVOLVE) {
+        (void)err_set(err, ERR_PERMANENT, "column %s was renamed to %s", r->from, r->to);
+        return err_hint(err, "rename it in the target table %s, or allow it with --ddl evolve",
+                        b->target);
+    }
+    if (b->ops->column_rename(b->dest, b->target, r->from, r->to, err))
+        return -1;
+    say(b, "column renamed", r->to);
+    return 0;
+}
 
 /* Renames one by one, each as soon as its new name is free; a ring of names (a to b, b to a) is
  * left over. */
@@ -175,13 +205,10 @@ static int rename_columns(const struct binding *b, struct column_rename *list, s
             if (b->ops->column_exists(b->dest, b->target, list[i].from, &from_exists, err) ||
                 b->ops->column_exists(b->dest, b->target, list[i].to, &to_exists, err))
                 return -1;
-            if (from_exists && to_exists)
+            if (from_exists && to_exists && !list[i].only_case)
                 continue;
-            if (from_exists &&
-                b->ops->column_rename(b->dest, b->target, list[i].from, list[i].to, err))
+            if (from_exists && rename_column(b, &list[i], err))
                 return -1;
-            if (from_exists)
-                say(b, "column renamed", list[i].to);
             list[i].done = true;
             progress = true;
         }
@@ -274,16 +301,21 @@ static int follow_columns(const struct binding *b, const struct relation *was, s
             rc = drop_column(b, &was->columns[i], err);
     for (uint32_t i = 0; i < b->rel->ncolumns; i++) {
         int at = same_column(was, &b->rel->columns[i]);
-        if (at >= 0 && strcmp(was->columns[at].name, b->rel->columns[i].name) != 0)
-            renames[nrenames++] = (struct column_rename){.from = was->columns[at].name,
-                                                         .to = b->rel->columns[i].name};
+        const char *to = b->rel->columns[i].name;
+        if (at >= 0 && strcmp(was->columns[at].name, to) != 0)
+            renames[nrenames++] = (struct column_rename){
+                .from = was->columns[at].name,
+                .to = to,
+                .only_case =
+                    strcasecmp(was->columns[at].name, to) == 0 && relation_column(was, to) < 0,
+            };
     }
-    if (rc == 0 && b->ddl == SCHEMA_DDL_EVOLVE)
+    if (rc == 0)
         rc = rename_columns(b, renames, nrenames, err);
     free(renames);
     for (uint32_t i = 0; rc == 0 && i < b->rel->ncolumns; i++)
         if (same_column(was, &b->rel->columns[i]) < 0)
-            rc = add_column(b, i, err);
+            rc = add_column(b, i, true, err);
     return rc;
 }
 
@@ -328,17 +360,19 @@ static int meet(const struct binding *b, struct err *err)
         return 0;
     }
     for (uint32_t i = 0; i < b->rel->ncolumns; i++)
-        if (add_column(b, i, err))
+        if (add_column(b, i, false, err))
             return -1;
     return 0;
 }
 
-static int check_owner(const struct binding *b, struct err *err)
+/* *same: the target takes the name for the one that it remembers: only the case has changed. */
+static int check_owner(const struct binding *b, bool *same, struct err *err)
 {
     struct buf target = {0}, frame = {0};
     uint32_t owner = 0;
     int rc = b->ops->relation_get(b->dest, b->origin, 0, b->target, &target, &frame, &owner, err);
-    if (rc == 0 && owner != 0 && owner != b->rel->relid) {
+    *same = owner == b->rel->relid;
+    if (rc == 0 && owner != 0 && !*same) {
         rc = err_set(
             err, ERR_PERMANENT,
             "the target table %s belongs to another relation, with relid %u: either the source's "
@@ -368,6 +402,25 @@ static int was_relation(const struct buf *bytes, struct relation **was, struct e
     return 0;
 }
 
+/* The target held the relation before. */
+static int follow(const struct binding *b, const struct buf *was_frame, struct err *err)
+{
+    struct relation *was;
+    bool exists;
+    if (b->ops->table_exists(b->dest, b->target, &exists, err))
+        return -1;
+    if (!exists) {
+        (void)err_set(err, ERR_PERMANENT, "the target table %s is gone, and its rows with it",
+                      b->target);
+        return stop(b, err);
+    }
+    if (was_relation(was_frame, &was, err))
+        return -1;
+    int rc = follow_columns(b, was, err);
+    relation_free(was);
+    return rc;
+}
+
 static int bring_in_step(const struct binding *b, const struct buf *frame, struct buf *was_target,
                          struct buf *was_frame, struct err *err)
 {
@@ -379,26 +432,13 @@ static int bring_in_step(const struct binding *b, const struct buf *frame, struc
     if (known && !renamed && was_frame->len == frame->len &&
         memcmp(was_frame->data, frame->data, frame->len) == 0)
         return 0;
-    if (!known || renamed) {
-        if (check_owner(b, err))
-            return -1;
-    }
-    if (renamed && follow_rename(b, buf_cstr(was_target), err))
+    bool same_name = !renamed;
+    if ((!known || renamed) && check_owner(b, &same_name, err))
         return -1;
-    bool exists = false;
-    if (known && b->ops->table_exists(b->dest, b->target, &exists, err))
+    if (known && !same_name && follow_rename(b, buf_cstr(was_target), err))
         return -1;
-    if (exists) {
-        struct relation *was;
-        if (was_relation(was_frame, &was, err))
-            return -1;
-        int rc = follow_columns(b, was, err);
-        relation_free(was);
-        if (rc)
-            return -1;
-    } else if (meet(b, err)) {
+    if (known ? follow(b, was_frame, err) : meet(b, err))
         return -1;
-    }
     return b->ops->relation_put(b->dest, b->origin, b->rel, b->target, frame, err);
 }
 
