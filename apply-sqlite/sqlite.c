@@ -13,6 +13,7 @@
 
 /* ---- errors ---- */
 
+/* `what` may be a statement with 1,600 columns: the reason comes after its beginning. */
 int sqlite_fail(const struct dest *d, int rc, const char *what, struct err *err)
 {
     const char *text = d && d->db && sqlite3_errcode(d->db) != SQLITE_OK ? sqlite3_errmsg(d->db)
@@ -20,18 +21,18 @@ int sqlite_fail(const struct dest *d, int rc, const char *what, struct err *err)
     switch (rc & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        (void)err_set(err, ERR_RETRY, "%s: %s", what, text);
+        (void)err_set(err, ERR_RETRY, "%.200s: %s", what, text);
         return err_hint(err, "another program holds the database's write lock");
     case SQLITE_FULL:
-        (void)err_set(err, ERR_TEMPORARY, "%s: %s", what, text);
+        (void)err_set(err, ERR_TEMPORARY, "%.200s: %s", what, text);
         return err_hint(err, "free some space");
     case SQLITE_IOERR:
     case SQLITE_NOMEM:
     case SQLITE_PROTOCOL:
     case SQLITE_INTERRUPT:
-        return err_set(err, ERR_TEMPORARY, "%s: %s (%s)", what, text, sqlite3_errstr(rc));
+        return err_set(err, ERR_TEMPORARY, "%.200s: %s (%s)", what, text, sqlite3_errstr(rc));
     default:
-        return err_set(err, ERR_PERMANENT, "%s: %s", what, text);
+        return err_set(err, ERR_PERMANENT, "%.200s: %s", what, text);
     }
 }
 

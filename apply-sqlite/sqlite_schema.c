@@ -156,7 +156,8 @@ static int create_identity_index(struct dest *d, const char *target, const struc
 {
     struct buf sql = {0}, name = {0};
     const char *comma = "";
-    buf_printf(&name, "pg2any_identity_%s", target);
+    /* An index keeps its name when its table gets another one; the relid keeps it unique. */
+    buf_printf(&name, "pg2any_identity_%s_%u", target, rel->relid);
     buf_append_str(&sql, "CREATE INDEX ");
     sqlite_quote(&sql, buf_cstr(&name));
     buf_append_str(&sql, " ON ");

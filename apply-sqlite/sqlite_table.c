@@ -167,11 +167,18 @@ static int append_where(const struct dest_table *t, struct buf *sql, int first, 
         buf_printf(sql, " WHERE %s = (SELECT %s FROM ", t->rowid, t->rowid);
         sqlite_quote(sql, t->target);
     }
+    /* Row values: AND between 1,600 columns would be deeper than SQLite lets an expression be. */
     for (uint32_t i = 0; i < t->nidentity; i++) {
-        buf_append_str(sql, i == 0 ? " WHERE " : " AND ");
+        buf_append_str(sql, i == 0 ? " WHERE (" : ", ");
         sqlite_quote(sql, t->rel->columns[t->identity[i]].name);
-        buf_printf(sql, " %s ?%d", t->by_all_columns ? "IS" : "=", first + (int)i);
     }
+    for (uint32_t i = 0; i < t->nidentity; i++) {
+        if (i == 0)
+            buf_append_str(sql, t->by_all_columns ? ") IS (" : ") = (");
+        buf_printf(sql, "%s?%d", i == 0 ? "" : ", ", first + (int)i);
+    }
+    if (t->nidentity > 0)
+        buf_append_byte(sql, ')');
     if (t->by_all_columns)
         buf_append_str(sql, " LIMIT 1)");
     return buf_check(sql, err);
@@ -287,7 +294,7 @@ static int bind_identity(const struct dest *d, const struct dest_table *t, sqlit
 
 static int need_identity(const struct dest_table *t, struct err *err)
 {
-    if (t->nidentity > 0)
+    if (t->nidentity > 0 || t->by_all_columns) /* all rows of a table without columns are equal */
         return 0;
     (void)err_set(err, ERR_PERMANENT,
                   "the relation has no replica identity, so that its rows cannot be found");

@@ -39,6 +39,10 @@ enum storage storage_of(const struct column *c)
         return STORAGE_REAL;
     case PG_TYPE_NUMERIC:
         return numeric_fits_double(c->typmod) ? STORAGE_NUMERIC : STORAGE_TEXT;
+    case PG_TYPE_DATE:
+    case PG_TYPE_TIME:
+    case PG_TYPE_TIMESTAMP:
+        return STORAGE_DATETIME;
     case PG_TYPE_TIMESTAMPTZ:
         return STORAGE_TIMESTAMPTZ;
     case PG_TYPE_BYTEA:
@@ -59,6 +63,7 @@ const char *storage_declaration(enum storage s)
     case STORAGE_NUMERIC:
         return "NUMERIC";
     case STORAGE_TEXT:
+    case STORAGE_DATETIME:
     case STORAGE_TIMESTAMPTZ:
         return "TEXT";
     case STORAGE_BLOB:
@@ -78,7 +83,7 @@ enum affinity affinity_of(const char *declared)
         return AFFINITY_INTEGER;
     if (contains(declared, "CHAR") || contains(declared, "CLOB") || contains(declared, "TEXT"))
         return AFFINITY_TEXT;
-    if (!*declared || contains(declared, "BLOB") || strcasecmp(declared, "ANY") == 0)
+    if (!*declared || contains(declared, "BLOB"))
         return AFFINITY_BLOB;
     if (contains(declared, "REAL") || contains(declared, "FLOA") || contains(declared, "DOUB"))
         return AFFINITY_REAL;
@@ -97,8 +102,11 @@ bool affinity_keeps(enum affinity a, enum storage s)
     case STORAGE_NUMERIC:
         return true;
     case STORAGE_TEXT:
-    case STORAGE_TIMESTAMPTZ:
         return a == AFFINITY_TEXT || a == AFFINITY_BLOB; /* elsewhere '007' becomes 7 */
+    case STORAGE_DATETIME:
+    case STORAGE_TIMESTAMPTZ:
+        /* What is declared as DATE or TIMESTAMP has NUMERIC; no date reads as a number. */
+        return a == AFFINITY_TEXT || a == AFFINITY_BLOB || a == AFFINITY_NUMERIC;
     case STORAGE_BLOB:
         return true;
     }
@@ -155,7 +163,7 @@ static int bind_real(sqlite3_stmt *stmt, int parameter, const struct value *v, e
     text[v->size] = '\0';
     char *end;
     double d = strtod(text, &end); /* underflow and overflow cannot be: PostgreSQL wrote a double */
-    if (*end)
+    if (end != text + v->size)
         return not_a(err, "a floating-point number");
     if (!isnan(d))
         return bound(sqlite3_bind_double(stmt, parameter, d), err);
@@ -213,6 +221,7 @@ int bind_value(sqlite3_stmt *stmt, int parameter, enum storage s, const struct v
         return bind_real(stmt, parameter, v, nan, err);
     case STORAGE_NUMERIC:
     case STORAGE_TEXT:
+    case STORAGE_DATETIME:
         return bind_text(stmt, parameter, v->data, v->size, SQLITE_STATIC, err);
     case STORAGE_TIMESTAMPTZ:
         return bind_timestamptz(stmt, parameter, v, err);

@@ -20,6 +20,7 @@ enum storage {
     STORAGE_REAL,        /* REAL; ±Infinity as such; NaN is no value of SQLite's */
     STORAGE_NUMERIC,     /* NUMERIC: at most 15 digits, which a double holds exactly */
     STORAGE_TEXT,        /* TEXT, PostgreSQL's own */
+    STORAGE_DATETIME,    /* TEXT, PostgreSQL's own: date, time, timestamp */
     STORAGE_TIMESTAMPTZ, /* TEXT, +00 written as +00:00 so that SQLite's date functions read it */
     STORAGE_BLOB,        /* BLOB */
 };
@@ -31,7 +32,8 @@ enum storage storage_of(const struct column *c);
 /* The type in CREATE TABLE. */
 const char *storage_declaration(enum storage s);
 
-/* The affinity that SQLite gives a declared type ("Determination Of Column Affinity"). */
+/* The affinity that SQLite gives a declared type ("Determination Of Column Affinity"); ANY is
+ * NUMERIC outside of STRICT tables. */
 enum affinity affinity_of(const char *declared);
 
 /* Whether a column of that affinity keeps every value of that storage as it is. */
