@@ -1,0 +1,595 @@
+#include "capture.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "atomic_file.h"
+#include "frame.h"
+#include "log.h"
+#include "lsn.h"
+#include "notify.h"
+
+#define OUTPUT_HIGH_BYTES  (1024 * 1024) /* more than this waits for stdout: stop reading */
+#define OUTPUT_FLUSH_BYTES (64 * 1024)   /* more than this is worth a write */
+
+/*
+ * An eager reader makes the server do one send for each change. While data flow, and little of them is
+ * waiting, a pause lets sends gather; a longer one makes the server wait.
+ */
+#define LAZY_LITTLE_BYTES (16 * 1024)
+#define LAZY_PAUSE_NS     150000
+#define LAZY_FLOWING_NS   1000000 /* a shorter wait than this means that data flow */
+
+#define REPORT_GAP_MS    200 /* between two status updates that acknowledgements cause */
+#define PROGRESS_GAP_MS  50
+#define UNTIL_ASK_MS     200 /* how often the server is asked how far it is */
+#define LSN_FILE_GAP_MS  1000
+#define TLS_LOOK_MS      100
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_MAX_MS   10000
+#define LEAVE_LIMIT_MS   10000
+#define GONE_LIMIT_MS    3000 /* for acknowledgements when the reader has left already */
+#define END_LIMIT_MS     5000
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void raise_lsn(uint64_t *lsn, uint64_t to)
+{
+    if (to > *lsn)
+        *lsn = to;
+}
+
+/* ---- what is due ---- */
+
+/* An LSN goes to the slot when all targets have it and no prepared transaction needs what is before it. */
+static void confirm(struct capture *c)
+{
+    uint64_t durable = acks_lsn(&c->acks);
+    if (durable > c->emitted_lsn)
+        durable = c->emitted_lsn;
+    uint64_t limit = prepared_limit(&c->prepared, durable);
+    if (limit <= c->confirmed_lsn || limit < c->start_lsn)
+        return;
+    c->confirmed_lsn = limit;
+    c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPORT_GAP_MS);
+}
+
+static int report(struct capture *c, int64_t now_ms, struct err *err)
+{
+    bool asking = c->until_lsn != 0 && c->reached_lsn == 0;
+    c->status_sent_ms = now_ms;
+    c->status_due_ms = now_ms + c->status_interval_ms;
+    if (asking)
+        c->status_due_ms = earlier(c->status_due_ms, now_ms + UNTIL_ASK_MS);
+    raise_lsn(&c->received_lsn, c->confirmed_lsn);
+    /* The server is asked for its position with every update, so that an idle one tells its progress. */
+    return replication_report(&c->replication, c->received_lsn, c->confirmed_lsn, true, err);
+}
+
+static void write_lsn_file(struct capture *c, int64_t now_ms)
+{
+    if (!c->options.lsn_file || c->confirmed_lsn == c->lsn_file_lsn)
+        return;
+    char text[LSN_TEXT_SIZE + 1];
+    int n = snprintf(text, sizeof text, "%s\n", LSN(c->confirmed_lsn));
+    struct err err = {0};
+    if (atomic_file_write(c->options.lsn_file, text, (size_t)n, &err))
+        log_warning("cannot write the LSN file", "error", err.text, NULL);
+    c->lsn_file_lsn = c->confirmed_lsn;
+    c->lsn_file_due_ms = now_ms + LSN_FILE_GAP_MS;
+}
+
+static void update_stats(struct capture *c)
+{
+    struct capture_stats *s = &c->stats;
+    *s->connected = c->replication.streaming;
+    *s->received_lsn = c->received_lsn;
+    *s->emitted_lsn = c->emitted_lsn;
+    *s->acknowledged_lsn = acks_lsn(&c->acks);
+    *s->confirmed_lsn = c->confirmed_lsn;
+    *s->pending_bytes = output_pending(&c->out);
+}
+
+static int tick(struct capture *c, struct err *err)
+{
+    int64_t now_ms = monotonic_ms();
+    if (c->replication.streaming && now_ms >= c->status_due_ms && report(c, now_ms, err))
+        return -1;
+    if (now_ms >= c->lsn_file_due_ms)
+        write_lsn_file(c, now_ms);
+    if (c->stats.file.path && now_ms >= c->stats.file.next_ms) {
+        update_stats(c);
+        stats_tick(&c->stats.file, now_ms);
+    }
+    return 0;
+}
+
+static int64_t next_tick(const struct capture *c)
+{
+    int64_t due_ms = NO_DEADLINE;
+    if (c->replication.streaming)
+        due_ms = c->status_due_ms;
+    if (c->options.lsn_file && c->confirmed_lsn != c->lsn_file_lsn)
+        due_ms = earlier(due_ms, c->lsn_file_due_ms);
+    if (c->stats.file.path)
+        due_ms = earlier(due_ms, c->stats.file.next_ms);
+    return due_ms;
+}
+
+/* ---- waiting ---- */
+
+static int on_stdout(struct capture *c, short revents, struct err *err)
+{
+    if (output_check_revents(&c->out, revents, err) == 0 &&
+        (!(revents & POLLOUT) || output_try(&c->out, err) == 0))
+        return 0;
+    if (!c->leaving) {
+        c->own_fault = true;
+        return -1;
+    }
+    err_clear(err);
+    c->reader_gone = true;
+    return 0;
+}
+
+static int on_ack(struct capture *c, size_t i, struct err *err)
+{
+    if (acks_read(&c->acks, i, c->ack_limit_lsn, err)) {
+        c->own_fault = true;
+        return -1;
+    }
+    confirm(c);
+    return 0;
+}
+
+/*
+ * One poll over everything. `fd` is what the caller waits for (-1: nothing); `*revents` is what is known of
+ * it. Returns at `wake_ms` at the latest, and earlier when anything has happened.
+ */
+static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, short *revents,
+                     struct err *err)
+{
+    enum { SIGNAL, STDOUT, WANTED, SERVER, FIFOS };
+    struct pollfd p[FIFOS + OPTION_LIST_MAX] = {
+        [SIGNAL] = {.fd = c->signals.stop ? -1 : c->signals.fd, .events = POLLIN},
+        [STDOUT] = {.fd = c->reader_gone ? -1 : c->out.fd,
+                    .events = output_pending(&c->out) > 0 ? POLLOUT : 0},
+        [WANTED] = {.fd = fd, .events = events},
+        [SERVER] = {.fd = -1, .events = POLLOUT},
+    };
+    if (c->replication.streaming && c->replication.unsent)
+        p[SERVER].fd = PQsocket(c->replication.session.conn);
+    for (size_t i = 0; i < c->acks.n; i++)
+        p[FIFOS + i] = (struct pollfd){.fd = c->acks.fifos[i].fd, .events = POLLIN};
+
+    int64_t now_ms = monotonic_ms();
+    int64_t wait_ms = earlier(wake_ms, next_tick(c));
+    wait_ms = wait_ms == NO_DEADLINE ? -1 : wait_ms <= now_ms ? 0 : earlier(wait_ms - now_ms, 3600000);
+    *revents = 0;
+    int n = poll(p, (nfds_t)(FIFOS + c->acks.n), (int)wait_ms);
+    if (n < 0 && errno != EINTR)
+        return err_errno(err, ERR_TEMPORARY, "poll");
+    if (n > 0) {
+        if (p[SIGNAL].revents)
+            (void)signals_stop(&c->signals);
+        if (p[STDOUT].revents && on_stdout(c, p[STDOUT].revents, err))
+            return -1;
+        for (size_t i = 0; i < c->acks.n; i++)
+            if (p[FIFOS + i].revents && on_ack(c, i, err))
+                return -1;
+        if (p[SERVER].revents && replication_flush(&c->replication, err))
+            return -1;
+        *revents = p[WANTED].revents;
+    }
+    return tick(c, err);
+}
+
+int capture_wait(struct capture *c, int fd, short events, int64_t deadline_ms, struct err *err)
+{
+    for (;;) {
+        short revents;
+        if (poll_once(c, fd, events, deadline_ms, &revents, err))
+            return -1;
+        if (revents)
+            return 0;
+        if (c->signals.stop && !c->leaving)
+            return err_set(err, ERR_TEMPORARY, "asked to stop");
+        if (monotonic_ms() < deadline_ms)
+            continue;
+        return fd < 0 ? 0 : err_set(err, ERR_TEMPORARY, "no answer within the time limit");
+    }
+}
+
+static int wait_for_session(void *ctx, int fd, short events, int64_t deadline_ms, struct err *err)
+{
+    return capture_wait(ctx, fd, events, deadline_ms, err);
+}
+
+/* ---- messages ---- */
+
+static void emit_progress(struct capture *c, int64_t now_ms)
+{
+    if (c->progress_lsn <= c->emitted_lsn || !pgoutput_outside(c->decoder))
+        return;
+    struct frame_progress k = {.lsn = c->progress_lsn, .server_time_us = c->progress_time_us};
+    frame_put_progress(&c->out.buf, &k);
+    c->progress_due_ms = now_ms + PROGRESS_GAP_MS;
+    raise_lsn(&c->emitted_lsn, k.lsn);
+    raise_lsn(&c->ack_limit_lsn, k.lsn);
+}
+
+/* Only a keepalive tells how far the server has decoded; and nothing of ours is missing before it only when
+ * no transaction is half sent. */
+static void on_keepalive(struct capture *c, const struct replication_message *m)
+{
+    if (m->reply_requested)
+        c->status_due_ms = 0;
+    if (!pgoutput_outside(c->decoder))
+        return;
+    c->progress_lsn = m->end_lsn;
+    c->progress_time_us = m->time_us;
+    if (c->until_lsn != 0 && m->end_lsn >= c->until_lsn)
+        c->reached_lsn = m->end_lsn;
+}
+
+static int on_event(struct capture *c, const struct pgoutput_event *event, struct err *err)
+{
+    raise_lsn(&c->emitted_lsn, event->end_lsn);
+    raise_lsn(&c->ack_limit_lsn, event->end_lsn);
+    if (event->whole) {
+        raise_lsn(&c->committed_lsn, event->end_lsn);
+        *c->stats.commit_time = (uint64_t)(event->time_us / 1000000 + 946684800);
+    }
+    if (c->until_lsn != 0 && event->end_lsn >= c->until_lsn)
+        c->reached_lsn = event->end_lsn;
+    if (c->acks.n == 0)
+        return 0;
+    switch (event->type) {
+    case 'P':
+    case 'p':
+        return prepared_add(&c->prepared, event->gid, event->prepare_lsn, err);
+    case 'K':
+    case 'r':
+        prepared_decide(&c->prepared, event->gid, event->end_lsn);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int on_message(struct capture *c, const struct replication_message *m, struct err *err)
+{
+    c->healthy = true;
+    raise_lsn(&c->received_lsn, m->lsn);
+    raise_lsn(&c->received_lsn, m->end_lsn);
+    *c->stats.received_bytes += m->size;
+    if (m->keepalive) {
+        on_keepalive(c, m);
+        return 0;
+    }
+    struct pgoutput_event event;
+    if (pgoutput_decode(c->decoder, m->data, m->size, &c->out.buf, &event, err))
+        return err_context(err, "at LSN %s", LSN(m->lsn));
+    uint64_t *count = c->stats.messages[(unsigned char)event.type];
+    if (count)
+        ++*count;
+    return event.end_lsn || event.prepare_lsn ? on_event(c, &event, err) : 0;
+}
+
+/* Takes what libpq has, up to a portion of output. `*drained`: it has no whole message any more. */
+static int take_messages(struct capture *c, bool *drained, struct err *err)
+{
+    size_t before = output_pending(&c->out);
+    *drained = false;
+    for (unsigned n = 0; n < 4096 && c->reached_lsn == 0; n++) {
+        if (output_pending(&c->out) - before >= OUTPUT_FLUSH_BYTES)
+            break;
+        struct replication_message m;
+        int rc = replication_next(&c->replication, &m, err);
+        if (rc < 0)
+            return -1;
+        if (rc == 0) {
+            *drained = true;
+            break;
+        }
+        if (on_message(c, &m, err))
+            return -1;
+        /* A lookup may have written out what was before. */
+        if (output_pending(&c->out) < before)
+            before = output_pending(&c->out);
+    }
+    *c->stats.emitted_bytes += output_pending(&c->out) - before;
+    return 0;
+}
+
+static int write_out(struct capture *c, struct err *err)
+{
+    if (output_try(&c->out, err) == 0)
+        return 0;
+    c->own_fault = true;
+    return -1;
+}
+
+static int64_t monotonic_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int receive(struct capture *c, int fd, bool flowing, bool tls, struct err *err)
+{
+    int waiting = 0;
+    if (flowing && ioctl(fd, FIONREAD, &waiting) == 0 && waiting < LAZY_LITTLE_BYTES) {
+        struct timespec pause = {0, LAZY_PAUSE_NS};
+        (void)nanosleep(&pause, NULL);
+    }
+    /* One read may leave a part of a TLS record with the library, where poll(2) does not see it. */
+    for (int i = 0; i < (tls ? 3 : 1); i++)
+        if (replication_receive(&c->replication, err))
+            return -1;
+    return 0;
+}
+
+/* Until a signal or --until-lsn (0), or a fault. */
+static int stream(struct capture *c, struct err *err)
+{
+    PGconn *conn = c->replication.session.conn;
+    bool tls = PQsslInUse(conn) || PQgssEncInUse(conn);
+    bool drained = false;
+    while (!c->signals.stop && c->reached_lsn == 0) {
+        if (output_pending(&c->out) < OUTPUT_HIGH_BYTES && take_messages(c, &drained, err))
+            return -1;
+        int64_t now_ms = monotonic_ms();
+        if (now_ms >= c->progress_due_ms)
+            emit_progress(c, now_ms);
+        if ((drained || output_pending(&c->out) >= OUTPUT_FLUSH_BYTES) && write_out(c, err))
+            return -1;
+
+        bool room = output_pending(&c->out) < OUTPUT_HIGH_BYTES;
+        bool want = room && drained;
+        int64_t wake_ms = room && !drained ? now_ms : NO_DEADLINE;
+        if (c->progress_lsn > c->emitted_lsn && pgoutput_outside(c->decoder))
+            wake_ms = earlier(wake_ms, c->progress_due_ms);
+        if (want && tls)
+            wake_ms = earlier(wake_ms, now_ms + TLS_LOOK_MS);
+        int fd = want ? PQsocket(conn) : -1;
+        int64_t begun_ns = monotonic_ns();
+        short revents;
+        if (poll_once(c, fd, POLLIN, wake_ms, &revents, err))
+            return -1;
+        bool flowing = monotonic_ns() - begun_ns < LAZY_FLOWING_NS;
+        if (want && (revents || tls) && receive(c, fd, flowing && revents, tls, err))
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- leaving ---- */
+
+static void emit_end(struct capture *c, const char *why)
+{
+    struct frame_end z = {.why = bytes_of(why), .last_lsn = c->emitted_lsn};
+    frame_put_end(&c->out.buf, &z);
+}
+
+/* The last status update, and the end of the stream: the slot has it when this returns 0. */
+static int confirm_and_end(struct capture *c, struct err *err)
+{
+    int64_t deadline_ms = monotonic_ms() + END_LIMIT_MS;
+    while (c->replication.unsent)
+        if (capture_wait(c, PQsocket(c->replication.session.conn), POLLOUT, deadline_ms, err) ||
+            replication_flush(&c->replication, err))
+            return -1;
+    if (report(c, monotonic_ms(), err))
+        return -1;
+    return replication_end(&c->replication, deadline_ms, err);
+}
+
+/* What the slot had confirmed when the stream began is not sent, nor acknowledged, again. */
+static bool acknowledged(const struct capture *c, uint64_t lsn)
+{
+    return c->acks.n == 0 || lsn <= c->start_lsn || acks_lsn(&c->acks) >= lsn;
+}
+
+/* Stopped by a signal. What is in the output goes out, what comes back in a bounded time is confirmed. */
+static int leave(struct capture *c)
+{
+    struct err err = {0};
+    short revents;
+    if (!c->begun)
+        return 0;
+    c->leaving = true;
+    emit_end(c, "stopped by signal");
+    int64_t deadline_ms = monotonic_ms() + LEAVE_LIMIT_MS;
+    bool gone = false;
+    for (;;) {
+        if (c->reader_gone && !gone) {
+            gone = true;
+            deadline_ms = earlier(deadline_ms, monotonic_ms() + GONE_LIMIT_MS);
+        }
+        bool written = gone || output_pending(&c->out) == 0;
+        bool done = !c->replication.streaming || acknowledged(c, c->committed_lsn);
+        if ((written && done) || monotonic_ms() >= deadline_ms)
+            break;
+        if (poll_once(c, -1, 0, deadline_ms, &revents, &err)) {
+            if (c->own_fault)
+                break;
+            log_warning("the connection was lost while leaving", "error", err.text, NULL);
+            err_clear(&err);
+            replication_close(&c->replication);
+        }
+    }
+    if (c->replication.streaming && confirm_and_end(c, &err))
+        log_warning("the last confirmation may not have arrived", "error", err.text, NULL);
+    log_info("stopped by signal", "emitted", LSN(c->emitted_lsn), "confirmed", LSN(c->confirmed_lsn),
+             NULL);
+    if (!c->reader_gone && output_pending(&c->out) > 0)
+        log_warning("the reader did not take everything in time; what is left is dropped", "bytes",
+                    LOG_U64(output_pending(&c->out)), NULL);
+    return 0;
+}
+
+/* Everything up to --until-lsn is in the output. */
+static int finish(struct capture *c, struct err *err)
+{
+    short revents;
+    c->progress_lsn = c->reached_lsn;
+    emit_progress(c, monotonic_ms());
+    log_info("everything up to --until-lsn is read", "lsn", LSN(c->reached_lsn), NULL);
+    while (output_pending(&c->out) > 0 || !acknowledged(c, c->reached_lsn)) {
+        if (poll_once(c, -1, 0, NO_DEADLINE, &revents, err))
+            return -1;
+        if (c->signals.stop)
+            return leave(c);
+    }
+    c->leaving = true;
+    if (confirm_and_end(c, err))
+        return err_context(err, "confirming %s", LSN(c->confirmed_lsn));
+    c->leaving = false;
+    emit_end(c, "until-lsn reached");
+    while (output_pending(&c->out) > 0 && !c->signals.stop)
+        if (poll_once(c, -1, 0, NO_DEADLINE, &revents, err))
+            return -1;
+    log_info("done", "emitted", LSN(c->emitted_lsn), "confirmed", LSN(c->confirmed_lsn), NULL);
+    return 0;
+}
+
+/* ---- the whole ---- */
+
+static void disconnect(struct capture *c)
+{
+    replication_close(&c->replication);
+    catalog_close(&c->catalog);
+}
+
+static int connect_and_stream(struct capture *c, struct err *err)
+{
+    c->healthy = false;
+    c->received_lsn = 0;
+    c->progress_lsn = 0;
+    if (capture_start(c, err))
+        return -1;
+    c->begun = true;
+    ++*c->stats.connections;
+    raise_lsn(&c->emitted_lsn, c->start_lsn);
+    raise_lsn(&c->ack_limit_lsn, c->emitted_lsn);
+    raise_lsn(&c->ack_limit_lsn, c->replication.wal_lsn);
+    c->status_due_ms = 0;
+    notify_ready(&c->options.notify_fd);
+    return stream(c, err);
+}
+
+static int run(struct capture *c, struct err *err)
+{
+    int64_t backoff_ms = BACKOFF_FIRST_MS;
+    for (;;) {
+        int rc = connect_and_stream(c, err);
+        if (rc == 0 && c->reached_lsn != 0)
+            return finish(c, err);
+        if (c->signals.stop && !c->own_fault) {
+            err_clear(err);
+            return leave(c);
+        }
+        if (c->own_fault || !c->begun || err->kind != ERR_TEMPORARY)
+            return -1;
+        if (c->healthy)
+            backoff_ms = BACKOFF_FIRST_MS;
+        log_warning("connecting again", "error", err->text, "wait_ms", LOG_U64((uint64_t)backoff_ms),
+                    NULL);
+        err_clear(err);
+        disconnect(c);
+        if (capture_wait(c, -1, 0, monotonic_ms() + backoff_ms, err) && !c->signals.stop)
+            return -1;
+        backoff_ms = earlier(backoff_ms * 2, BACKOFF_MAX_MS);
+    }
+}
+
+static void register_stats(struct capture_stats *s, const char *path)
+{
+    static const struct {
+        char letter;
+        const char *labels;
+    } letters[] = {
+        {'B', "type=\"begin\""},           {'C', "type=\"commit\""},
+        {'I', "type=\"insert\""},          {'U', "type=\"update\""},
+        {'D', "type=\"delete\""},          {'T', "type=\"truncate\""},
+        {'R', "type=\"relation\""},        {'S', "type=\"stream_start\""},
+        {'c', "type=\"stream_commit\""},   {'A', "type=\"stream_abort\""},
+        {'P', "type=\"prepare\""},         {'p', "type=\"stream_prepare\""},
+        {'K', "type=\"commit_prepared\""}, {'r', "type=\"rollback_prepared\""},
+        {'M', "type=\"message\""},
+    };
+    stats_init(&s->file, path);
+    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
+        s->messages[(unsigned char)letters[i].letter] =
+            stats_register(&s->file, STATS_COUNTER, "pg2any_capture_messages_total", letters[i].labels,
+                           "Messages of pgoutput that were decoded.");
+#define COUNTER(field, help) \
+    s->field = stats_register(&s->file, STATS_COUNTER, "pg2any_capture_" #field "_total", NULL, help)
+#define GAUGE(field, help) \
+    s->field = stats_register(&s->file, STATS_GAUGE, "pg2any_capture_" #field, NULL, help)
+    COUNTER(received_bytes, "Bytes of pgoutput messages received.");
+    COUNTER(emitted_bytes, "Bytes of frames put out.");
+    COUNTER(connections, "Streams begun.");
+    GAUGE(connected, "1 while a stream is open.");
+    GAUGE(received_lsn, "Last position received from the server.");
+    GAUGE(emitted_lsn, "End of what was put out.");
+    GAUGE(acknowledged_lsn, "Position that every target has acknowledged.");
+    GAUGE(confirmed_lsn, "Position confirmed to the slot.");
+    s->commit_time = stats_register(&s->file, STATS_GAUGE, "pg2any_capture_last_commit_timestamp_seconds",
+                                    NULL, "Commit time of the last transaction put out, Unix time.");
+    GAUGE(pending_bytes, "Bytes that wait for the reader of stdout.");
+#undef COUNTER
+#undef GAUGE
+}
+
+static void release(struct capture *c)
+{
+    if (c->stats.file.path) {
+        replication_close(&c->replication);
+        update_stats(c);
+        stats_write(&c->stats.file);
+    }
+    write_lsn_file(c, monotonic_ms());
+    disconnect(c);
+    pgoutput_free(c->decoder);
+    prepared_free(&c->prepared);
+    acks_close(&c->acks);
+    output_close(&c->out);
+    signals_close(&c->signals);
+    source_free(&c->source);
+    free(c->publication_text);
+}
+
+int capture_run(const struct capture_options *options, struct err *err)
+{
+    struct capture *c = calloc(1, sizeof *c);
+    if (!c)
+        return err_nomem(err);
+    c->options = *options;
+    c->signals.fd = -1;
+    c->status_interval_ms = (int64_t)options->status_interval_ms;
+    c->waiter = (struct waiter){.wait = wait_for_session, .ctx = c};
+    register_stats(&c->stats, options->stats_file);
+    output_init(&c->out, STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
+    catalog_init(&c->catalog, &c->source, &c->waiter, (int64_t)options->connect_timeout_ms);
+    int rc = signals_init(&c->signals, err);
+    if (rc == 0)
+        rc = capture_check_options(c, err);
+    if (rc == 0)
+        rc = acks_open(&c->acks, &options->acks, err);
+    if (rc == 0)
+        rc = run(c, err);
+    release(c);
+    free(c);
+    return rc;
+}

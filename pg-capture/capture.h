@@ -1,0 +1,124 @@
+/*
+ * capture.h - pg-capture's one loop: the server's stream in, frames out, acknowledgements back.
+ *
+ * capture.c is the loop and everything that waits; start.c goes from nothing to a running stream. Memory is
+ * bounded by one message of the server and OUTPUT_HIGH_BYTES of frames: while stdout is blocked the
+ * server's socket is not read, and status updates go on.
+ *
+ * Four LSNs: received (what the server has sent), emitted (the end of what has been put on stdout and
+ * may come back as an acknowledgement), acknowledged (acks.h), confirmed (what the slot was told).
+ */
+#ifndef PG2ANY_CAPTURE_H
+#define PG2ANY_CAPTURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "acks.h"
+#include "catalog.h"
+#include "err.h"
+#include "options.h"
+#include "output.h"
+#include "pgoutput.h"
+#include "prepared.h"
+#include "replication.h"
+#include "session.h"
+#include "signals.h"
+#include "stats.h"
+
+struct capture_options {
+    const char *source;
+    const char *slot;
+    const char *publications; /* separated by commas */
+    uint64_t protocol_version; /* 0: the highest the server has */
+    int streaming;             /* enum streaming; -1: on, where the protocol has it */
+    bool binary;
+    bool two_phase;
+    bool messages;
+    int origin; /* 0: any, 1: none */
+    struct option_list acks;
+    const char *until; /* NULL, an LSN, "current" */
+    uint64_t status_interval_ms;
+    uint64_t connect_timeout_ms;
+    const char *lsn_file;
+    const char *stats_file;
+    uint64_t notify_fd;
+};
+
+struct capture_stats {
+    struct stats file;
+    uint64_t *messages[128]; /* by letter */
+    uint64_t *received_bytes;
+    uint64_t *emitted_bytes;
+    uint64_t *connections;
+    uint64_t *connected;
+    uint64_t *received_lsn;
+    uint64_t *emitted_lsn;
+    uint64_t *acknowledged_lsn;
+    uint64_t *confirmed_lsn;
+    uint64_t *commit_time;
+    uint64_t *pending_bytes;
+};
+
+struct capture {
+    struct capture_options options;
+    struct signals signals;
+    struct output out;
+    struct acks acks;
+    struct prepared prepared;
+    struct capture_stats stats;
+    struct source source;
+    struct waiter waiter;
+    struct replication replication;
+    struct catalog catalog;
+    struct pgoutput *decoder; /* one for each connection */
+
+    char *publication_text; /* what the names point into */
+    size_t npublications;
+    const char *publications[64];
+
+    bool begun;                 /* a hello has gone out: from then on a lost connection is opened again */
+    bool healthy;               /* the server has sent something on this connection */
+    bool own_fault;             /* of stdout or the FIFOs: connecting again does not help */
+    bool leaving;               /* a signal is no reason any more to give up waiting */
+    bool reader_gone;           /* noticed after the end was written: no fault then */
+    char system_identifier[32]; /* of the first connection */
+    uint64_t start_lsn;         /* the slot's confirmed_flush_lsn when this connection began */
+    uint64_t until_lsn;         /* 0: none */
+    uint64_t received_lsn;
+    uint64_t emitted_lsn;
+    uint64_t committed_lsn; /* the last whole transaction's end, among what was emitted */
+    uint64_t ack_limit_lsn; /* an acknowledgement beyond it is nonsense */
+    uint64_t confirmed_lsn;
+    uint64_t reached_lsn; /* where --until-lsn was met; 0: not yet */
+
+    uint64_t progress_lsn; /* of a keepalive, not emitted yet where > emitted_lsn */
+    int64_t progress_time_us;
+    int64_t progress_due_ms;
+
+    int64_t status_interval_ms;
+    int64_t status_sent_ms;
+    int64_t status_due_ms;
+    int64_t lsn_file_due_ms;
+    uint64_t lsn_file_lsn;
+};
+
+/* Runs until asked to stop (0) or until nothing more can be done (-1). */
+MUST_CHECK int capture_run(const struct capture_options *options, struct err *err);
+
+/* ---- between capture.c and start.c ---- */
+
+/* Checks what can be checked without a server: names, LSNs, the connection string. */
+MUST_CHECK int capture_check_options(struct capture *c, struct err *err);
+
+/*
+ * Connects, checks, makes the slot where this is the first time, starts the stream, puts the hello into the
+ * output.
+ */
+MUST_CHECK int capture_start(struct capture *c, struct err *err);
+
+/* Waits for `fd` or the deadline, and does what is due meanwhile; see struct waiter. fd -1: for the deadline only. */
+MUST_CHECK int capture_wait(struct capture *c, int fd, short events, int64_t deadline_ms,
+                            struct err *err);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * pg-capture - reads a logical replication slot of PostgreSQL and writes one frame for each message.
+ */
+#include <stddef.h>
+
+#include "capture.h"
+#include "exit.h"
+#include "log.h"
+#include "notify.h"
+#include "options.h"
+#include "std_fds.h"
+
+static const char *const streaming_words[] = {"off=false=no=0", "on=true=yes=1", "parallel", NULL};
+static const char *const origin_words[] = {"any", "none", NULL};
+
+#define FIELD(name) offsetof(struct capture_options, name)
+
+static const struct option_def options[] = {
+    {"source", OPTION_STRING, FIELD(source), "CDC_SOURCE_CONNECTION_STRING", NULL, "URI",
+     "the database, as libpq's URI or key=value string; required", 0, 0, NULL},
+    {"slot", OPTION_STRING, FIELD(slot), "CDC_REPLICATION_SLOT", "cdc_slot", "NAME",
+     "replication slot; made if it does not exist", 0, 0, NULL},
+    {"publication", OPTION_STRING, FIELD(publications), "CDC_PUBLICATION", "cdc_pub", "NAME,...",
+     "publications, which must exist", 0, 0, NULL},
+    {"protocol-version", OPTION_UINT, FIELD(protocol_version), "CDC_PROTOCOL_VERSION", NULL, "N",
+     "of pgoutput, 1 to 4 [the highest the server has]", 1, 4, NULL},
+    {"streaming", OPTION_CHOICE, FIELD(streaming), "CDC_STREAMING", NULL, "MODE",
+     "send big transactions before they commit: off, on or\nparallel (PostgreSQL 16) [on]", 0, 0,
+     streaming_words},
+    {"binary", OPTION_FLAG, FIELD(binary), "CDC_BINARY_FORMAT", NULL, NULL,
+     "receive values in binary; what is put out is the same", 0, 0, NULL},
+    {"two-phase", OPTION_FLAG, FIELD(two_phase), NULL, NULL, NULL,
+     "receive prepared transactions at PREPARE (PostgreSQL 15)", 0, 0, NULL},
+    {"messages", OPTION_FLAG, FIELD(messages), NULL, NULL, NULL,
+     "receive what pg_logical_emit_message() writes", 0, 0, NULL},
+    {"pg-origin", OPTION_CHOICE, FIELD(origin), NULL, "any", "WHICH",
+     "any: all changes; none: those without an origin (PostgreSQL 16)", 0, 0, origin_words},
+    {"ack", OPTION_LIST, FIELD(acks), NULL, NULL, "FIFO",
+     "made and read: LSNs that a target has made durable. Once for\neach target; without it nothing is "
+     "confirmed to the slot",
+     0, 0, NULL},
+    {"until-lsn", OPTION_STRING, FIELD(until), NULL, NULL, "LSN",
+     "leave when everything up to there is out and acknowledged; an\nLSN, or current: where the server is "
+     "at the start",
+     0, 0, NULL},
+    {"status-interval", OPTION_DURATION, FIELD(status_interval_ms), NULL, "10s", "TIME",
+     "at most between two status updates to the server", 100, 3600000, NULL},
+    {"connect-timeout", OPTION_DURATION, FIELD(connect_timeout_ms), "CDC_CONNECTION_TIMEOUT", "30s",
+     "TIME", "for opening a connection and for a query to the catalog", 100, 3600000, NULL},
+    {"lsn-file", OPTION_STRING, FIELD(lsn_file), "CDC_LAST_LSN_FILE", NULL, "FILE",
+     "where to write the last confirmed LSN, for people and scripts", 0, 0, NULL},
+    {"stats", OPTION_STRING, FIELD(stats_file), NULL, NULL, "FILE",
+     "statistics as Prometheus text, replaced every second", 0, 0, NULL},
+    {"notify-fd", OPTION_UINT, FIELD(notify_fd), NULL, NULL, "N",
+     "write a newline there when the stream has begun", 3, 65535, NULL},
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+static const struct program program = {
+    "pg-capture",
+    "--source URI [OPTION]...",
+    "Reads a logical replication slot of PostgreSQL (14 or later) and writes change frames to stdout,\n"
+    "one for each message of pgoutput.",
+    options,
+};
+
+int main(int argc, char **argv)
+{
+    std_fds_reserve();
+    log_init("pg-capture");
+    struct capture_options o = {.streaming = -1, .notify_fd = NOTIFY_NONE};
+    struct err err = {0};
+    switch (options_parse(&program, argc, argv, &o, &err)) {
+    case OPTIONS_LEAVE:
+        return STATUS_OK;
+    case OPTIONS_ERROR:
+        return exit_status(&err);
+    case OPTIONS_RUN:
+        break;
+    }
+    if (capture_run(&o, &err) == 0)
+        err_clear(&err);
+    return exit_status(&err);
+}

@@ -1,0 +1,686 @@
+#include "pgoutput.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "binary.h"
+#include "frame.h"
+#include "pg_type.h"
+#include "wire.h"
+
+/* Running out of memory must come back as an error, not as an exit. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#define MAX_KEY_COLUMNS 32 /* INDEX_MAX_KEYS */
+
+/* How a column's values are read. */
+struct reading {
+    uint32_t type_oid; /* below all domains */
+    enum binary_form form;
+    bool bytea;
+    const char *name; /* within the table's block */
+    const char *type_name;
+};
+
+/* What decoding the tuples of a relation needs; one block of memory. */
+struct table {
+    uint32_t relid;
+    UT_hash_handle hh;
+    const char *namespace;
+    const char *name;
+    uint32_t ncolumns;
+    struct reading columns[];
+};
+
+enum where { OUTSIDE, IN_TRANSACTION, IN_PREPARE, IN_STREAM };
+
+struct pgoutput {
+    struct pgoutput_config config;
+    struct table *tables;
+    struct table *last; /* found last; changes of one table come in runs */
+    enum where where;
+    uint32_t xid; /* of the open transaction; of the top-level one in a stream block */
+    uint64_t nchanges;
+    struct buf text; /* a converted value on its way into the frame */
+};
+
+struct pgoutput *pgoutput_new(const struct pgoutput_config *config)
+{
+    struct pgoutput *d = calloc(1, sizeof *d);
+    if (d)
+        d->config = *config;
+    return d;
+}
+
+void pgoutput_free(struct pgoutput *d)
+{
+    if (!d)
+        return;
+    struct table *t, *next;
+    HASH_ITER(hh, d->tables, t, next)
+    {
+        HASH_DEL(d->tables, t);
+        free(t);
+    }
+    buf_free(&d->text);
+    free(d);
+}
+
+bool pgoutput_outside(const struct pgoutput *d)
+{
+    return d->where == OUTSIDE;
+}
+
+/* ---- relations ---- */
+
+static struct table *find_table(struct pgoutput *d, uint32_t relid)
+{
+    if (d->last && d->last->relid == relid)
+        return d->last;
+    struct table *t;
+    HASH_FIND(hh, d->tables, &relid, sizeof relid, t);
+    if (t)
+        d->last = t;
+    return t;
+}
+
+static const char *keep(char **at, const char *s)
+{
+    size_t n = strlen(s) + 1;
+    char *to = *at;
+    memcpy(to, s, n);
+    *at += n;
+    return to;
+}
+
+/* What the R frame says is now how tuples of that relation are read, in a stream block or not: the
+ * server describes a table again whenever it changes, also after a transaction that changed it has
+ * been rolled back. */
+static int remember_table(struct pgoutput *d, const struct relation *rel, struct err *err)
+{
+    size_t size = sizeof(struct table) + rel->ncolumns * sizeof(struct reading);
+    size_t strings = size;
+    size += strlen(rel->namespace) + strlen(rel->name) + 2;
+    for (uint32_t i = 0; i < rel->ncolumns; i++)
+        size += strlen(rel->columns[i].name) + strlen(rel->columns[i].type_name) + 2;
+    struct table *t = malloc(size);
+    if (!t)
+        return err_nomem(err);
+    char *at = (char *)t + strings;
+    memset(t, 0, sizeof *t);
+    t->relid = rel->relid;
+    t->namespace = keep(&at, rel->namespace);
+    t->name = keep(&at, rel->name);
+    t->ncolumns = rel->ncolumns;
+    for (uint32_t i = 0; i < rel->ncolumns; i++) {
+        const struct column *col = &rel->columns[i];
+        t->columns[i] = (struct reading){
+            .type_oid = col->base_type_oid,
+            .form = binary_form(col->base_type_oid),
+            .bytea = col->base_type_oid == PG_TYPE_BYTEA,
+            .name = keep(&at, col->name),
+            .type_name = keep(&at, col->type_name),
+        };
+    }
+    struct table *old;
+    HASH_FIND(hh, d->tables, &t->relid, sizeof t->relid, old);
+    if (old) {
+        HASH_DEL(d->tables, old);
+        free(old);
+    }
+    HASH_ADD(hh, d->tables, relid, sizeof t->relid, t);
+    d->last = NULL;
+    if (!t->hh.tbl) {
+        free(t);
+        return err_nomem(err);
+    }
+    return 0;
+}
+
+/*
+ * Under the default replica identity the key flags are the primary key as it was when the change was
+ * made; the catalog is as of today and only adds the order of its columns.
+ */
+static void settle_primary_key(struct relation *rel, uint32_t key[MAX_KEY_COLUMNS])
+{
+    if (rel->replica_identity != REPLICA_IDENTITY_DEFAULT)
+        return;
+    uint32_t n = 0;
+    bool same = rel->primary_key_known;
+    for (uint32_t i = 0; i < rel->ncolumns; i++) {
+        if (!rel->columns[i].key)
+            continue;
+        if (n == MAX_KEY_COLUMNS)
+            return;
+        key[n++] = i;
+        bool found = false;
+        for (uint32_t k = 0; k < rel->npk; k++)
+            found = found || rel->pk[k] == i;
+        same = same && found;
+    }
+    if (same && n == rel->npk)
+        return;
+    rel->primary_key_known = true;
+    rel->npk = n;
+    rel->pk = key;
+}
+
+static void read_columns(struct wire *w, struct relation *rel)
+{
+    for (uint32_t i = 0; i < rel->ncolumns; i++) {
+        struct column *col = &rel->columns[i];
+        col->key = wire_flags(w, 1) & 1;
+        col->name = wire_string(w);
+        col->type_oid = wire_u32(w);
+        col->typmod = (int32_t)wire_u32(w);
+        col->base_type_oid = col->type_oid;
+        col->type_name = "";
+        col->fill = FILL_UNKNOWN;
+        if (*col->name == '\0')
+            wire_fault(w, "a column without a name");
+    }
+}
+
+static int decode_relation(struct pgoutput *d, struct wire *w, struct buf *out, struct err *err)
+{
+    struct relation rel = {.relid = wire_u32(w)};
+    rel.namespace = wire_string(w);
+    if (*rel.namespace == '\0')
+        rel.namespace = "pg_catalog";
+    rel.name = wire_string(w);
+    if (*rel.name == '\0')
+        wire_fault(w, "a relation without a name");
+    rel.replica_identity = (char)wire_u8(w);
+    if (!w->fault && !memchr("dnfi", rel.replica_identity, 4))
+        wire_fault(w, "a replica identity that is not known");
+    rel.ncolumns = wire_u16(w);
+    if (rel.ncolumns > FRAME_MAX_COLUMNS)
+        wire_fault(w, "too many columns");
+    if (w->fault)
+        return 0;
+    /* One more, because calloc(0) may be NULL. */
+    rel.columns = calloc(rel.ncolumns + 1, sizeof *rel.columns);
+    if (!rel.columns)
+        return err_nomem(err);
+    read_columns(w, &rel);
+    int rc = 0;
+    if (!w->fault && w->pos == w->end) {
+        uint32_t key[MAX_KEY_COLUMNS];
+        if (d->config.lookup)
+            rc = d->config.lookup(d->config.lookup_ctx, &rel, err);
+        if (rc == 0) {
+            settle_primary_key(&rel, key);
+            rc = remember_table(d, &rel, err);
+        }
+        if (rc == 0)
+            relation_to_frame(&rel, out);
+    }
+    free(rel.columns);
+    return rc;
+}
+
+static void decode_type(struct wire *w, struct buf *out)
+{
+    struct frame_type_info y = {.oid = wire_u32(w)};
+    const char *namespace = wire_string(w);
+    y.namespace = bytes_of(*namespace ? namespace : "pg_catalog");
+    y.name = bytes_of(wire_string(w));
+    if (!w->fault)
+        frame_put_type(out, &y);
+}
+
+/* ---- tuples ---- */
+
+#define PACK(call) ((void)(call)) /* the buffer remembers a failure */
+
+static int hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* bytea_output = hex: \x and two digits for each byte. */
+static void put_hex(struct frame_writer *fw, struct wire *w, const uint8_t *data, size_t size)
+{
+    if (size < 2 || size % 2 != 0 || data[0] != '\\' || data[1] != 'x') {
+        wire_fault(w, "a bytea that is not in hex format");
+        return;
+    }
+    size_t n = size / 2 - 1;
+    PACK(msgpack_pack_bin(&fw->pk, n));
+    uint8_t *to = buf_reserve(fw->out, n);
+    if (!to)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_digit(data[2 + 2 * i]);
+        int low = hex_digit(data[3 + 2 * i]);
+        if (high < 0 || low < 0) {
+            wire_fault(w, "a bytea that is not in hex format");
+            return;
+        }
+        to[i] = (uint8_t)(high << 4 | low);
+    }
+    fw->out->len += n;
+}
+
+static void put_bytes(struct frame_writer *fw, const uint8_t *data, size_t size)
+{
+    struct value v = {VALUE_BYTES, (uint32_t)size, (const char *)data};
+    frame_pack_value(fw, &v);
+}
+
+static int put_binary(struct pgoutput *d, const struct table *t, const struct reading *col,
+                      struct frame_writer *fw, const uint8_t *data, size_t size, struct err *err)
+{
+    switch (col->form) {
+    case BINARY_TEXT:
+        frame_pack_bytes_as_str(fw, (const char *)data, size);
+        return 0;
+    case BINARY_BYTES:
+        put_bytes(fw, data, size);
+        return 0;
+    case BINARY_CONVERT:
+        buf_reset(&d->text, 64 * 1024);
+        if (binary_to_text(col->type_oid, data, size, &d->text, err))
+            return err_context(err, "table %s.%s, column %s", t->namespace, t->name, col->name);
+        frame_pack_bytes_as_str(fw, buf_cstr(&d->text), d->text.len);
+        return 0;
+    case BINARY_UNSUPPORTED:
+        (void)err_set(err, ERR_PERMANENT,
+                      "table %s.%s, column %s: the binary form of type %s (oid %u) is not supported",
+                      t->namespace, t->name, col->name,
+                      *col->type_name ? col->type_name : "unknown", col->type_oid);
+        return err_hint(err, "use text mode: leave out --binary");
+    }
+    BUG("unknown binary form");
+}
+
+static int decode_tuple(struct pgoutput *d, const struct table *t, struct wire *w,
+                        struct frame_writer *fw, struct err *err)
+{
+    uint16_t n = wire_u16(w);
+    if (n != t->ncolumns) {
+        wire_fault(w, "a tuple with another number of columns than its relation");
+        return 0;
+    }
+    PACK(msgpack_pack_array(&fw->pk, n));
+    for (uint16_t i = 0; i < n && !w->fault; i++) {
+        const struct reading *col = &t->columns[i];
+        uint8_t kind = wire_u8(w);
+        if (kind == 'n') {
+            PACK(msgpack_pack_nil(&fw->pk));
+            continue;
+        }
+        if (kind == 'u') {
+            PACK(msgpack_pack_ext(&fw->pk, 0, 'u'));
+            continue;
+        }
+        if (kind != 't' && kind != 'b') {
+            wire_fault(w, "a kind of value that is not known");
+            break;
+        }
+        uint32_t size = wire_u32(w);
+        const uint8_t *data = wire_take(w, size);
+        if (!data)
+            break;
+        if (kind == 'b') {
+            if (put_binary(d, t, col, fw, data, size, err))
+                return -1;
+        } else if (col->bytea) {
+            put_hex(fw, w, data, size);
+        } else {
+            frame_pack_bytes_as_str(fw, (const char *)data, size);
+        }
+    }
+    return 0;
+}
+
+/* The xid of its own that a message has in a stream block; outside, that of the transaction. */
+static uint32_t message_xid(struct pgoutput *d, struct wire *w)
+{
+    return d->where == IN_STREAM ? wire_u32(w) : d->xid;
+}
+
+static int decode_change(struct pgoutput *d, enum frame_type type, struct wire *w, struct buf *out,
+                         struct err *err)
+{
+    struct frame_change change = {.xid = message_xid(d, w)};
+    change.relid = wire_u32(w);
+    if (w->fault)
+        return 0;
+    const struct table *t = find_table(d, change.relid);
+    if (!t) {
+        wire_fault(w, "a change of a relation that was not described");
+        return 0;
+    }
+    uint8_t kind = wire_u8(w);
+    if (type != FRAME_INSERT && (kind == 'K' || kind == 'O'))
+        change.old_kind = (char)kind;
+    struct frame_writer fw;
+    frame_open_change(&fw, out, type, &change);
+    int rc = 0;
+    if (change.old_kind) {
+        rc = decode_tuple(d, t, w, &fw, err);
+        kind = type == FRAME_UPDATE ? wire_u8(w) : 'D';
+    } else {
+        PACK(msgpack_pack_nil(&fw.pk));
+    }
+    if (rc == 0 && kind == 'N')
+        rc = decode_tuple(d, t, w, &fw, err);
+    else if (kind == 'D' && change.old_kind && type == FRAME_DELETE)
+        PACK(msgpack_pack_nil(&fw.pk));
+    else
+        wire_fault(w, "a kind of tuple that does not belong here");
+    if (rc != 0 || w->fault || w->pos != w->end)
+        out->len = fw.start;
+    else
+        frame_close(&fw);
+    d->nchanges++;
+    return rc;
+}
+
+static int decode_truncate(struct pgoutput *d, struct wire *w, struct buf *out, struct err *err)
+{
+    struct frame_truncate t = {.xid = message_xid(d, w)};
+    t.nrelids = wire_u32(w);
+    uint8_t flags = wire_flags(w, 3);
+    t.cascade = flags & 1;
+    t.restart_identity = flags & 2;
+    size_t left = (size_t)(w->end - w->pos);
+    if (t.nrelids != left / 4) {
+        wire_fault(w, "another number of relations than announced");
+        return 0;
+    }
+    uint32_t *relids = malloc(left + 1);
+    if (!relids)
+        return err_nomem(err);
+    for (uint32_t i = 0; i < t.nrelids; i++) {
+        relids[i] = wire_u32(w);
+        if (!find_table(d, relids[i]))
+            wire_fault(w, "a truncate of a relation that was not described");
+    }
+    if (!w->fault && w->pos == w->end)
+        frame_put_truncate(out, &t, relids);
+    free(relids);
+    d->nchanges++;
+    return 0;
+}
+
+/* ---- transactions ---- */
+
+static void decode_begin(struct pgoutput *d, struct wire *w, struct buf *out)
+{
+    struct frame_begin b = {.final_lsn = wire_u64(w)};
+    b.commit_time_us = (int64_t)wire_u64(w);
+    b.xid = wire_u32(w);
+    d->where = IN_TRANSACTION;
+    d->xid = b.xid;
+    d->nchanges = 0;
+    frame_put_begin(out, &b);
+}
+
+static void decode_commit(struct pgoutput *d, struct wire *w, struct buf *out,
+                          struct pgoutput_event *event)
+{
+    (void)wire_flags(w, 0);
+    struct frame_commit c = {.xid = d->xid, .commit_lsn = wire_u64(w)};
+    c.end_lsn = wire_u64(w);
+    c.commit_time_us = (int64_t)wire_u64(w);
+    c.nchanges = d->nchanges;
+    d->where = OUTSIDE;
+    *event = (struct pgoutput_event){
+        .whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
+    frame_put_commit(out, &c);
+}
+
+static void decode_stream_start(struct pgoutput *d, struct wire *w, struct buf *out)
+{
+    struct frame_stream_start s = {.xid = wire_u32(w)};
+    uint8_t first = wire_u8(w);
+    if (first > 1)
+        wire_fault(w, "a flag that is neither 0 nor 1");
+    s.first = first;
+    d->where = IN_STREAM;
+    d->xid = s.xid;
+    frame_put_stream_start(out, &s);
+}
+
+static void decode_stream_commit(struct wire *w, struct buf *out, struct pgoutput_event *event)
+{
+    struct frame_stream_commit c = {.xid = wire_u32(w)};
+    (void)wire_flags(w, 0);
+    c.commit_lsn = wire_u64(w);
+    c.end_lsn = wire_u64(w);
+    c.commit_time_us = (int64_t)wire_u64(w);
+    *event = (struct pgoutput_event){
+        .whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
+    frame_put_stream_commit(out, &c);
+}
+
+static void decode_stream_abort(struct pgoutput *d, struct wire *w, struct buf *out)
+{
+    struct frame_stream_abort a = {.xid = wire_u32(w)};
+    a.subxid = wire_u32(w);
+    if (d->config.parallel) {
+        a.abort_lsn = wire_u64(w);
+        a.abort_time_us = (int64_t)wire_u64(w);
+    }
+    frame_put_stream_abort(out, &a);
+}
+
+static void decode_prepare(struct pgoutput *d, enum frame_type type, struct wire *w, struct buf *out,
+                           struct pgoutput_event *event)
+{
+    if (type != FRAME_BEGIN_PREPARE)
+        (void)wire_flags(w, 0);
+    struct frame_prepare p = {.prepare_lsn = wire_u64(w)};
+    p.end_lsn = wire_u64(w);
+    p.prepare_time_us = (int64_t)wire_u64(w);
+    p.xid = wire_u32(w);
+    p.gid = bytes_of(wire_string(w));
+    if (type == FRAME_BEGIN_PREPARE) {
+        d->where = IN_PREPARE;
+        d->xid = p.xid;
+        d->nchanges = 0;
+    } else {
+        d->where = OUTSIDE;
+        *event = (struct pgoutput_event){
+            .end_lsn = p.end_lsn, .prepare_lsn = p.prepare_lsn, .gid = p.gid};
+    }
+    frame_put_prepare(out, type, &p);
+}
+
+static void decode_commit_prepared(struct wire *w, struct buf *out, struct pgoutput_event *event)
+{
+    (void)wire_flags(w, 0);
+    struct frame_commit_prepared k = {.commit_lsn = wire_u64(w)};
+    k.end_lsn = wire_u64(w);
+    k.commit_time_us = (int64_t)wire_u64(w);
+    k.xid = wire_u32(w);
+    k.gid = bytes_of(wire_string(w));
+    *event = (struct pgoutput_event){
+        .whole = true, .end_lsn = k.end_lsn, .gid = k.gid, .time_us = k.commit_time_us};
+    frame_put_commit_prepared(out, &k);
+}
+
+static void decode_rollback_prepared(struct wire *w, struct buf *out, struct pgoutput_event *event)
+{
+    (void)wire_flags(w, 0);
+    struct frame_rollback_prepared r = {.prepare_end_lsn = wire_u64(w)};
+    r.rollback_end_lsn = wire_u64(w);
+    r.prepare_time_us = (int64_t)wire_u64(w);
+    r.rollback_time_us = (int64_t)wire_u64(w);
+    r.xid = wire_u32(w);
+    r.gid = bytes_of(wire_string(w));
+    *event = (struct pgoutput_event){.end_lsn = r.rollback_end_lsn, .gid = r.gid};
+    frame_put_rollback_prepared(out, &r);
+}
+
+static void decode_origin(struct wire *w, struct buf *out)
+{
+    struct frame_origin o = {.commit_lsn = wire_u64(w)};
+    o.name = bytes_of(wire_string(w));
+    frame_put_origin(out, &o);
+}
+
+static void decode_message(struct pgoutput *d, struct wire *w, struct buf *out)
+{
+    uint32_t xid = message_xid(d, w);
+    struct frame_message m = {.transactional = wire_flags(w, 1)};
+    m.xid = m.transactional ? xid : 0;
+    m.lsn = wire_u64(w);
+    m.prefix = bytes_of(wire_string(w));
+    m.content.size = wire_u32(w);
+    m.content.data = (const char *)wire_take(w, m.content.size);
+    if (m.transactional && d->where == OUTSIDE)
+        wire_fault(w, "it is transactional but in no transaction");
+    if (!w->fault)
+        frame_put_message(out, &m);
+}
+
+/* ---- one message ---- */
+
+#define ANYWHERE (1 << OUTSIDE | 1 << IN_TRANSACTION | 1 << IN_PREPARE | 1 << IN_STREAM)
+#define IN_ANY   (1 << IN_TRANSACTION | 1 << IN_PREPARE | 1 << IN_STREAM)
+
+static const struct rule {
+    char type;
+    uint8_t since; /* protocol version */
+    uint8_t where; /* 1 << enum where */
+} rules[] = {
+    {'B', 1, 1 << OUTSIDE},
+    {'C', 1, 1 << IN_TRANSACTION},
+    {'O', 1, IN_ANY},
+    {'R', 1, IN_ANY},
+    {'Y', 1, IN_ANY},
+    {'I', 1, IN_ANY},
+    {'U', 1, IN_ANY},
+    {'D', 1, IN_ANY},
+    {'T', 1, IN_ANY},
+    {'M', 1, ANYWHERE},
+    {'S', 2, 1 << OUTSIDE},
+    {'E', 2, 1 << IN_STREAM},
+    {'c', 2, 1 << OUTSIDE},
+    {'A', 2, 1 << OUTSIDE},
+    {'b', 3, 1 << OUTSIDE},
+    {'P', 3, 1 << IN_PREPARE},
+    {'K', 3, 1 << OUTSIDE},
+    {'r', 3, 1 << OUTSIDE},
+    {'p', 3, 1 << OUTSIDE},
+};
+
+static const struct rule *find_rule(char type)
+{
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].type == type)
+            return &rules[i];
+    return NULL;
+}
+
+static const char *refuse(const struct pgoutput *d, char type)
+{
+    const struct rule *rule = find_rule(type);
+    if (!rule)
+        return "its type is not known";
+    if (d->config.protocol_version < rule->since)
+        return "its type does not belong to the protocol version asked for";
+    if (!(rule->where & 1 << d->where))
+        return d->where == OUTSIDE     ? "it comes outside a transaction"
+               : d->where == IN_STREAM ? "it comes in a stream block"
+                                       : "it comes in a transaction";
+    return NULL;
+}
+
+static int decode(struct pgoutput *d, char type, struct wire *w, struct buf *out,
+                  struct pgoutput_event *event, struct err *err)
+{
+    switch (type) {
+    case 'I':
+    case 'U':
+    case 'D':
+        return decode_change(d, (enum frame_type)type, w, out, err);
+    case 'T':
+        return decode_truncate(d, w, out, err);
+    case 'R':
+        if (d->where == IN_STREAM)
+            (void)wire_u32(w);
+        return decode_relation(d, w, out, err);
+    case 'Y':
+        if (d->where == IN_STREAM)
+            (void)wire_u32(w);
+        decode_type(w, out);
+        return 0;
+    case 'B':
+        decode_begin(d, w, out);
+        return 0;
+    case 'C':
+        decode_commit(d, w, out, event);
+        return 0;
+    case 'O':
+        decode_origin(w, out);
+        return 0;
+    case 'M':
+        decode_message(d, w, out);
+        return 0;
+    case 'S':
+        decode_stream_start(d, w, out);
+        return 0;
+    case 'E':
+        d->where = OUTSIDE;
+        frame_put_stream_stop(out);
+        return 0;
+    case 'c':
+        decode_stream_commit(w, out, event);
+        return 0;
+    case 'A':
+        decode_stream_abort(d, w, out);
+        return 0;
+    case 'b':
+    case 'P':
+    case 'p':
+        decode_prepare(d, (enum frame_type)type, w, out, event);
+        return 0;
+    case 'K':
+        decode_commit_prepared(w, out, event);
+        return 0;
+    case 'r':
+        decode_rollback_prepared(w, out, event);
+        return 0;
+    default:
+        BUG("a rule for a message without a decoder");
+    }
+}
+
+int pgoutput_decode(struct pgoutput *d, const void *data, size_t size, struct buf *out,
+                    struct pgoutput_event *event, struct err *err)
+{
+    struct wire w = wire(data, size);
+    char type = (char)wire_u8(&w);
+    const char *fault = w.fault ? w.fault : refuse(d, type);
+    *event = (struct pgoutput_event){0};
+    if (!fault) {
+        size_t len = out->len;
+        if (decode(d, type, &w, out, event, err))
+            return err_context(err, "message %c", type);
+        if (!w.fault && w.pos != w.end)
+            wire_fault(&w, "it is longer than its fields");
+        fault = w.fault;
+        /* A lookup may have written the buffer out, but then a fault was found before it. */
+        if (fault && out->len > len)
+            out->len = len;
+    }
+    if (fault) {
+        char name[16];
+        (void)snprintf(name, sizeof name, type >= ' ' && type <= '~' ? "%c" : "0x%02X",
+                       (unsigned char)type);
+        return err_set(err, ERR_PERMANENT, "message %s from the server: %s", name, fault);
+    }
+    event->type = type;
+    return buf_check(out, err);
+}

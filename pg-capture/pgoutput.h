@@ -1,0 +1,65 @@
+/*
+ * pgoutput.h - one message of PostgreSQL's logical decoding plugin in, its frame out.
+ *
+ * Knows protocol versions 1 to 4 and what a message may follow: a change belongs in a transaction or
+ * in a stream block, in a block every message carries an xid of its own. Decides nothing about
+ * transactions. Keeps of each relation only what decoding its tuples needs; the rest is asked of the
+ * caller once for each Relation message, and goes out in the R frame.
+ *
+ * Messages: PostgreSQL documentation, "Logical Replication Message Formats"; what each version sends:
+ * "Logical Streaming Replication Parameters". In binary mode each value says for itself whether it is
+ * text or binary; both become the same values.
+ */
+#ifndef PG2ANY_PGOUTPUT_H
+#define PG2ANY_PGOUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+#include "mp_cursor.h"
+#include "relation.h"
+
+struct pgoutput;
+
+/*
+ * Fills in what pgoutput does not say: attnum, not_null, base_type_oid, typmod and type_name of the
+ * columns, their fill, and the primary key. All of it is preset to "unknown". What it points to has
+ * to stay until the next call. May take its time; the output buffer may be written out meanwhile.
+ */
+typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, struct err *err);
+
+struct pgoutput_config {
+    uint32_t protocol_version; /* 1 to 4 */
+    bool parallel;             /* streaming = parallel: Stream Abort has an LSN and a time */
+    pgoutput_lookup lookup;    /* NULL: nothing is known but the message */
+    void *lookup_ctx;
+};
+
+/* What the caller has to know of a message. */
+struct pgoutput_event {
+    char type;            /* the message's letter */
+    bool whole;           /* C, c, K: a transaction has been committed with this message */
+    uint64_t end_lsn;     /* C, c, P, p, K, r: what may be confirmed once this is durable; else 0 */
+    uint64_t prepare_lsn; /* P, p */
+    struct bytes gid;     /* P, p, K, r; borrowed from the message */
+    int64_t time_us;      /* C, c, K: of the commit */
+};
+
+/* NULL when memory runs out. */
+struct pgoutput *pgoutput_new(const struct pgoutput_config *config);
+void pgoutput_free(struct pgoutput *d);
+
+/* No transaction and no stream block is open. */
+bool pgoutput_outside(const struct pgoutput *d);
+
+/*
+ * Appends the message's frame to `out`. Permanent error, which names the message's letter, for
+ * anything that the protocol does not allow here; nothing is appended then.
+ */
+MUST_CHECK int pgoutput_decode(struct pgoutput *d, const void *data, size_t size, struct buf *out,
+                               struct pgoutput_event *event, struct err *err);
+
+#endif

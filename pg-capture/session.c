@@ -1,0 +1,393 @@
+#include "session.h"
+
+#include <ctype.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "log.h"
+#include "lsn.h"
+
+#define MIN_SERVER_VERSION 140000
+
+/* Known to every server, so that one that is too old gets as far as telling its version. */
+static const char common_settings[] =
+    " -c datestyle=ISO,YMD -c intervalstyle=postgres -c timezone=UTC -c bytea_output=hex"
+    " -c extra_float_digits=3 -c lc_monetary=C -c statement_timeout=0 -c lock_timeout=0"
+    " -c idle_in_transaction_session_timeout=0 -c search_path=pg_catalog";
+static const char catalog_settings[] = " -c default_transaction_read_only=on";
+
+/* ---- where to ---- */
+
+int source_parse(struct source *s, const char *conninfo, struct err *err)
+{
+    char *why = NULL;
+    s->options = PQconninfoParse(conninfo, &why);
+    if (s->options)
+        return 0;
+    if (!why)
+        return err_nomem(err);
+    /* libpq quotes the string, and with it the password: only what stands before the quote is told. */
+    (void)err_set(err, ERR_PERMANENT, "the source's connection string cannot be read: %.*s",
+                  (int)strcspn(why, "\"\n"), why);
+    PQfreemem(why);
+    return err_hint(err, "it is a libpq URI or \"key=value ...\"; in a URI, characters such as @ : / %% "
+                         "within a password are written %%40 %%3A %%2F %%25");
+}
+
+void source_free(struct source *s)
+{
+    PQconninfoFree(s->options);
+    s->options = NULL;
+}
+
+static bool is_ours(const char *keyword)
+{
+    static const char *const ours[] = {"replication", "options", "client_encoding",
+                                       "fallback_application_name", NULL};
+    for (size_t i = 0; ours[i]; i++)
+        if (strcmp(ours[i], keyword) == 0)
+            return true;
+    return false;
+}
+
+static PGconn *start_connecting(const struct source *source, enum session_kind kind,
+                                const char *settings)
+{
+    size_t n = 0;
+    while (source->options[n].keyword)
+        n++;
+    const char **keys = calloc(n + 5, sizeof *keys);
+    const char **values = calloc(n + 5, sizeof *values);
+    PGconn *conn = NULL;
+    if (keys && values) {
+        size_t used = 0;
+        for (size_t i = 0; i < n; i++) {
+            const PQconninfoOption *o = &source->options[i];
+            if (o->val && !is_ours(o->keyword)) {
+                keys[used] = o->keyword;
+                values[used++] = o->val;
+            }
+        }
+        keys[used] = "options";
+        values[used++] = settings;
+        keys[used] = "client_encoding";
+        values[used++] = "UTF8";
+        keys[used] = "fallback_application_name";
+        values[used++] = "pg-capture";
+        if (kind == SESSION_REPLICATION) {
+            keys[used] = "replication";
+            values[used++] = "database";
+        }
+        conn = PQconnectStartParams(keys, values, 0);
+    }
+    free(keys);
+    free(values);
+    return conn;
+}
+
+/* ---- errors ---- */
+
+static enum err_kind sqlstate_kind(const char *state)
+{
+    static const char *const temporary[] = {
+        "08",    /* connection exception */
+        "40",    /* transaction rollback */
+        "53",    /* insufficient resources: disk full, out of memory, too many connections */
+        "55006", /* object in use: the slot */
+        "55P03", /* lock not available */
+        "57P01", /* admin shutdown */
+        "57P02", /* crash shutdown */
+        "57P03", /* cannot connect now: starting up, shutting down */
+        "57P05", /* idle session timeout */
+        "57014", /* query canceled */
+        "58030", /* I/O error */
+    };
+    if (*state == '\0')
+        return ERR_TEMPORARY;
+    if (strcmp(state, "53400") == 0) /* configuration limit exceeded: no free replication slot */
+        return ERR_PERMANENT;
+    for (size_t i = 0; i < sizeof temporary / sizeof *temporary; i++)
+        if (strncmp(state, temporary[i], strlen(temporary[i])) == 0)
+            return ERR_TEMPORARY;
+    return ERR_PERMANENT;
+}
+
+static void hint_connection(const char *state, struct err *err)
+{
+    if (strncmp(state, "28", 2) == 0)
+        (void)err_hint(err, "check the user and password of the source, and pg_hba.conf");
+    else if (strcmp(state, "3D000") == 0)
+        (void)err_hint(err, "check dbname in the source's connection string");
+    else if (strcmp(state, "42501") == 0)
+        (void)err_hint(err, "the role needs ALTER ROLE ... REPLICATION, and CONNECT on the database");
+    else if (strcmp(state, "53300") == 0)
+        (void)err_hint(err, "max_connections and max_wal_senders bound the number of connections");
+}
+
+/* Length of a SQLSTATE and its colon at `p` ("28P01: "), or 0. */
+static size_t sqlstate_at(const char *p)
+{
+    for (int i = 0; i < 5; i++)
+        if (!isdigit((unsigned char)p[i]) && !isupper((unsigned char)p[i]))
+            return 0;
+    return p[5] == ':' && p[6] == ' ' ? 7 : 0;
+}
+
+/*
+ * Why a connection could not be opened. With PQERRORS_VERBOSE the server's error reads
+ * "FATAL:  28P01: ..." in every language; the code and the source line after it are taken out again.
+ */
+static int connect_error(struct session *s, struct err *err)
+{
+    struct buf text = {0};
+    const char *p = PQerrorMessage(s->conn);
+    s->sqlstate[0] = '\0';
+    bool line_start = true;
+    while (*p) {
+        if (line_start && strncmp(p, "LOCATION:", 9) == 0) {
+            p += strcspn(p, "\n");
+            continue;
+        }
+        line_start = *p == '\n';
+        size_t skip = p[0] == ' ' && p[1] == ' ' ? sqlstate_at(p + 2) : 0;
+        if (skip > 0) {
+            memcpy(s->sqlstate, p + 2, 5);
+            s->sqlstate[5] = '\0';
+            p += 1 + skip;
+            continue;
+        }
+        bool space = isspace((unsigned char)*p);
+        if (!space || (text.len > 0 && text.data[text.len - 1] != ' '))
+            buf_append_byte(&text, space ? ' ' : (uint8_t)*p);
+        p++;
+    }
+    if (text.len > 0 && text.data[text.len - 1] == ' ')
+        text.len--;
+    enum err_kind kind = PQconnectionNeedsPassword(s->conn) ? ERR_PERMANENT : sqlstate_kind(s->sqlstate);
+    (void)err_set(err, kind, "%s", text.len > 0 ? buf_cstr(&text) : "the connection failed");
+    buf_free(&text);
+    hint_connection(s->sqlstate, err);
+    return -1;
+}
+
+int session_lost(struct session *s, struct err *err)
+{
+    const char *text = PQerrorMessage(s->conn);
+    size_t len = strcspn(text, "\n");
+    s->sqlstate[0] = '\0';
+    if (len == 0)
+        return err_set(err, ERR_TEMPORARY, "the connection to the server was lost");
+    return err_set(err, ERR_TEMPORARY, "the connection to the server was lost: %.*s", (int)len, text);
+}
+
+int session_result_error(struct session *s, const PGresult *result, struct err *err)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+    if (!state || !text)
+        return session_lost(s, err);
+    (void)snprintf(s->sqlstate, sizeof s->sqlstate, "%s", state);
+    (void)err_set(err, sqlstate_kind(state), "%s%s%s", text, detail ? ": " : "", detail ? detail : "");
+    if (hint)
+        (void)err_hint(err, "%s", hint);
+    return -1;
+}
+
+static void log_notice(void *ctx, const PGresult *result)
+{
+    const struct session *s = ctx;
+    const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *kind = s->kind == SESSION_REPLICATION ? "replication" : "catalog";
+    if (!text)
+        return;
+    if (severity && strcmp(severity, "WARNING") == 0)
+        log_warning("the server warns", "connection", kind, "text", text, NULL);
+    else
+        log_debug("the server says", "connection", kind, "text", text, NULL);
+}
+
+/* ---- opening and asking ---- */
+
+static int finish_connecting(struct session *s, const struct waiter *waiter, int64_t deadline_ms,
+                             struct err *err)
+{
+    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+    while (PQstatus(s->conn) != CONNECTION_BAD && state != PGRES_POLLING_FAILED) {
+        if (state == PGRES_POLLING_OK)
+            return 0;
+        short events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+        if (waiter->wait(waiter->ctx, PQsocket(s->conn), events, deadline_ms, err))
+            return -1;
+        state = PQconnectPoll(s->conn);
+    }
+    return connect_error(s, err);
+}
+
+/* Settings that not every server knows. */
+static int late_settings(struct session *s, const struct waiter *waiter, int64_t deadline_ms,
+                         struct err *err)
+{
+    PGresult *result;
+    if (session_query(s, "SET idle_session_timeout = 0", 0, NULL, waiter, deadline_ms, &result, err))
+        return -1;
+    PQclear(result);
+    if (PQserverVersion(s->conn) < 170000)
+        return 0;
+    if (session_query(s, "SET transaction_timeout = 0", 0, NULL, waiter, deadline_ms, &result, err))
+        return -1;
+    PQclear(result);
+    return 0;
+}
+
+static int open_session(struct session *s, const struct source *source, const struct waiter *waiter,
+                        int64_t deadline_ms, struct err *err)
+{
+    struct buf settings = {0};
+    const char *user_settings = getenv("PGOPTIONS");
+    for (const PQconninfoOption *o = source->options; o->keyword; o++)
+        if (strcmp(o->keyword, "options") == 0 && o->val)
+            user_settings = o->val;
+    if (user_settings)
+        buf_append_str(&settings, user_settings);
+    buf_append_str(&settings, common_settings);
+    if (s->kind == SESSION_CATALOG)
+        buf_append_str(&settings, catalog_settings);
+    s->conn = start_connecting(source, s->kind, buf_cstr(&settings));
+    bool failed = settings.failed;
+    buf_free(&settings);
+    if (!s->conn || failed)
+        return err_nomem(err);
+    (void)PQsetErrorVerbosity(s->conn, PQERRORS_VERBOSE);
+    (void)PQsetNoticeReceiver(s->conn, log_notice, s);
+    if (finish_connecting(s, waiter, deadline_ms, err))
+        return -1;
+    (void)PQsetErrorVerbosity(s->conn, PQERRORS_DEFAULT);
+    int version = PQserverVersion(s->conn);
+    if (version < MIN_SERVER_VERSION)
+        return err_set(err, ERR_PERMANENT, "the server is PostgreSQL %d.%d; 14 or later is needed",
+                       version / 10000, version % 10000);
+    if (PQsetnonblocking(s->conn, 1) != 0)
+        return session_lost(s, err);
+    return late_settings(s, waiter, deadline_ms, err);
+}
+
+int session_open(struct session *s, enum session_kind kind, const struct source *source,
+                 const struct waiter *waiter, int64_t deadline_ms, struct err *err)
+{
+    *s = (struct session){.kind = kind};
+    if (open_session(s, source, waiter, deadline_ms, err) == 0) {
+        log_debug("connected", "connection", kind == SESSION_REPLICATION ? "replication" : "catalog",
+                  "host", PQhost(s->conn), "port", PQport(s->conn), "dbname", PQdb(s->conn), "user",
+                  PQuser(s->conn), NULL);
+        return 0;
+    }
+    session_close(s);
+    return err_context(err, "opening the %s connection",
+                       kind == SESSION_REPLICATION ? "replication" : "catalog");
+}
+
+void session_close(struct session *s)
+{
+    PQfinish(s->conn);
+    s->conn = NULL;
+}
+
+/* Waits for the answer to what was sent. */
+static int get_result(struct session *s, const struct waiter *waiter, int64_t deadline_ms,
+                      PGresult **result, struct err *err)
+{
+    *result = NULL;
+    for (;;) {
+        int unsent = PQflush(s->conn);
+        if (unsent < 0)
+            break;
+        if (unsent == 0 && !PQisBusy(s->conn)) {
+            PGresult *next = PQgetResult(s->conn);
+            if (!next)
+                return *result ? 0 : session_lost(s, err);
+            /* Of several the first error counts: what follows it is its consequence. */
+            if (*result && PQresultStatus(*result) == PGRES_FATAL_ERROR) {
+                PQclear(next);
+                continue;
+            }
+            PQclear(*result);
+            *result = next;
+            ExecStatusType status = PQresultStatus(next);
+            if (status == PGRES_COPY_BOTH || status == PGRES_COPY_IN)
+                return 0;
+            continue;
+        }
+        short events = unsent ? POLLIN | POLLOUT : POLLIN;
+        if (waiter->wait(waiter->ctx, PQsocket(s->conn), events, deadline_ms, err))
+            goto fail;
+        if (!PQconsumeInput(s->conn))
+            break;
+    }
+    (void)session_lost(s, err);
+fail:
+    PQclear(*result);
+    *result = NULL;
+    return -1;
+}
+
+int session_result(struct session *s, const struct waiter *waiter, int64_t deadline_ms,
+                          PGresult **result, struct err *err)
+{
+    s->sqlstate[0] = '\0';
+    if (get_result(s, waiter, deadline_ms, result, err))
+        return -1;
+    switch (PQresultStatus(*result)) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+    case PGRES_COPY_BOTH:
+    case PGRES_COPY_IN:
+        return 0;
+    default:
+        (void)session_result_error(s, *result, err);
+        PQclear(*result);
+        *result = NULL;
+        return -1;
+    }
+}
+
+int session_query(struct session *s, const char *sql, int nparams, const char *const *params,
+                  const struct waiter *waiter, int64_t deadline_ms, PGresult **result,
+                  struct err *err)
+{
+    *result = NULL;
+    int sent = nparams > 0
+                   ? PQsendQueryParams(s->conn, sql, nparams, NULL, params, NULL, NULL, 0)
+                   : PQsendQuery(s->conn, sql);
+    if (!sent)
+        return session_lost(s, err);
+    return session_result(s, waiter, deadline_ms, result, err);
+}
+
+int session_query_prepared(struct session *s, const char *name, const char *sql, bool *prepared,
+                           int nparams, const char *const *params, const struct waiter *waiter,
+                           int64_t deadline_ms, PGresult **result, struct err *err)
+{
+    *result = NULL;
+    if (!*prepared) {
+        if (!PQsendPrepare(s->conn, name, sql, nparams, NULL))
+            return session_lost(s, err);
+        if (session_result(s, waiter, deadline_ms, result, err))
+            return -1;
+        PQclear(*result);
+        *result = NULL;
+        *prepared = true;
+    }
+    if (!PQsendQueryPrepared(s->conn, name, nparams, params, NULL, NULL, 0))
+        return session_lost(s, err);
+    return session_result(s, waiter, deadline_ms, result, err);
+}
+
+const char *field(const PGresult *result, int row, int column)
+{
+    return PQgetvalue(result, row, column);
+}

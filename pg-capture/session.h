@@ -1,0 +1,80 @@
+/*
+ * session.h - one connection to PostgreSQL: opened, asked and closed without ever blocking in libpq.
+ *
+ * Where there is something to wait for, the caller's `waiter` waits, and does meanwhile what else has
+ * to be done. Faults are sorted by SQLSTATE into temporary and permanent, also those of the
+ * connection's start, where libpq gives the code only within the message.
+ *
+ * Every session has the same settings, so that values look the same whatever the server's
+ * configuration says. No password is ever part of a message.
+ */
+#ifndef PG2ANY_SESSION_H
+#define PG2ANY_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "err.h"
+
+/*
+ * Waits until `fd` is ready for one of `events` (poll(2)'s). -1: it never was, for the reason in err;
+ * a temporary error when `deadline_ms` (of monotonic_ms()) has passed.
+ */
+struct waiter {
+    int (*wait)(void *ctx, int fd, short events, int64_t deadline_ms, struct err *err);
+    void *ctx;
+};
+
+#define NO_DEADLINE INT64_MAX
+
+/* Where to connect to: a parsed connection string. */
+struct source {
+    PQconninfoOption *options;
+};
+
+MUST_CHECK int source_parse(struct source *s, const char *conninfo, struct err *err);
+void source_free(struct source *s);
+
+enum session_kind { SESSION_REPLICATION, SESSION_CATALOG };
+
+struct session {
+    PGconn *conn; /* NULL: closed */
+    enum session_kind kind;
+    char sqlstate[6]; /* of the last failure; "" where the server gave none */
+};
+
+MUST_CHECK int session_open(struct session *s, enum session_kind kind, const struct source *source,
+                            const struct waiter *waiter, int64_t deadline_ms, struct err *err);
+void session_close(struct session *s);
+
+/*
+ * Sends a query with text parameters (none on a replication connection) and waits for its last result,
+ * or for the first that begins a COPY. `result` is the caller's to PQclear(), also where the result has
+ * no rows. An error from the server is an error here.
+ */
+MUST_CHECK int session_query(struct session *s, const char *sql, int nparams,
+                             const char *const *params, const struct waiter *waiter,
+                             int64_t deadline_ms, PGresult **result, struct err *err);
+
+/* As session_query with the statement of that name, which it prepares first where `*prepared` is false. */
+MUST_CHECK int session_query_prepared(struct session *s, const char *name, const char *sql,
+                                      bool *prepared, int nparams, const char *const *params,
+                                      const struct waiter *waiter, int64_t deadline_ms,
+                                      PGresult **result, struct err *err);
+
+/* The rest of the answer to what was sent; an error from the server is an error here. */
+MUST_CHECK int session_result(struct session *s, const struct waiter *waiter, int64_t deadline_ms,
+                              PGresult **result, struct err *err);
+
+/* The error that a result carries, sorted by its SQLSTATE. */
+int session_result_error(struct session *s, const PGresult *result, struct err *err);
+
+/* The error that the connection is in: temporary. */
+int session_lost(struct session *s, struct err *err);
+
+/* A field as text, "" where it is NULL. */
+const char *field(const PGresult *result, int row, int column);
+
+#endif
