@@ -1,0 +1,67 @@
+/*
+ * held.h - streamed and prepared transactions that are not finished, by xid.
+ *
+ * What one holds: its frames (txn_store.h), the subtransactions that were rolled back, the versions
+ * of relations that its latest changes were made with, and the gid once it is being prepared.
+ * Freeing one frees all that. The list of rolled back subtransactions, 4 bytes each, is counted in
+ * the pool's memory but never spilled.
+ */
+#ifndef PG2ANY_TXN_ASSEMBLE_HELD_H
+#define PG2ANY_TXN_ASSEMBLE_HELD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HASH_NONFATAL_OOM            1
+#define uthash_nonfatal_oom(element) ((element)->unhashed = true)
+#include <uthash.h>
+
+#include "err.h"
+#include "frame.h"
+#include "relmap.h"
+#include "txn_store.h"
+
+struct held {
+    uint32_t xid;
+    bool unhashed; /* uthash had no memory to take it in */
+    bool prepared; /* P or p has come */
+    char *gid;     /* not zero-terminated; NULL before b or p */
+    size_t gid_size;
+    uint64_t prepare_lsn;
+    struct txn_store store;
+    struct relmap relations;
+    uint32_t *aborted; /* subxids, sorted by held_sort_aborted() */
+    size_t naborted, aborted_cap;
+    UT_hash_handle hh;
+};
+
+/* All of them. Zeroed but for the pool, which is borrowed: none. */
+struct held_set {
+    struct store_pool *pool;
+    struct held *by_xid;
+    uint64_t n;
+    uint64_t nprepared;
+};
+
+struct held *held_find(const struct held_set *set, uint32_t xid);
+
+/* A new, empty one; its xid must not be there yet. */
+MUST_CHECK int held_add(struct held_set *set, uint32_t xid, struct held **held, struct err *err);
+void held_drop(struct held_set *set, struct held *t);
+void held_drop_all(struct held_set *set);
+
+MUST_CHECK int held_set_gid(struct held *t, struct bytes gid, struct err *err);
+bool held_has_gid(const struct held *t, struct bytes gid);
+void held_set_prepared(struct held_set *set, struct held *t);
+
+/* Copies whole frames to the end of what it holds. */
+MUST_CHECK int held_append(struct held_set *set, struct held *t, const void *frame, size_t length,
+                           struct err *err);
+
+MUST_CHECK int held_add_aborted(struct held_set *set, struct held *t, uint32_t subxid,
+                                struct err *err);
+void held_sort_aborted(struct held *t);
+bool held_is_aborted(const struct held *t, uint32_t xid); /* after held_sort_aborted() */
+
+#endif
