@@ -1,0 +1,29 @@
+/*
+ * change.h - a whole I, U or D frame, read without knowing its relation.
+ *
+ * A filter has to take a tuple's length from its relation; a dump also reads changes whose relation
+ * it has not seen, so here the first tuple says how long both are.
+ */
+#ifndef PG2ANY_CHANGE_H
+#define PG2ANY_CHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "frame.h"
+
+struct change {
+    struct frame_change head;
+    bool has_old; /* its kind: head.old_kind */
+    bool has_new;
+    uint32_t n; /* values in each tuple */
+    struct value old[FRAME_MAX_COLUMNS];
+    struct value new[FRAME_MAX_COLUMNS];
+};
+
+/* Permanent error where the body is anything but the fields of its type. The values point into the
+ * frame. */
+MUST_CHECK int change_from_frame(const struct frame *f, struct change *change, struct err *err);
+
+#endif
