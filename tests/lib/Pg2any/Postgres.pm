@@ -283,8 +283,9 @@ sub rows {
 # 15 for 15.20.
 sub major { return int($_[0]->dbh->{pg_server_version} / 10_000) }
 
-# Where the next commit's end LSN will be beyond: everything committed now ends at or before it.
-sub current_lsn { return $_[0]->value('select pg_current_wal_insert_lsn()') }
+# Every commit that was waited for ends at or before it. Not the insert LSN: what lies between the
+# two is not sent before something flushes it, which on an idle server takes a quarter of a minute.
+sub current_lsn { return $_[0]->value('select pg_current_wal_flush_lsn()') }
 
 # confirmed_flush_lsn and the other columns of a slot, as a hash; undef when there is none.
 sub slot {
