@@ -1,0 +1,15 @@
+/*
+ * recode.h - reads a frame with the decoder of its type and writes again what it got: what the
+ * decoder and the encoder agree on.
+ */
+#ifndef PG2ANY_TEST_RECODE_H
+#define PG2ANY_TEST_RECODE_H
+
+#include "buf.h"
+#include "err.h"
+#include "frame.h"
+
+/* Appends to `out`; permanent error where the decoder refuses the frame. */
+MUST_CHECK int recode(const struct frame *f, struct buf *out, struct err *err);
+
+#endif

@@ -1,0 +1,218 @@
+/* common/relation.c: R frames to relations and back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "frame.h"
+#include "relation.h"
+#include "samples.h"
+
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+
+static const struct sample *sample_named(const char *name)
+{
+    for (size_t i = 0; i < nsamples; i++)
+        if (strcmp(samples[i].name, name) == 0)
+            return &samples[i];
+    fail_msg("no sample %s", name);
+    return NULL;
+}
+
+static struct relation *read_sample(const char *name)
+{
+    struct buf b = {0};
+    sample_named(name)->put(&b);
+    struct frame f = sample_frame(&b);
+    struct relation *rel;
+    struct err err = {0};
+    assert_int_equal(relation_from_frame(&f, &rel, &err), 0);
+    buf_free(&b); /* a relation owns what it points to */
+    return rel;
+}
+
+static void a_relation_has_what_its_frame_says(void **state)
+{
+    (void)state;
+    struct relation *rel = read_sample("relation");
+    assert_int_equal(rel->relid, 16384);
+    assert_string_equal(rel->namespace, "public");
+    assert_string_equal(rel->name, "t");
+    assert_int_equal(rel->replica_identity, REPLICA_IDENTITY_INDEX);
+    assert_int_equal(rel->ncolumns, 4);
+    assert_true(rel->primary_key_known);
+    assert_int_equal(rel->npk, 2);
+    assert_int_equal(rel->pk[0], 1);
+    assert_int_equal(rel->pk[1], 0);
+
+    const struct column *col = &rel->columns[0];
+    assert_string_equal(col->name, "id");
+    assert_int_equal(col->type_oid, 20);
+    assert_int_equal(col->typmod, -1);
+    assert_int_equal(col->attnum, 1);
+    assert_true(col->key && col->not_null);
+    assert_string_equal(col->type_name, "bigint");
+    assert_int_equal(col->fill, FILL_NULL);
+
+    col = &rel->columns[1];
+    assert_int_equal(col->type_oid, 16500);
+    assert_int_equal(col->base_type_oid, 1700);
+    assert_int_equal(col->typmod, 655366);
+    assert_int_equal(col->attnum, 3);
+    assert_true(!col->key && !col->not_null);
+    assert_int_equal(col->fill, FILL_VALUE);
+    assert_false(col->fill_is_bytes);
+    assert_int_equal(col->fill_size, 4);
+    assert_string_equal(col->fill_value, "1.50");
+
+    col = &rel->columns[2];
+    assert_int_equal(col->fill, FILL_VALUE);
+    assert_true(col->fill_is_bytes);
+    assert_int_equal(col->fill_size, 2);
+    assert_memory_equal(col->fill_value, "\0\1", 2);
+
+    col = &rel->columns[3]; /* the catalog does not have it */
+    assert_string_equal(col->name, "gone");
+    assert_int_equal(col->attnum, 0);
+    assert_false(col->not_null);
+    assert_int_equal(col->base_type_oid, col->type_oid);
+    assert_string_equal(col->type_name, "");
+    assert_int_equal(col->fill, FILL_UNKNOWN);
+
+    assert_int_equal(relation_column(rel, "blob"), 2);
+    assert_int_equal(relation_column(rel, "Blob"), -1);
+    assert_int_equal(relation_column(rel, ""), -1);
+    relation_free(rel);
+}
+
+static void a_relation_may_have_no_columns_and_no_catalog(void **state)
+{
+    (void)state;
+    struct relation *rel = read_sample("relation without columns or catalog");
+    assert_int_equal(rel->ncolumns, 0);
+    assert_false(rel->primary_key_known);
+    assert_int_equal(rel->npk, 0);
+    assert_int_equal(relation_column(rel, "id"), -1);
+    relation_free(rel);
+
+    rel = read_sample("relation without a key");
+    assert_true(rel->primary_key_known);
+    assert_int_equal(rel->npk, 0);
+    relation_free(rel);
+    relation_free(NULL);
+}
+
+/* What a bad R frame is made of: the sample's fields, one of them replaced. */
+struct parts {
+    const char *namespace, *name, *identity;
+    size_t name_size;
+    uint32_t ncolumns, npk, first_pk;
+    const char *column; /* msgpack of one, repeated ncolumns times */
+    size_t column_size;
+};
+
+#define COLUMN(literal) .column = (literal), .column_size = sizeof(literal) - 1
+#define GOOD_COLUMN     COLUMN("\x99\xa1x\x17\xff\xc3\x01\xc3\x17\xa7integer\xc0")
+
+static void put_parts(const struct parts *p, struct buf *out)
+{
+    struct frame_writer w;
+    frame_open(&w, out, FRAME_RELATION);
+    (void)msgpack_pack_uint32(&w.pk, 1);
+    frame_pack_str(&w, p->namespace);
+    frame_pack_bytes_as_str(&w, p->name, p->name_size ? p->name_size : strlen(p->name));
+    frame_pack_str(&w, p->identity);
+    (void)msgpack_pack_array(&w.pk, p->ncolumns);
+    for (uint32_t i = 0; i < p->ncolumns; i++)
+        buf_append(out, p->column, p->column_size);
+    (void)msgpack_pack_array(&w.pk, p->npk);
+    for (uint32_t i = 0; i < p->npk; i++)
+        (void)msgpack_pack_uint32(&w.pk, i ? 0 : p->first_pk);
+    frame_close(&w);
+}
+
+static void nonsense_is_refused_with_its_reason(void **state)
+{
+    (void)state;
+    char long_name[1026];
+    memset(long_name, 'n', sizeof long_name);
+    long_name[sizeof long_name - 1] = '\0';
+    const struct {
+        const char *error; /* NULL: none */
+        struct parts parts;
+    } cases[] = {
+        {NULL, {"s", "n", "d", .ncolumns = 2, .npk = 2, .first_pk = 1, GOOD_COLUMN}},
+        {NULL, {"s", long_name, "d", .name_size = 1024, .ncolumns = 1, GOOD_COLUMN}},
+        {NULL, {"s", "n", "d", .ncolumns = FRAME_MAX_COLUMNS, GOOD_COLUMN}},
+        {NULL, {"s", "n", "d", .ncolumns = 1, .npk = 32, GOOD_COLUMN}},
+        {"empty name", {"", "n", "d", .ncolumns = 1, GOOD_COLUMN}},
+        {"empty name", {"s", "", "d", .ncolumns = 1, GOOD_COLUMN}},
+        {"too long", {"s", long_name, "d", .ncolumns = 1, GOOD_COLUMN}},
+        {"a zero in it", {"s", "a\0b", "d", .name_size = 3, .ncolumns = 1, GOOD_COLUMN}},
+        {"replica identity", {"s", "n", "x", .ncolumns = 1, GOOD_COLUMN}},
+        {"replica identity", {"s", "n", "", .ncolumns = 1, GOOD_COLUMN}},
+        {"replica identity", {"s", "n", "df", .ncolumns = 1, GOOD_COLUMN}},
+        {"too many columns", {"s", "n", "d", .ncolumns = FRAME_MAX_COLUMNS + 1, GOOD_COLUMN}},
+        {"does not have", {"s", "n", "d", .ncolumns = 2, .npk = 1, .first_pk = 2, GOOD_COLUMN}},
+        {"does not have", {"s", "n", "d", .ncolumns = 0, .npk = 1, GOOD_COLUMN}},
+        {"too many columns in the primary key",
+         {"s", "n", "d", .ncolumns = 1, .npk = 33, GOOD_COLUMN}},
+        {"array of 9",
+         {"s", "n", "d", .ncolumns = 1, COLUMN("\x98\xa1x\x17\xff\xc3\xc0\xc0\xc0\xc0")}},
+        {"empty name",
+         {"s", "n", "d", .ncolumns = 1, COLUMN("\x99\xa0\x17\xff\xc3\xc0\xc0\xc0\xc0\xc0")}},
+        {"true where",
+         {"s", "n", "d", .ncolumns = 1, COLUMN("\x99\xa1x\x17\xff\xc3\xc0\xc0\xc0\xc0\xc3")}},
+        {"string",
+         {"s", "n", "d", .ncolumns = 1, COLUMN("\x99\xa1x\x17\xff\xc3\xc0\xc0\xc0\xc0\x01")}},
+        {"boolean",
+         {"s", "n", "d", .ncolumns = 1, COLUMN("\x99\xa1x\x17\xff\x01\xc0\xc0\xc0\xc0\xc0")}},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct buf b = {0};
+        put_parts(&cases[i].parts, &b);
+        assert_false(b.failed);
+        struct frame f = sample_frame(&b);
+        struct relation *rel = NULL;
+        struct err err = {0};
+        int result = relation_from_frame(&f, &rel, &err);
+        buf_free(&b);
+        if (!cases[i].error) {
+            assert_int_equal(result, 0);
+            relation_free(rel);
+            continue;
+        }
+        assert_int_equal(result, -1);
+        assert_int_equal(err.kind, ERR_PERMANENT);
+        if (!strstr(err.text, cases[i].error))
+            fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].error);
+    }
+}
+
+/* 16 million columns in five bytes: the count is refused before anything is sized by it. */
+static void a_count_alone_allocates_nothing(void **state)
+{
+    (void)state;
+    static const uint8_t body[] = {0x01, 0xa1, 's',  0xa1, 'n',  0xa1, 'd',
+                                   0xdd, 0x01, 0x00, 0x00, 0x00, 0xc0};
+    const struct frame f = {FRAME_RELATION, body, sizeof body};
+    struct relation *rel;
+    struct err err = {0};
+    assert_int_equal(relation_from_frame(&f, &rel, &err), -1);
+    assert_non_null(strstr(err.text, "count"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_relation_has_what_its_frame_says),
+        cmocka_unit_test(a_relation_may_have_no_columns_and_no_catalog),
+        cmocka_unit_test(nonsense_is_refused_with_its_reason),
+        cmocka_unit_test(a_count_alone_allocates_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
