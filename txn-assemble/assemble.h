@@ -7,20 +7,26 @@
  * them (documentation: "Logical Streaming Replication Protocol", "Logical Replication Message
  * Formats"). What comes out has only H, R, B, I, U, D, T, C, O, M, k and Z.
  *
- * - An ordinary transaction passes through frame by frame as it comes, and is checked meanwhile.
+ * An ordinary transaction passes through frame by frame as it comes, and is checked meanwhile.
  * Whether it is whole is known at its C; downstream drops one that an H, a Z or the end of input
  * cuts off.
- * - The changes of a streamed transaction (S … E blocks) and of a prepared one (b … P) are held
- * until its stream commit or commit prepared, then written out as B … C. Changes of subtransactions
- * that were rolled back are left out then. A transaction of which nothing is left comes out as B C:
- * the LSN counts.
- * - An R goes out immediately before the first change that uses it, and only where downstream has
+ *
+ * The changes of a streamed transaction (S … E blocks) and of a prepared one (b … P) are held until
+ * its stream commit or commit prepared, then written out as B … C. Changes of subtransactions that
+ * were rolled back are left out then. A transaction of which nothing is left comes out as B C: the
+ * LSN counts. In a stream block pgoutput gives a logical message the top-level xid, whichever
+ * subtransaction wrote it: one of a rolled back subtransaction cannot be told from others, and
+ * stays.
+ *
+ * An R goes out immediately before the first change that uses it, and only where downstream has
  * another version or none. So an R never comes from a transaction that is not committed. Held
  * transactions carry the versions that their changes were made with, in order with them. What they
  * learned becomes common knowledge at stream commit and stream prepare, as in the server.
- * - An H forgets every held transaction and all relations.
- * - commit LSNs, k LSNs: each transaction's commit_lsn is at or after the end_lsn of the one before
- * and the last k. A k that says less than is known already is dropped.
+ *
+ * An H forgets every held transaction and all relations.
+ *
+ * Each transaction's commit_lsn is at or after the end_lsn of the one before it and the last
+ * k, or downstream would skip it. A k that says less than is known already is dropped.
  *
  * Errors: anything out of order is permanent and names the frame's xid and LSN; after an error
  * nothing more may be fed. Spilling can fail temporarily. Time: constant per frame, but a commit of

@@ -57,8 +57,8 @@ static const struct option_def option_table[] = {
 static const struct program program = {
     "txn-assemble",
     "[option]... <frames >committed.frames",
-    "Turns the change frames of pg-capture, with ordinary, streamed and prepared transactions mixed,\n"
-    "into whole committed transactions in commit order.",
+    "Turns the change frames of pg-capture, with ordinary, streamed and prepared transactions\n"
+    "mixed, into whole committed transactions in commit order.",
     option_table,
 };
 
