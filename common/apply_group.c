@@ -257,6 +257,8 @@ static int commit_parts(struct apply_group *g, const struct dest_txn *txn,
 int group_hold(struct apply_group *g, const struct frame *f, const struct dest_txn *txn,
                struct err *err)
 {
+    if (f->type == FRAME_RELATION && g->ops->ddl_commits && g->ntxns > 0 && group_flush(g, err))
+        return -1;
     buf_append(&g->held, frame_start(f), frame_length(f));
     *g->counters.held_bytes = g->held.len;
     if (buf_check(&g->held, err))

@@ -107,6 +107,14 @@ struct dest_ops {
     const char *name;     /* "sqlite" */
     const char *uri_help; /* forms of --dest, for --help */
 
+    /*
+     * A schema operation commits the open target transaction, or cannot be part of it. The loop then
+     * begins a new one before a source transaction that describes relations, so that the driver can run
+     * schema operations beside it, on another connection: the table is not touched by the open
+     * transaction, unless by the same source transaction.
+     */
+    bool ddl_commits;
+
     /* Connects, makes the checkpoint tables on first use. Temporary errors while the target is
      * unreachable. */
     int (*open)(const struct dest_config *config, struct dest **dest, struct err *err);
