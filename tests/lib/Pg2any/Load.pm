@@ -94,6 +94,8 @@ sub run {
         if (!$done) {
             my $state = $DBI::state // '';
             die "writer $writer: $state $@" if !passing($state);
+            eval { $dbh->rollback if !$dbh->{AutoCommit} } if $dbh;
+            eval { $dbh->disconnect } if $dbh;
             undef $dbh;
             let_pass(0.1);
         }

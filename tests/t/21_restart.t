@@ -1,0 +1,101 @@
+# PostgreSQL goes away and comes back, in each way that it can, under load. The pipeline goes on by
+# itself: no process ends, and the target equals the source.
+
+use Pg2any::Load;
+use Pg2any::Test;
+
+my $seed = $ENV{PG2ANY_SEED} // int rand 1_000_000;
+diag("PG2ANY_SEED=$seed");
+
+my ($pg, $target, $pipeline) = new_pair(
+    settings => { logical_decoding_work_mem => '64kB' },
+    sql => [Pg2any::Load::schema()],
+    args => { assemble => ['--memory-limit', '256kB'] },
+);
+my @writers = Pg2any::Load::start($pg, writers => 3, seed => $seed, pause => 0.02);
+my %pid = map { $_ => $pipeline->pid($_) } qw(capture assemble apply);
+
+sub progress {
+    my $before = $target->checkpoint;
+    $pipeline->wait_while_running(sub {
+        my $checkpoint = $target->checkpoint or return 0;
+        return !$before || $checkpoint->{remote_lsn} ne $before->{remote_lsn};
+    }, 60, 'progress at the target');
+    return;
+}
+
+my %MODES = (
+    fast => 'PostgreSQL restarted fast',
+    immediate => 'PostgreSQL restarted immediately, trap 12: what the slot confirmed may be gone',
+    kill => 'PostgreSQL killed -9, trap 17: the old walsender may still hold the slot',
+);
+for my $round (1 .. 2) {
+    for my $mode (qw(fast immediate kill)) {
+        progress();
+        let_pass(0.5);
+        Pg2any::Load::check(@writers);
+        my $connections = $pipeline->metric(capture => 'pg2any_capture_connections_total') // 0;
+        $pg->restart($mode);
+        progress();
+        Pg2any::Load::check(@writers);
+        is_deeply({ map { $_ => $pipeline->pid($_) } keys %pid }, \%pid,
+            "$MODES{$mode} (round $round): the processes are the same");
+        wait_for(sub {
+            $pipeline->metric(capture => 'pg2any_capture_connections_total') > $connections;
+        }, 10, 'the statistics to say that capture connected again');
+    }
+}
+
+# The server stays away for a while: capture goes on trying, at growing intervals.
+progress();
+$pg->stop('fast');
+let_pass(3);
+ok($pipeline->running, 'PostgreSQL away for some seconds: all wait');
+$pg->start;
+progress();
+
+Pg2any::Load::stop(@writers);
+$pipeline->wait_caught_up(120);
+same_content($pg, $target, [@Pg2any::Load::TABLES], 'after all the restarts the target equals the source');
+
+# A walsender that is ended from outside, and one that crashes and takes all sessions with it.
+$pg->do(q{select pg_terminate_backend(pid) from pg_stat_replication});
+$pg->do(q{insert into word values ('after pg_terminate_backend', 1)});
+$pipeline->wait_caught_up;
+same_content($pg, $target, ['word'], 'the walsender ended by pg_terminate_backend');
+
+my $session = $pg->connect;
+kill 'KILL', $pg->value('select pid from pg_stat_replication');
+wait_for(sub { !eval { $session->do('select 1') } }, 30, 'every session to be cut');
+wait_for(sub { eval { $pg->do(q{insert into word values ('after a crash', 1)}); 1 } }, 30,
+    'the server to have recovered');
+$pipeline->wait_caught_up;
+same_content($pg, $target, ['word'], 'the walsender killed -9, and with it every session');
+
+# Trap 12, provoked: what is confirmed after the slot was last saved is lost in a crash. The slot is
+# saved when it learns of the running transactions, which a server checkpoint writes down.
+$pg->do('checkpoint');
+for my $batch (1 .. 2) {
+    $pg->do(map { "insert into word values ('confirmed $batch $_', 1)" } 1 .. 20);
+    $pipeline->wait_caught_up;
+    wait_for(sub {
+        $pg->slot('cdc_slot')->{confirmed_flush_lsn} eq $target->checkpoint->{remote_lsn};
+    }, 30, 'the slot to confirm it');
+}
+my $confirmed = $pg->slot('cdc_slot')->{confirmed_flush_lsn};
+$pipeline->signal(capture => 'STOP');
+$pg->restart('kill');
+my $after = $pg->slot('cdc_slot')->{confirmed_flush_lsn};
+cmp_ok(lsn_number($after), '<', lsn_number($confirmed),
+    'trap 12: the crash took back what the slot had confirmed');
+$pipeline->signal(capture => 'CONT');
+$pg->do(q{insert into word values ('after the lost confirmation', 1)});
+$pipeline->wait_caught_up;
+same_content($pg, $target, ['word'], 'trap 12: transactions that come again are applied once');
+cmp_ok($pipeline->metric(apply => 'pg2any_apply_transactions_skipped_total') // -1, '>=', 20,
+    'trap 12: they came again and were skipped');
+
+is_deeply({ map { $_ => $pipeline->pid($_) } keys %pid }, \%pid, 'the processes are still the same');
+is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'asked to stop, all leave with 0');
+
+done_testing;
