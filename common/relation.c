@@ -216,3 +216,17 @@ int relation_column(const struct relation *rel, const char *name)
             return (int)i;
     return -1;
 }
+
+bool relation_same_message(const struct relation *a, const struct relation *b)
+{
+    if (a->relid != b->relid || strcmp(a->namespace, b->namespace) != 0 ||
+        strcmp(a->name, b->name) != 0 || a->replica_identity != b->replica_identity ||
+        a->ncolumns != b->ncolumns)
+        return false;
+    for (uint32_t i = 0; i < a->ncolumns; i++) {
+        const struct column *c = &a->columns[i], *d = &b->columns[i];
+        if (strcmp(c->name, d->name) != 0 || c->type_oid != d->type_oid || c->key != d->key)
+            return false;
+    }
+    return true;
+}

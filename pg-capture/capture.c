@@ -26,6 +26,7 @@
 #define LAZY_FLOWING_NS   1000000 /* a shorter wait than this means that data flow */
 
 #define REPORT_GAP_MS    200 /* between two status updates that acknowledgements cause */
+#define REPLY_GAP_MS     10  /* and between two that the server asks for */
 #define PROGRESS_GAP_MS  50
 #define UNTIL_ASK_MS     200 /* how often the server is asked how far it is */
 #define LSN_FILE_GAP_MS  1000
@@ -35,6 +36,10 @@
 #define LEAVE_LIMIT_MS   10000
 #define GONE_LIMIT_MS    3000 /* for acknowledgements when the reader has left already */
 #define END_LIMIT_MS     5000
+
+/* A server that shuts down asks at once again until everything is confirmed. */
+#define SHUTDOWN_ASKS   50
+#define SHUTDOWN_GAP_MS 1000
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -226,18 +231,40 @@ static void emit_progress(struct capture *c, int64_t now_ms)
     raise_lsn(&c->ack_limit_lsn, k.lsn);
 }
 
+/*
+ * A server that shuts down waits for us to confirm all it has sent. A prepared transaction that is not
+ * decided keeps us from that, and the server from the restart that lets it be decided.
+ */
+static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
+{
+    int64_t now_ms = monotonic_ms();
+    bool again = end_lsn == c->asked_lsn && now_ms - c->asked_ms < SHUTDOWN_GAP_MS;
+    c->asked_lsn = end_lsn;
+    c->asked_ms = now_ms;
+    c->asks = again ? c->asks + 1 : 0;
+    c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPLY_GAP_MS);
+    if (c->asks >= SHUTDOWN_ASKS && c->acks.n > 0 && acks_lsn(&c->acks) >= c->emitted_lsn &&
+        c->confirmed_lsn < c->emitted_lsn)
+        return err_set(err, ERR_TEMPORARY,
+                       "the server shuts down and waits for %s to be confirmed, which a prepared "
+                       "transaction forbids",
+                       LSN(end_lsn));
+    return 0;
+}
+
 /* Only a keepalive tells how far the server has decoded; and nothing of ours is missing before it only when
  * no transaction is half sent. */
-static void on_keepalive(struct capture *c, const struct replication_message *m)
+static int on_keepalive(struct capture *c, const struct replication_message *m, struct err *err)
 {
-    if (m->reply_requested)
-        c->status_due_ms = 0;
+    if (m->reply_requested && on_ask(c, m->end_lsn, err))
+        return -1;
     if (!pgoutput_outside(c->decoder))
-        return;
+        return 0;
     c->progress_lsn = m->end_lsn;
     c->progress_time_us = m->time_us;
     if (c->until_lsn != 0 && m->end_lsn >= c->until_lsn)
         c->reached_lsn = m->end_lsn;
+    return 0;
 }
 
 static int on_event(struct capture *c, const struct pgoutput_event *event, struct err *err)
@@ -271,10 +298,8 @@ static int on_message(struct capture *c, const struct replication_message *m, st
     raise_lsn(&c->received_lsn, m->lsn);
     raise_lsn(&c->received_lsn, m->end_lsn);
     *c->stats.received_bytes += m->size;
-    if (m->keepalive) {
-        on_keepalive(c, m);
-        return 0;
-    }
+    if (m->keepalive)
+        return on_keepalive(c, m, err);
     struct pgoutput_event event;
     if (pgoutput_decode(c->decoder, m->data, m->size, &c->out.buf, &event, err))
         return err_context(err, "at LSN %s", LSN(m->lsn));
@@ -394,10 +419,10 @@ static int confirm_and_end(struct capture *c, struct err *err)
     return replication_end(&c->replication, deadline_ms, err);
 }
 
-/* What the slot had confirmed when the stream began is not sent, nor acknowledged, again. */
+/* An applier acknowledges what the slot had confirmed as soon as it has read the hello. */
 static bool acknowledged(const struct capture *c, uint64_t lsn)
 {
-    return c->acks.n == 0 || lsn <= c->start_lsn || acks_lsn(&c->acks) >= lsn;
+    return c->acks.n == 0 || acks_lsn(&c->acks) >= lsn;
 }
 
 /* Stopped by a signal. What is in the output goes out, what comes back in a bounded time is confirmed. */

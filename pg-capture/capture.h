@@ -96,6 +96,10 @@ struct capture {
     int64_t progress_time_us;
     int64_t progress_due_ms;
 
+    uint64_t asked_lsn; /* of the last keepalive that asked for a reply */
+    int64_t asked_ms;
+    unsigned asks; /* how many in a row have asked for the same */
+
     int64_t status_interval_ms;
     int64_t status_sent_ms;
     int64_t status_due_ms;

@@ -8,6 +8,9 @@
 #include "lsn.h"
 #include "pg_type.h"
 
+#define VISIBLE_LIMIT_MS 5000 /* for a commit that is decoded to be seen in the catalog */
+#define VISIBLE_LOOK_MS  5
+
 /*
  * For each domain among the types `y` the base type below all its domains, the modifier that the
  * innermost domain gives it, and whether any of them forbids NULL; other types stand for themselves.
@@ -300,7 +303,45 @@ static void read_primary_key(struct catalog *c, struct relation *rel)
     rel->npk = n;
 }
 
-int catalog_relation(struct catalog *c, struct relation *rel, struct err *err)
+/* Whether the catalog knows the table and all the columns of the message. */
+static bool answer_is_whole(const struct catalog *c)
+{
+    for (int row = 0; row < PQntuples(c->relation); row++)
+        if (PQgetisnull(c->relation, row, F_ATTNUM))
+            return false;
+    return true;
+}
+
+/*
+ * A commit is in the WAL before other sessions see it: long before, where a synchronous standby is
+ * waited for. The xid of the stream has 32 bits and is near the snapshot's.
+ */
+static const char ended_sql[] =
+    "SELECT pg_visible_in_snapshot((CASE WHEN near > xmax + 2147483648 THEN near - 4294967296 ELSE near "
+    "END)::text::xid8, s)"
+    " FROM (SELECT s, xmax, floor(xmax / 4294967296) * 4294967296 + $1::numeric AS near"
+    "  FROM (SELECT s, pg_snapshot_xmax(s)::text::numeric AS xmax FROM pg_current_snapshot() s) x) y";
+
+static int wait_until_ended(struct catalog *c, uint32_t xid, struct err *err)
+{
+    char text[16];
+    const char *params[] = {text};
+    int64_t deadline_ms = monotonic_ms() + VISIBLE_LIMIT_MS;
+    (void)snprintf(text, sizeof text, "%" PRIu32, xid);
+    for (;;) {
+        PGresult *result;
+        if (ask(c, NULL, ended_sql, 1, params, &result, err))
+            return -1;
+        bool ended = truth(result, 0, 0);
+        PQclear(result);
+        if (ended || monotonic_ms() >= deadline_ms)
+            return 0;
+        if (c->waiter->wait(c->waiter->ctx, -1, 0, monotonic_ms() + VISIBLE_LOOK_MS, err))
+            return -1;
+    }
+}
+
+int catalog_relation(struct catalog *c, struct relation *rel, uint32_t ended_xid, struct err *err)
 {
     PQclear(c->relation);
     c->relation = NULL;
@@ -313,6 +354,12 @@ int catalog_relation(struct catalog *c, struct relation *rel, struct err *err)
         return 0;
     if (ask_relation(c, rel, err))
         return err_context(err, "table %s.%s", rel->namespace, rel->name);
+    if (ended_xid != 0 && !answer_is_whole(c)) {
+        PQclear(c->relation);
+        c->relation = NULL;
+        if (wait_until_ended(c, ended_xid, err) || ask_relation(c, rel, err))
+            return err_context(err, "table %s.%s", rel->namespace, rel->name);
+    }
     if (PQntuples(c->relation) != (int)rel->ncolumns)
         return err_set(err, ERR_TEMPORARY, "table %s.%s: the catalog gave %d columns instead of %" PRIu32,
                        rel->namespace, rel->name, PQntuples(c->relation), rel->ncolumns);
@@ -386,7 +433,10 @@ int catalog_settings(struct catalog *c, struct server_settings *settings, struct
             " max(setting) FILTER (WHERE name = 'wal_segment_size'),"
             " max(setting) FILTER (WHERE name = 'wal_sender_timeout'),"
             " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-            "  ELSE pg_current_wal_insert_lsn() END"
+            "  ELSE pg_current_wal_insert_lsn() END,"
+            " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+            "  ELSE pg_current_wal_flush_lsn() END,"
+            " max(setting) FILTER (WHERE name = 'wal_writer_delay')"
             " FROM pg_settings",
             0, NULL, &result, err))
         return -1;
@@ -395,7 +445,10 @@ int catalog_settings(struct catalog *c, struct server_settings *settings, struct
     settings->wal_block_bytes = big_number(result, 2);
     settings->wal_segment_bytes = big_number(result, 3);
     settings->wal_sender_timeout_ms = big_number(result, 4);
+    settings->wal_writer_delay_ms = big_number(result, 7);
     int rc = read_lsn(result, 5, &settings->insert_lsn, err);
+    if (rc == 0)
+        rc = read_lsn(result, 6, &settings->flush_lsn, err);
     PQclear(result);
     return rc;
 }

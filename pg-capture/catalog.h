@@ -42,9 +42,11 @@ MUST_CHECK int catalog_check_binary(struct catalog *c, size_t n, const char *con
 
 /*
  * Fills in a relation as pgoutput.h asks for it. What it points to stays until the next call. A table that
- * is not in the catalog any more is left unknown, and is no error.
+ * is not in the catalog any more is left unknown, and is no error. Where something is missing that the
+ * transaction `ended_xid` may have made, waits until the catalog shows what that did, up to a few seconds.
  */
-MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel, struct err *err);
+MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel, uint32_t ended_xid,
+                                struct err *err);
 
 #define SLOT_TEXT_SIZE 128
 
@@ -69,7 +71,9 @@ struct server_settings {
     uint64_t wal_block_bytes;
     uint64_t wal_segment_bytes;
     uint64_t wal_sender_timeout_ms; /* 0: none */
-    uint64_t insert_lsn;            /* where the next record goes; replayed so far on a standby */
+    uint64_t wal_writer_delay_ms;
+    uint64_t insert_lsn; /* where the next record goes; replayed so far on a standby */
+    uint64_t flush_lsn;  /* what can be decoded; likewise */
 };
 
 MUST_CHECK int catalog_settings(struct catalog *c, struct server_settings *settings, struct err *err);

@@ -6,6 +6,7 @@
 #include "binary.h"
 #include "frame.h"
 #include "pg_type.h"
+#include "undescribed.h"
 #include "wire.h"
 
 /* Running out of memory must come back as an error, not as an exit. */
@@ -43,6 +44,7 @@ struct pgoutput {
     uint32_t xid; /* of the open transaction; of the top-level one in a stream block */
     uint64_t nchanges;
     struct buf text; /* a converted value on its way into the frame */
+    struct undescribed undescribed;
 };
 
 struct pgoutput *pgoutput_new(const struct pgoutput_config *config)
@@ -64,6 +66,7 @@ void pgoutput_free(struct pgoutput *d)
         free(t);
     }
     buf_free(&d->text);
+    undescribed_free(&d->undescribed);
     free(d);
 }
 
@@ -182,21 +185,46 @@ static void read_columns(struct wire *w, struct relation *rel)
     }
 }
 
-static int decode_relation(struct pgoutput *d, struct wire *w, struct buf *out, struct err *err)
+/* A message without its letter and xid. */
+static void read_relation(struct wire *w, struct relation *rel)
 {
-    struct relation rel = {.relid = wire_u32(w)};
-    rel.namespace = wire_string(w);
-    if (*rel.namespace == '\0')
-        rel.namespace = "pg_catalog";
-    rel.name = wire_string(w);
-    if (*rel.name == '\0')
+    *rel = (struct relation){.relid = wire_u32(w)};
+    rel->namespace = wire_string(w);
+    if (*rel->namespace == '\0')
+        rel->namespace = "pg_catalog";
+    rel->name = wire_string(w);
+    if (*rel->name == '\0')
         wire_fault(w, "a relation without a name");
-    rel.replica_identity = (char)wire_u8(w);
-    if (!w->fault && !memchr("dnfi", rel.replica_identity, 4))
+    rel->replica_identity = (char)wire_u8(w);
+    if (!w->fault && !memchr("dnfi", rel->replica_identity, 4))
         wire_fault(w, "a replica identity that is not known");
-    rel.ncolumns = wire_u16(w);
-    if (rel.ncolumns > FRAME_MAX_COLUMNS)
+    rel->ncolumns = wire_u16(w);
+    if (rel->ncolumns > FRAME_MAX_COLUMNS)
         wire_fault(w, "too many columns");
+}
+
+/* Looks up what the message does not say, and appends the R frame. *whole: the catalog knew it all. */
+static int describe(struct pgoutput *d, struct relation *rel, uint32_t ended_xid, struct buf *out,
+                    bool *whole, struct err *err)
+{
+    uint32_t key[MAX_KEY_COLUMNS];
+    if (d->config.lookup && d->config.lookup(d->config.lookup_ctx, rel, ended_xid, err))
+        return -1;
+    *whole = rel->primary_key_known;
+    for (uint32_t i = 0; i < rel->ncolumns; i++)
+        *whole = *whole && rel->columns[i].attnum > 0;
+    settle_primary_key(rel, key);
+    if (remember_table(d, rel, err))
+        return -1;
+    relation_to_frame(rel, out);
+    return 0;
+}
+
+static int decode_relation(struct pgoutput *d, struct wire *w, uint32_t ended_xid, struct buf *out,
+                           bool *whole, uint32_t *relid, struct err *err)
+{
+    struct relation rel;
+    read_relation(w, &rel);
     if (w->fault)
         return 0;
     /* One more, because calloc(0) may be NULL. */
@@ -205,19 +233,52 @@ static int decode_relation(struct pgoutput *d, struct wire *w, struct buf *out, 
         return err_nomem(err);
     read_columns(w, &rel);
     int rc = 0;
-    if (!w->fault && w->pos == w->end) {
-        uint32_t key[MAX_KEY_COLUMNS];
-        if (d->config.lookup)
-            rc = d->config.lookup(d->config.lookup_ctx, &rel, err);
-        if (rc == 0) {
-            settle_primary_key(&rel, key);
-            rc = remember_table(d, &rel, err);
-        }
-        if (rc == 0)
-            relation_to_frame(&rel, out);
-    }
+    if (!w->fault && w->pos == w->end)
+        rc = describe(d, &rel, ended_xid, out, whole, err);
+    *relid = rel.relid;
     free(rel.columns);
     return rc;
+}
+
+static int decode_relation_message(struct pgoutput *d, struct wire *w, struct buf *out,
+                                   struct err *err)
+{
+    if (d->where == IN_STREAM)
+        (void)wire_u32(w);
+    const uint8_t *start = w->pos;
+    bool whole = true;
+    uint32_t relid = 0;
+    if (decode_relation(d, w, d->where == IN_TRANSACTION ? d->xid : 0, out, &whole, &relid, err))
+        return -1;
+    if (whole || w->fault || d->where != IN_STREAM)
+        return 0;
+    return undescribed_add(&d->undescribed, d->xid, relid, start, (size_t)(w->end - start), err);
+}
+
+/* The transaction commits: describes what the catalog did not show while it was in progress. */
+static int describe_again(struct pgoutput *d, uint32_t xid, struct buf *out, struct err *err)
+{
+    const struct undescribed_message *m;
+    for (size_t at = 0; (m = undescribed_next(&d->undescribed, xid, &at));) {
+        const struct frame_stream_start s = {.xid = xid};
+        struct buf r = {0};
+        struct wire w = wire(m->data, m->size);
+        bool whole;
+        uint32_t relid;
+        int rc = decode_relation(d, &w, xid, &r, &whole, &relid, err);
+        if (rc == 0)
+            rc = buf_check(&r, err);
+        if (rc == 0) {
+            frame_put_stream_start(out, &s);
+            buf_append(out, r.data, r.len);
+            frame_put_stream_stop(out);
+        }
+        buf_free(&r);
+        if (rc)
+            return -1;
+    }
+    undescribed_drop(&d->undescribed, xid);
+    return 0;
 }
 
 static void decode_type(struct wire *w, struct buf *out)
@@ -367,16 +428,17 @@ static int decode_change(struct pgoutput *d, enum frame_type type, struct wire *
     int rc = 0;
     if (change.old_kind) {
         rc = decode_tuple(d, t, w, &fw, err);
-        kind = type == FRAME_UPDATE ? wire_u8(w) : 'D';
+        if (type == FRAME_UPDATE)
+            kind = wire_u8(w);
     } else {
         PACK(msgpack_pack_nil(&fw.pk));
     }
-    if (rc == 0 && kind == 'N')
-        rc = decode_tuple(d, t, w, &fw, err);
-    else if (kind == 'D' && change.old_kind && type == FRAME_DELETE)
-        PACK(msgpack_pack_nil(&fw.pk));
-    else
+    if (type == FRAME_DELETE ? !change.old_kind : kind != 'N')
         wire_fault(w, "a kind of tuple that does not belong here");
+    else if (type == FRAME_DELETE)
+        PACK(msgpack_pack_nil(&fw.pk));
+    else if (rc == 0)
+        rc = decode_tuple(d, t, w, &fw, err);
     if (rc != 0 || w->fault || w->pos != w->end)
         out->len = fw.start;
     else
@@ -451,7 +513,8 @@ static void decode_stream_start(struct pgoutput *d, struct wire *w, struct buf *
     frame_put_stream_start(out, &s);
 }
 
-static void decode_stream_commit(struct wire *w, struct buf *out, struct pgoutput_event *event)
+static int decode_stream_commit(struct pgoutput *d, struct wire *w, struct buf *out,
+                                struct pgoutput_event *event, struct err *err)
 {
     struct frame_stream_commit c = {.xid = wire_u32(w)};
     (void)wire_flags(w, 0);
@@ -460,7 +523,12 @@ static void decode_stream_commit(struct wire *w, struct buf *out, struct pgoutpu
     c.commit_time_us = (int64_t)wire_u64(w);
     *event = (struct pgoutput_event){
         .whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
+    if (w->fault || w->pos != w->end)
+        return 0;
+    if (describe_again(d, c.xid, out, err))
+        return -1;
     frame_put_stream_commit(out, &c);
+    return 0;
 }
 
 static void decode_stream_abort(struct pgoutput *d, struct wire *w, struct buf *out)
@@ -471,6 +539,8 @@ static void decode_stream_abort(struct pgoutput *d, struct wire *w, struct buf *
         a.abort_lsn = wire_u64(w);
         a.abort_time_us = (int64_t)wire_u64(w);
     }
+    if (a.subxid == a.xid)
+        undescribed_drop(&d->undescribed, a.xid);
     frame_put_stream_abort(out, &a);
 }
 
@@ -608,9 +678,7 @@ static int decode(struct pgoutput *d, char type, struct wire *w, struct buf *out
     case 'T':
         return decode_truncate(d, w, out, err);
     case 'R':
-        if (d->where == IN_STREAM)
-            (void)wire_u32(w);
-        return decode_relation(d, w, out, err);
+        return decode_relation_message(d, w, out, err);
     case 'Y':
         if (d->where == IN_STREAM)
             (void)wire_u32(w);
@@ -636,8 +704,7 @@ static int decode(struct pgoutput *d, char type, struct wire *w, struct buf *out
         frame_put_stream_stop(out);
         return 0;
     case 'c':
-        decode_stream_commit(w, out, event);
-        return 0;
+        return decode_stream_commit(d, w, out, event, err);
     case 'A':
         decode_stream_abort(d, w, out);
         return 0;

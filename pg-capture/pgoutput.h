@@ -28,8 +28,13 @@ struct pgoutput;
  * Fills in what pgoutput does not say: attnum, not_null, base_type_oid, typmod and type_name of the
  * columns, their fill, and the primary key. All of it is preset to "unknown". What it points to has
  * to stay until the next call. May take its time; the output buffer may be written out meanwhile.
+ *
+ * `ended_xid` is the transaction that the message came with, which has ended, though the catalog may
+ * not show that for a moment yet; 0: it is in progress still. What a transaction in progress has made
+ * of a table the catalog does not show at all: such a relation is looked up again when its streamed
+ * transaction commits, and described again in a block of its own before the Stream Commit.
  */
-typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, struct err *err);
+typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, uint32_t ended_xid, struct err *err);
 
 struct pgoutput_config {
     uint32_t protocol_version; /* 1 to 4 */

@@ -15,7 +15,8 @@
 static const char common_settings[] =
     " -c datestyle=ISO,YMD -c intervalstyle=postgres -c timezone=UTC -c bytea_output=hex"
     " -c extra_float_digits=3 -c lc_monetary=C -c statement_timeout=0 -c lock_timeout=0"
-    " -c idle_in_transaction_session_timeout=0 -c search_path=pg_catalog";
+    " -c idle_in_transaction_session_timeout=0 -c search_path=pg_catalog"
+    " -c quote_all_identifiers=off";
 static const char catalog_settings[] = " -c default_transaction_read_only=on";
 
 /* ---- where to ---- */

@@ -7,6 +7,8 @@
 #include "log.h"
 #include "lsn.h"
 
+#define FLUSH_LOOK_MS 10
+
 #ifndef PG2ANY_VERSION
 #define PG2ANY_VERSION "unknown"
 #endif
@@ -125,6 +127,22 @@ static uint64_t end_of_last_record(const struct server_settings *s)
     return lsn;
 }
 
+/*
+ * What is committed now. A commit with synchronous_commit = off is flushed within three rounds of the WAL
+ * writer; other records that are not flushed yet may stay so for long, and nobody waits for them.
+ */
+static int find_current_lsn(struct capture *c, struct server_settings s, struct err *err)
+{
+    uint64_t now_lsn = end_of_last_record(&s);
+    int64_t deadline_ms = monotonic_ms() + 3 * (int64_t)s.wal_writer_delay_ms + FLUSH_LOOK_MS;
+    while (s.flush_lsn < now_lsn && monotonic_ms() < deadline_ms)
+        if (capture_wait(c, -1, 0, monotonic_ms() + FLUSH_LOOK_MS, err) ||
+            catalog_settings(&c->catalog, &s, err))
+            return -1;
+    c->until_lsn = s.flush_lsn < now_lsn ? s.flush_lsn : now_lsn;
+    return 0;
+}
+
 static int use_settings(struct capture *c, struct err *err)
 {
     struct server_settings s;
@@ -140,9 +158,7 @@ static int use_settings(struct capture *c, struct err *err)
     c->status_interval_ms = (int64_t)c->options.status_interval_ms;
     if (s.wal_sender_timeout_ms > 0 && (int64_t)s.wal_sender_timeout_ms / 3 < c->status_interval_ms)
         c->status_interval_ms = (int64_t)s.wal_sender_timeout_ms / 3;
-    if (c->options.until && c->until_lsn == 0)
-        c->until_lsn = end_of_last_record(&s);
-    return 0;
+    return c->options.until && c->until_lsn == 0 ? find_current_lsn(c, s, err) : 0;
 }
 
 /* ---- the slot ---- */
@@ -292,9 +308,9 @@ static void emit_hello(struct capture *c, const struct replication_start *start,
     buf_free(&options);
 }
 
-static int look_up(void *ctx, struct relation *rel, struct err *err)
+static int look_up(void *ctx, struct relation *rel, uint32_t ended_xid, struct err *err)
 {
-    return catalog_relation(ctx, rel, err);
+    return catalog_relation(ctx, rel, ended_xid, err);
 }
 
 int capture_start(struct capture *c, struct err *err)

@@ -170,7 +170,7 @@ static void committed(struct assembler *a, uint64_t end_lsn)
 
 struct replay {
     struct assembler *a;
-    const struct held *txn;
+    struct held *txn;
     struct relmap relations; /* the versions at this place of the store */
     uint64_t nchanges;
     uint32_t last_xid; /* the last that was looked up in the list of aborted ones */
@@ -188,6 +188,26 @@ static bool is_aborted(struct replay *r, uint32_t xid)
     return r->last_aborted;
 }
 
+/*
+ * The catalog did not show what the transaction had not committed yet; at its end pg-capture looks
+ * again and repeats the description. Of one message the last one knows most.
+ */
+static int set_replay_relation(struct replay *r, const struct frame *f, struct err *err)
+{
+    struct relversion *version, *last = NULL;
+    bool same = false;
+    if (relversion_new(f, &version, err))
+        return -1;
+    int result = 0;
+    last = relmap_get(&r->txn->relations, version->relid);
+    if (last)
+        result = relversion_same_message(version, last, &same, err);
+    if (result == 0)
+        result = relmap_set(&r->relations, same ? last : version, err);
+    relversion_release(version);
+    return result;
+}
+
 static int replay_relation(struct replay *r, uint32_t relid, struct err *err)
 {
     struct relversion *version = relmap_get(&r->relations, relid);
@@ -203,16 +223,10 @@ static int replay_frame(void *arg, const struct frame *f, struct err *err)
     struct frame_truncate truncate;
     struct frame_message message;
     struct mp_cursor c;
-    struct relversion *version;
-    int result;
 
     switch (f->type) {
     case FRAME_RELATION:
-        if (relversion_new(f, &version, err))
-            return -1;
-        result = relmap_set(&r->relations, version, err);
-        relversion_release(version);
-        return result;
+        return set_replay_relation(r, f, err);
     case FRAME_INSERT:
     case FRAME_UPDATE:
     case FRAME_DELETE:

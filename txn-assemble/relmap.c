@@ -45,6 +45,27 @@ bool relversion_equal(const struct relversion *a, const struct relversion *b)
     return a == b || (a->length == b->length && memcmp(a->bytes, b->bytes, a->length) == 0);
 }
 
+static int decode(const struct relversion *v, struct relation **rel, struct err *err)
+{
+    const struct frame f = {
+        .type = FRAME_RELATION,
+        .body = v->bytes + FRAME_HEADER_SIZE,
+        .size = (uint32_t)(v->length - FRAME_HEADER_SIZE),
+    };
+    return relation_from_frame(&f, rel, err);
+}
+
+int relversion_same_message(const struct relversion *a, const struct relversion *b, bool *same,
+                            struct err *err)
+{
+    struct relation *first = NULL, *second = NULL;
+    int rc = decode(a, &first, err) || decode(b, &second, err) ? -1 : 0;
+    *same = rc == 0 && relation_same_message(first, second);
+    relation_free(first);
+    relation_free(second);
+    return rc;
+}
+
 static struct relmap_entry *find(struct relmap *map, uint32_t relid)
 {
     if (map->last && map->last->relid == relid)

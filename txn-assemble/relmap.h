@@ -31,6 +31,10 @@ MUST_CHECK int relversion_new(const struct frame *f, struct relversion **version
 void relversion_release(struct relversion *version); /* NULL is allowed */
 bool relversion_equal(const struct relversion *a, const struct relversion *b);
 
+/* Whether both are of the same Relation message (relation.h): what the catalog said may differ. */
+MUST_CHECK int relversion_same_message(const struct relversion *a, const struct relversion *b,
+                                       bool *same, struct err *err);
+
 struct relmap_entry;
 
 /* A zeroed struct is an empty map. */

@@ -1,0 +1,29 @@
+# Schema changes inside transactions. The catalog shows a table as it is committed, so what a streamed
+# transaction has made of it is looked up again at its commit; and a commit is decoded before other
+# sessions see it, which is waited for.
+
+use Pg2any::Test;
+
+my ($pg, $target, $pipeline) = new_pair(settings => { logical_decoding_work_mem => '64kB' },
+  sql => ['create table t (id bigint primary key, w text)']);
+$pg->do(q{insert into t select g, 'x' from generate_series(1,1000) g});
+my $d = $pg->connect(AutoCommit => 0);
+$d->do("insert into t select g, repeat('y',100) from generate_series(1001,3000) g");
+$d->do("alter table t add column extra int");
+$d->do("alter table t add column withdef int default 7");
+$d->do("update t set w = 'z', extra = id");
+$d->do("create table fresh (a text primary key, b int)");
+$d->do("insert into fresh select g::text, g from generate_series(1,3000) g");
+$d->commit;
+$pipeline->wait_caught_up(30);
+same_content($pg, $target, [qw(t fresh)], 'a table changed and another made in one streamed transaction');
+for my $i (1 .. 30) {
+    $d->do("alter table t add column c$i int default $i");
+    $d->do("insert into t (id) values (100000 + $i)");
+    $d->commit;
+}
+$pipeline->wait_caught_up(30);
+same_content($pg, $target, [qw(t fresh)], 'columns added in small transactions, one after the other');
+$d->disconnect;
+
+done_testing;
