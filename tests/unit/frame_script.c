@@ -62,6 +62,10 @@ static void put_relation(struct buf *out, char **line)
     uint32_t relid = number32(line);
     (void)snprintf(name, sizeof name, "t%u", relid);
     (void)snprintf(column, sizeof column, "v%s", word(line).data);
+    size_t end = strlen(column) - 1;
+    bool unknown = column[end] == '?';
+    if (unknown)
+        column[end] = '\0';
     struct column columns[2] = {
         {.name = "id",
          .type_oid = 23,
@@ -92,6 +96,8 @@ static void put_relation(struct buf *out, char **line)
         .npk = 1,
         .pk = pk,
     };
+    if (unknown)
+        columns[1].attnum = 0;
     relation_to_frame(&rel, out);
 }
 
@@ -306,7 +312,8 @@ static void print_frame(struct buf *out, const struct frame *f)
         struct relation *rel;
         bad = relation_from_frame(f, &rel, &err);
         if (!bad) {
-            buf_printf(out, " %u %s", rel->relid, rel->columns[1].name + 1);
+            buf_printf(out, " %u %s%s", rel->relid, rel->columns[1].name + 1,
+                       rel->columns[1].attnum ? "" : "?");
             relation_free(rel);
         }
         break;

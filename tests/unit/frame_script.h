@@ -16,7 +16,8 @@
  *
  * An M of xid 0 is not transactional.
  * An R's relation is "t<relid>" in schema public with the columns "id" (the key) and "v<version>",
- * so that each version gives another frame. A change has the value in its first column; a value of
+ * so that each version gives another frame; after a version that ends in ? the catalog did not
+ * know the second column. A change has the value in its first column; a value of
  * the form 'x*N' is N letters x.
  */
 #ifndef PG2ANY_TESTS_FRAME_SCRIPT_H

@@ -157,6 +157,9 @@ static const struct good good[] = {
      "S 7 0; I 7 1 y; E; S 8 0; I 8 1 q; E; c 8 70 80; S 7 0; I 7 1 z; E; c 7 90 100",
      "H 1; B 9 50; R 1 a; I 9 1 o; C 9 50 60 1; B 8 70; I 8 1 p; I 8 1 q; C 8 70 80 2;"
      "B 7 90; O far; I 7 1 x; I 7 1 y; I 7 1 z; C 7 90 100 3"},
+    {"what the catalog showed only after the commit stands for the transaction's own description",
+     "H 1; S 7 1; R 1 a?; I 7 1 x; R 1 b?; I 7 1 y; E; S 7 0; R 1 b; E; c 7 100 110",
+     "H 1; B 7 100; R 1 a?; I 7 1 x; R 1 b; I 7 1 y; C 7 100 110 2"},
     {"subtransaction xids are kept (trap 1)", "H 1; S 7 1; R 1 a; I 8 1 x; I 7 1 y; E; c 7 100 110",
      "H 1; B 7 100; R 1 a; I 8 1 x; I 7 1 y; C 7 100 110 2"},
     {"a subtransaction that is rolled back loses exactly its changes (trap 2)",
