@@ -319,6 +319,13 @@ behind('a column is dropped', 'followed', insert('a'), 'alter table %s drop colu
 behind('a column is renamed', qr/column b .*renamed|column/, insert('b'), 'alter table %s rename b to bb', insert('bb'));
 behind('a type widens', 'followed', insert('a'), 'alter table %s alter a type bigint', insert('a'));
 behind('a type changes', qr/column a changed its type/, insert('a'), 'alter table %s alter a type text', insert('a'));
+# The name stands for another column in the catalog by then.
+for my $type (qw(int bigint)) {
+    behind("a column is dropped and one of type $type added with its name", qr/column a may be another one/, insert('a'), 'alter table %s drop column a', "alter table %s add column a $type default 7", insert('b'));
+    behind("a column is renamed and one of type $type added with its name", qr/column a may be another one|column z is new/, insert('a'), 'alter table %s rename a to z', "alter table %s add column a $type default 7", insert('b'));
+}
+behind('a column is added, dropped and added again', qr/column c/, 'alter table %s add column c int default 5', insert('c'), 'alter table %s drop column c', 'alter table %s add column c int default 6', insert('a'));
+behind('a column gets a default and another is added', 'followed', insert('a'), q{alter table %s alter b set default 'x'}, 'alter table %s add column c int default 6', insert(qw(b c)));
 behind('the table is truncated and changed', 'followed', insert('a'), 'truncate %s', 'alter table %s add column c int default 5', insert('c'));
 behind('nothing comes after the change', 'followed', insert('a'), insert('b'));
 
