@@ -58,8 +58,8 @@ sub server_user {
     croak 'root cannot run PostgreSQL, and there is no user postgres or nobody';
 }
 
-# Pg2any::Postgres->new(settings => {name => value}, fsync => 1, start => 0, name => 'pg'):
-# made by initdb and, unless start is 0, started.
+# Pg2any::Postgres->new(settings => {name => value}, fsync => 1, start => 0, name => 'pg',
+# initdb => [options]): made by initdb and, unless start is 0, started.
 sub new {
     my ($class, %arg) = @_;
     my $self = bless {
@@ -81,6 +81,7 @@ sub new {
         argv => [
             "$self->{bin}/initdb", '-D', $self->{data}, '-U', 'postgres', '--auth=trust',
             '--encoding=UTF8', '--locale=C', '--no-sync', '--no-instructions',
+            @{ $arg{initdb} // [] },
         ],
         $self->server_process,
     );
