@@ -18,8 +18,8 @@
 #define OUTPUT_FLUSH_BYTES (64 * 1024)   /* more than this is worth a write */
 
 /*
- * An eager reader makes the server do one send for each change. While data flow, and little of them is
- * waiting, a pause lets sends gather; a longer one makes the server wait.
+ * An eager reader makes the server do one send for each change. While data flow, and little of them
+ * is waiting, a pause lets sends gather; a longer one makes the server wait.
  */
 #define LAZY_LITTLE_BYTES (16 * 1024)
 #define LAZY_PAUSE_NS     150000
@@ -54,7 +54,8 @@ static void raise_lsn(uint64_t *lsn, uint64_t to)
 
 /* ---- what is due ---- */
 
-/* An LSN goes to the slot when all targets have it and no prepared transaction needs what is before it. */
+/* An LSN goes to the slot when all targets have it and no prepared transaction needs what is before
+ * it. */
 static void confirm(struct capture *c)
 {
     uint64_t durable = acks_lsn(&c->acks);
@@ -75,7 +76,8 @@ static int report(struct capture *c, int64_t now_ms, struct err *err)
     if (asking)
         c->status_due_ms = earlier(c->status_due_ms, now_ms + UNTIL_ASK_MS);
     raise_lsn(&c->received_lsn, c->confirmed_lsn);
-    /* The server is asked for its position with every update, so that an idle one tells its progress. */
+    /* The server is asked for its position with every update, so that an idle one tells its
+     * progress. */
     return replication_report(&c->replication, c->received_lsn, c->confirmed_lsn, true, err);
 }
 
@@ -156,8 +158,8 @@ static int on_ack(struct capture *c, size_t i, struct err *err)
 }
 
 /*
- * One poll over everything. `fd` is what the caller waits for (-1: nothing); `*revents` is what is known of
- * it. Returns at `wake_ms` at the latest, and earlier when anything has happened.
+ * One poll over everything. `fd` is what the caller waits for (-1: nothing); `*revents` is what is
+ * known of it. Returns at `wake_ms` at the latest, and earlier when anything has happened.
  */
 static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, short *revents,
                      struct err *err)
@@ -177,7 +179,9 @@ static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, s
 
     int64_t now_ms = monotonic_ms();
     int64_t wait_ms = earlier(wake_ms, next_tick(c));
-    wait_ms = wait_ms == NO_DEADLINE ? -1 : wait_ms <= now_ms ? 0 : earlier(wait_ms - now_ms, 3600000);
+    wait_ms = wait_ms == NO_DEADLINE ? -1
+              : wait_ms <= now_ms    ? 0
+                                     : earlier(wait_ms - now_ms, 3600000);
     *revents = 0;
     int n = poll(p, (nfds_t)(FIFOS + c->acks.n), (int)wait_ms);
     if (n < 0 && errno != EINTR)
@@ -220,20 +224,27 @@ static int wait_for_session(void *ctx, int fd, short events, int64_t deadline_ms
 
 /* ---- messages ---- */
 
+/* An applier acknowledges what the slot had confirmed as soon as it has read the hello. */
+static bool acknowledged(const struct capture *c, uint64_t lsn)
+{
+    return c->acks.n == 0 || acks_lsn(&c->acks) >= lsn;
+}
+
 static void emit_progress(struct capture *c, int64_t now_ms)
 {
-    if (c->progress_lsn <= c->emitted_lsn || !pgoutput_outside(c->decoder))
+    if (c->progress_lsn <= c->covered_lsn || !pgoutput_outside(c->decoder))
         return;
-    struct frame_progress k = {.lsn = c->progress_lsn, .server_time_us = c->progress_time_us};
+    struct frame_progress k = {.lsn = c->progress_lsn, .server_time_us = c->server_time_us};
     frame_put_progress(&c->out.buf, &k);
     c->progress_due_ms = now_ms + PROGRESS_GAP_MS;
+    raise_lsn(&c->covered_lsn, k.lsn);
     raise_lsn(&c->emitted_lsn, k.lsn);
     raise_lsn(&c->ack_limit_lsn, k.lsn);
 }
 
 /*
- * A server that shuts down waits for us to confirm all it has sent. A prepared transaction that is not
- * decided keeps us from that, and the server from the restart that lets it be decided.
+ * A server that shuts down waits for us to confirm all it has sent. A prepared transaction that is
+ * not decided keeps us from that, and the server from the restart that lets it be decided.
  */
 static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
 {
@@ -243,8 +254,8 @@ static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
     c->asked_ms = now_ms;
     c->asks = again ? c->asks + 1 : 0;
     c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPLY_GAP_MS);
-    if (c->asks >= SHUTDOWN_ASKS && c->acks.n > 0 && acks_lsn(&c->acks) >= c->emitted_lsn &&
-        c->confirmed_lsn < c->emitted_lsn)
+    if (c->asks >= SHUTDOWN_ASKS && c->prepared.n > 0 && acknowledged(c, c->committed_lsn) &&
+        c->confirmed_lsn < end_lsn)
         return err_set(err, ERR_TEMPORARY,
                        "the server shuts down and waits for %s to be confirmed, which a prepared "
                        "transaction forbids",
@@ -252,8 +263,8 @@ static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
     return 0;
 }
 
-/* Only a keepalive tells how far the server has decoded; and nothing of ours is missing before it only when
- * no transaction is half sent. */
+/* Only a keepalive tells how far the server has decoded; and nothing of ours is missing before it
+ * only when no transaction is half sent. */
 static int on_keepalive(struct capture *c, const struct replication_message *m, struct err *err)
 {
     if (m->reply_requested && on_ask(c, m->end_lsn, err))
@@ -261,7 +272,6 @@ static int on_keepalive(struct capture *c, const struct replication_message *m, 
     if (!pgoutput_outside(c->decoder))
         return 0;
     c->progress_lsn = m->end_lsn;
-    c->progress_time_us = m->time_us;
     if (c->until_lsn != 0 && m->end_lsn >= c->until_lsn)
         c->reached_lsn = m->end_lsn;
     return 0;
@@ -273,6 +283,7 @@ static int on_event(struct capture *c, const struct pgoutput_event *event, struc
     raise_lsn(&c->ack_limit_lsn, event->end_lsn);
     if (event->whole) {
         raise_lsn(&c->committed_lsn, event->end_lsn);
+        raise_lsn(&c->covered_lsn, event->end_lsn);
         *c->stats.commit_time = (uint64_t)(event->time_us / 1000000 + 946684800);
     }
     if (c->until_lsn != 0 && event->end_lsn >= c->until_lsn)
@@ -294,7 +305,7 @@ static int on_event(struct capture *c, const struct pgoutput_event *event, struc
 
 static int on_message(struct capture *c, const struct replication_message *m, struct err *err)
 {
-    c->healthy = true;
+    c->server_time_us = m->time_us;
     raise_lsn(&c->received_lsn, m->lsn);
     raise_lsn(&c->received_lsn, m->end_lsn);
     *c->stats.received_bytes += m->size;
@@ -382,7 +393,7 @@ static int stream(struct capture *c, struct err *err)
         bool room = output_pending(&c->out) < OUTPUT_HIGH_BYTES;
         bool want = room && drained;
         int64_t wake_ms = room && !drained ? now_ms : NO_DEADLINE;
-        if (c->progress_lsn > c->emitted_lsn && pgoutput_outside(c->decoder))
+        if (c->progress_lsn > c->covered_lsn && pgoutput_outside(c->decoder))
             wake_ms = earlier(wake_ms, c->progress_due_ms);
         if (want && tls)
             wake_ms = earlier(wake_ms, now_ms + TLS_LOOK_MS);
@@ -419,13 +430,8 @@ static int confirm_and_end(struct capture *c, struct err *err)
     return replication_end(&c->replication, deadline_ms, err);
 }
 
-/* An applier acknowledges what the slot had confirmed as soon as it has read the hello. */
-static bool acknowledged(const struct capture *c, uint64_t lsn)
-{
-    return c->acks.n == 0 || acks_lsn(&c->acks) >= lsn;
-}
-
-/* Stopped by a signal. What is in the output goes out, what comes back in a bounded time is confirmed. */
+/* Stopped by a signal. What is in the output goes out, what comes back in a bounded time is
+ * confirmed. */
 static int leave(struct capture *c)
 {
     struct err err = {0};
@@ -446,17 +452,17 @@ static int leave(struct capture *c)
         if ((written && done) || monotonic_ms() >= deadline_ms)
             break;
         if (poll_once(c, -1, 0, deadline_ms, &revents, &err)) {
+            log_warning("a fault while leaving", "error", err.text, NULL);
+            err_clear(&err);
             if (c->own_fault)
                 break;
-            log_warning("the connection was lost while leaving", "error", err.text, NULL);
-            err_clear(&err);
             replication_close(&c->replication);
         }
     }
     if (c->replication.streaming && confirm_and_end(c, &err))
         log_warning("the last confirmation may not have arrived", "error", err.text, NULL);
-    log_info("stopped by signal", "emitted", LSN(c->emitted_lsn), "confirmed", LSN(c->confirmed_lsn),
-             NULL);
+    log_info("stopped by signal", "emitted", LSN(c->emitted_lsn), "confirmed",
+             LSN(c->confirmed_lsn), NULL);
     if (!c->reader_gone && output_pending(&c->out) > 0)
         log_warning("the reader did not take everything in time; what is left is dropped", "bytes",
                     LOG_U64(output_pending(&c->out)), NULL);
@@ -479,11 +485,12 @@ static int finish(struct capture *c, struct err *err)
     c->leaving = true;
     if (confirm_and_end(c, err))
         return err_context(err, "confirming %s", LSN(c->confirmed_lsn));
-    c->leaving = false;
     emit_end(c, "until-lsn reached");
-    while (output_pending(&c->out) > 0 && !c->signals.stop)
+    while (output_pending(&c->out) > 0 && !c->reader_gone)
         if (poll_once(c, -1, 0, NO_DEADLINE, &revents, err))
             return -1;
+    if (c->reader_gone)
+        return err_set(err, ERR_TEMPORARY, "the reader of stdout left before the end");
     log_info("done", "emitted", LSN(c->emitted_lsn), "confirmed", LSN(c->confirmed_lsn), NULL);
     return 0;
 }
@@ -498,7 +505,6 @@ static void disconnect(struct capture *c)
 
 static int connect_and_stream(struct capture *c, struct err *err)
 {
-    c->healthy = false;
     c->received_lsn = 0;
     c->progress_lsn = 0;
     if (capture_start(c, err))
@@ -506,6 +512,7 @@ static int connect_and_stream(struct capture *c, struct err *err)
     c->begun = true;
     ++*c->stats.connections;
     raise_lsn(&c->emitted_lsn, c->start_lsn);
+    raise_lsn(&c->covered_lsn, c->start_lsn);
     raise_lsn(&c->ack_limit_lsn, c->emitted_lsn);
     raise_lsn(&c->ack_limit_lsn, c->replication.wal_lsn);
     c->status_due_ms = 0;
@@ -517,6 +524,7 @@ static int run(struct capture *c, struct err *err)
 {
     int64_t backoff_ms = BACKOFF_FIRST_MS;
     for (;;) {
+        int64_t begun_ms = monotonic_ms();
         int rc = connect_and_stream(c, err);
         if (rc == 0 && c->reached_lsn != 0)
             return finish(c, err);
@@ -526,10 +534,10 @@ static int run(struct capture *c, struct err *err)
         }
         if (c->own_fault || !c->begun || err->kind != ERR_TEMPORARY)
             return -1;
-        if (c->healthy)
+        if (monotonic_ms() - begun_ms > BACKOFF_MAX_MS)
             backoff_ms = BACKOFF_FIRST_MS;
-        log_warning("connecting again", "error", err->text, "wait_ms", LOG_U64((uint64_t)backoff_ms),
-                    NULL);
+        log_warning("connecting again", "error", err->text, "wait_ms",
+                    LOG_U64((uint64_t)backoff_ms), NULL);
         err_clear(err);
         disconnect(c);
         if (capture_wait(c, -1, 0, monotonic_ms() + backoff_ms, err) && !c->signals.stop)
@@ -556,11 +564,12 @@ static void register_stats(struct capture_stats *s, const char *path)
     stats_init(&s->file, path);
     for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
         s->messages[(unsigned char)letters[i].letter] =
-            stats_register(&s->file, STATS_COUNTER, "pg2any_capture_messages_total", letters[i].labels,
-                           "Messages of pgoutput that were decoded.");
-#define COUNTER(field, help) \
-    s->field = stats_register(&s->file, STATS_COUNTER, "pg2any_capture_" #field "_total", NULL, help)
-#define GAUGE(field, help) \
+            stats_register(&s->file, STATS_COUNTER, "pg2any_capture_messages_total",
+                           letters[i].labels, "Messages of pgoutput that were decoded.");
+#define COUNTER(field, help)                                                                       \
+    s->field =                                                                                     \
+        stats_register(&s->file, STATS_COUNTER, "pg2any_capture_" #field "_total", NULL, help)
+#define GAUGE(field, help)                                                                         \
     s->field = stats_register(&s->file, STATS_GAUGE, "pg2any_capture_" #field, NULL, help)
     COUNTER(received_bytes, "Bytes of pgoutput messages received.");
     COUNTER(emitted_bytes, "Bytes of frames put out.");
@@ -570,8 +579,9 @@ static void register_stats(struct capture_stats *s, const char *path)
     GAUGE(emitted_lsn, "End of what was put out.");
     GAUGE(acknowledged_lsn, "Position that every target has acknowledged.");
     GAUGE(confirmed_lsn, "Position confirmed to the slot.");
-    s->commit_time = stats_register(&s->file, STATS_GAUGE, "pg2any_capture_last_commit_timestamp_seconds",
-                                    NULL, "Commit time of the last transaction put out, Unix time.");
+    s->commit_time =
+        stats_register(&s->file, STATS_GAUGE, "pg2any_capture_last_commit_timestamp_seconds", NULL,
+                       "Commit time of the last transaction put out, Unix time.");
     GAUGE(pending_bytes, "Bytes that wait for the reader of stdout.");
 #undef COUNTER
 #undef GAUGE

@@ -1,12 +1,13 @@
 /*
  * capture.h - pg-capture's one loop: the server's stream in, frames out, acknowledgements back.
  *
- * capture.c is the loop and everything that waits; start.c goes from nothing to a running stream. Memory is
- * bounded by one message of the server and OUTPUT_HIGH_BYTES of frames: while stdout is blocked the
- * server's socket is not read, and status updates go on.
+ * capture.c is the loop and everything that waits; start.c goes from nothing to a running stream.
+ * Memory is bounded by one message of the server and OUTPUT_HIGH_BYTES of frames: while stdout is
+ * blocked the server's socket is not read, and status updates go on.
  *
- * Four LSNs: received (what the server has sent), emitted (the end of what has been put on stdout and
- * may come back as an acknowledgement), acknowledged (acks.h), confirmed (what the slot was told).
+ * Four LSNs: received (what the server has sent), emitted (the end of what has been put on stdout
+ * and may come back as an acknowledgement), acknowledged (acks.h), confirmed (what the slot was
+ * told).
  */
 #ifndef PG2ANY_CAPTURE_H
 #define PG2ANY_CAPTURE_H
@@ -29,7 +30,7 @@
 struct capture_options {
     const char *source;
     const char *slot;
-    const char *publications; /* separated by commas */
+    const char *publications;  /* separated by commas */
     uint64_t protocol_version; /* 0: the highest the server has */
     int streaming;             /* enum streaming; -1: on, where the protocol has it */
     bool binary;
@@ -77,23 +78,24 @@ struct capture {
     size_t npublications;
     const char *publications[64];
 
-    bool begun;                 /* a hello has gone out: from then on a lost connection is opened again */
-    bool healthy;               /* the server has sent something on this connection */
-    bool own_fault;             /* of stdout or the FIFOs: connecting again does not help */
-    bool leaving;               /* a signal is no reason any more to give up waiting */
-    bool reader_gone;           /* noticed after the end was written: no fault then */
+    bool begun;       /* a hello has gone out: from then on a lost connection is opened again */
+    bool own_fault;   /* of stdout or the FIFOs: connecting again does not help */
+    bool leaving;     /* a signal is no reason any more to give up waiting */
+    bool reader_gone; /* noticed after the end was written: no fault then */
     char system_identifier[32]; /* of the first connection */
     uint64_t start_lsn;         /* the slot's confirmed_flush_lsn when this connection began */
     uint64_t until_lsn;         /* 0: none */
     uint64_t received_lsn;
     uint64_t emitted_lsn;
     uint64_t committed_lsn; /* the last whole transaction's end, among what was emitted */
+    uint64_t
+        covered_lsn; /* the last that a target acknowledges by itself: a commit's or a progress' */
     uint64_t ack_limit_lsn; /* an acknowledgement beyond it is nonsense */
     uint64_t confirmed_lsn;
     uint64_t reached_lsn; /* where --until-lsn was met; 0: not yet */
 
-    uint64_t progress_lsn; /* of a keepalive, not emitted yet where > emitted_lsn */
-    int64_t progress_time_us;
+    uint64_t progress_lsn;  /* of a keepalive, not emitted yet where > covered_lsn */
+    int64_t server_time_us; /* of the last message */
     int64_t progress_due_ms;
 
     uint64_t asked_lsn; /* of the last keepalive that asked for a reply */
@@ -116,12 +118,13 @@ MUST_CHECK int capture_run(const struct capture_options *options, struct err *er
 MUST_CHECK int capture_check_options(struct capture *c, struct err *err);
 
 /*
- * Connects, checks, makes the slot where this is the first time, starts the stream, puts the hello into the
- * output.
+ * Connects, checks, makes the slot where this is the first time, starts the stream, puts the hello
+ * into the output.
  */
 MUST_CHECK int capture_start(struct capture *c, struct err *err);
 
-/* Waits for `fd` or the deadline, and does what is due meanwhile; see struct waiter. fd -1: for the deadline only. */
+/* Waits for `fd` or the deadline, and does what is due meanwhile; see struct waiter. fd -1: for the
+ * deadline only. */
 MUST_CHECK int capture_wait(struct capture *c, int fd, short events, int64_t deadline_ms,
                             struct err *err);
 

@@ -13,37 +13,53 @@
 
 /*
  * For each domain among the types `y` the base type below all its domains, the modifier that the
- * innermost domain gives it, and whether any of them forbids NULL; other types stand for themselves.
+ * innermost domain gives it, and whether any of them forbids NULL; other types stand for
+ * themselves.
  */
-#define BASE_TYPE_OF(type)                                                                             \
-    " (WITH RECURSIVE y AS ("                                                                          \
-    "   SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, t.typnotnull, -1 AS typmod, 0 AS depth"   \
-    "   FROM pg_type t WHERE t.oid = " type                                                            \
-    "   UNION ALL"                                                                                     \
-    "   SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, t.typnotnull OR y.typnotnull,"            \
-    "          y.typtypmod, y.depth + 1"                                                               \
-    "   FROM y JOIN pg_type t ON t.oid = y.typbasetype WHERE y.typtype = 'd')"                         \
+#define BASE_TYPE_OF(type)                                                                           \
+    " (WITH RECURSIVE y AS ("                                                                        \
+    "   SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, t.typnotnull, -1 AS typmod, 0 AS depth" \
+    "   FROM pg_type t WHERE t.oid = " type "   UNION ALL"                                           \
+    "   SELECT t.oid, t.typtype, t.typbasetype, t.typtypmod, t.typnotnull OR y.typnotnull,"          \
+    "          y.typtypmod, y.depth + 1"                                                             \
+    "   FROM y JOIN pg_type t ON t.oid = y.typbasetype WHERE y.typtype = 'd')"                       \
     " SELECT y.oid AS base, y.typmod, y.typnotnull, y.depth FROM y ORDER BY y.depth DESC LIMIT 1)"
 
-/* One row for each column of the message ($2 names, $3 types), in its order. */
+/*
+ * One row for each column of the message ($2 names, $3 types), in its order, as the transaction $4
+ * left it; 0: that does not matter.
+ *
+ * The catalog is today's. A name found there may by now be another column's: then the column that
+ * had it was dropped or renamed since, and the one that has it was made or renamed since, which the
+ * xmin of both rows tells. Such a column is taken for unknown, rather once too often.
+ */
 static const char relation_sql[] =
     "SELECT c.oid IS NOT NULL, a.attnum, a.attnotnull OR b.typnotnull,"
     " pg_catalog.format_type(a.atttypid, a.atttypmod), b.base, b.depth, b.typmod,"
-    " CASE WHEN a.atthasmissing THEN 'v'"
+    " CASE WHEN a.atttypid <> col.type THEN 'u' WHEN a.atthasmissing THEN 'v'"
     "  WHEN NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '' AND NOT a.attnotnull"
     "   AND NOT b.typnotnull AND t.typdefault IS NULL THEN 'n' ELSE 'u' END,"
-    " CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END,"
+    " CASE WHEN a.atttypid = col.type AND a.atthasmissing"
+    "  THEN (a.attmissingval::text::text[])[1] END,"
     " i.indnkeyatts, i.indimmediate, k.n"
-    " FROM unnest($2::text[], $3::oid[]) WITH ORDINALITY AS col (name, type, n)"
+    " FROM (SELECT CASE WHEN $4::text = '0' THEN 0 ELSE age($4::text::xid) END AS age) txn"
+    " CROSS JOIN unnest($2::text[], $3::oid[]) WITH ORDINALITY AS col (name, type, n)"
     " LEFT JOIN pg_class c ON c.oid = $1::oid"
-    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = col.name"
-    "  AND a.atttypid = col.type AND a.attnum > 0 AND NOT a.attisdropped"
     " LEFT JOIN pg_type t ON t.oid = col.type"
-    " LEFT JOIN LATERAL" BASE_TYPE_OF("col.type") " b ON true"
-    " LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary"
-    " LEFT JOIN LATERAL (SELECT key.n FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS key (attnum, n)"
-    "  WHERE key.attnum = a.attnum AND key.n <= i.indnkeyatts) k ON true"
-    " ORDER BY col.n";
+    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = col.name AND a.attnum > 0"
+    "  AND NOT a.attisdropped AND CASE WHEN NOT age(a.xmin) BETWEEN 0 AND txn.age - 1"
+    "   THEN a.atttypid = col.type ELSE NOT EXISTS ("
+    "    SELECT FROM pg_attribute had WHERE had.attrelid = c.oid AND had.attnum > 0"
+    "    AND had.attnum <> a.attnum AND age(had.xmin) BETWEEN 0 AND txn.age - 1"
+    "    AND CASE WHEN had.attisdropped THEN had.attlen = t.typlen"
+    "     ELSE had.atttypid = col.type AND had.attname <> ALL ($2::text[]) END) END"
+    " LEFT JOIN LATERAL" BASE_TYPE_OF(
+        "col.type") " b ON true"
+                    " LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary"
+                    " LEFT JOIN LATERAL (SELECT key.n"
+                    "  FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS key (attnum, n)"
+                    "  WHERE key.attnum = a.attnum AND key.n <= i.indnkeyatts) k ON true"
+                    " ORDER BY col.n";
 
 enum relation_field {
     F_TABLE_EXISTS,
@@ -71,8 +87,9 @@ static const char binary_sql_head[] =
 static const char binary_sql_lists[] = " AND a.attname = ANY (p.attnames)";
 static const char binary_sql_tail[] =
     " JOIN pg_type t ON t.oid = a.atttypid AND t.typsend <> 0"
-    " CROSS JOIN LATERAL" BASE_TYPE_OF("a.atttypid") " b"
-    " WHERE p.pubname = ANY ($1::text[]) GROUP BY b.base ORDER BY 2";
+    " CROSS JOIN LATERAL" BASE_TYPE_OF(
+        "a.atttypid") " b"
+                      " WHERE p.pubname = ANY ($1::text[]) GROUP BY b.base ORDER BY 2";
 
 void catalog_init(struct catalog *c, const struct source *source, const struct waiter *waiter,
                   int64_t time_limit_ms)
@@ -107,8 +124,8 @@ static int ask(struct catalog *c, const char *name, const char *sql, int nparams
             if (session_open(&c->session, SESSION_CATALOG, c->source, c->waiter, deadline_ms, err))
                 return -1;
         }
-        int rc = name ? session_query_prepared(&c->session, name, sql, &c->relation_prepared, nparams,
-                                               params, c->waiter, deadline_ms, result, err)
+        int rc = name ? session_query_prepared(&c->session, name, sql, &c->relation_prepared,
+                                               nparams, params, c->waiter, deadline_ms, result, err)
                       : session_query(&c->session, sql, nparams, params, c->waiter, deadline_ms,
                                       result, err);
         if (rc == 0)
@@ -149,7 +166,8 @@ static int ask_about(struct catalog *c, const char *sql, size_t n, const char *c
     return rc;
 }
 
-int catalog_check_publications(struct catalog *c, size_t n, const char *const *names, struct err *err)
+int catalog_check_publications(struct catalog *c, size_t n, const char *const *names,
+                               struct err *err)
 {
     PGresult *result;
     if (ask_about(c,
@@ -161,10 +179,11 @@ int catalog_check_publications(struct catalog *c, size_t n, const char *const *n
     if (PQntuples(result) > 0) {
         rc = err_set(err, ERR_PERMANENT, "publication \"%s\" does not exist in database \"%s\"",
                      field(result, 0, 0), field(result, 0, 2));
-        (void)err_hint(err,
-                       "make it with: CREATE PUBLICATION %s FOR ALL TABLES; or: CREATE PUBLICATION %s "
-                       "FOR TABLE ...;",
-                       field(result, 0, 1), field(result, 0, 1));
+        (void)err_hint(
+            err,
+            "make it with: CREATE PUBLICATION %s FOR ALL TABLES; or: CREATE PUBLICATION %s "
+            "FOR TABLE ...;",
+            field(result, 0, 1), field(result, 0, 1));
     }
     PQclear(result);
     return rc;
@@ -194,7 +213,8 @@ int catalog_check_binary(struct catalog *c, size_t n, const char *const *names, 
     for (int row = 0; row < PQntuples(result) && rc == 0; row++) {
         if (binary_supported(number(result, row, 0)))
             continue;
-        rc = err_set(err, ERR_PERMANENT, "%s: its binary form is not supported", field(result, row, 1));
+        rc = err_set(err, ERR_PERMANENT, "%s: its binary form is not supported",
+                     field(result, row, 1));
         (void)err_hint(err, "use text mode: leave out --binary");
     }
     PQclear(result);
@@ -203,7 +223,8 @@ int catalog_check_binary(struct catalog *c, size_t n, const char *const *names, 
 
 /* ---- one relation ---- */
 
-static int ask_relation(struct catalog *c, const struct relation *rel, struct err *err)
+static int ask_relation(struct catalog *c, const struct relation *rel, uint32_t xid,
+                        struct err *err)
 {
     struct buf names = {0};
     struct buf types = {0};
@@ -219,10 +240,12 @@ static int ask_relation(struct catalog *c, const struct relation *rel, struct er
     array_of_text(&names, rel->ncolumns, items);
     char relid[16];
     (void)snprintf(relid, sizeof relid, "%" PRIu32, rel->relid);
-    const char *params[] = {relid, buf_cstr(&names), buf_cstr(&types)};
+    char xid_text[16];
+    (void)snprintf(xid_text, sizeof xid_text, "%" PRIu32, xid);
+    const char *params[] = {relid, buf_cstr(&names), buf_cstr(&types), xid_text};
     int rc = names.failed || types.failed ? err_nomem(err) : 0;
     if (rc == 0)
-        rc = ask(c, "relation", relation_sql, 3, params, &c->relation, err);
+        rc = ask(c, "relation", relation_sql, 4, params, &c->relation, err);
     buf_free(&names);
     buf_free(&types);
     free(items);
@@ -352,16 +375,17 @@ int catalog_relation(struct catalog *c, struct relation *rel, uint32_t ended_xid
         return err_nomem(err);
     if (rel->ncolumns == 0)
         return 0;
-    if (ask_relation(c, rel, err))
+    if (ask_relation(c, rel, ended_xid, err))
         return err_context(err, "table %s.%s", rel->namespace, rel->name);
     if (ended_xid != 0 && !answer_is_whole(c)) {
         PQclear(c->relation);
         c->relation = NULL;
-        if (wait_until_ended(c, ended_xid, err) || ask_relation(c, rel, err))
+        if (wait_until_ended(c, ended_xid, err) || ask_relation(c, rel, ended_xid, err))
             return err_context(err, "table %s.%s", rel->namespace, rel->name);
     }
     if (PQntuples(c->relation) != (int)rel->ncolumns)
-        return err_set(err, ERR_TEMPORARY, "table %s.%s: the catalog gave %d columns instead of %" PRIu32,
+        return err_set(err, ERR_TEMPORARY,
+                       "table %s.%s: the catalog gave %d columns instead of %" PRIu32,
                        rel->namespace, rel->name, PQntuples(c->relation), rel->ncolumns);
     size_t size = 0;
     for (uint32_t i = 0; i < rel->ncolumns; i++)

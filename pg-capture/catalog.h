@@ -1,8 +1,8 @@
 /*
  * catalog.h - what pgoutput does not say, asked of the system catalogs over an ordinary connection.
  *
- * The connection is opened when it is first needed and again when it was lost. Every call waits with
- * the waiter, for at most the time limit; its end is a temporary error. Sources: PostgreSQL
+ * The connection is opened when it is first needed and again when it was lost. Every call waits
+ * with the waiter, for at most the time limit; its end is a temporary error. Sources: PostgreSQL
  * documentation, "System Catalogs" and "System Views".
  */
 #ifndef PG2ANY_CATALOG_H
@@ -41,9 +41,10 @@ MUST_CHECK int catalog_check_binary(struct catalog *c, size_t n, const char *con
                                     struct err *err);
 
 /*
- * Fills in a relation as pgoutput.h asks for it. What it points to stays until the next call. A table that
- * is not in the catalog any more is left unknown, and is no error. Where something is missing that the
- * transaction `ended_xid` may have made, waits until the catalog shows what that did, up to a few seconds.
+ * Fills in a relation as pgoutput.h asks for it. What it points to stays until the next call. A
+ * table that is not in the catalog any more is left unknown, and is no error. Where something is
+ * missing that the transaction `ended_xid` may have made, waits until the catalog shows what that
+ * did, up to a few seconds.
  */
 MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel, uint32_t ended_xid,
                                 struct err *err);
@@ -53,16 +54,17 @@ MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel, uint32_
 /* A row of pg_replication_slots. */
 struct slot {
     bool exists;
-    char plugin[SLOT_TEXT_SIZE];        /* "" for a physical slot */
-    char database[SLOT_TEXT_SIZE];      /* "" likewise */
-    char wal_status[SLOT_TEXT_SIZE];    /* reserved, extended, unreserved, lost; "" */
-    char invalidation[SLOT_TEXT_SIZE];  /* why it cannot be used any more; "" */
+    char plugin[SLOT_TEXT_SIZE];         /* "" for a physical slot */
+    char database[SLOT_TEXT_SIZE];       /* "" likewise */
+    char wal_status[SLOT_TEXT_SIZE];     /* reserved, extended, unreserved, lost; "" */
+    char invalidation[SLOT_TEXT_SIZE];   /* why it cannot be used any more; "" */
     char safe_wal_bytes[SLOT_TEXT_SIZE]; /* "" where it is not limited */
     bool two_phase;
     uint64_t confirmed_flush_lsn;
 };
 
-MUST_CHECK int catalog_slot(struct catalog *c, const char *name, struct slot *slot, struct err *err);
+MUST_CHECK int catalog_slot(struct catalog *c, const char *name, struct slot *slot,
+                            struct err *err);
 
 /* The server's settings that matter. */
 struct server_settings {
@@ -76,7 +78,8 @@ struct server_settings {
     uint64_t flush_lsn;  /* what can be decoded; likewise */
 };
 
-MUST_CHECK int catalog_settings(struct catalog *c, struct server_settings *settings, struct err *err);
+MUST_CHECK int catalog_settings(struct catalog *c, struct server_settings *settings,
+                                struct err *err);
 
 /* Appends a text[] in PostgreSQL's input syntax. */
 void array_of_text(struct buf *out, size_t n, const char *const *items);

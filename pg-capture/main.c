@@ -1,5 +1,6 @@
 /*
- * pg-capture - reads a logical replication slot of PostgreSQL and writes one frame for each message.
+ * pg-capture - reads a logical replication slot of PostgreSQL and writes one frame for each
+ * message.
  */
 #include <stddef.h>
 
@@ -36,12 +37,12 @@ static const struct option_def options[] = {
     {"pg-origin", OPTION_CHOICE, FIELD(origin), NULL, "any", "WHICH",
      "any: all changes; none: those without an origin (PostgreSQL 16)", 0, 0, origin_words},
     {"ack", OPTION_LIST, FIELD(acks), NULL, NULL, "FIFO",
-     "made and read: LSNs that a target has made durable. Once for\neach target; without it nothing is "
-     "confirmed to the slot",
+     "made and read: LSNs that a target has made durable. Once for\n"
+     "each target; without it nothing is confirmed to the slot",
      0, 0, NULL},
     {"until-lsn", OPTION_STRING, FIELD(until), NULL, NULL, "LSN",
-     "leave when everything up to there is out and acknowledged; an\nLSN, or current: where the server is "
-     "at the start",
+     "leave when everything up to there is out and acknowledged; an\n"
+     "LSN, or current: where the server is at the start",
      0, 0, NULL},
     {"status-interval", OPTION_DURATION, FIELD(status_interval_ms), NULL, "10s", "TIME",
      "at most between two status updates to the server", 100, 3600000, NULL},
@@ -59,8 +60,8 @@ static const struct option_def options[] = {
 static const struct program program = {
     "pg-capture",
     "--source URI [OPTION]...",
-    "Reads a logical replication slot of PostgreSQL (14 or later) and writes change frames to stdout,\n"
-    "one for each message of pgoutput.",
+    "Reads a logical replication slot of PostgreSQL (14 or later) and writes change frames to\n"
+    "stdout, one for each message of pgoutput.",
     options,
 };
 

@@ -59,11 +59,12 @@ void pgoutput_free(struct pgoutput *d)
 {
     if (!d)
         return;
-    struct table *t, *next;
-    HASH_ITER(hh, d->tables, t, next)
-    {
-        HASH_DEL(d->tables, t);
+    struct table *t = d->tables;
+    HASH_CLEAR(hh, d->tables);
+    while (t) {
+        struct table *next = t->hh.next;
         free(t);
+        t = next;
     }
     buf_free(&d->text);
     undescribed_free(&d->undescribed);
@@ -142,8 +143,8 @@ static int remember_table(struct pgoutput *d, const struct relation *rel, struct
 }
 
 /*
- * Under the default replica identity the key flags are the primary key as it was when the change was
- * made; the catalog is as of today and only adds the order of its columns.
+ * Under the default replica identity the key flags are the primary key as it was when the change
+ * was made; the catalog is as of today and only adds the order of its columns.
  */
 static void settle_primary_key(struct relation *rel, uint32_t key[MAX_KEY_COLUMNS])
 {
@@ -196,14 +197,15 @@ static void read_relation(struct wire *w, struct relation *rel)
     if (*rel->name == '\0')
         wire_fault(w, "a relation without a name");
     rel->replica_identity = (char)wire_u8(w);
-    if (!w->fault && !memchr("dnfi", rel->replica_identity, 4))
+    if (!w->fault && (rel->replica_identity == '\0' || !strchr("dnfi", rel->replica_identity)))
         wire_fault(w, "a replica identity that is not known");
     rel->ncolumns = wire_u16(w);
     if (rel->ncolumns > FRAME_MAX_COLUMNS)
         wire_fault(w, "too many columns");
 }
 
-/* Looks up what the message does not say, and appends the R frame. *whole: the catalog knew it all. */
+/* Looks up what the message does not say, and appends the R frame. *whole: the catalog knew it all.
+ */
 static int describe(struct pgoutput *d, struct relation *rel, uint32_t ended_xid, struct buf *out,
                     bool *whole, struct err *err)
 {
@@ -353,10 +355,11 @@ static int put_binary(struct pgoutput *d, const struct table *t, const struct re
         frame_pack_bytes_as_str(fw, buf_cstr(&d->text), d->text.len);
         return 0;
     case BINARY_UNSUPPORTED:
-        (void)err_set(err, ERR_PERMANENT,
-                      "table %s.%s, column %s: the binary form of type %s (oid %u) is not supported",
-                      t->namespace, t->name, col->name,
-                      *col->type_name ? col->type_name : "unknown", col->type_oid);
+        (void)err_set(
+            err, ERR_PERMANENT,
+            "table %s.%s, column %s: the binary form of type %s (oid %u) is not supported",
+            t->namespace, t->name, col->name, *col->type_name ? col->type_name : "unknown",
+            col->type_oid);
         return err_hint(err, "use text mode: leave out --binary");
     }
     BUG("unknown binary form");
@@ -496,8 +499,8 @@ static void decode_commit(struct pgoutput *d, struct wire *w, struct buf *out,
     c.commit_time_us = (int64_t)wire_u64(w);
     c.nchanges = d->nchanges;
     d->where = OUTSIDE;
-    *event = (struct pgoutput_event){
-        .whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
+    *event =
+        (struct pgoutput_event){.whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
     frame_put_commit(out, &c);
 }
 
@@ -521,8 +524,8 @@ static int decode_stream_commit(struct pgoutput *d, struct wire *w, struct buf *
     c.commit_lsn = wire_u64(w);
     c.end_lsn = wire_u64(w);
     c.commit_time_us = (int64_t)wire_u64(w);
-    *event = (struct pgoutput_event){
-        .whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
+    *event =
+        (struct pgoutput_event){.whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
     if (w->fault || w->pos != w->end)
         return 0;
     if (describe_again(d, c.xid, out, err))
@@ -544,8 +547,8 @@ static void decode_stream_abort(struct pgoutput *d, struct wire *w, struct buf *
     frame_put_stream_abort(out, &a);
 }
 
-static void decode_prepare(struct pgoutput *d, enum frame_type type, struct wire *w, struct buf *out,
-                           struct pgoutput_event *event)
+static void decode_prepare(struct pgoutput *d, enum frame_type type, struct wire *w,
+                           struct buf *out, struct pgoutput_event *event)
 {
     if (type != FRAME_BEGIN_PREPARE)
         (void)wire_flags(w, 0);
@@ -624,24 +627,15 @@ static const struct rule {
     uint8_t since; /* protocol version */
     uint8_t where; /* 1 << enum where */
 } rules[] = {
-    {'B', 1, 1 << OUTSIDE},
-    {'C', 1, 1 << IN_TRANSACTION},
-    {'O', 1, IN_ANY},
-    {'R', 1, IN_ANY},
-    {'Y', 1, IN_ANY},
-    {'I', 1, IN_ANY},
-    {'U', 1, IN_ANY},
-    {'D', 1, IN_ANY},
-    {'T', 1, IN_ANY},
-    {'M', 1, ANYWHERE},
-    {'S', 2, 1 << OUTSIDE},
-    {'E', 2, 1 << IN_STREAM},
-    {'c', 2, 1 << OUTSIDE},
-    {'A', 2, 1 << OUTSIDE},
-    {'b', 3, 1 << OUTSIDE},
-    {'P', 3, 1 << IN_PREPARE},
-    {'K', 3, 1 << OUTSIDE},
-    {'r', 3, 1 << OUTSIDE},
+    {'B', 1, 1 << OUTSIDE}, {'C', 1, 1 << IN_TRANSACTION},
+    {'O', 1, IN_ANY},       {'R', 1, IN_ANY},
+    {'Y', 1, IN_ANY},       {'I', 1, IN_ANY},
+    {'U', 1, IN_ANY},       {'D', 1, IN_ANY},
+    {'T', 1, IN_ANY},       {'M', 1, ANYWHERE},
+    {'S', 2, 1 << OUTSIDE}, {'E', 2, 1 << IN_STREAM},
+    {'c', 2, 1 << OUTSIDE}, {'A', 2, 1 << OUTSIDE},
+    {'b', 3, 1 << OUTSIDE}, {'P', 3, 1 << IN_PREPARE},
+    {'K', 3, 1 << OUTSIDE}, {'r', 3, 1 << OUTSIDE},
     {'p', 3, 1 << OUTSIDE},
 };
 

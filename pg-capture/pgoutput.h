@@ -1,14 +1,14 @@
 /*
  * pgoutput.h - one message of PostgreSQL's logical decoding plugin in, its frame out.
  *
- * Knows protocol versions 1 to 4 and what a message may follow: a change belongs in a transaction or
- * in a stream block, in a block every message carries an xid of its own. Decides nothing about
- * transactions. Keeps of each relation only what decoding its tuples needs; the rest is asked of the
- * caller once for each Relation message, and goes out in the R frame.
+ * Knows protocol versions 1 to 4 and what a message may follow: a change belongs in a transaction
+ * or in a stream block, in a block every message carries an xid of its own. Decides nothing about
+ * transactions. Keeps of each relation only what decoding its tuples needs; the rest is asked of
+ * the caller once for each Relation message, and goes out in the R frame.
  *
- * Messages: PostgreSQL documentation, "Logical Replication Message Formats"; what each version sends:
- * "Logical Streaming Replication Parameters". In binary mode each value says for itself whether it is
- * text or binary; both become the same values.
+ * Messages: PostgreSQL documentation, "Logical Replication Message Formats"; what each version
+ * sends: "Logical Streaming Replication Parameters". In binary mode each value says for itself
+ * whether it is text or binary; both become the same values.
  */
 #ifndef PG2ANY_PGOUTPUT_H
 #define PG2ANY_PGOUTPUT_H
@@ -29,12 +29,13 @@ struct pgoutput;
  * columns, their fill, and the primary key. All of it is preset to "unknown". What it points to has
  * to stay until the next call. May take its time; the output buffer may be written out meanwhile.
  *
- * `ended_xid` is the transaction that the message came with, which has ended, though the catalog may
- * not show that for a moment yet; 0: it is in progress still. What a transaction in progress has made
- * of a table the catalog does not show at all: such a relation is looked up again when its streamed
- * transaction commits, and described again in a block of its own before the Stream Commit.
+ * `ended_xid` is the transaction that the message came with, which has ended, though the catalog
+ * may not show that for a moment yet; 0: it is in progress still. What a transaction in progress
+ * has made of a table the catalog does not show at all: such a relation is looked up again when its
+ * streamed transaction commits, and described again in a block of its own before the Stream Commit.
  */
-typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, uint32_t ended_xid, struct err *err);
+typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, uint32_t ended_xid,
+                               struct err *err);
 
 struct pgoutput_config {
     uint32_t protocol_version; /* 1 to 4 */

@@ -9,8 +9,8 @@
 #include "lsn.h"
 #include "wire.h"
 
-int replication_open(struct replication *r, const struct source *source, const struct waiter *waiter,
-                     int64_t deadline_ms, struct err *err)
+int replication_open(struct replication *r, const struct source *source,
+                     const struct waiter *waiter, int64_t deadline_ms, struct err *err)
 {
     *r = (struct replication){.waiter = waiter};
     if (session_open(&r->session, SESSION_REPLICATION, source, waiter, deadline_ms, err))
@@ -23,7 +23,8 @@ int replication_open(struct replication *r, const struct source *source, const s
         !lsn_parse(field(result, 0, 2), strlen(field(result, 0, 2)), &r->wal_lsn)) {
         rc = err_set(err, ERR_PERMANENT, "the server's answer to IDENTIFY_SYSTEM cannot be read");
     } else {
-        (void)snprintf(r->system_identifier, sizeof r->system_identifier, "%s", field(result, 0, 0));
+        (void)snprintf(r->system_identifier, sizeof r->system_identifier, "%s",
+                       field(result, 0, 0));
         r->timeline = (uint32_t)strtoul(field(result, 0, 1), NULL, 10);
         (void)snprintf(r->database, sizeof r->database, "%s", field(result, 0, 3));
     }
@@ -63,12 +64,14 @@ static int command(struct replication *r, struct buf *sql, int64_t deadline_ms, 
 {
     int rc = buf_check(sql, err);
     if (rc == 0)
-        rc = session_query(&r->session, buf_cstr(sql), 0, NULL, r->waiter, deadline_ms, result, err);
+        rc =
+            session_query(&r->session, buf_cstr(sql), 0, NULL, r->waiter, deadline_ms, result, err);
     buf_free(sql);
     return rc;
 }
 
-int replication_create_slot(struct replication *r, const char *slot, bool two_phase, struct err *err)
+int replication_create_slot(struct replication *r, const char *slot, bool two_phase,
+                            struct err *err)
 {
     struct buf sql = {0};
     buf_append_str(&sql, "CREATE_REPLICATION_SLOT ");
@@ -100,9 +103,9 @@ static const char *streaming_name(enum streaming streaming)
 
 void replication_describe(const struct replication_start *start, struct buf *out)
 {
-    buf_printf(out, "binary=%s streaming=%s messages=%s two_phase=%s origin=%s", on_off(start->binary),
-               streaming_name(start->streaming), on_off(start->messages), on_off(start->two_phase),
-               start->origin_none ? "none" : "any");
+    buf_printf(out, "binary=%s streaming=%s messages=%s two_phase=%s origin=%s",
+               on_off(start->binary), streaming_name(start->streaming), on_off(start->messages),
+               on_off(start->two_phase), start->origin_none ? "none" : "any");
 }
 
 int replication_start(struct replication *r, const struct replication_start *start,
@@ -146,7 +149,8 @@ int replication_start(struct replication *r, const struct replication_start *sta
 
 /* ---- the stream ---- */
 
-/* Why no more data come. The answer is read already, except after a CopyDone, which no server sends first. */
+/* Why no more data come. The answer is read already, except after a CopyDone, which no server sends
+ * first. */
 static int stream_ended(struct replication *r, struct err *err)
 {
     PGresult *result;
@@ -166,7 +170,8 @@ static int read_message(struct replication_message *m, const char *data, size_t 
     if (type == 'w')
         m->lsn = wire_u64(&w);
     else if (type != 'k')
-        return err_set(err, ERR_PERMANENT, "a message of type 0x%02X from the server is not known", type);
+        return err_set(err, ERR_PERMANENT, "a message of type 0x%02X from the server is not known",
+                       type);
     m->end_lsn = wire_u64(&w);
     m->time_us = (int64_t)wire_u64(&w);
     if (type == 'k')
@@ -183,6 +188,12 @@ int replication_next(struct replication *r, struct replication_message *m, struc
     PQfreemem(r->message);
     r->message = NULL;
     int n = PQgetCopyData(r->session.conn, &r->message, 1);
+    if (r->session.skipping) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "a publication does not exist at this point in the WAL: the server skips its "
+                      "changes");
+        return err_hint(err, "take the target afresh with a new slot, made after the publication");
+    }
     if (n == 0)
         return 0;
     if (n == -1)

@@ -1,6 +1,6 @@
 /*
- * replication.h - the streaming replication protocol over one connection: identify, create the slot,
- * start, receive, report, end.
+ * replication.h - the streaming replication protocol over one connection: identify, create the
+ * slot, start, receive, report, end.
  *
  * PostgreSQL documentation, "Streaming Replication Protocol" and "Logical Streaming Replication
  * Parameters". Before the stream the functions wait with the waiter; in it none of them blocks.
@@ -79,8 +79,8 @@ MUST_CHECK int replication_next(struct replication *r, struct replication_messag
 MUST_CHECK int replication_receive(struct replication *r, struct err *err);
 
 /*
- * A standby status update; flush_lsn 0 says nothing and leaves the slot where it is. Does nothing while an
- * earlier one has not left.
+ * A standby status update; flush_lsn 0 says nothing and leaves the slot where it is. Does nothing
+ * while an earlier one has not left.
  */
 MUST_CHECK int replication_report(struct replication *r, uint64_t write_lsn, uint64_t flush_lsn,
                                   bool reply_requested, struct err *err);

@@ -29,12 +29,14 @@ int source_parse(struct source *s, const char *conninfo, struct err *err)
         return 0;
     if (!why)
         return err_nomem(err);
-    /* libpq quotes the string, and with it the password: only what stands before the quote is told. */
+    /* libpq quotes the string, and with it the password: only what stands before the quote is told.
+     */
     (void)err_set(err, ERR_PERMANENT, "the source's connection string cannot be read: %.*s",
                   (int)strcspn(why, "\"\n"), why);
     PQfreemem(why);
-    return err_hint(err, "it is a libpq URI or \"key=value ...\"; in a URI, characters such as @ : / %% "
-                         "within a password are written %%40 %%3A %%2F %%25");
+    return err_hint(err,
+                    "it is a libpq URI or \"key=value ...\"; in a URI, characters such as @ : / %% "
+                    "within a password are written %%40 %%3A %%2F %%25");
 }
 
 void source_free(struct source *s)
@@ -122,7 +124,8 @@ static void hint_connection(const char *state, struct err *err)
     else if (strcmp(state, "3D000") == 0)
         (void)err_hint(err, "check dbname in the source's connection string");
     else if (strcmp(state, "42501") == 0)
-        (void)err_hint(err, "the role needs ALTER ROLE ... REPLICATION, and CONNECT on the database");
+        (void)err_hint(err,
+                       "the role needs ALTER ROLE ... REPLICATION, and CONNECT on the database");
     else if (strcmp(state, "53300") == 0)
         (void)err_hint(err, "max_connections and max_wal_senders bound the number of connections");
 }
@@ -138,7 +141,8 @@ static size_t sqlstate_at(const char *p)
 
 /*
  * Why a connection could not be opened. With PQERRORS_VERBOSE the server's error reads
- * "FATAL:  28P01: ..." in every language; the code and the source line after it are taken out again.
+ * "FATAL:  28P01: ..." in every language; the code and the source line after it are taken out
+ * again.
  */
 static int connect_error(struct session *s, struct err *err)
 {
@@ -166,7 +170,8 @@ static int connect_error(struct session *s, struct err *err)
     }
     if (text.len > 0 && text.data[text.len - 1] == ' ')
         text.len--;
-    enum err_kind kind = PQconnectionNeedsPassword(s->conn) ? ERR_PERMANENT : sqlstate_kind(s->sqlstate);
+    enum err_kind kind =
+        PQconnectionNeedsPassword(s->conn) ? ERR_PERMANENT : sqlstate_kind(s->sqlstate);
     (void)err_set(err, kind, "%s", text.len > 0 ? buf_cstr(&text) : "the connection failed");
     buf_free(&text);
     hint_connection(s->sqlstate, err);
@@ -180,7 +185,8 @@ int session_lost(struct session *s, struct err *err)
     s->sqlstate[0] = '\0';
     if (len == 0)
         return err_set(err, ERR_TEMPORARY, "the connection to the server was lost");
-    return err_set(err, ERR_TEMPORARY, "the connection to the server was lost: %.*s", (int)len, text);
+    return err_set(err, ERR_TEMPORARY, "the connection to the server was lost: %.*s", (int)len,
+                   text);
 }
 
 int session_result_error(struct session *s, const PGresult *result, struct err *err)
@@ -192,7 +198,8 @@ int session_result_error(struct session *s, const PGresult *result, struct err *
     if (!state || !text)
         return session_lost(s, err);
     (void)snprintf(s->sqlstate, sizeof s->sqlstate, "%s", state);
-    (void)err_set(err, sqlstate_kind(state), "%s%s%s", text, detail ? ": " : "", detail ? detail : "");
+    (void)err_set(err, sqlstate_kind(state), "%s%s%s", text, detail ? ": " : "",
+                  detail ? detail : "");
     if (hint)
         (void)err_hint(err, "%s", hint);
     return -1;
@@ -200,16 +207,21 @@ int session_result_error(struct session *s, const PGresult *result, struct err *
 
 static void log_notice(void *ctx, const PGresult *result)
 {
-    const struct session *s = ctx;
+    struct session *s = ctx;
     const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
     const char *kind = s->kind == SESSION_REPLICATION ? "replication" : "catalog";
     if (!text)
         return;
-    if (severity && strcmp(severity, "WARNING") == 0)
+    if (severity && strcmp(severity, "WARNING") == 0) {
+        /* From PostgreSQL 18 on, where the earlier ones fail: "skipped loading publication". */
+        if (s->kind == SESSION_REPLICATION && state && strcmp(state, "55000") == 0)
+            s->skipping = true;
         log_warning("the server warns", "connection", kind, "text", text, NULL);
-    else
+    } else {
         log_debug("the server says", "connection", kind, "text", text, NULL);
+    }
 }
 
 /* ---- opening and asking ---- */
@@ -234,7 +246,8 @@ static int late_settings(struct session *s, const struct waiter *waiter, int64_t
                          struct err *err)
 {
     PGresult *result;
-    if (session_query(s, "SET idle_session_timeout = 0", 0, NULL, waiter, deadline_ms, &result, err))
+    if (session_query(s, "SET idle_session_timeout = 0", 0, NULL, waiter, deadline_ms, &result,
+                      err))
         return -1;
     PQclear(result);
     if (PQserverVersion(s->conn) < 170000)
@@ -282,9 +295,9 @@ int session_open(struct session *s, enum session_kind kind, const struct source 
 {
     *s = (struct session){.kind = kind};
     if (open_session(s, source, waiter, deadline_ms, err) == 0) {
-        log_debug("connected", "connection", kind == SESSION_REPLICATION ? "replication" : "catalog",
-                  "host", PQhost(s->conn), "port", PQport(s->conn), "dbname", PQdb(s->conn), "user",
-                  PQuser(s->conn), NULL);
+        log_debug("connected", "connection",
+                  kind == SESSION_REPLICATION ? "replication" : "catalog", "host", PQhost(s->conn),
+                  "port", PQport(s->conn), "dbname", PQdb(s->conn), "user", PQuser(s->conn), NULL);
         return 0;
     }
     session_close(s);
@@ -337,7 +350,7 @@ fail:
 }
 
 int session_result(struct session *s, const struct waiter *waiter, int64_t deadline_ms,
-                          PGresult **result, struct err *err)
+                   PGresult **result, struct err *err)
 {
     s->sqlstate[0] = '\0';
     if (get_result(s, waiter, deadline_ms, result, err))
@@ -361,9 +374,8 @@ int session_query(struct session *s, const char *sql, int nparams, const char *c
                   struct err *err)
 {
     *result = NULL;
-    int sent = nparams > 0
-                   ? PQsendQueryParams(s->conn, sql, nparams, NULL, params, NULL, NULL, 0)
-                   : PQsendQuery(s->conn, sql);
+    int sent = nparams > 0 ? PQsendQueryParams(s->conn, sql, nparams, NULL, params, NULL, NULL, 0)
+                           : PQsendQuery(s->conn, sql);
     if (!sent)
         return session_lost(s, err);
     return session_result(s, waiter, deadline_ms, result, err);

@@ -1,8 +1,9 @@
 /*
- * session.h - one connection to PostgreSQL: opened, asked and closed without ever blocking in libpq.
+ * session.h - one connection to PostgreSQL: opened, asked and closed without ever blocking in
+ * libpq.
  *
- * Where there is something to wait for, the caller's `waiter` waits, and does meanwhile what else has
- * to be done. Faults are sorted by SQLSTATE into temporary and permanent, also those of the
+ * Where there is something to wait for, the caller's `waiter` waits, and does meanwhile what else
+ * has to be done. Faults are sorted by SQLSTATE into temporary and permanent, also those of the
  * connection's start, where libpq gives the code only within the message.
  *
  * Every session has the same settings, so that values look the same whatever the server's
@@ -19,8 +20,8 @@
 #include "err.h"
 
 /*
- * Waits until `fd` is ready for one of `events` (poll(2)'s). -1: it never was, for the reason in err;
- * a temporary error when `deadline_ms` (of monotonic_ms()) has passed.
+ * Waits until `fd` is ready for one of `events` (poll(2)'s). -1: it never was, for the reason in
+ * err; a temporary error when `deadline_ms` (of monotonic_ms()) has passed.
  */
 struct waiter {
     int (*wait)(void *ctx, int fd, short events, int64_t deadline_ms, struct err *err);
@@ -43,6 +44,7 @@ struct session {
     PGconn *conn; /* NULL: closed */
     enum session_kind kind;
     char sqlstate[6]; /* of the last failure; "" where the server gave none */
+    bool skipping;    /* the server warned that it leaves out what a publication would have sent */
 };
 
 MUST_CHECK int session_open(struct session *s, enum session_kind kind, const struct source *source,
@@ -50,15 +52,16 @@ MUST_CHECK int session_open(struct session *s, enum session_kind kind, const str
 void session_close(struct session *s);
 
 /*
- * Sends a query with text parameters (none on a replication connection) and waits for its last result,
- * or for the first that begins a COPY. `result` is the caller's to PQclear(), also where the result has
- * no rows. An error from the server is an error here.
+ * Sends a query with text parameters (none on a replication connection) and waits for its last
+ * result, or for the first that begins a COPY. `result` is the caller's to PQclear(), also where
+ * the result has no rows. An error from the server is an error here.
  */
 MUST_CHECK int session_query(struct session *s, const char *sql, int nparams,
                              const char *const *params, const struct waiter *waiter,
                              int64_t deadline_ms, PGresult **result, struct err *err);
 
-/* As session_query with the statement of that name, which it prepares first where `*prepared` is false. */
+/* As session_query with the statement of that name, which it prepares first where `*prepared` is
+ * false. */
 MUST_CHECK int session_query_prepared(struct session *s, const char *name, const char *sql,
                                       bool *prepared, int nparams, const char *const *params,
                                       const struct waiter *waiter, int64_t deadline_ms,

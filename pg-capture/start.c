@@ -13,7 +13,8 @@
 #define PG2ANY_VERSION "unknown"
 #endif
 
-#define SLOT_BUSY_LIMIT_MS 15000 /* how long a walsender that has lost its client may take to notice */
+#define SLOT_BUSY_LIMIT_MS                                                                         \
+    15000 /* how long a walsender that has lost its client may take to notice */
 #define SLOT_BUSY_PAUSE_MS 250
 
 /* ---- without a server ---- */
@@ -63,14 +64,15 @@ int capture_check_options(struct capture *c, struct err *err)
 
 static int too_old(const char *what, uint32_t needs, uint32_t version, struct err *err)
 {
-    return err_set(err, ERR_PERMANENT, "%s needs PostgreSQL %" PRIu32 "; the server is %" PRIu32, what,
-                   needs, version / 10000);
+    return err_set(err, ERR_PERMANENT, "%s needs PostgreSQL %" PRIu32 "; the server is %" PRIu32,
+                   what, needs, version / 10000);
 }
 
 static int needs_protocol(const char *what, uint32_t needs, uint32_t has, struct err *err)
 {
-    return err_set(err, ERR_PERMANENT, "%s needs --protocol-version %" PRIu32 " or later, not %" PRIu32,
-                   what, needs, has);
+    return err_set(err, ERR_PERMANENT,
+                   "%s needs --protocol-version %" PRIu32 " or later, not %" PRIu32, what, needs,
+                   has);
 }
 
 static int choose_parameters(const struct capture *c, struct replication_start *s, struct err *err)
@@ -95,7 +97,8 @@ static int choose_parameters(const struct capture *c, struct replication_start *
     };
     if (protocol > highest)
         return err_set(err, ERR_PERMANENT,
-                       "--protocol-version %" PRIu32 ": PostgreSQL %" PRIu32 " has versions 1 to %" PRIu32,
+                       "--protocol-version %" PRIu32 ": PostgreSQL %" PRIu32
+                       " has versions 1 to %" PRIu32,
                        protocol, version / 10000, highest);
     if (streaming == STREAMING_PARALLEL && version < 160000)
         return too_old("--streaming parallel", 16, version, err);
@@ -113,8 +116,9 @@ static int choose_parameters(const struct capture *c, struct replication_start *
 }
 
 /*
- * The insert position just behind a page's header stands for the page's start, where the last record
- * ended: nothing will ever be decoded up to the header's end before the next record is written.
+ * The insert position just behind a page's header stands for the page's start, where the last
+ * record ended: nothing will ever be decoded up to the header's end before the next record is
+ * written.
  */
 static uint64_t end_of_last_record(const struct server_settings *s)
 {
@@ -128,8 +132,9 @@ static uint64_t end_of_last_record(const struct server_settings *s)
 }
 
 /*
- * What is committed now. A commit with synchronous_commit = off is flushed within three rounds of the WAL
- * writer; other records that are not flushed yet may stay so for long, and nobody waits for them.
+ * What is committed now. A commit with synchronous_commit = off is flushed within three rounds of
+ * the WAL writer; other records that are not flushed yet may stay so for long, and nobody waits for
+ * them.
  */
 static int find_current_lsn(struct capture *c, struct server_settings s, struct err *err)
 {
@@ -157,7 +162,7 @@ static int use_settings(struct capture *c, struct err *err)
                        replication_server_version(&c->replication), err);
     c->status_interval_ms = (int64_t)c->options.status_interval_ms;
     if (s.wal_sender_timeout_ms > 0 && (int64_t)s.wal_sender_timeout_ms / 3 < c->status_interval_ms)
-        c->status_interval_ms = (int64_t)s.wal_sender_timeout_ms / 3;
+        c->status_interval_ms = (int64_t)s.wal_sender_timeout_ms / 3 + 1;
     return c->options.until && c->until_lsn == 0 ? find_current_lsn(c, s, err) : 0;
 }
 
@@ -166,8 +171,9 @@ static int use_settings(struct capture *c, struct err *err)
 static int recreated(const struct capture *c, struct err *err, const char *what)
 {
     (void)err_set(err, ERR_PERMANENT, "replication slot %s %s", c->options.slot, what);
-    return err_hint(err, "changes after %s may be missing: take the target afresh from a copy of the "
-                         "source and a new slot",
+    return err_hint(err,
+                    "changes after %s may be missing: take the target afresh from a copy of the "
+                    "source and a new slot",
                     LSN(c->confirmed_lsn > c->start_lsn ? c->confirmed_lsn : c->start_lsn));
 }
 
@@ -178,24 +184,25 @@ static int check_slot(const struct capture *c, const struct slot *s,
     if (*s->plugin == '\0')
         return err_set(err, ERR_PERMANENT, "replication slot %s is a physical one", name);
     if (strcmp(s->plugin, "pgoutput") != 0)
-        return err_set(err, ERR_PERMANENT, "replication slot %s is of plugin %s, not pgoutput", name,
-                       s->plugin);
+        return err_set(err, ERR_PERMANENT, "replication slot %s is of plugin %s, not pgoutput",
+                       name, s->plugin);
     if (strcmp(s->database, c->replication.database) != 0)
-        return err_set(err, ERR_PERMANENT, "replication slot %s is of database \"%s\", not \"%s\"", name,
-                       s->database, c->replication.database);
+        return err_set(err, ERR_PERMANENT, "replication slot %s is of database \"%s\", not \"%s\"",
+                       name, s->database, c->replication.database);
     if (strcmp(s->wal_status, "lost") == 0 || *s->invalidation) {
         (void)err_set(err, ERR_PERMANENT, "replication slot %s cannot be used any more: %s", name,
                       *s->invalidation ? s->invalidation : "the WAL that it needs is gone");
-        return err_hint(err,
-                        "drop it with SELECT pg_drop_replication_slot('%s'), take the target afresh; "
-                        "max_slot_wal_keep_size and idle_replication_slot_timeout bound how far a slot may "
-                        "lag behind",
-                        name);
+        return err_hint(
+            err,
+            "drop it with SELECT pg_drop_replication_slot('%s'), take the target afresh; "
+            "max_slot_wal_keep_size and idle_replication_slot_timeout bound how far a slot may "
+            "lag behind",
+            name);
     }
     if (s->two_phase && start->protocol_version < 3)
-        return err_set(err, ERR_PERMANENT,
-                       "replication slot %s has two_phase, which needs --protocol-version 3 or later",
-                       name);
+        return err_set(
+            err, ERR_PERMANENT,
+            "replication slot %s has two_phase, which needs --protocol-version 3 or later", name);
     if (strcmp(s->wal_status, "unreserved") == 0)
         log_warning("the slot is about to lose WAL that it needs", "slot", name, "safe_wal_bytes",
                     s->safe_wal_bytes, NULL);
@@ -250,9 +257,10 @@ static int check_start(struct capture *c, const struct replication_start *start,
     if (c->begun && slot.confirmed_flush_lsn > c->start_lsn &&
         slot.confirmed_flush_lsn > c->confirmed_lsn) {
         char what[160];
-        (void)snprintf(what, sizeof what,
-                       "was recreated or moved behind our back: it stands at %s, but we confirmed only %s",
-                       LSN(slot.confirmed_flush_lsn), LSN(c->confirmed_lsn));
+        (void)snprintf(
+            what, sizeof what,
+            "was recreated or moved behind our back: it stands at %s, but we confirmed only %s",
+            LSN(slot.confirmed_flush_lsn), LSN(c->confirmed_lsn));
         return recreated(c, err, what);
     }
     c->start_lsn = slot.confirmed_flush_lsn;
@@ -263,7 +271,8 @@ static int same_server(struct capture *c, struct err *err)
 {
     const struct replication *r = &c->replication;
     if (!c->begun)
-        (void)snprintf(c->system_identifier, sizeof c->system_identifier, "%s", r->system_identifier);
+        (void)snprintf(c->system_identifier, sizeof c->system_identifier, "%s",
+                       r->system_identifier);
     if (strcmp(c->system_identifier, r->system_identifier) != 0)
         return err_set(err, ERR_PERMANENT,
                        "the source is another cluster now: system identifier %s instead of %s",
@@ -271,7 +280,8 @@ static int same_server(struct capture *c, struct err *err)
     uint64_t acknowledged = acks_lsn(&c->acks);
     if (acknowledged > r->wal_lsn) {
         (void)err_set(err, ERR_PERMANENT,
-                      "the server's WAL ends at %s, on timeline %" PRIu32 ", but the targets hold %s",
+                      "the server's WAL ends at %s, on timeline %" PRIu32
+                      ", but the targets hold %s",
                       LSN(r->wal_lsn), r->timeline, LSN(acknowledged));
         return err_hint(err, "a failover or a restore lost transactions that were applied already");
     }
@@ -322,8 +332,7 @@ int capture_start(struct capture *c, struct err *err)
         same_server(c, err) || choose_parameters(c, &start, err) || use_settings(c, err) ||
         catalog_check_publications(&c->catalog, c->npublications, c->publications, err))
         return -1;
-    if (start.binary &&
-        catalog_check_binary(&c->catalog, c->npublications, c->publications, err))
+    if (start.binary && catalog_check_binary(&c->catalog, c->npublications, c->publications, err))
         return -1;
     if (find_slot(c, &start, &created, err) || start_stream(c, &start, err) ||
         check_start(c, &start, err))

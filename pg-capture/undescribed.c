@@ -20,8 +20,8 @@ static struct undescribed_message *place(struct undescribed *u, uint32_t xid, ui
     return &u->messages[u->n++];
 }
 
-int undescribed_add(struct undescribed *u, uint32_t xid, uint32_t relid, const void *data, size_t size,
-                    struct err *err)
+int undescribed_add(struct undescribed *u, uint32_t xid, uint32_t relid, const void *data,
+                    size_t size, struct err *err)
 {
     uint8_t *copy = malloc(size + 1);
     struct undescribed_message *m = copy ? place(u, xid, relid) : NULL;
@@ -36,7 +36,8 @@ int undescribed_add(struct undescribed *u, uint32_t xid, uint32_t relid, const v
     return 0;
 }
 
-const struct undescribed_message *undescribed_next(const struct undescribed *u, uint32_t xid, size_t *at)
+const struct undescribed_message *undescribed_next(const struct undescribed *u, uint32_t xid,
+                                                   size_t *at)
 {
     while (*at < u->n) {
         const struct undescribed_message *m = &u->messages[(*at)++];

@@ -1,9 +1,9 @@
 /*
  * undescribed.h - Relation messages of streamed transactions that the catalog could not complete.
  *
- * The catalog shows a table as it is committed. What a transaction in progress has made of it (a new
- * table, a new column) can be looked up when that transaction has committed, so its messages are kept
- * until then: the last one for each relation.
+ * The catalog shows a table as it is committed. What a transaction in progress has made of it (a
+ * new table, a new column) can be looked up when that transaction has committed, so its messages
+ * are kept until then: the last one for each relation.
  */
 #ifndef PG2ANY_PG_CAPTURE_UNDESCRIBED_H
 #define PG2ANY_PG_CAPTURE_UNDESCRIBED_H
@@ -27,8 +27,8 @@ struct undescribed {
 };
 
 /* Keeps a copy; it replaces an earlier one of the same transaction and relation. */
-MUST_CHECK int undescribed_add(struct undescribed *u, uint32_t xid, uint32_t relid, const void *data,
-                               size_t size, struct err *err);
+MUST_CHECK int undescribed_add(struct undescribed *u, uint32_t xid, uint32_t relid,
+                               const void *data, size_t size, struct err *err);
 
 /* The first message of a transaction from `*at` on, which is moved behind it; NULL: none. */
 const struct undescribed_message *undescribed_next(const struct undescribed *u, uint32_t xid,

@@ -8,8 +8,8 @@
 #ifndef PG2ANY_WIRE_H
 #define PG2ANY_WIRE_H
 
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct wire {

@@ -26,9 +26,9 @@ static void put_number(struct buf *b, uint64_t v, int bytes)
 }
 
 /*
- * A message from its fields. Letters of the format: c a byte, 2 4 8 an integer of so many bytes, s a
- * zero-terminated string, t a value as text, n NULL, u unchanged; blanks are for the eye. Integers and
- * bytes come as int, those of 8 bytes as uint64_t.
+ * A message from its fields. Letters of the format: c a byte, 2 4 8 an integer of so many bytes, s
+ * a zero-terminated string, t a value as text, n NULL, u unchanged; blanks are for the eye.
+ * Integers and bytes come as int, those of 8 bytes as uint64_t.
  */
 static void message(struct buf *b, const char *format, ...)
 {
@@ -361,37 +361,103 @@ static const struct message_case {
      "C 700 4294967312 4294967360 1000000 0",
      NULL,
      {.type = 'C', .whole = true, .end_lsn = LSN_B, .time_us = 1000000}},
-    {"origin", put_origin, 1, OPEN_PLACES, false, "O 4294967360 \"node\"", "O 4294967360 \"node\"",
+    {"origin",
+     put_origin,
+     1,
+     OPEN_PLACES,
+     false,
+     "O 4294967360 \"node\"",
+     "O 4294967360 \"node\"",
      {.type = 'O'}},
-    {"relation", put_relation, 1, OPEN_PLACES, false,
+    {"relation",
+     put_relation,
+     1,
+     OPEN_PLACES,
+     false,
      "R 16400 \"public\" \"t\" \"d\" [[\"id\", 23, -1, true, nil, nil, nil, nil, false], [\"v\", 25, -1, "
      "false, nil, nil, nil, nil, false], [\"b\", 17, -1, false, nil, nil, nil, nil, false]] [0]",
-     NULL, {.type = 'R'}},
-    {"type", put_type, 1, OPEN_PLACES, false, "Y 17000 \"public\" \"mood\"",
-     "Y 17000 \"public\" \"mood\"", {.type = 'Y'}},
-    {"insert", put_insert, 1, OPEN_PLACES, false,
+     NULL,
+     {.type = 'R'}},
+    {"type",
+     put_type,
+     1,
+     OPEN_PLACES,
+     false,
+     "Y 17000 \"public\" \"mood\"",
+     "Y 17000 \"public\" \"mood\"",
+     {.type = 'Y'}},
+    {"insert",
+     put_insert,
+     1,
+     OPEN_PLACES,
+     false,
      "I 700 16400 nil nil [\"1\", nil, \"\\x00\\xff\"]",
-     "I 701 16400 nil nil [\"1\", nil, \"\\x00\\xff\"]", {.type = 'I'}},
-    {"update", put_update, 1, OPEN_PLACES, false, "U 700 16400 nil nil [\"1\", (ext: 117)\"\", \"\"]",
-     "U 701 16400 nil nil [\"1\", (ext: 117)\"\", \"\"]", {.type = 'U'}},
-    {"update of the key", put_update_key, 1, OPEN_PLACES, false,
+     "I 701 16400 nil nil [\"1\", nil, \"\\x00\\xff\"]",
+     {.type = 'I'}},
+    {"update",
+     put_update,
+     1,
+     OPEN_PLACES,
+     false,
+     "U 700 16400 nil nil [\"1\", (ext: 117)\"\", \"\"]",
+     "U 701 16400 nil nil [\"1\", (ext: 117)\"\", \"\"]",
+     {.type = 'U'}},
+    {"update of the key",
+     put_update_key,
+     1,
+     OPEN_PLACES,
+     false,
      "U 700 16400 \"K\" [\"1\", nil, nil] [\"2\", \"\", nil]",
-     "U 701 16400 \"K\" [\"1\", nil, nil] [\"2\", \"\", nil]", {.type = 'U'}},
-    {"update with the old row", put_update_full, 1, OPEN_PLACES, false,
+     "U 701 16400 \"K\" [\"1\", nil, nil] [\"2\", \"\", nil]",
+     {.type = 'U'}},
+    {"update with the old row",
+     put_update_full,
+     1,
+     OPEN_PLACES,
+     false,
      "U 700 16400 \"O\" [\"1\", \"toasted\", nil] [\"1\", (ext: 117)\"\", nil]",
-     "U 701 16400 \"O\" [\"1\", \"toasted\", nil] [\"1\", (ext: 117)\"\", nil]", {.type = 'U'}},
-    {"delete", put_delete, 1, OPEN_PLACES, false, "D 700 16400 \"K\" [\"1\", nil, nil] nil",
-     "D 701 16400 \"K\" [\"1\", nil, nil] nil", {.type = 'D'}},
-    {"delete with the old row", put_delete_full, 1, OPEN_PLACES, false,
-     "D 700 16400 \"O\" [\"1\", \"x\", nil] nil", "D 701 16400 \"O\" [\"1\", \"x\", nil] nil",
+     "U 701 16400 \"O\" [\"1\", \"toasted\", nil] [\"1\", (ext: 117)\"\", nil]",
+     {.type = 'U'}},
+    {"delete",
+     put_delete,
+     1,
+     OPEN_PLACES,
+     false,
+     "D 700 16400 \"K\" [\"1\", nil, nil] nil",
+     "D 701 16400 \"K\" [\"1\", nil, nil] nil",
      {.type = 'D'}},
-    {"truncate", put_truncate, 1, OPEN_PLACES, false, "T 700 [16400, 16400] true true",
-     "T 701 [16400, 16400] true true", {.type = 'T'}},
-    {"message", put_message, 1, OPEN_PLACES, false,
+    {"delete with the old row",
+     put_delete_full,
+     1,
+     OPEN_PLACES,
+     false,
+     "D 700 16400 \"O\" [\"1\", \"x\", nil] nil",
+     "D 701 16400 \"O\" [\"1\", \"x\", nil] nil",
+     {.type = 'D'}},
+    {"truncate",
+     put_truncate,
+     1,
+     OPEN_PLACES,
+     false,
+     "T 700 [16400, 16400] true true",
+     "T 701 [16400, 16400] true true",
+     {.type = 'T'}},
+    {"message",
+     put_message,
+     1,
+     OPEN_PLACES,
+     false,
      "M true 700 4294967312 \"prefix\" \"\\x00\\xff\"",
-     "M true 701 4294967312 \"prefix\" \"\\x00\\xff\"", {.type = 'M'}},
-    {"message without a transaction", put_loose_message, 1, ALL_PLACES, false,
-     "M false 0 4294967312 \"\" \"\"", "M false 0 4294967312 \"\" \"\"", {.type = 'M'}},
+     "M true 701 4294967312 \"prefix\" \"\\x00\\xff\"",
+     {.type = 'M'}},
+    {"message without a transaction",
+     put_loose_message,
+     1,
+     ALL_PLACES,
+     false,
+     "M false 0 4294967312 \"\" \"\"",
+     "M false 0 4294967312 \"\" \"\"",
+     {.type = 'M'}},
     {"stream start", put_stream_start, 2, ONLY_OUTSIDE, false, "S 800 false", NULL, {.type = 'S'}},
     {"stream stop", put_stream_stop, 2, 1 << STREAM, false, "E", "E", {.type = 'E'}},
     {"stream commit",
@@ -402,11 +468,30 @@ static const struct message_case {
      "c 800 4294967312 4294967360 1000000",
      NULL,
      {.type = 'c', .whole = true, .end_lsn = LSN_B, .time_us = 1000000}},
-    {"stream abort", put_stream_abort, 2, ONLY_OUTSIDE, false, "A 800 801 0 0", NULL, {.type = 'A'}},
-    {"stream abort, parallel", put_parallel_abort, 2, ONLY_OUTSIDE, true,
-     "A 800 801 4294967312 1000000", NULL, {.type = 'A'}},
-    {"begin prepare", put_begin_prepare, 3, ONLY_OUTSIDE, false,
-     "b 800 4294967312 4294967360 1000000 \"g'1\"", NULL, {.type = 'b'}},
+    {"stream abort",
+     put_stream_abort,
+     2,
+     ONLY_OUTSIDE,
+     false,
+     "A 800 801 0 0",
+     NULL,
+     {.type = 'A'}},
+    {"stream abort, parallel",
+     put_parallel_abort,
+     2,
+     ONLY_OUTSIDE,
+     true,
+     "A 800 801 4294967312 1000000",
+     NULL,
+     {.type = 'A'}},
+    {"begin prepare",
+     put_begin_prepare,
+     3,
+     ONLY_OUTSIDE,
+     false,
+     "b 800 4294967312 4294967360 1000000 \"g'1\"",
+     NULL,
+     {.type = 'b'}},
     {"prepare",
      put_prepare,
      3,
@@ -670,11 +755,11 @@ static void the_primary_key_is_settled(void **state)
         pgoutput_lookup lookup;
         const char *key; /* how the frame ends */
     } table[] = {
-        {'d', true, true, full_lookup, " [1, 0]"},  /* the same columns: in the key's order */
-        {'d', true, false, full_lookup, " [0]"},    /* the stream is of the past */
-        {'d', false, false, full_lookup, " []"},    /* no usable key then */
-        {'d', false, true, no_lookup, " [1]"},      /* the table is gone */
-        {'f', true, true, full_lookup, " [1, 0]"},  /* under FULL the flags say nothing */
+        {'d', true, true, full_lookup, " [1, 0]"}, /* the same columns: in the key's order */
+        {'d', true, false, full_lookup, " [0]"},   /* the stream is of the past */
+        {'d', false, false, full_lookup, " []"},   /* no usable key then */
+        {'d', false, true, no_lookup, " [1]"},     /* the table is gone */
+        {'f', true, true, full_lookup, " [1, 0]"}, /* under FULL the flags say nothing */
         {'f', true, true, no_lookup, " nil"},
         {'i', true, false, full_lookup, " [1, 0]"}, /* another index */
         {'n', false, false, full_lookup, " [1, 0]"},
@@ -774,11 +859,11 @@ static void nonsense_is_refused(void **state)
 {
     (void)state;
     struct buf b = {0};
-#define REFUSED(why, ...) \
-    do { \
-        buf_reset(&b, 0); \
-        message(&b, __VA_ARGS__); \
-        expect_refusal(TRANSACTION, &b, why); \
+#define REFUSED(why, ...)                                                                          \
+    do {                                                                                           \
+        buf_reset(&b, 0);                                                                          \
+        message(&b, __VA_ARGS__);                                                                  \
+        expect_refusal(TRANSACTION, &b, why);                                                      \
     } while (0)
     REFUSED("not described", "c4c2ttn", 'I', 99, 'N', 3, "1", "x");
     REFUSED("another number of columns", "c4c2tt", 'I', TABLE, 'N', 2, "1", "x");
@@ -822,7 +907,8 @@ static void binary_values_become_the_same_as_text(void **state)
     struct buf in = {0};
     struct buf out = {0};
     struct buf text = {0};
-    message(&in, "c4c2 c44 c4cc c4cc", 'I', TABLE, 'N', 3, 'b', 4, -7, 'b', 2, 'h', 'i', 'b', 2, 0, 0xff);
+    message(&in, "c4c2 c44 c4cc c4cc", 'I', TABLE, 'N', 3, 'b', 4, -7, 'b', 2, 'h', 'i', 'b', 2, 0,
+            0xff);
     must_decode(d, &in, &out);
     buf_reset(&in, 0);
     message(&in, "c4c2 t t t", 'I', TABLE, 'N', 3, "-7", "hi", "\\x00ff");
@@ -876,7 +962,7 @@ static void a_commit_counts_the_changes_since_its_begin(void **state)
     struct buf in = {0};
     struct buf out = {0};
     struct buf text = {0};
-    static void (*const puts[])(struct buf *, int) = {put_insert, put_message, put_update_key,
+    static void (*const puts[])(struct buf *, int) = {put_insert, put_message,  put_update_key,
                                                       put_delete, put_truncate, put_origin};
     for (size_t i = 0; i < LENGTH(puts); i++) {
         buf_reset(&in, 0);

@@ -1,0 +1,190 @@
+/* pg-capture/acks.c: the FIFOs in which targets acknowledge. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pg-capture/acks.h"
+
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+#define LIMIT     UINT64_C(0x1FFFFFFFF)
+
+struct fixture {
+    char directory[64];
+    char paths[2][80];
+    struct acks acks;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    if (!f)
+        return -1;
+    const char *base = getenv("TMPDIR");
+    (void)snprintf(f->directory, sizeof f->directory, "%.40s/acks.XXXXXX", base ? base : "/tmp");
+    if (!mkdtemp(f->directory))
+        return -1;
+    for (size_t i = 0; i < LENGTH(f->paths); i++)
+        (void)snprintf(f->paths[i], sizeof f->paths[i], "%s/%zu", f->directory, i);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    acks_close(&f->acks);
+    for (size_t i = 0; i < LENGTH(f->paths); i++)
+        (void)unlink(f->paths[i]);
+    int rc = rmdir(f->directory);
+    free(f);
+    return rc;
+}
+
+static int open_fifos(struct fixture *f, size_t n, struct err *err)
+{
+    struct option_list paths = {.n = n, .items = {f->paths[0], f->paths[1]}};
+    return acks_open(&f->acks, &paths, err);
+}
+
+static void say(const struct fixture *f, size_t i, const char *text)
+{
+    int fd = open(f->paths[i], O_WRONLY | O_NONBLOCK);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    assert_int_equal(close(fd), 0);
+}
+
+static void must_read(struct fixture *f, size_t i)
+{
+    struct err err = {0};
+    if (acks_read(&f->acks, i, LIMIT, &err))
+        fail_msg("%s", err.text);
+}
+
+static void the_smallest_of_all_targets_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    assert_int_equal(open_fifos(f, 2, &err), 0);
+    assert_int_equal(acks_lsn(&f->acks), 0);
+    say(f, 0, "0/20\n");
+    must_read(f, 0);
+    assert_int_equal(acks_lsn(&f->acks), 0); /* the other has not spoken */
+    say(f, 1, "0/10\n");
+    must_read(f, 1);
+    assert_int_equal(acks_lsn(&f->acks), 0x10);
+    say(f, 1, "1/0\n0/5\n"); /* another writer; the largest stays */
+    must_read(f, 1);
+    assert_int_equal(acks_lsn(&f->acks), 0x20);
+}
+
+static void a_line_may_come_in_pieces(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    assert_int_equal(open_fifos(f, 1, &err), 0);
+    must_read(f, 0);
+    say(f, 0, "0/");
+    must_read(f, 0);
+    assert_int_equal(acks_lsn(&f->acks), 0);
+    say(f, 0, "AB\n0/1");
+    must_read(f, 0);
+    assert_int_equal(acks_lsn(&f->acks), 0xAB);
+    say(f, 0, "00\n");
+    must_read(f, 0);
+    assert_int_equal(acks_lsn(&f->acks), 0x100);
+}
+
+static void what_is_no_line_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const lines[] = {
+        "\n",
+        "0\n",
+        "x/1\n",
+        "0/1 \n",
+        "0/1\r\n",
+        "2/0\n", /* beyond the limit */
+        "FFFFFFFF/FFFFFFFF\n",
+        "000000000/000000001\n",
+        "0000000000000000000000000",
+    };
+    for (size_t i = 0; i < LENGTH(lines); i++) {
+        struct err err = {0};
+        assert_int_equal(open_fifos(f, 1, &err), 0);
+        say(f, 0, lines[i]);
+        assert_int_equal(acks_read(&f->acks, 0, LIMIT, &err), -1);
+        assert_int_equal(err.kind, ERR_PERMANENT);
+        assert_non_null(strstr(err.text, f->paths[0]));
+        acks_close(&f->acks);
+    }
+}
+
+static void an_old_fifo_is_made_afresh_and_removed(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct stat st;
+    assert_int_equal(mkfifo(f->paths[0], 0666), 0);
+    int old = open(f->paths[0], O_RDWR | O_NONBLOCK);
+    assert_int_equal(write(old, "0/99\n", 5), 5);
+    assert_int_equal(open_fifos(f, 1, &err), 0);
+    must_read(f, 0);
+    assert_int_equal(acks_lsn(&f->acks), 0);
+    assert_int_equal(stat(f->paths[0], &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    acks_close(&f->acks);
+    assert_int_equal(close(old), 0);
+    assert_int_equal(access(f->paths[0], F_OK), -1);
+}
+
+static void what_is_not_ours_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    assert_int_equal(open_fifos(f, 1, &err), 0);
+    assert_int_equal(unlink(f->paths[0]), 0);
+    assert_int_equal(mkfifo(f->paths[0], 0600), 0); /* of the process that came after us */
+    acks_close(&f->acks);
+    assert_int_equal(access(f->paths[0], F_OK), 0);
+
+    assert_int_equal(unlink(f->paths[0]), 0);
+    int fd = open(f->paths[0], O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(open_fifos(f, 1, &err), -1);
+    assert_int_equal(err.kind, ERR_PERMANENT);
+    assert_int_equal(access(f->paths[0], F_OK), 0);
+}
+
+static void a_path_given_twice_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    (void)snprintf(f->paths[1], sizeof f->paths[1], "%s", f->paths[0]);
+    assert_int_equal(open_fifos(f, 2, &err), -1);
+    assert_int_equal(err.kind, ERR_PERMANENT);
+}
+
+int main(void)
+{
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_smallest_of_all_targets_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_line_may_come_in_pieces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_no_line_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_old_fifo_is_made_afresh_and_removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_not_ours_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_path_given_twice_is_refused, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
