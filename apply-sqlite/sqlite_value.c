@@ -179,14 +179,21 @@ static int bind_text(sqlite3_stmt *stmt, int parameter, const char *data, size_t
     return bound(sqlite3_bind_text64(stmt, parameter, data, size, lifetime, SQLITE_UTF8), err);
 }
 
+static bool is_word(const struct value *v, const char *word)
+{
+    return v->size == strlen(word) && memcmp(v->data, word, v->size) == 0;
+}
+
 /* "2026-11-22 10:20:30.5+00" and "0044-03-15 12:00:00+00 BC"; infinity stays. */
 static int bind_timestamptz(sqlite3_stmt *stmt, int parameter, const struct value *v,
                             struct err *err)
 {
     char text[MAX_TIMESTAMP_TEXT];
+    if (is_word(v, "infinity") || is_word(v, "-infinity"))
+        return bind_text(stmt, parameter, v->data, v->size, SQLITE_STATIC, err);
     const char *zone = memchr(v->data, '+', v->size);
     if (!zone)
-        return bind_text(stmt, parameter, v->data, v->size, SQLITE_STATIC, err);
+        return not_a(err, "a timestamp with time zone in UTC");
     size_t before = (size_t)(zone - v->data) + 3;
     if (v->size < before || v->size + 3 > sizeof text || memcmp(zone, "+00", 3) != 0 ||
         (v->size > before && v->data[before] == ':'))

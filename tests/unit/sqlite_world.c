@@ -1,0 +1,258 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <unistd.h>
+
+#include "pg_type.h"
+#include "sqlite_world.h"
+
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+#define MAX_ROWS  16
+
+/* ---- relations and rows as text ---- */
+
+static const struct {
+    const char *name;
+    uint32_t oid;
+    int32_t typmod;
+} types[] = {
+    {"int", PG_TYPE_INT4, -1},
+    {"text", PG_TYPE_TEXT, -1},
+    {"bytea", PG_TYPE_BYTEA, -1},
+    {"float", PG_TYPE_FLOAT8, -1},
+    {"num", PG_TYPE_NUMERIC, (10 << 16 | 2) + 4},
+    {"ts", PG_TYPE_TIMESTAMP, -1},
+};
+
+/*
+ * Describes the relation public.NAME: "name/type" or "name/type/k" for each column, separated by
+ * commas; `npk` of the first columns are the primary key.
+ */
+void describe(struct sqlite_world *w, char identity, const char *name, const char *columns,
+              uint32_t npk)
+{
+    free(w->text);
+    char *rest = w->text = strdup(columns);
+    assert_non_null(rest);
+    w->rel = (struct relation){
+        .relid = 16384,
+        .namespace = "public",
+        .name = name,
+        .replica_identity = identity,
+        .primary_key_known = true,
+        .columns = w->columns,
+        .npk = npk,
+        .pk = w->pk,
+    };
+    for (uint32_t i = 0; i < npk; i++)
+        w->pk[i] = i;
+    for (char *column; (column = strsep(&rest, ",")); w->rel.ncolumns++) {
+        struct column *c = &w->columns[w->rel.ncolumns];
+        assert_true(w->rel.ncolumns < MAX_COLUMNS);
+        *c = (struct column){.name = strsep(&column, "/"), .fill = FILL_NULL};
+        c->attnum = (int32_t)w->rel.ncolumns + 1;
+        c->type_name = strsep(&column, "/");
+        c->key = identity == REPLICA_IDENTITY_FULL || column != NULL;
+        for (size_t i = 0; i < LENGTH(types); i++)
+            if (strcmp(types[i].name, c->type_name) == 0) {
+                c->type_oid = c->base_type_oid = types[i].oid;
+                c->typmod = types[i].typmod;
+            }
+        assert_true(c->type_oid != 0);
+    }
+}
+
+/* Values separated by bars; ~ is NULL, ^ is unchanged. */
+static struct value *values(const struct sqlite_world *w, char *text)
+{
+    struct value *v = calloc(w->rel.ncolumns + 1, sizeof *v);
+    assert_non_null(v);
+    for (uint32_t i = 0; i < w->rel.ncolumns; i++) {
+        const char *one = strsep(&text, "|");
+        if (!one)
+            fail_msg("too few values");
+        v[i] = (struct value){
+            .kind = strcmp(one, "~") == 0                          ? VALUE_NULL
+                    : strcmp(one, "^") == 0                        ? VALUE_UNCHANGED
+                    : w->columns[i].base_type_oid == PG_TYPE_BYTEA ? VALUE_BYTES
+                                                                   : VALUE_TEXT,
+            .size = (uint32_t)strlen(one),
+            .data = one,
+        };
+    }
+    return v;
+}
+
+/*
+ * Applies a run. A row is "new", "K old > new", "O old > new", "K old" or "O old"; NULL ends them.
+ */
+int run(struct sqlite_world *w, enum dest_change kind, const char *const *rows, size_t *failed)
+{
+    struct dest_row r[MAX_ROWS];
+    struct value *v[2 * MAX_ROWS] = {NULL};
+    char *copies[MAX_ROWS];
+    const struct dest_txn txn = {7, 100};
+    size_t n = 0;
+    for (; rows[n]; n++) {
+        assert_true(n < MAX_ROWS);
+        char *copy = copies[n] = strdup(rows[n]);
+        assert_non_null(copy);
+        r[n] = (struct dest_row){.txn = &txn};
+        if ((copy[0] == 'K' || copy[0] == 'O') && copy[1] == ' ') {
+            char *new = strstr(copy, " > ");
+            if (new) {
+                *new = '\0';
+                r[n].new = v[2 * n + 1] = values(w, new + 3);
+            }
+            r[n].old_kind = copy[0];
+            r[n].old = v[2 * n] = values(w, copy + 2);
+        } else {
+            r[n].new = v[2 * n] = values(w, copy);
+        }
+    }
+    struct dest_run run = {
+        .kind = kind,
+        .relation = &w->rel,
+        .table = w->table,
+        .rows = r,
+        .nrows = n,
+        .conflicts = &w->conflicts,
+        .failed = n,
+    };
+    int rc = sqlite_ops.apply(w->dest, &run, &w->err);
+    for (size_t i = 0; i < 2 * MAX_ROWS; i++)
+        free(v[i]);
+    for (size_t i = 0; i < n; i++)
+        free(copies[i]);
+    if (failed)
+        *failed = run.failed;
+    return rc;
+}
+
+/* ---- the database ---- */
+
+void succeeds(const struct sqlite_world *w, int rc)
+{
+    if (rc)
+        fail_msg("%s", w->err.text);
+}
+
+void fails(struct sqlite_world *w, int rc, enum err_kind kind, const char *text)
+{
+    assert_int_equal(rc, -1);
+    if (!strstr(w->err.text, text))
+        fail_msg("\"%s\" does not say \"%s\"", w->err.text, text);
+    assert_int_equal(w->err.kind, kind);
+    err_clear(&w->err);
+}
+
+void sql(struct sqlite_world *w, const char *text)
+{
+    char *message = NULL;
+    if (sqlite3_exec(w->dest->db, text, NULL, NULL, &message) != SQLITE_OK)
+        fail_msg("%s: %s", text, message);
+}
+
+/* Compares a query's rows: "1|a 2|~". */
+void shows(struct sqlite_world *w, const char *query, const char *expected)
+{
+    struct buf is = {0};
+    sqlite3_stmt *s;
+    if (sqlite3_prepare_v2(w->dest->db, query, -1, &s, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", query, sqlite3_errmsg(w->dest->db));
+    while (sqlite3_step(s) == SQLITE_ROW) {
+        buf_append_str(&is, is.len ? " " : "");
+        for (int i = 0; i < sqlite3_column_count(s); i++) {
+            const char *text = (const char *)sqlite3_column_text(s, i);
+            buf_printf(&is, "%s%s", i ? "|" : "", text ? text : "~");
+        }
+    }
+    (void)sqlite3_finalize(s);
+    assert_string_equal(buf_cstr(&is), expected);
+    buf_free(&is);
+}
+
+struct dest_config config(const struct sqlite_world *w, const char *uri)
+{
+    return (struct dest_config){.uri = uri,
+                                .schema_map = &w->map,
+                                .connect_timeout_ms = 50,
+                                .query_timeout_ms = 50,
+                                .nan = DEST_NAN_STOP};
+}
+
+void open_at(struct sqlite_world *w, const char *uri)
+{
+    const struct dest_config c = config(w, uri);
+    succeeds(w, sqlite_ops.open(&c, &w->dest, &w->err));
+}
+
+void close_table(struct sqlite_world *w)
+{
+    if (w->table)
+        sqlite_ops.table_close(w->dest, w->table);
+    w->table = NULL;
+}
+
+int open_table(struct sqlite_world *w)
+{
+    close_table(w);
+    return sqlite_ops.table_open(w->dest, w->rel.name, &w->rel, &w->table, &w->err);
+}
+
+/* Describes, creates and opens. */
+void make(struct sqlite_world *w, char identity, const char *name, const char *columns,
+          uint32_t npk)
+{
+    describe(w, identity, name, columns, npk);
+    succeeds(w, sqlite_ops.table_create(w->dest, name, &w->rel, &w->err));
+    succeeds(w, open_table(w));
+}
+
+/* Describes and opens what is there. */
+int use(struct sqlite_world *w, char identity, const char *name, const char *columns, uint32_t npk)
+{
+    describe(w, identity, name, columns, npk);
+    return open_table(w);
+}
+
+int sqlite_setup(void **state)
+{
+    struct sqlite_world *w = calloc(1, sizeof *w);
+    *state = w;
+    if (!w)
+        return -1;
+    (void)snprintf(w->dir, sizeof w->dir, "/tmp/pg2any-test-sqlite-XXXXXX");
+    if (!mkdtemp(w->dir))
+        return -1;
+    (void)snprintf(w->path, sizeof w->path, "%s/db", w->dir);
+    for (int i = 0; i < DEST_CONFLICTS; i++)
+        w->conflicts.counted[i] = &w->counted[i];
+    open_at(w, ":memory:");
+    return 0;
+}
+
+int sqlite_teardown(void **state)
+{
+    struct sqlite_world *w = *state;
+    static const char *const files[] = {"", "-wal", "-shm", "-journal"};
+    close_table(w);
+    if (w->dest)
+        sqlite_ops.close(w->dest);
+    for (size_t i = 0; i < LENGTH(files); i++) {
+        char path[128];
+        (void)snprintf(path, sizeof path, "%s%s", w->path, files[i]);
+        (void)unlink(path);
+    }
+    int rc = rmdir(w->dir);
+    free(w->text);
+    free(w);
+    return rc;
+}

@@ -1,0 +1,68 @@
+/*
+ * sqlite_world.h - the SQLite driver with a database of its own, for tests: relations and rows are
+ * written as text, tables compared as text.
+ */
+#ifndef PG2ANY_TESTS_SQLITE_WORLD_H
+#define PG2ANY_TESTS_SQLITE_WORLD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "apply-sqlite/sqlite.h"
+#include "conflicts.h"
+
+#define MAX_COLUMNS 1600 /* of a table in PostgreSQL */
+
+struct sqlite_world {
+    struct dest *dest;
+    struct err err;
+    struct schema_map map;
+    struct dest_conflicts conflicts;
+    uint64_t counted[DEST_CONFLICTS];
+    char dir[64];
+    char path[96];
+
+    struct column columns[MAX_COLUMNS];
+    uint32_t pk[32];
+    struct relation rel;
+    char *text; /* what the names point into */
+    struct dest_table *table;
+};
+
+/* For cmocka: a world with a database in memory; closed, and its files removed. */
+int sqlite_setup(void **state);
+int sqlite_teardown(void **state);
+
+/*
+ * Describes the relation public.NAME: "name/type" or "name/type/k" for each column, separated by
+ * commas; `npk` of the first columns are the primary key. Types: int, text, bytea, float, num, ts.
+ */
+void describe(struct sqlite_world *w, char identity, const char *name, const char *columns,
+              uint32_t npk);
+
+/* Opens the table of the relation described; describes, creates and opens; describes and opens. */
+int open_table(struct sqlite_world *w);
+void make(struct sqlite_world *w, char identity, const char *name, const char *columns,
+          uint32_t npk);
+int use(struct sqlite_world *w, char identity, const char *name, const char *columns, uint32_t npk);
+void close_table(struct sqlite_world *w);
+
+/*
+ * Applies a run. A row is "new", "K old > new", "O old > new", "K old" or "O old", NULL ends them;
+ * its values are separated by bars, ~ is NULL, ^ is unchanged.
+ */
+int run(struct sqlite_world *w, enum dest_change kind, const char *const *rows, size_t *failed);
+#define RUN(w, kind, ...) run((w), (kind), (const char *const[]){__VA_ARGS__, NULL}, NULL)
+
+/* Expect success; a failure of that kind that says that. */
+void succeeds(const struct sqlite_world *w, int rc);
+void fails(struct sqlite_world *w, int rc, enum err_kind kind, const char *text);
+
+/* Runs statements; expects a query's rows: "1|a 2|~". */
+void sql(struct sqlite_world *w, const char *text);
+void shows(struct sqlite_world *w, const char *query, const char *expected);
+
+struct dest_config config(const struct sqlite_world *w, const char *uri);
+void open_at(struct sqlite_world *w, const char *uri);
+
+#endif

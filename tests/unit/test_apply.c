@@ -1,0 +1,461 @@
+/*
+ * common/apply_stream.c, apply_group.c and apply_rows.c where nothing fails but the input: order,
+ * grouping, checkpoints, progress, acknowledgements.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "apply_world.h"
+#include "frame_script.h"
+#include "log.h"
+
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+
+/* ---- grouping ---- */
+
+static void transactions_wait_for_each_other_until_the_input_is_idle(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, START ONE TWO));
+    assert_int_equal(checkpoint(w), 100); /* the hello's */
+    assert_int_equal(w->acked_lsn, 100);
+    assert_int_equal(group_progress_wait_ms(&w->group), -1);
+    buf_reset(&w->dest.calls, SIZE_MAX);
+    good(w, input_pauses(w));
+    calls(w, "begin\ntarget_name t1\nrelation_get slot 1\nrelation_get slot 0\ntable_exists t1\n"
+             "table_create t1\nrelation_put slot 1\ntable_open t1\napply I t1 2\ncommit 310\n");
+    has(w, "t1(id,v1) [a,~] [b,~]\n");
+    assert_int_equal(w->acked_lsn, 310);
+    good(w, input_pauses(w));
+    calls(w, "");
+    good(w, feed(w, THREE));
+    good(w, input_pauses(w));
+    calls(w, "begin\napply I t1 1\ncommit 410\n");
+    assert_int_equal(w->counters.transactions, 3);
+    assert_int_equal(w->counters.commits, 3);
+    assert_int_equal(w->counters.rows[COUNT_INSERTS], 3);
+    assert_int_equal(w->counters.rows[COUNT_RUNS], 2);
+    assert_int_equal(w->counters.checkpoint_lsn, 410);
+    assert_int_equal(w->counters.held_bytes, 0);
+}
+
+static void each_limit_ends_a_group(void **state)
+{
+    struct apply_world *w = *state;
+    w->group.max_transactions = 2;
+    good(w, feed(w, START ONE));
+    assert_int_equal(checkpoint(w), 100);
+    good(w, feed(w, TWO));
+    assert_int_equal(checkpoint(w), 310);
+    w->group.max_transactions = 1000;
+    w->group.max_changes = 3;
+    good(w, feed(w, "B 12 400; I 12 1 c; I 12 1 d; C 12 400 410 2"));
+    assert_int_equal(checkpoint(w), 310);
+    good(w, feed(w, "B 13 500; I 13 1 e; C 13 500 510 1"));
+    assert_int_equal(checkpoint(w), 510);
+    w->group.max_changes = 1000;
+    w->group.max_bytes = 40;
+    good(w, feed(w, "B 14 600; I 14 1 f; C 14 600 610 1; B 15 700"));
+    assert_int_equal(checkpoint(w), 510);
+    good(w, feed(w, "I 15 1 g; I 15 1 h; I 15 1 i"));
+    /* The whole transaction goes first, what is larger than the limit after it, in parts. */
+    assert_int_equal(w->dest.before.checkpoint.remote_lsn, 610);
+    good(w, feed(w, "C 15 700 710 3"));
+    assert_int_equal(checkpoint(w), 710);
+    assert_int_equal(w->acked_lsn, 710);
+    has(w, "t1(id,v1) [a,~] [b,~] [c,~] [d,~] [e,~] [f,~] [g,~] [h,~] [i,~]\n");
+}
+
+static void a_run_is_one_relation_and_one_kind(void **state)
+{
+    struct apply_world *w = *state;
+    good(w,
+         feed(w, START "R 2 1; " ONE "B 11 300; I 11 1 b; I 11 2 x; I 11 2 y; D 11 2 x; U 11 2 y;"
+                       "T 11 1,2; I 11 1 z; C 11 300 310 7"));
+    buf_reset(&w->dest.calls, SIZE_MAX);
+    good(w, input_pauses(w));
+    assert_int_equal(count_calls(w, "apply I t1 2\n"), 1);
+    assert_int_equal(count_calls(w, "apply I t2 2\n"), 1);
+    assert_int_equal(count_calls(w, "apply D t2 1\n"), 1);
+    assert_int_equal(count_calls(w, "apply U t2 1\n"), 1);
+    assert_int_equal(count_calls(w, "truncate 2\n"), 1);
+    has(w, "t1(id,v1) [z,~]\nt2(id,v1)\n");
+    assert_int_equal(w->counters.rows[COUNT_TRUNCATES], 1);
+}
+
+/* ---- checkpoint and hello ---- */
+
+static void what_the_checkpoint_covers_is_skipped(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, START ONE TWO));
+    good(w, input_ends(w));
+    stop(w);
+    start(w);
+    w->acked_lsn = 0;
+    good(w, feed(w, START ONE));
+    good(w, input_pauses(w));
+    assert_int_equal(checkpoint(w), 310);
+    assert_int_equal(w->acked_lsn, 210); /* as far as has come */
+    good(w, feed(w, TWO THREE "Z done 410"));
+    good(w, input_ends(w));
+    assert_true(w->stream.ended);
+    has(w, "t1(id,v1) [a,~] [b,~] [c,~]\n");
+    assert_int_equal(w->counters.skipped, 2);
+    assert_int_equal(w->counters.transactions, 1);
+}
+
+static void a_relation_in_a_skipped_transaction_is_known_after_it(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, "H 100; B 10 200; R 1 1; I 10 1 a; C 10 200 210 1"));
+    good(w, input_ends(w));
+    stop(w);
+    start(w);
+    good(w, feed(w, "H 100; B 10 200; R 1 1; I 10 1 a; C 10 200 210 1;" TWO));
+    good(w, input_ends(w));
+    has(w, "t1(id,v1) [a,~] [b,~]\n");
+}
+
+static void a_transaction_across_the_checkpoint_makes_no_sense(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, START ONE));
+    good(w, input_ends(w));
+    stop(w);
+    start(w);
+    bad(w, feed(w, START "B 11 205; I 11 1 b; C 11 205 215 1"), ERR_PERMANENT,
+        "lies across the checkpoint 0/D2");
+    has(w, "t1(id,v1) [a,~]\n");
+}
+
+static void a_second_hello_voids_what_is_not_whole(void **state)
+{
+    struct apply_world *w = *state;
+    /* Whole ones are applied, the relations must come again. */
+    good(w, feed(w, START ONE "B 11 300; I 11 1 lost;" START ONE TWO));
+    good(w, input_pauses(w));
+    has(w, "t1(id,v1) [a,~] [b,~]\n");
+    good(w, feed(w, "H 100;" THREE));
+    bad(w, input_pauses(w), ERR_PERMANENT, "relation 1, which was not described");
+}
+
+static void a_second_hello_rolls_a_partial_transaction_back(void **state)
+{
+    struct apply_world *w = *state;
+    w->group.max_bytes = 40;
+    good(w, feed(w, START ONE "B 11 300; I 11 1 b; I 11 1 c; R 1 2; I 11 1 d; I 11 1 e; I 11 1 f"));
+    assert_true(w->group.partial);
+    good(w, feed(w, START ONE TWO));
+    good(w, input_pauses(w));
+    has(w, "t1(id,v1) [a,~] [b,~]\n");
+    assert_int_equal(w->counters.transactions, 2);
+}
+
+static void an_end_of_input_rolls_a_partial_transaction_back(void **state)
+{
+    struct apply_world *w = *state;
+    w->group.max_bytes = 40;
+    good(w, feed(w, START "B 11 300; I 11 1 b; I 11 1 c; I 11 1 d"));
+    assert_true(w->group.partial);
+    good(w, input_ends(w));
+    assert_int_equal(checkpoint(w), 100);
+    has(w, "");
+}
+
+/* A hello of our own making. */
+struct hello {
+    const char *system;
+    uint32_t timeline;
+    uint64_t start_lsn, wal_lsn;
+    bool created;
+    const char *slot;
+};
+
+static int feed_hello(struct apply_world *w, const struct hello *h)
+{
+    struct buf frames = {0};
+    const struct frame_hello f = {
+        .format_version = FRAME_FORMAT_VERSION,
+        .producer = bytes_of("test"),
+        .producer_version = bytes_of("1"),
+        .system_identifier = bytes_of(h->system ? h->system : "7000000000000000001"),
+        .timeline = h->timeline ? h->timeline : 1,
+        .database = bytes_of("db"),
+        .slot = bytes_of(h->slot ? h->slot : "slot"),
+        .start_lsn = h->start_lsn,
+        .wal_lsn = h->wal_lsn ? h->wal_lsn : 100000,
+        .slot_created = h->created,
+        .server_version = 150018,
+        .protocol_version = 3,
+        .options = bytes_of(""),
+    };
+    frame_put_hello(&frames, &f);
+    int rc = feed_frames(w, &frames);
+    buf_free(&frames);
+    return rc;
+}
+
+static void a_hello_is_compared_with_the_checkpoint(void **state)
+{
+    struct apply_world *w = *state;
+    static const struct {
+        struct hello hello;
+        bool accept_gap;
+        const char *error; /* NULL: none */
+        uint64_t checkpoint, acked;
+        uint32_t timeline;
+    } cases[] = {
+        {{.start_lsn = 100}, false, NULL, 500, 100, 2},
+        {{.start_lsn = 500}, false, NULL, 500, 500, 2},
+        {{.start_lsn = 500, .wal_lsn = 500}, false, NULL, 500, 500, 2},
+        {{.start_lsn = 500, .timeline = 3}, false, NULL, 500, 500, 3},
+        {{.start_lsn = 500, .system = "8"}, false, "follows cluster 7000", 500, 0, 2},
+        {{.start_lsn = 500, .system = "8"}, true, "follows cluster 7000", 500, 0, 2},
+        {{.start_lsn = 501}, false, "was recreated, or confirmed by someone else", 500, 0, 2},
+        {{.start_lsn = 501, .created = true}, false, "was made anew", 500, 0, 2},
+        {{.start_lsn = 700, .timeline = 3}, false, "accept the loss with --accept-gap", 500, 0, 2},
+        {{.start_lsn = 501}, true, NULL, 501, 501, 2},
+        {{.start_lsn = 100, .wal_lsn = 499}, false, "restored from a backup", 500, 0, 2},
+        {{.start_lsn = 100, .wal_lsn = 499, .timeline = 3}, false, "the failover lost", 500, 0, 2},
+        {{.start_lsn = 100, .wal_lsn = 499, .timeline = 3}, true, "the failover lost", 500, 0, 2},
+        {{.start_lsn = 100, .timeline = 1}, false, "left behind by a failover", 500, 0, 2},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        stop(w);
+        start(w);
+        w->acked_lsn = 0;
+        w->stream.accept_gap = cases[i].accept_gap;
+        w->dest.now.has_checkpoint = true;
+        w->dest.now.checkpoint = (struct checkpoint){
+            .remote_lsn = 500, .system_identifier = "7000000000000000001", .timeline = 2};
+        struct hello h = cases[i].hello;
+        if (!h.timeline)
+            h.timeline = 2;
+        int rc = feed_hello(w, &h);
+        if (cases[i].error)
+            bad(w, rc, ERR_PERMANENT, cases[i].error);
+        else
+            good(w, rc);
+        assert_int_equal(checkpoint(w), cases[i].checkpoint);
+        assert_int_equal(w->dest.now.checkpoint.timeline, cases[i].timeline);
+        assert_int_equal(w->acked_lsn, cases[i].acked);
+    }
+}
+
+static void a_new_target_begins_where_the_slot_does(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed_hello(w, &(struct hello){.start_lsn = 77, .timeline = 5}));
+    assert_int_equal(checkpoint(w), 77);
+    assert_int_equal(w->dest.now.checkpoint.timeline, 5);
+    assert_string_equal(w->dest.now.checkpoint.system_identifier, "7000000000000000001");
+    assert_int_equal(w->acked_lsn, 77);
+    assert_int_equal(count_calls(w, "checkpoint_get slot\n"), 1);
+    bad(w, feed_hello(w, &(struct hello){.start_lsn = 77, .slot = "other"}), ERR_PERMANENT,
+        "from origin slot to other");
+}
+
+static void the_origin_may_have_another_name(void **state)
+{
+    struct apply_world *w = *state;
+    w->stream.origin = "mine";
+    good(w, feed_hello(w, &(struct hello){.start_lsn = 77}));
+    assert_int_equal(count_calls(w, "checkpoint_get mine\n"), 1);
+}
+
+/* ---- progress ---- */
+
+static void progress_is_made_durable_and_then_acknowledged(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, "H 100; k 150"));
+    assert_int_equal(group_progress_wait_ms(&w->group), 0);
+    good(w, input_pauses(w));
+    assert_int_equal(checkpoint(w), 150);
+    assert_int_equal(w->acked_lsn, 150);
+    /* Not again at once. */
+    good(w, feed(w, "k 160"));
+    int wait = group_progress_wait_ms(&w->group);
+    assert_true(wait > 1000 && wait <= 2000);
+    good(w, input_pauses(w));
+    assert_int_equal(checkpoint(w), 150);
+    /* With a transaction it goes along for nothing. */
+    good(w, feed(w, "R 1 1;" ONE "k 220"));
+    good(w, input_pauses(w));
+    assert_int_equal(checkpoint(w), 220);
+    assert_int_equal(w->acked_lsn, 220);
+    /* At the end it does not wait. */
+    good(w, feed(w, "k 230; k 225; Z done 230"));
+    good(w, input_ends(w));
+    assert_int_equal(checkpoint(w), 230);
+    assert_int_equal(w->acked_lsn, 230);
+    assert_int_equal(w->dest.now.checkpoint.commit_time_us, 700000000000000);
+}
+
+static void progress_below_the_checkpoint_is_acknowledged_as_it_comes(void **state)
+{
+    struct apply_world *w = *state;
+    w->dest.now.has_checkpoint = true;
+    w->dest.now.checkpoint = (struct checkpoint){
+        .remote_lsn = 500, .system_identifier = "7000000000000000001", .timeline = 1};
+    good(w, feed_hello(w, &(struct hello){.start_lsn = 100}));
+    assert_int_equal(w->acked_lsn, 100);
+    good(w, feed(w, "k 300"));
+    good(w, input_pauses(w));
+    assert_int_equal(w->acked_lsn, 300);
+    assert_int_equal(checkpoint(w), 500);
+    good(w, feed(w, "k 600"));
+    good(w, input_pauses(w));
+    assert_int_equal(w->acked_lsn, 600);
+}
+
+/* ---- nonsense ---- */
+
+static void nonsense_commits_nothing_of_its_transaction(void **state)
+{
+    struct apply_world *w = *state;
+    static const struct {
+        const char *script, *error;
+    } cases[] = {
+        {"I 10 1 x", "insert outside a transaction"},
+        {"T 10 1", "truncate outside a transaction"},
+        {"C 11 300 310 0", "without its begin"},
+        {"B 11 300; B 12 310", "begin of transaction 12 within transaction 11"},
+        {"B 11 300; I 11 1 x; C 12 300 310 1", "does not match the begin"},
+        {"B 11 300; I 11 1 x; C 11 301 310 1", "does not match the begin"},
+        {"B 11 300; I 11 1 x; C 11 300 310 2", "1 changes came, its commit says 2"},
+        {"B 11 300; I 11 1 x; C 11 300 310 0", "1 changes came, its commit says 0"},
+        {"B 11 300; I 11 1 x; C 11 300 300 1", "not after its commit"},
+        {"B 11 300; I 11 1 x; C 11 300 299 1", "not after its commit"},
+        {"B 11 209; I 11 1 x; C 11 209 310 1", "out of order"},
+        {"k 350; B 11 300; I 11 1 x; C 11 300 310 1", "out of order"},
+        {"B 11 300; I 11 1 x; k 310", "progress frame within"},
+        {"B 11 300; I 11 7 x; C 11 300 310 1; Z x 1", "relation 7, which was not described"},
+        {"B 11 300; T 11 1,7; C 11 300 310 1", "relation 7, which was not described"},
+        {"S 11 1", "stream start"},
+        {"B 11 300; I 11 1 x; E", "stream stop"},
+        {"c 11 300 310", "stream commit"},
+        {"A 11 12", "stream abort"},
+        {"b 11 300 g", "begin prepare"},
+        {"P 11 300 g", "prepare"},
+        {"p 11 300 g", "stream prepare"},
+        {"K 11 300 310 g", "commit prepared"},
+        {"r 11 g", "rollback prepared"},
+        {"Y 77", "type"},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        stop(w);
+        memset(&w->dest.now, 0, sizeof w->dest.now);
+        w->acked_lsn = 0;
+        start(w);
+        good(w, feed(w, START ONE));
+        int rc = feed(w, cases[i].script);
+        bad(w, rc ? rc : input_pauses(w), ERR_PERMANENT, cases[i].error);
+        has(w, "t1(id,v1) [a,~]\n");
+        assert_true(checkpoint(w) == 210 || checkpoint(w) == 350);
+        assert_int_equal(w->acked_lsn, checkpoint(w));
+    }
+}
+
+static void a_stream_begins_with_a_hello(void **state)
+{
+    struct apply_world *w = *state;
+    static const char *const scripts[] = {"R 1 1", "B 10 200", "I 10 1 a", "C 10 200 210 1",
+                                          "k 1",   "Z x 1",    "O x",      "M 0 x"};
+    for (size_t i = 0; i < LENGTH(scripts); i++)
+        bad(w, feed(w, scripts[i]), ERR_PERMANENT, "not with a hello");
+    calls(w, "");
+}
+
+static void origins_and_messages_are_passed_over(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, START "M 0 x; B 10 200; O there; I 10 1 a; M 10 y; C 10 200 210 1"));
+    good(w, input_pauses(w));
+    has(w, "t1(id,v1) [a,~]\n");
+}
+
+/* A change with a tuple of `n` values, of which the old one may be missing. */
+static void put_wide(struct buf *out, enum frame_type type, char old_kind, uint32_t n)
+{
+    const struct frame_change c = {.xid = 11, .relid = 1, .old_kind = old_kind};
+    const struct value v = {.kind = VALUE_TEXT, .size = 1, .data = "x"};
+    struct frame_writer w;
+    frame_open_change(&w, out, type, &c);
+    for (int tuple = 0; tuple < 2; tuple++) {
+        if (tuple == 0 ? !old_kind : type == FRAME_DELETE) {
+            (void)msgpack_pack_nil(&w.pk);
+            continue;
+        }
+        (void)msgpack_pack_array(&w.pk, n);
+        for (uint32_t i = 0; i < n; i++)
+            frame_pack_value(&w, &v);
+    }
+    frame_close(&w);
+}
+
+static void a_tuple_of_another_width_is_refused(void **state)
+{
+    struct apply_world *w = *state;
+    static const struct {
+        enum frame_type type;
+        char old_kind;
+        uint32_t n;
+    } cases[] = {
+        {FRAME_INSERT, 0, 1},   {FRAME_INSERT, 0, 3}, {FRAME_INSERT, 0, 0},
+        {FRAME_INSERT, 'K', 2}, {FRAME_UPDATE, 0, 1}, {FRAME_UPDATE, 'K', 3},
+        {FRAME_DELETE, 'K', 1}, {FRAME_DELETE, 0, 2}, {FRAME_DELETE, 'X', 2},
+        {FRAME_UPDATE, 'X', 2},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        stop(w);
+        memset(&w->dest.now, 0, sizeof w->dest.now);
+        w->acked_lsn = 0;
+        start(w);
+        struct buf frames = {0};
+        script_frames(&frames, START ONE "B 11 300; I 11 1 b");
+        put_wide(&frames, cases[i].type, cases[i].old_kind, cases[i].n);
+        script_frames(&frames, "C 11 300 310 2");
+        int rc = feed_frames(w, &frames);
+        buf_free(&frames);
+        bad(w, rc ? rc : input_pauses(w), ERR_PERMANENT,
+            "transaction 11 committed at 0/12C: malformed");
+        has(w, "t1(id,v1) [a,~]\n");
+        assert_int_equal(w->acked_lsn, 210);
+    }
+}
+
+int main(void)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, apply_setup, apply_teardown)
+        TEST(transactions_wait_for_each_other_until_the_input_is_idle),
+        TEST(each_limit_ends_a_group),
+        TEST(a_run_is_one_relation_and_one_kind),
+        TEST(what_the_checkpoint_covers_is_skipped),
+        TEST(a_relation_in_a_skipped_transaction_is_known_after_it),
+        TEST(a_transaction_across_the_checkpoint_makes_no_sense),
+        TEST(a_second_hello_voids_what_is_not_whole),
+        TEST(a_second_hello_rolls_a_partial_transaction_back),
+        TEST(an_end_of_input_rolls_a_partial_transaction_back),
+        TEST(a_hello_is_compared_with_the_checkpoint),
+        TEST(a_new_target_begins_where_the_slot_does),
+        TEST(the_origin_may_have_another_name),
+        TEST(progress_is_made_durable_and_then_acknowledged),
+        TEST(progress_below_the_checkpoint_is_acknowledged_as_it_comes),
+        TEST(nonsense_commits_nothing_of_its_transaction),
+        TEST(a_stream_begins_with_a_hello),
+        TEST(origins_and_messages_are_passed_over),
+        TEST(a_tuple_of_another_width_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
