@@ -1,0 +1,78 @@
+# The golden streams of tests/frames, recorded from a real server: raw ones through txn-assemble give the
+# committed ones byte for byte, committed ones into SQLite give the content stored beside them, and a
+# second time nothing.
+
+use Pg2any::FrameReader qw(read_frames split_frames committed_states);
+use Pg2any::Golden qw(golden_file golden_names dump_tables);
+use Pg2any::Test;
+
+# A tool over a file; its status and the file of what it wrote.
+sub filter {
+    my ($name, $input, @args) = @_;
+    my ($out, $log) = (fresh_name("$name.out"), fresh_name("$name.log"));
+    my $process = Pg2any::Process->start(name => $name, argv => [Pg2any::Pipeline::tool($name), @args], stdin => $input, stdout => $out, stderr => $log);
+    my $status = $process->wait_exit;
+    return ($status, $out, Pg2any::Postgres::read_file($log));
+}
+
+sub content {
+    my ($file) = @_;
+    open my $fh, '<:encoding(UTF-8)', $file or die "$file: $!";
+    local $/ = undef;
+    return scalar <$fh>;
+}
+
+my @names = golden_names();
+cmp_ok(scalar @names, '>=', 5, 'golden streams: ' . join ' ', @names);
+my %seen;
+for my $name (@names) {
+    my ($raw, $committed, $expected) = map { golden_file($name, $_) } qw(raw.frames committed.frames expected);
+    $seen{ $_->[0] }++ for split_frames(read_frames($raw));
+    for my $limit ('64MB', '64kB') {
+        my ($status, $out, $log) = filter('txn-assemble', $raw, '--memory-limit', $limit, '--spill-dir', scratch_dir());
+        is($status, 0, "$name, --memory-limit $limit: txn-assemble leaves with 0") or diag($log);
+        ok(read_frames($out) eq read_frames($committed), "$name, --memory-limit $limit: the committed stream, byte for byte");
+    }
+
+    my $target = new_target(origin => 'golden');
+    my ($status, undef, $log) = filter('apply-sqlite', $committed, '--dest', $target->file);
+    is($status, 0, "$name: apply-sqlite leaves with 0") or diag($log);
+    is(dump_tables($target), content($expected), "$name: the content is what was recorded");
+    my $checkpoint = $target->checkpoint;
+    my @frames = split_frames(read_frames($committed));
+    my $commits = grep { $_->[0] eq 'C' } @frames;
+    is($frames[-1][0], 'Z', "$name: whole, with $commits transactions");
+
+    ($status, undef, $log) = filter('apply-sqlite', $committed, '--dest', $target->file, '--stats', my $stats = fresh_name('replay.prom'));
+    is($status, 0, "$name: a second time, apply-sqlite leaves with 0") or diag($log);
+    is(dump_tables($target), content($expected), "$name: a second time changes nothing");
+    is_deeply($target->checkpoint, $checkpoint, "$name: not even the checkpoint");
+    my ($skipped) = Pg2any::Postgres::read_file($stats) =~ /^pg2any_apply_transactions_skipped_total (\d+)/m;
+    is($skipped, $commits, "$name: all $commits transactions are skipped");
+
+    # One transaction a group, one change a group, and one group for all: the same.
+    for my $grouping (['--group-transactions', 1], ['--group-changes', 1], ['--group-bytes', '64kB']) {
+        my $other = new_target(origin => 'golden');
+        my ($status, undef, $log) = filter('apply-sqlite', $committed, '--dest', $other->file, @$grouping);
+        is($status, 0, "$name, @$grouping: leaves with 0") or diag($log);
+        is(dump_tables($other), content($expected), "$name, @$grouping: the same content");
+    }
+
+    # Two streams one after the other, as after a reconnect: all of the second is known already.
+    my $twice = fresh_name('twice.frames');
+    open my $fh, '>:raw', $twice or die $!;
+    my $bytes = read_frames($committed);
+    print {$fh} substr($bytes, 0, $frames[-1][1]), $bytes;
+    close $fh or die $!;
+    my $again = new_target(origin => 'golden');
+    ($status, undef, $log) = filter('apply-sqlite', $twice, '--dest', $again->file);
+    is($status, 0, "$name: the same stream again after another hello: 0") or diag($log);
+    is(dump_tables($again), content($expected), "$name: the same stream again after another hello: the same content");
+}
+is_deeply([grep { !$seen{$_} } qw(H R Y B I U D T C S E c A b P K r p O M Z)], [], 'together they have all kinds of frames');
+
+# The reader written from docs/FRAMES.md comes to the same content.
+my ($last) = reverse committed_states(read_frames(golden_file('small', 'committed.frames')));
+is_deeply($last->{rows}, { small => { 9 => '9,' . "\xc3\xa9" } }, 'a reader written from the documentation alone comes to the same');
+
+done_testing;
