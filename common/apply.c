@@ -33,6 +33,8 @@ struct apply_options {
     int conflict;
     int ddl;
     int nan;
+    int infinity;
+    int date_range;
     bool accept_gap;
     uint64_t query_timeout_ms;
     uint64_t connect_timeout_ms;
@@ -42,6 +44,7 @@ struct apply_options {
 static const char *const conflict_words[] = {"stop", "apply", "skip", NULL};
 static const char *const ddl_words[] = {"none", "create", "evolve", NULL};
 static const char *const nan_words[] = {"stop", "null", NULL};
+static const char *const beyond_words[] = {"stop", "null", "extreme", NULL};
 
 #define FIELD(name) offsetof(struct apply_options, name)
 static const struct option_def option_defs[] = {
@@ -65,6 +68,12 @@ static const struct option_def option_defs[] = {
      "none, create (missing tables) or evolve (columns too)", 0, 0, ddl_words},
     {"nan", OPTION_CHOICE, FIELD(nan), NULL, "stop", "POLICY",
      "stop or null: NaN where the target's type has none", 0, 0, nan_words},
+    {"infinity", OPTION_CHOICE, FIELD(infinity), NULL, "stop", "POLICY",
+     "stop, null or extreme (the largest or smallest value):\ninfinity where the target's type has none",
+     0, 0, beyond_words},
+    {"date-range", OPTION_CHOICE, FIELD(date_range), NULL, "stop", "POLICY",
+     "stop, null or extreme: dates and timestamps outside the\ntarget type's range", 0, 0,
+     beyond_words},
     {"accept-gap", OPTION_FLAG, FIELD(accept_gap), NULL, NULL, NULL,
      "go on although changes between checkpoint and slot are lost", 0, 0, NULL},
     {"query-timeout", OPTION_DURATION, FIELD(query_timeout_ms), "CDC_QUERY_TIMEOUT", "10s", "TIME",
@@ -259,6 +268,8 @@ static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
         .connect_timeout_ms = o->connect_timeout_ms,
         .query_timeout_ms = o->query_timeout_ms,
         .nan = (enum dest_nan)o->nan,
+        .infinity = (enum dest_beyond)o->infinity,
+        .date_range = (enum dest_beyond)o->date_range,
     };
     if (ops->open(&config, &g->dest, err) ||
         apply_rows_init(&g->rows, ops, g->dest, (enum schema_ddl)o->ddl, &g->conflicts, err))

@@ -67,11 +67,28 @@ static int acknowledge(struct apply_group *g, struct err *err)
 
 /* ---- one group ---- */
 
+/*
+ * Begins, and makes sure under the lock of the transaction that nobody has moved the checkpoint: a program
+ * of before a restart that still has input, or an old session whose commit came through after all.
+ */
+static int begin(struct apply_group *g, struct err *err)
+{
+    struct checkpoint now = {0};
+    bool found;
+    if (g->ops->begin(g->dest, err) ||
+        g->ops->checkpoint_get(g->dest, g->origin, &now, &found, err))
+        return -1;
+    if ((found ? now.remote_lsn : 0) != g->checkpoint.remote_lsn)
+        return err_set(err, ERR_RETRY, "the checkpoint moved from %s to %s",
+                       LSN(g->checkpoint.remote_lsn), LSN(now.remote_lsn));
+    return 0;
+}
+
 static int apply_once(struct apply_group *g, size_t n, const struct checkpoint *checkpoint,
                       const struct dest_txn **failed, struct err *err)
 {
     *failed = NULL;
-    if (g->ops->begin(g->dest, err))
+    if (begin(g, err))
         return -1;
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
@@ -111,7 +128,7 @@ static int recover(struct apply_group *g, const struct checkpoint *checkpoint, s
     uint64_t lsn = found ? now.remote_lsn : 0;
     if (lsn != g->checkpoint.remote_lsn)
         return err_set(
-            err, ERR_PERMANENT,
+            err, ERR_TEMPORARY,
             "the checkpoint of origin %s moved from %s to %s while this program ran: does "
             "another one apply to the same target?",
             g->origin, LSN(g->checkpoint.remote_lsn), LSN(lsn));
@@ -143,6 +160,7 @@ static int apply_with_retries(struct apply_group *g, size_t n, const struct chec
             done = recover(g, checkpoint, err);
             try += done < 0;
         } while (done < 0);
+        err_clear(err);
         if (done) {
             settled(g, checkpoint);
             return 0;
@@ -218,7 +236,7 @@ int group_flush(struct apply_group *g, struct err *err)
 static int apply_part(struct apply_group *g, const struct dest_txn *txn, struct err *err)
 {
     const struct dest_txn *failed;
-    if (!g->partial && g->ops->begin(g->dest, err))
+    if (!g->partial && begin(g, err))
         return -1;
     g->partial = true;
     if (apply_rows_frames(&g->rows, g->held.data, g->held.len, txn, &failed, err) ||
@@ -245,6 +263,7 @@ static int commit_parts(struct apply_group *g, const struct dest_txn *txn,
             g->failed = true;
             return -1;
         }
+        err_clear(err);
     }
     settled(g, &checkpoint);
     *g->counters.transactions += 1;

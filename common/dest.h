@@ -40,12 +40,17 @@ struct dest_table; /* a driver's binding of one version of a relation to one tab
 /* NaN in a column whose target type has no such value. */
 enum dest_nan { DEST_NAN_STOP, DEST_NAN_NULL };
 
+/* A value beyond what the target type holds: stop, NULL, or the nearest value that it holds. */
+enum dest_beyond { DEST_BEYOND_STOP, DEST_BEYOND_NULL, DEST_BEYOND_EXTREME };
+
 struct dest_config {
     const char *uri;
     const struct schema_map *schema_map;
     uint64_t connect_timeout_ms;
     uint64_t query_timeout_ms;
     enum dest_nan nan;
+    enum dest_beyond infinity;   /* ±infinity of floats, dates and timestamps */
+    enum dest_beyond date_range; /* dates and timestamps outside the target's range */
 };
 
 #define CHECKPOINT_TABLE       "pg2any_checkpoint"
@@ -126,6 +131,11 @@ struct dest_ops {
      */
     int (*reset)(struct dest *dest, struct err *err);
 
+    /*
+     * Between begin and commit: reads what is committed now, not as of an older snapshot, and keeps
+     * others from changing it until the end of the transaction (a locking read, or a lock that begin
+     * took).
+     */
     int (*checkpoint_get)(struct dest *dest, const char *origin, struct checkpoint *out,
                           bool *found, struct err *err);
 
@@ -167,7 +177,7 @@ struct dest_ops {
     /* Whether both would be stored in the same target type and form. */
     bool (*column_same_type)(struct dest *dest, const struct column *a, const struct column *b);
 
-    /* Binds a relation to what is there; an error names the column that the table lacks or cannot
+    /* Binds a relation, which lives until table_close, to what is there; an error names the column that the table lacks or cannot
      * hold. */
     int (*table_open)(struct dest *dest, const char *target, const struct relation *rel,
                       struct dest_table **table, struct err *err);

@@ -257,6 +257,27 @@ static int check_types(const struct binding *b, const struct relation *was, stru
 }
 
 /*
+ * A column that the catalog did not know when it was described last, but knows by the same name
+ * now, was dropped or renamed in between, and this is another one.
+ */
+static int check_not_replaced(const struct binding *b, const struct relation *was, struct err *err)
+{
+    for (uint32_t i = 0; i < b->rel->ncolumns; i++) {
+        const struct column *is = &b->rel->columns[i];
+        int at = same_column(was, is);
+        if (at < 0 || is->attnum == 0 || was->columns[at].attnum > 0)
+            continue;
+        (void)err_set(
+            err, ERR_PERMANENT,
+            "column %s may be another one than before: it was dropped or renamed, or the table "
+            "changed in several ways before this was read",
+            is->name);
+        return stop(b, err);
+    }
+    return 0;
+}
+
+/*
  * Without attnum a column that is gone and one that is new may be one that was renamed. Then
  * nothing can be followed.
  */
@@ -285,7 +306,8 @@ static int check_identifiable(const struct binding *b, const struct relation *wa
 
 static int follow_columns(const struct binding *b, const struct relation *was, struct err *err)
 {
-    if (check_identifiable(b, was, err) || check_types(b, was, err))
+    if (check_identifiable(b, was, err) || check_not_replaced(b, was, err) ||
+        check_types(b, was, err))
         return -1;
     if (!same_primary_key(was, b->rel)) {
         (void)err_set(err, ERR_PERMANENT, "the primary key changed");

@@ -90,7 +90,6 @@ void double_disconnect(struct dest *d)
 static int double_checkpoint_get(struct dest *d, const char *origin, struct checkpoint *out,
                                  bool *found, struct err *err)
 {
-    assert_false(d->in_transaction);
     if (call(d, err, "checkpoint_get %s", origin))
         return -1;
     *found = d->now.has_checkpoint;

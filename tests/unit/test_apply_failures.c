@@ -180,7 +180,7 @@ static void fail_next(struct apply_world *w, uint64_t calls_before, enum err_kin
 
 /* begin, target_name, relation_get twice, table_exists, table_create, relation_put, table_open,
  * apply, and then the commit. */
-#define CALLS_BEFORE_COMMIT 9
+#define CALLS_BEFORE_COMMIT 10
 
 /*
  * The commit took place, its answer was lost: the relations that came in that group are known all
@@ -282,7 +282,18 @@ static void a_checkpoint_that_moved_is_a_fault(void **state)
     good(w, feed(w, START ONE "B 11 300; U 11 1 a; C 11 300 310 1"));
     fail_next(w, CALLS_BEFORE_COMMIT, ERR_RETRY, false); /* the second run */
     w->dest.now.checkpoint.remote_lsn = 305;
-    bad(w, input_pauses(w), ERR_PERMANENT, "moved from 0/64 to 0/131");
+    bad(w, input_pauses(w), ERR_TEMPORARY, "moved from 0/64 to 0/131");
+    assert_int_equal(checkpoint(w), 305);
+    has(w, "");
+}
+
+/* A program of before a restart, with input left, beside the one that took its place. */
+static void nothing_is_applied_over_the_checkpoint_of_another_program(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, START ONE));
+    w->dest.now.checkpoint.remote_lsn = 305;
+    bad(w, input_pauses(w), ERR_TEMPORARY, "moved from 0/64 to 0/131");
     assert_int_equal(checkpoint(w), 305);
     has(w, "");
 }
@@ -293,7 +304,7 @@ static void a_checkpoint_that_is_gone_is_a_fault(void **state)
     good(w, feed(w, START ONE));
     fail_next(w, 0, ERR_RETRY, false);
     w->dest.now.has_checkpoint = false;
-    bad(w, input_pauses(w), ERR_PERMANENT, "moved from 0/64 to 0/0");
+    bad(w, input_pauses(w), ERR_TEMPORARY, "moved from 0/64 to 0/0");
     assert_false(w->dest.now.has_checkpoint);
     has(w, "");
 }
@@ -435,6 +446,7 @@ int main(void)
         TEST(tries_are_limited),
         TEST(a_signal_ends_the_tries),
         TEST(a_checkpoint_that_moved_is_a_fault),
+        TEST(nothing_is_applied_over_the_checkpoint_of_another_program),
         TEST(a_checkpoint_that_is_gone_is_a_fault),
         TEST(the_transactions_before_a_fault_are_applied),
         TEST(a_large_transaction_is_applied_in_parts_and_committed_once),
