@@ -228,6 +228,12 @@ void frame_put_hello(struct buf *out, const struct frame_hello *h)
     pack_u64(&w, h->server_version);
     pack_u64(&w, h->protocol_version);
     pack_bytes(&w, h->options);
+    PACK(msgpack_pack_array(&w.pk, h->ntimelines));
+    for (uint32_t i = 0; i < h->ntimelines; i++) {
+        PACK(msgpack_pack_array(&w.pk, 2));
+        pack_u64(&w, h->timelines[i].timeline);
+        pack_u64(&w, h->timelines[i].end_lsn);
+    }
     frame_close(&w);
 }
 
@@ -257,6 +263,15 @@ int frame_get_hello(const struct frame *f, struct frame_hello *h, struct err *er
     h->server_version = mp_u32(&c);
     h->protocol_version = mp_u32(&c);
     h->options = mp_str(&c);
+    h->ntimelines = mp_array(&c);
+    if (h->ntimelines > FRAME_MAX_TIMELINES)
+        mp_fault(&c, "too many timelines");
+    for (uint32_t i = 0; !c.fault && i < h->ntimelines; i++) {
+        if (mp_array(&c) != 2)
+            mp_fault(&c, "a timeline that is not an array of 2");
+        h->timelines[i].timeline = mp_u32(&c);
+        h->timelines[i].end_lsn = mp_u64(&c);
+    }
     return frame_end(f, &c, err);
 }
 

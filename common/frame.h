@@ -112,6 +112,13 @@ void frame_pack_value(struct frame_writer *w, const struct value *v);
 /* ---- H ---- */
 
 #define FRAME_MAX_PUBLICATIONS 64
+#define FRAME_MAX_TIMELINES    256 /* the newest, where a cluster has had more */
+
+/* A timeline that the server's own branched off from, and where. */
+struct frame_timeline {
+    uint32_t timeline;
+    uint64_t end_lsn;
+};
 
 struct frame_hello {
     uint32_t format_version;
@@ -129,6 +136,8 @@ struct frame_hello {
     uint32_t server_version; /* as server_version_num, 150018 */
     uint32_t protocol_version;
     struct bytes options; /* in force, as START_REPLICATION was given them; for people */
+    uint32_t ntimelines;  /* the history of `timeline`, oldest first */
+    struct frame_timeline timelines[FRAME_MAX_TIMELINES];
 };
 
 void frame_put_hello(struct buf *out, const struct frame_hello *h);

@@ -5,6 +5,7 @@
 
 #include "change.h"
 #include "json_fields.h"
+#include "lsn.h"
 
 const char *frame_json_type(enum frame_type type, char text[FRAME_JSON_TYPE_SIZE])
 {
@@ -58,6 +59,12 @@ static int put_hello(struct fields *o, const struct frame *f, struct err *err)
     fields_put_u64(o, "server_version", h.server_version);
     fields_put_u64(o, "protocol_version", h.protocol_version);
     fields_put_name(o, "options", h.options);
+    json_t *timelines = json_array();
+    for (uint32_t i = 0; i < h.ntimelines; i++)
+        timelines = append(timelines, json_pack("{s:I,s:s}", "timeline",
+                                                (json_int_t)h.timelines[i].timeline, "end_lsn",
+                                                LSN(h.timelines[i].end_lsn)));
+    fields_put(o, "timelines", timelines);
     return 0;
 }
 

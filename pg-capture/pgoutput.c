@@ -252,7 +252,7 @@ static int decode_relation_message(struct pgoutput *d, struct wire *w, struct bu
     uint32_t relid = 0;
     if (decode_relation(d, w, d->where == IN_TRANSACTION ? d->xid : 0, out, &whole, &relid, err))
         return -1;
-    if (whole || w->fault || d->where != IN_STREAM)
+    if (whole || w->fault || d->where == IN_TRANSACTION)
         return 0;
     return undescribed_add(&d->undescribed, d->xid, relid, start, (size_t)(w->end - start), err);
 }
@@ -569,7 +569,8 @@ static void decode_prepare(struct pgoutput *d, enum frame_type type, struct wire
     frame_put_prepare(out, type, &p);
 }
 
-static void decode_commit_prepared(struct wire *w, struct buf *out, struct pgoutput_event *event)
+static int decode_commit_prepared(struct pgoutput *d, struct wire *w, struct buf *out,
+                                  struct pgoutput_event *event, struct err *err)
 {
     (void)wire_flags(w, 0);
     struct frame_commit_prepared k = {.commit_lsn = wire_u64(w)};
@@ -579,10 +580,16 @@ static void decode_commit_prepared(struct wire *w, struct buf *out, struct pgout
     k.gid = bytes_of(wire_string(w));
     *event = (struct pgoutput_event){
         .whole = true, .end_lsn = k.end_lsn, .gid = k.gid, .time_us = k.commit_time_us};
+    if (w->fault || w->pos != w->end)
+        return 0;
+    if (describe_again(d, k.xid, out, err))
+        return -1;
     frame_put_commit_prepared(out, &k);
+    return 0;
 }
 
-static void decode_rollback_prepared(struct wire *w, struct buf *out, struct pgoutput_event *event)
+static void decode_rollback_prepared(struct pgoutput *d, struct wire *w, struct buf *out,
+                                     struct pgoutput_event *event)
 {
     (void)wire_flags(w, 0);
     struct frame_rollback_prepared r = {.prepare_end_lsn = wire_u64(w)};
@@ -592,6 +599,7 @@ static void decode_rollback_prepared(struct wire *w, struct buf *out, struct pgo
     r.xid = wire_u32(w);
     r.gid = bytes_of(wire_string(w));
     *event = (struct pgoutput_event){.end_lsn = r.rollback_end_lsn, .gid = r.gid};
+    undescribed_drop(&d->undescribed, r.xid);
     frame_put_rollback_prepared(out, &r);
 }
 
@@ -708,10 +716,9 @@ static int decode(struct pgoutput *d, char type, struct wire *w, struct buf *out
         decode_prepare(d, (enum frame_type)type, w, out, event);
         return 0;
     case 'K':
-        decode_commit_prepared(w, out, event);
-        return 0;
+        return decode_commit_prepared(d, w, out, event, err);
     case 'r':
-        decode_rollback_prepared(w, out, event);
+        decode_rollback_prepared(d, w, out, event);
         return 0;
     default:
         BUG("a rule for a message without a decoder");

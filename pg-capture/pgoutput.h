@@ -32,7 +32,8 @@ struct pgoutput;
  * `ended_xid` is the transaction that the message came with, which has ended, though the catalog
  * may not show that for a moment yet; 0: it is in progress still. What a transaction in progress
  * has made of a table the catalog does not show at all: such a relation is looked up again when its
- * streamed transaction commits, and described again in a block of its own before the Stream Commit.
+ * streamed or prepared transaction commits, and described again in a block of its own before the
+ * Stream Commit or Commit Prepared.
  */
 typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, uint32_t ended_xid,
                                struct err *err);

@@ -9,6 +9,44 @@
 #include "lsn.h"
 #include "wire.h"
 
+/* One line of a history file: timeline, the LSN at which it ended, a reason. */
+static bool read_history_line(const char *line, struct frame_timeline *t)
+{
+    char *end;
+    t->timeline = (uint32_t)strtoul(line, &end, 10);
+    if (end == line)
+        return false;
+    const char *lsn = end + strspn(end, " \t");
+    return lsn_parse(lsn, strcspn(lsn, " \t\n"), &t->end_lsn);
+}
+
+/* Where the server's timeline branched off from those before it. The first timeline has no history. */
+static int read_history(struct replication *r, const struct waiter *waiter, int64_t deadline_ms,
+                        struct err *err)
+{
+    char sql[40];
+    PGresult *result;
+    r->ntimelines = 0;
+    if (r->timeline <= 1)
+        return 0;
+    (void)snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, r->timeline);
+    if (session_query(&r->session, sql, 0, NULL, waiter, deadline_ms, &result, err))
+        return err_context(err, "%s", sql);
+    const char *line = PQntuples(result) == 1 && PQnfields(result) >= 2 ? field(result, 0, 1) : "";
+    while (*line) {
+        struct frame_timeline t;
+        if (read_history_line(line, &t)) {
+            if (r->ntimelines == FRAME_MAX_TIMELINES)
+                memmove(r->timelines, r->timelines + 1, --r->ntimelines * sizeof *r->timelines);
+            r->timelines[r->ntimelines++] = t;
+        }
+        line += strcspn(line, "\n");
+        line += strspn(line, "\n");
+    }
+    PQclear(result);
+    return 0;
+}
+
 int replication_open(struct replication *r, const struct source *source,
                      const struct waiter *waiter, int64_t deadline_ms, struct err *err)
 {
@@ -29,7 +67,7 @@ int replication_open(struct replication *r, const struct source *source,
         (void)snprintf(r->database, sizeof r->database, "%s", field(result, 0, 3));
     }
     PQclear(result);
-    return rc;
+    return rc ? rc : read_history(r, waiter, deadline_ms, err);
 }
 
 void replication_close(struct replication *r)

@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "frame.h"
 #include "session.h"
 
 struct replication {
@@ -26,6 +27,8 @@ struct replication {
     char database[128];
     uint32_t timeline;
     uint64_t wal_lsn; /* flushed at the server when it was asked */
+    uint32_t ntimelines; /* that `timeline` comes from, oldest first */
+    struct frame_timeline timelines[FRAME_MAX_TIMELINES];
 };
 
 /* Opens the connection and identifies the server. */

@@ -309,6 +309,8 @@ static void emit_hello(struct capture *c, const struct replication_start *start,
         .protocol_version = start->protocol_version,
         .options = bytes_of(buf_cstr(&options)),
     };
+    hello.ntimelines = r->ntimelines;
+    memcpy(hello.timelines, r->timelines, r->ntimelines * sizeof *r->timelines);
     for (size_t i = 0; i < c->npublications; i++)
         hello.publications[i] = bytes_of(c->publications[i]);
     frame_put_hello(&c->out.buf, &hello);

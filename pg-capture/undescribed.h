@@ -1,5 +1,6 @@
 /*
- * undescribed.h - Relation messages of streamed transactions that the catalog could not complete.
+ * undescribed.h - Relation messages that the catalog could not complete: of streamed and prepared
+ * transactions.
  *
  * The catalog shows a table as it is committed. What a transaction in progress has made of it (a
  * new table, a new column) can be looked up when that transaction has committed, so its messages

@@ -20,6 +20,8 @@ static void put_hello(struct buf *out)
         .server_version = 150018,
         .protocol_version = 4,
         .options = bytes_of("streaming 'on'"),
+        .ntimelines = 1,
+        .timelines = {{1, 0x100000001}},
     };
     frame_put_hello(out, &h);
 }
@@ -275,9 +277,9 @@ static void put_columnless_relation(struct buf *out)
 const struct sample samples[] = {
     {"hello", FRAME_HELLO,
      "1 \"pg-capture\" \"0.1.0\" \"7576098117218652432\" 2 \"shop\" \"cdc_slot\" [\"one\", \"two\"] "
-     "4294967298 true 18446744073709551615 150018 4 \"streaming 'on'\"",
+     "4294967298 true 18446744073709551615 150018 4 \"streaming 'on'\" [[1, 4294967297]]",
      put_hello},
-    {"bare hello", FRAME_HELLO, "1 \"\" \"\" \"\" 0 \"\" \"\" [] 0 false 0 0 0 \"\"",
+    {"bare hello", FRAME_HELLO, "1 \"\" \"\" \"\" 0 \"\" \"\" [] 0 false 0 0 0 \"\" []",
      put_bare_hello},
     {"type", FRAME_TYPE, "4294967295 \"public\" \"mood\"", put_type},
     {"begin", FRAME_BEGIN, "700 5376 -5", put_begin},

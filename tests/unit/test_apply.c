@@ -175,6 +175,7 @@ struct hello {
     const char *system;
     uint32_t timeline;
     uint64_t start_lsn, wal_lsn;
+    uint64_t branch_lsn; /* where timeline 2 ended; 0: it did not */
     bool created;
     const char *slot;
 };
@@ -192,6 +193,8 @@ static int feed_hello(struct apply_world *w, const struct hello *h)
         .slot = bytes_of(h->slot ? h->slot : "slot"),
         .start_lsn = h->start_lsn,
         .wal_lsn = h->wal_lsn ? h->wal_lsn : 100000,
+        .ntimelines = h->branch_lsn ? 1 : 0,
+        .timelines = {{2, h->branch_lsn}},
         .slot_created = h->created,
         .server_version = 150018,
         .protocol_version = 3,
@@ -226,6 +229,8 @@ static void a_hello_is_compared_with_the_checkpoint(void **state)
         {{.start_lsn = 100, .wal_lsn = 499}, false, "restored from a backup", 500, 0, 2},
         {{.start_lsn = 100, .wal_lsn = 499, .timeline = 3}, false, "the failover lost", 500, 0, 2},
         {{.start_lsn = 100, .wal_lsn = 499, .timeline = 3}, true, "the failover lost", 500, 0, 2},
+        {{.start_lsn = 100, .timeline = 3, .branch_lsn = 500}, false, NULL, 500, 100, 3},
+        {{.start_lsn = 100, .timeline = 3, .branch_lsn = 499}, false, "branched off", 500, 0, 2},
         {{.start_lsn = 100, .timeline = 1}, false, "left behind by a failover", 500, 0, 2},
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {

@@ -41,12 +41,13 @@ static const struct {
      "\"producer_version\":\"0.1.0\",\"system_identifier\":\"7576098117218652432\",\"timeline\":2,"
      "\"database\":\"shop\",\"slot\":\"cdc_slot\",\"publications\":[\"one\",\"two\"],"
      "\"start_lsn\":\"1/2\",\"slot_created\":true,\"wal_lsn\":\"FFFFFFFF/FFFFFFFF\","
-     "\"server_version\":150018,\"protocol_version\":4,\"options\":\"streaming 'on'\"}"},
+     "\"server_version\":150018,\"protocol_version\":4,\"options\":\"streaming 'on'\","
+     "\"timelines\":[{\"timeline\":1,\"end_lsn\":\"1/1\"}]}"},
     {"bare hello",
      "{\"type\":\"hello\",\"offset\":5,\"format_version\":1,\"producer\":\"\","
      "\"producer_version\":\"\",\"system_identifier\":\"\",\"timeline\":0,\"database\":\"\","
      "\"slot\":\"\",\"publications\":[],\"start_lsn\":null,\"slot_created\":false,"
-     "\"wal_lsn\":null,\"server_version\":0,\"protocol_version\":0,\"options\":\"\"}"},
+     "\"wal_lsn\":null,\"server_version\":0,\"protocol_version\":0,\"options\":\"\",\"timelines\":[]}"},
     {"type",
      "{\"type\":\"type\",\"offset\":5,\"oid\":4294967295,\"namespace\":\"public\",\"name\":\"mood\"}"},
     {"begin", "{\"type\":\"begin\",\"offset\":5,\"xid\":700,\"final_lsn\":\"0/1500\","
