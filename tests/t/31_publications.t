@@ -96,7 +96,9 @@ s/ part % 3/ part %% 3/ for @moves;
     $pipeline->wait_caught_up;
     same_content($pg, $target, \@leaves, 'TRUNCATE of the partitioned table empties all leaves (trap 27)');
     is($target->value('select count(*) from leaves_high'), 0, 'and no row is left in one that gets no new ones');
-    $pg->do('create table leaves_3 (like leaves including all)', q{insert into leaves_3 values (1, 3, 'before it is attached')});
+    $pg->do('create table leaves_3 (like leaves including all)');
+    # 14 goes on to leave out a table that changed before it was attached.
+    $pg->do(q{insert into leaves_3 values (1, 3, 'before it is attached')}) if $major > 14;
     $pg->do('alter table leaves attach partition leaves_3 for values in (3)', q{insert into leaves values (2, 3, 'attached')});
     $pipeline->wait_caught_up;
     is($target->value('select count(*) from leaves_3'), 1, 'a partition attached later: its changes come from then on');
@@ -176,7 +178,9 @@ s/ part % 3/ part %% 3/ for @moves;
         'create sequence counter');
     my @sql = ('insert into generated (id, n) select g, g from generate_series(1, 5) g',
         'insert into generated_full (n) select generate_series(1, 5)',
-        map { ("update $_ set n = n * 10 where n > 3", "delete from $_ where n = 2") } qw(generated generated_full));
+        map { ("update $_ set n = n * 10 where n > 3", "delete from $_ where n = 2") } 'generated',
+        # 18 allows it only where the generated column is published.
+        $major < 18 ? 'generated_full' : ());
     my ($target, $pipeline) = follow('p_plain', 'for table generated, generated_full');
     $pg->do(@sql, q{select nextval('counter') from generate_series(1, 100)}, q{select setval('counter', 5000)});
     $pipeline->wait_caught_up;
@@ -189,7 +193,7 @@ s/ part % 3/ part %% 3/ for @moves;
         skip 'publish_generated_columns came with PostgreSQL 18', 3 if $major < 18;
         $pg->do('truncate generated, generated_full');
         ($target, $pipeline) = follow('p_stored', 'for table generated, generated_full with (publish_generated_columns = stored)');
-        $pg->do(@sql);
+        $pg->do('drop publication p_plain', @sql, 'update generated_full set n = n * 10 where n > 3', 'delete from generated_full where n = 2');
         $pipeline->wait_caught_up;
         same_content($pg, $target, [qw(generated generated_full)], 'publish_generated_columns = stored (trap 25)', generated => 1);
         is($target->value('select sum(twice) from generated'), $pg->value('select sum(twice) from generated'), 'their values arrive (trap 25)');

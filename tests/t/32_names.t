@@ -82,7 +82,7 @@ sub refused {
     is($pair->wait_exit('apply'), 100, "$name: exit 100");
     like($pair->log_text('apply'), $like, "$name: and it says why");
     $pair->wait_all;
-    $pg->do("select pg_drop_replication_slot('$origin')");
+    $pg->drop_slot($origin);
     return;
 }
 refused('two columns whose names differ in case only', qr/level=error.*twin.*duplicate column name/,

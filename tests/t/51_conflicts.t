@@ -66,7 +66,7 @@ for my $case (
     my %odd = $name =~ /^update_missing$/ ? (ignore => { keyed => ['big'] }) : ();
     same_content($pg, $pipeline->{target}, \@tables, "$name: mended and started again, all is the same", %odd);
     is_deeply($pipeline->stop, $all_0, "$name: all leave with 0");
-    $pg->do("select pg_drop_replication_slot('$pipeline->{slot}')");
+    $pg->drop_slot($pipeline->{slot});
 }
 
 # ---- apply ----
@@ -100,7 +100,7 @@ for my $case (
     is($pipeline->wait_exit('apply'), 100, '--conflict apply: an update of a missing row with an unsent value stops');
     like($pipeline->log_text('apply'), qr/level=error.*keyed.*big.*not sent/, 'and says which column');
     $pipeline->wait_all;
-    $pg->do("select pg_drop_replication_slot('$pipeline->{slot}')");
+    $pg->drop_slot($pipeline->{slot});
 }
 {
     my $pipeline = begin('--conflict', 'apply');
@@ -109,7 +109,7 @@ for my $case (
     is($pipeline->wait_exit('apply'), 100, '--conflict apply: another row with the same value in a unique column is not overwritten');
     like($pipeline->log_text('apply'), qr/level=error.*unique_too.*another row/, 'and it says so');
     $pipeline->wait_all;
-    $pg->do("select pg_drop_replication_slot('$pipeline->{slot}')");
+    $pg->drop_slot($pipeline->{slot});
 }
 
 # ---- skip ----
