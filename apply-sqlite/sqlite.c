@@ -69,14 +69,40 @@ void sqlite_quote(struct buf *out, const char *name)
 
 /* ---- connection ---- */
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* Undoes %41 in place; anything else after a % is itself. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *p = text; *p; p++) {
+        int high = *p == '%' ? hex_digit(p[1]) : -1;
+        int low = high >= 0 ? hex_digit(p[2]) : -1;
+        if (low >= 0 && (high != 0 || low != 0)) {
+            *to++ = (char)(high << 4 | low);
+            p += 2;
+        } else {
+            *to++ = *p;
+        }
+    }
+    *to = '\0';
+}
+
 /* Finds path and ?synchronous=… in sqlite:path?…; a plain path is taken as it is. */
 static int parse_uri(const char *uri, char *path, size_t size, const char **synchronous,
                      struct err *err)
 {
     static const char *const levels[] = {"off", "normal", "full", "extra", NULL};
     size_t len = strlen(uri);
+    bool escaped = strncasecmp(uri, SCHEME, strlen(SCHEME)) == 0;
     *synchronous = "full";
-    if (strncasecmp(uri, SCHEME, strlen(SCHEME)) == 0) {
+    if (escaped) {
         uri += strlen(SCHEME);
         if (strncmp(uri, "//", 2) == 0)
             uri += 2; /* sqlite:///absolute/path */
@@ -106,6 +132,8 @@ static int parse_uri(const char *uri, char *path, size_t size, const char **sync
         return err_set(err, ERR_PERMANENT, "--dest: no path, or one that is too long");
     memcpy(path, uri, len);
     path[len] = '\0';
+    if (escaped)
+        unescape(path);
     return 0;
 }
 

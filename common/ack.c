@@ -24,7 +24,7 @@ void ack_close(struct ack *a)
     a->fd = -1;
 }
 
-int ack_open(struct ack *a, int64_t timeout_ms, struct err *err)
+int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err)
 {
     if (!a->path || a->fd >= 0)
         return 0;
@@ -41,7 +41,10 @@ int ack_open(struct ack *a, int64_t timeout_ms, struct err *err)
             (void)err_set(err, ERR_TEMPORARY, "nobody reads the acknowledgement FIFO %s", a->path);
             return err_hint(err, "is pg-capture running with the same --ack?");
         }
-        (void)poll(NULL, 0, RETRY_MS);
+        struct pollfd p = {.fd = stop_fd, .events = POLLIN};
+        if (poll(&p, 1, RETRY_MS) > 0)
+            return err_set(err, ERR_TEMPORARY,
+                           "asked to stop while nobody read the acknowledgement FIFO %s", a->path);
     }
 }
 

@@ -29,9 +29,10 @@ void ack_close(struct ack *a);
 
 /*
  * Opens the FIFO, which its reader makes before it sends the first frame; polls for it for at most
- * `timeout_ms`, in case an old one is being replaced. Temporary error when no reader comes.
+ * `timeout_ms`, in case an old one is being replaced. Temporary error when no reader comes, or when
+ * `stop_fd` becomes readable first.
  */
-MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, struct err *err);
+MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err);
 
 /* Sends an LSN, without blocking; an older one than was sent already is not sent. */
 MUST_CHECK int ack_send(struct ack *a, uint64_t lsn, struct err *err);

@@ -162,7 +162,7 @@ static int read_input(struct apply *a, struct err *err)
             return -1;
         if (a->stream.ended || a->input.eof)
             return 0;
-        bool readable;
+        bool readable = false;
         stats_tick(&a->stats, monotonic_ms());
         if (wait_for_input(a, 0, &readable, err))
             return -1;

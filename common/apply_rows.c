@@ -258,7 +258,7 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
         return err_nomem(err);
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < t.nrelids; i++) {
-        struct apply_relation *r;
+        struct apply_relation *r = NULL;
         rc = bound(a, mp_u32(&relids), &r, err);
         if (rc == 0)
             tables[i] = r->table;

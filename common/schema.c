@@ -427,7 +427,7 @@ static int was_relation(const struct buf *bytes, struct relation **was, struct e
 /* The target held the relation before. */
 static int follow(const struct binding *b, const struct buf *was_frame, struct err *err)
 {
-    struct relation *was;
+    struct relation *was = NULL;
     bool exists;
     if (b->ops->table_exists(b->dest, b->target, &exists, err))
         return -1;

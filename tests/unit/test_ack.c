@@ -65,7 +65,7 @@ static void opened(struct world *w)
 {
     assert_int_equal(mkfifo(w->path, 0600), 0);
     w->reader = open_reader(w);
-    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, &w->err), 0);
+    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, &w->err), 0);
 }
 
 static void reads(const struct world *w, const char *expected)
@@ -97,7 +97,7 @@ static void without_a_path_nothing_is_done(void **state)
 {
     struct world *w = *state;
     ack_init(&w->ack, NULL);
-    assert_int_equal(ack_open(&w->ack, 0, &w->err), 0);
+    assert_int_equal(ack_open(&w->ack, 0, -1, &w->err), 0);
     sends(w, 7);
     assert_int_equal(ack_drain(&w->ack, 0, &w->err), 0);
     assert_int_equal(w->ack.waiting_lsn, 0);
@@ -109,12 +109,12 @@ static void nobody_reads(void **state)
     for (int fifo = 0; fifo < 2; fifo++) {
         if (fifo)
             assert_int_equal(mkfifo(w->path, 0600), 0);
-        assert_int_equal(ack_open(&w->ack, 0, &w->err), -1);
+        assert_int_equal(ack_open(&w->ack, 0, -1, &w->err), -1);
         assert_int_equal(w->err.kind, ERR_TEMPORARY);
         assert_non_null(strstr(w->err.text, "nobody reads the acknowledgement FIFO"));
     }
     ack_init(&w->ack, w->dir);
-    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, &w->err), -1);
+    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, &w->err), -1);
     assert_int_equal(w->err.kind, ERR_PERMANENT);
 }
 
@@ -126,7 +126,7 @@ struct opening {
 static void *open_in_a_thread(void *arg)
 {
     struct opening *o = arg;
-    o->rc = ack_open(&o->world->ack, A_WHILE_MS, &o->world->err);
+    o->rc = ack_open(&o->world->ack, A_WHILE_MS, -1, &o->world->err);
     return NULL;
 }
 
@@ -210,7 +210,7 @@ static void a_reader_may_leave_first(void **state)
     assert_non_null(strstr(w->err.text, "is gone"));
     /* Another one has come with a new hello. */
     w->reader = open_reader(w);
-    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, &w->err), 0);
+    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, &w->err), 0);
     assert_int_equal(ack_check(&w->ack, &w->err), 0);
     assert_int_equal(ack_flush(&w->ack, &w->err), 0);
     reads(w, "0/7\n");

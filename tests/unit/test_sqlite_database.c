@@ -171,6 +171,15 @@ static void uris(void **state)
         shows(w, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'pg2any_%' AND type = 'table'",
               "2");
     }
+    /* A percent-escape stands for a character after sqlite:, for itself in a plain path. */
+    char path[320];
+    (void)snprintf(uri, sizeof uri, "sqlite:%s%%20%%zz", w->path);
+    (void)snprintf(path, sizeof path, "%s %%zz", w->path);
+    reopen(w, uri);
+    assert_int_equal(access(path, F_OK), 0);
+    (void)snprintf(uri, sizeof uri, "%s%%20", w->path);
+    reopen(w, uri);
+    assert_int_equal(access(uri, F_OK), 0);
     reopen(w, "sqlite::memory:");
     cannot_open(w, "", ERR_PERMANENT, "no path");
     cannot_open(w, "sqlite:", ERR_PERMANENT, "no path");
