@@ -181,6 +181,8 @@ static void uris(void **state)
     reopen(w, uri);
     assert_int_equal(access(uri, F_OK), 0);
     reopen(w, "sqlite::memory:");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(uri), 0);
     cannot_open(w, "", ERR_PERMANENT, "no path");
     cannot_open(w, "sqlite:", ERR_PERMANENT, "no path");
     cannot_open(w, "mysql://u@h/d", ERR_PERMANENT, "not a SQLite database: mysql");
