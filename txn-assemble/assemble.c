@@ -130,14 +130,15 @@ static int on_relation(struct assembler *a, const struct frame *f, struct err *e
     struct held *t = a->current;
     /*
      * What the server sends within a stream block it believes known in that transaction only,
-     * whichever subtransaction it was for and whether that is rolled back or not.
+     * whichever subtransaction it was for and whether that is rolled back or not. Once the
+     * transaction is prepared, pg-capture alone describes: what the server believes known already.
      */
     if (t) {
         result = held_append(&a->held, t, version->bytes, version->length, err);
         if (result == 0)
             result = relmap_set(&t->relations, version, err);
     }
-    if (result == 0 && a->state != STATE_STREAM)
+    if (result == 0 && (a->state != STATE_STREAM || t->prepared))
         result = relmap_set(&a->known, version, err);
     relversion_release(version);
     return result;
@@ -440,7 +441,7 @@ static int on_stream_start(struct assembler *a, const struct frame *f, struct er
     if (frame_get_stream_start(f, &s, err))
         return -1;
     struct held *t = held_find(&a->held, s.xid);
-    if (t && (s.first || t->prepared))
+    if (t && s.first)
         return err_set(err, ERR_PERMANENT, "a stream of transaction %u starts anew", s.xid);
     if (!t && !s.first)
         return err_set(err, ERR_PERMANENT,
@@ -635,6 +636,10 @@ static int dispatch(struct assembler *a, const struct frame *f, struct err *err)
         a->state == STATE_ORDINARY || a->state == STATE_STREAM || a->state == STATE_PREPARE;
     const bool outside = a->state == STATE_OUTSIDE;
 
+    if (a->state == STATE_STREAM && a->current->prepared && f->type != FRAME_RELATION &&
+        f->type != FRAME_STREAM_STOP && f->type != FRAME_HELLO && f->type != FRAME_END)
+        return err_set(err, ERR_PERMANENT, "a %s frame after the transaction was prepared",
+                       frame_type_name(f->type));
     switch (f->type) {
     case FRAME_INSERT:
     case FRAME_UPDATE:

@@ -227,6 +227,14 @@ static const struct good good[] = {
      "H 1; S 7 1; R 1 a; I 7 1 x; I 8 1 s; E; A 7 8; p 7 40 g; B 9 50; I 9 1 y; C 9 50 60 1;"
      "K 7 100 110 g",
      "H 1; B 9 50; R 1 a; I 9 1 y; C 9 50 60 1; B 7 100; I 7 1 x; C 7 100 110 1"},
+    {"what the catalog showed only after commit prepared stands for the description at the prepare",
+     "H 1; b 7 40 g; R 1 a?; I 7 1 x; P 7 40 g; S 7 0; R 1 a; E; K 7 100 110 g; B 8 110; I 8 1 y;"
+     "C 8 110 120 1",
+     "H 1; B 7 100; R 1 a; I 7 1 x; C 7 100 110 1; B 8 110; I 8 1 y; C 8 110 120 1"},
+    {"the same of a streamed transaction that is prepared",
+     "H 1; S 7 1; R 1 a?; I 7 1 x; E; p 7 40 g; S 7 0; R 1 a; E; K 7 100 110 g; B 8 110; I 8 1 y;"
+     "C 8 110 120 1",
+     "H 1; B 7 100; R 1 a; I 7 1 x; C 7 100 110 1; B 8 110; I 8 1 y; C 8 110 120 1"},
     {"two prepared ones, committed in the other order",
      "H 1; b 7 40 g; R 1 a; I 7 1 x; P 7 40 g; b 8 50 h; I 8 1 y; P 8 50 h; K 8 60 70 h;"
      "K 7 80 90 g",
@@ -345,7 +353,9 @@ static const struct bad bad[] = {
     {"H 1; b 7 40 g; P 7 40 gg", "does not match"},
     {"H 1; P 7 40 g", "unexpected prepare frame outside a transaction"},
     {"H 1; b 7 40 g; P 7 40 g; b 7 40 g", "which is streamed or prepared"},
-    {"H 1; b 7 40 g; P 7 40 g; S 7 0", "starts anew"},
+    {"H 1; b 7 40 g; P 7 40 g; S 7 1", "starts anew"},
+    {"H 1; b 7 40 g; R 1 a; P 7 40 g; S 7 0; I 7 1 x",
+     "insert frame after the transaction was prepared"},
     {"H 1; b 7 40 g; P 7 40 g; c 7 100 110", "never streamed"},
     {"H 1; b 7 40 g; P 7 40 g; A 7 7", "a stream abort of the prepared transaction 7"},
     {"H 1; K 7 100 110 g",
