@@ -180,10 +180,13 @@ for my $type (@types) {
 $pg->do('create table every_type (id int primary key, ' . join(', ', @columns) . ')', 'alter table every_type replica identity full');
 $pg->do(map { "insert into every_type values ($_, @{[join ', ', @{ $rows[$_] }]})" } 0 .. 2);
 $pg->do('insert into every_type (id) values (3)', 'update every_type set id = 10 where id = 0', 'delete from every_type where id = 1', 'update every_type set int4 = int4 + 1');
+# Without a key rows are found by all their values.
+$pg->do('create table every_type_found (n int, like every_type)', 'alter table every_type_found alter id drop not null, replica identity full',
+    'insert into every_type_found select 1, * from every_type', 'update every_type_found set n = id', 'delete from every_type_found where id in (2, 3)');
 note("without a value: @without");
 cmp_ok(scalar @types, '>', 150, 'a table with ' . @types . ' types');
 $pipeline->wait_caught_up;
-same_content($pg, $target, ['every_type'], 'every type of the catalog, and arrays, ranges and multiranges of them');
+same_content($pg, $target, [qw(every_type every_type_found)], 'every type of the catalog, and arrays, ranges and multiranges of them');
 
 # ---- large values ----
 

@@ -69,6 +69,36 @@ for my $case (
     $pg->drop_slot($pipeline->{slot});
 }
 
+# ---- a key that is taken, a transaction that is applied as it comes ----
+
+for my $policy (qw(stop apply skip)) {
+    my $pipeline = begin('--conflict', $policy);
+    meddle($pipeline, q{insert into keyed values (11, 'theirs', null)});
+    $pg->do('update keyed set id = 11 where id = 1');
+    is($pipeline->wait_exit('apply'), 100, "--conflict $policy: a key update onto a row that is there stops");
+    like($pipeline->log_text('apply'), qr/level=error.*update of public\.keyed \(key id\), transaction \d+ committed at \S+: .*(?:UNIQUE|exists)/, "--conflict $policy: and it says so");
+    unlike($pipeline->log_text('apply'), qr/theirs/, "--conflict $policy: without values");
+    $pipeline->wait_all;
+    is_deeply([$pipeline->{target}->rows('select id, v from keyed where id in (1, 11) order by id')], [[1, 'v1'], [11, 'theirs']], "--conflict $policy: both rows are as they were");
+    $pg->drop_slot($pipeline->{slot});
+}
+{
+    my $pipeline = begin('--group-bytes', '64kB');
+    meddle($pipeline, q{insert into keyed values (50000, 'theirs', null)});
+    $pg->do(q{insert into keyed values (100, 'before', null)});
+    $pg->do('begin', q{insert into keyed select g, 'large', null from generate_series(1000, 50100) g}, 'commit');
+    is($pipeline->wait_exit('apply'), 100, 'a conflict in a transaction larger than --group-bytes: exit 100');
+    like($pipeline->log_text('apply'), qr/level=error.*insert into public\.keyed \(key id\).*insert_exists/, 'and it says so');
+    $pipeline->wait_all;
+    is_deeply([$pipeline->{target}->rows('select id, v from keyed where id >= 100 order by id')], [[100, 'before'], [50000, 'theirs']], 'nothing of it is there, and what came before it is');
+    meddle($pipeline, 'delete from keyed where id = 50000');
+    $pipeline->start;
+    $pipeline->wait_caught_up;
+    same_content($pg, $pipeline->{target}, ['keyed'], 'mended and started again, all is the same');
+    is_deeply($pipeline->stop, $all_0, 'all leave with 0');
+    $pg->drop_slot($pipeline->{slot});
+}
+
 # ---- apply ----
 
 {
