@@ -15,7 +15,7 @@ use Pg2any::Scratch qw(fresh_name);
 
 our @EXPORT_OK = qw(frames count_frames);
 
-my $json = JSON::PP->new;
+my $json = JSON::PP->new->utf8;
 
 sub dump_lines {
     my ($file) = @_;
