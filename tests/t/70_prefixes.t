@@ -78,7 +78,7 @@ sub cuts {
     # Of many alike the first and last few, and those around what is not a change.
     my @interesting = grep { my $i = $_; $i < 5 || $i > $#frames - 5 || grep { $frames[$_][0] !~ /[IUD]/ } $i - 1 .. ($i < $#frames ? $i + 1 : $i) } 0 .. $#frames;
     my %cut = map { $_ => 1 } map { my $end = $frames[$_][2]; ($end - 1, $end, $end + 1, $end + 6) } @interesting;
-    $cut{ int rand length $bytes } = 1 for 1 .. 60;
+    $cut{ int rand length $bytes } = 1 for 1 .. 40;
     return sort { $a <=> $b } grep { $_ < length $bytes } keys %cut;
 }
 
@@ -142,7 +142,7 @@ for my $name (golden_names()) {
     for my $kind ('raw', 'committed') {
         my $bytes = read_frames(golden_file($name, "$kind.frames"));
         my @frames = split_frames($bytes);
-        for my $try (1 .. 70) {
+        for my $try (1 .. 40) {
             my $damaged = $bytes;
             my @at;
             for (1 .. 1 + int rand 2) {
@@ -171,13 +171,18 @@ for my $name (golden_names()) {
 }
 
 # A length that is a lie takes no memory before the bytes are there.
-for my $length (0xffffffff, 0x40000001, 0x40000000, 0x3fffffff) {
-    my $bytes = read_frames(golden_file('small', 'committed.frames'));
-    my (undef, $second) = split_frames($bytes);
-    substr $bytes, $second->[1] + 1, 4, pack 'N', $length;
-    for my $argv ([@assemble], [$apply, '--dest', ':memory:']) {
-        my $status = quick($bytes, 'sh', '-c', 'ulimit -v 400000; exec "$@"', 'sh', @$argv);
-        is($status, $length > 0x40000000 ? 100 : 111, sprintf 'a frame that says it has %#x bytes, with 400 MB of address space: %s', $length, $argv->[0] =~ s{.*/}{}r) or diag(said());
+SKIP: {
+    my @limited = ('sh', '-c', 'ulimit -v 400000; exec "$@"', 'sh');
+    # A build with a sanitizer maps more than that.
+    skip 'the tools do not start within 400 MB of address space', 8 if quick('', @limited, $apply, '--version') ne '0';
+    for my $length (0xffffffff, 0x40000001, 0x40000000, 0x3fffffff) {
+        my $bytes = read_frames(golden_file('small', 'committed.frames'));
+        my (undef, $second) = split_frames($bytes);
+        substr $bytes, $second->[1] + 1, 4, pack 'N', $length;
+        for my $argv ([@assemble], [$apply, '--dest', ':memory:']) {
+            my $status = quick($bytes, @limited, @$argv);
+            is($status, $length > 0x40000000 ? 100 : 111, sprintf 'a frame that says it has %#x bytes, with 400 MB of address space: %s', $length, $argv->[0] =~ s{.*/}{}r) or diag(said());
+        }
     }
 }
 
