@@ -23,7 +23,7 @@ sub frame {
 sub hello {
     return frame('H', uint(1), str('test'), str('1'), str('7000000000000000001'), uint(1),
         str('db'), str('slot'), array(str('pub')), uint(1), bool(0), uint(1), uint(150018), uint(3),
-        str(''));
+        str(''), array());
 }
 
 sub relation {

@@ -127,14 +127,14 @@ sub same_row {
         my ($x, $y) = ($want->[$i], $got->[$i]);
         if (!defined $x || !defined $y) {
             return 0 if defined $x || defined $y;
-        } elsif ($numeric->[$i] ? $x != $y : $x ne $y) {
+        } elsif (($numeric->[$i] // 'exact') ne 'exact' ? $x != $y : $x ne $y) {
             return 0;
         }
     }
     return 1;
 }
 
-# Numbers compare as numbers where both are; anything else as text.
+# Numbers compare as numbers where both are, exact ones by their digits too; anything else as text.
 sub order_of {
     my ($numeric, $x, $y) = @_;
     if (!defined $x || !defined $y) {
@@ -142,7 +142,7 @@ sub order_of {
     }
     # Floats are compared as they are: as text they would lose digits.
     if ($numeric && $x =~ /\A-?[0-9.]/ && $y =~ /\A-?[0-9.]/) {
-        return $x <=> $y;
+        return $x <=> $y || ($numeric eq 'exact' ? $x cmp $y : 0);
     }
     return $x cmp $y;
 }

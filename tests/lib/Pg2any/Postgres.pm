@@ -295,6 +295,13 @@ sub slot {
         'select * from pg_replication_slots where slot_name = ?', undef, $name);
 }
 
+# Drop a slot as soon as nobody uses it: a walsender outlives its client for a moment.
+sub drop_slot {
+    my ($self, $name) = @_;
+    wait_for(sub { !($self->slot($name) // {})->{active} }, 30, "the slot $name to be free");
+    return $self->value('select pg_drop_replication_slot(?)', $name);
+}
+
 # A role that has to give a password (SCRAM) over TCP, allowed to replicate.
 sub create_password_user {
     my ($self, $user, $password) = @_;

@@ -60,6 +60,8 @@ sub scratch_cleanup {
     my ($failed) = @_;
     return if !defined $dir || $$ != $owner;
     if ($failed && !$keep) {
+        # Server data are big, and without use once the server is gone.
+        File::Path::remove_tree($_) for glob "$dir/*/data";
         my @logs;
         File::Find::find({ no_chdir => 1, wanted => sub { push @logs, $_ if /\.log\z/ && -s } },
             $dir);
@@ -67,8 +69,6 @@ sub scratch_cleanup {
             Test::More::diag("--- the end of $log");
             Test::More::diag(tail($log, 25));
         }
-        # Server data are big, and without use once the server is gone.
-        File::Path::remove_tree($_) for glob "$dir/*/data";
     }
     if ($failed || $keep) {
         Test::More::diag("kept: $dir");

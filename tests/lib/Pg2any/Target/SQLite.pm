@@ -108,6 +108,15 @@ sub column_names {
         $table);
 }
 
+# numeric(p, s) with p at most 15 and 0 ≤ s ≤ p: the precision is in the upper half of the typmod, the
+# scale, which may be negative, in the lower 11 bits.
+sub fits_double {
+    my ($typmod) = @_;
+    return 0 if $typmod < 4;
+    my ($precision, $scale) = ($typmod - 4 >> 16 & 0xffff, ($typmod - 4 & 0x7ff ^ 1024) - 1024);
+    return $precision <= 15 && $scale >= 0 && $scale <= $precision;
+}
+
 # For a column of that base type (pg_type's name) and typmod:
 #   sort     SQL over PostgreSQL's column (%s) that sorts as the target's values do
 #   numeric  values are compared as numbers
@@ -121,7 +130,7 @@ sub rule {
     if ($type =~ /\A(?:float4|float8)\z/) {
         return { sort => '%s', numeric => 1, storage => ['real'] };
     }
-    if ($type eq 'numeric' && $typmod >= 4 && (($typmod - 4 >> 16) & 0xffff) <= 15) {
+    if ($type eq 'numeric' && fits_double($typmod)) {
         return { sort => '%s', numeric => 1, storage => ['integer', 'real'] };
     }
     if ($type eq 'bytea') {
