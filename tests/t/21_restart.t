@@ -12,7 +12,7 @@ my ($pg, $target, $pipeline) = new_pair(
     sql => [Pg2any::Load::schema()],
     args => { assemble => ['--memory-limit', '256kB'] },
 );
-my @writers = Pg2any::Load::start($pg, writers => 3, seed => $seed, pause => 0.02);
+my @writers = Pg2any::Load::start($pg, writers => 3, seed => $seed, pause => 0.05, big => 600);
 my %pid = map { $_ => $pipeline->pid($_) } qw(capture assemble apply);
 
 sub progress {

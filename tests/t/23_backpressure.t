@@ -38,8 +38,8 @@ sub end_with_slot {
 
 # ---- a stage that stands still ----
 
-for my $case (['apply', 'ordinary', 20_000, 2], ['assemble', 'streamed', 40_000, 1]) {
-    my ($stage, $kind, $rows, $transactions) = @$case;
+for my $case (['apply', 'ordinary', 30_000, 32, 2], ['assemble', 'streamed', 40_000, 16, 1]) {
+    my ($stage, $kind, $rows, $width, $transactions) = @$case;
     my $slot = "stopped_$stage";
     my ($pipeline, $target) = fresh($slot,
         args => { capture => $kind eq 'ordinary' ? ['--streaming', 'off'] : [] });
@@ -49,7 +49,7 @@ for my $case (['apply', 'ordinary', 20_000, 2], ['assemble', 'streamed', 40_000,
     $pipeline->signal($stage, 'STOP');
     # More than pipes, sockets and buffers hold.
     for my $n (1 .. $transactions) {
-        $pg->do("insert into t select g, 0, repeat(md5(g::text), 16)"
+        $pg->do("insert into t select g, 0, repeat(md5(g::text), $width)"
             . " from generate_series($n * 100000 + 1, $n * 100000 + $rows) g",
             "update t set n = n + 1 where id % 10 = $n");
     }
