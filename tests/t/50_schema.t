@@ -1,5 +1,6 @@
-# Schemas change while rows flow. PostgreSQL sends nothing of it (trap 32); the next row of the table
-# comes after a new description. What can be followed is followed, at everything else the applier stops.
+# Schemas change while rows flow. PostgreSQL sends nothing of it (trap 32); the next row of the
+# table comes after a new description. What can be followed is followed, at everything else the
+# applier stops.
 
 use Pg2any::Test;
 
@@ -12,14 +13,21 @@ sub scenario {
     my (%arg) = @_;
     my $table = 'case_' . ++$count;
     my $self = { table => $table, origin => $table, args => $arg{args} // [] };
-    $pg->do(map { s/%s/$table/gr } @{ $arg{create} // ['create table %s (id int primary key, a int, b text)'] });
+    $pg->do(map {s/%s/$table/gr}
+            @{ $arg{create} // ['create table %s (id int primary key, a int, b text)'] });
     $pg->do("create publication $table for table $table") if !$arg{all};
     $pg->do("create publication $table for all tables") if $arg{all};
     $self->{target} = new_target(origin => $table);
     bless $self, 'Scenario';
-    $self->{pipeline} = Pg2any::Pipeline->new(pg => $pg, target => $self->{target}, slot => $table, publication => $table, args => { apply => $self->{args} });
+    $self->{pipeline} = Pg2any::Pipeline->new(
+        pg => $pg,
+        target => $self->{target},
+        slot => $table,
+        publication => $table,
+        args => { apply => $self->{args} });
     if ($arg{target}) {
-        my $dbh = DBI->connect("dbi:SQLite:dbname=$self->{target}{file}", '', '', { RaiseError => 1 });
+        my $dbh =
+            DBI->connect("dbi:SQLite:dbname=$self->{target}{file}", '', '', { RaiseError => 1 });
         $dbh->do(s/%s/$table/gr) for @{ $arg{target} };
         $dbh->disconnect;
     }
@@ -27,8 +35,17 @@ sub scenario {
     return $self;
 }
 
-sub Scenario::start { my ($self) = @_; $self->{pipeline}->start; $self->{pipeline}->wait_streaming; return $self }
-sub Scenario::run { my ($self, @sql) = @_; $pg->do(map { s/%s/$self->{table}/gr } @sql); return $self }
+sub Scenario::start {
+    my ($self) = @_;
+    $self->{pipeline}->start;
+    $self->{pipeline}->wait_streaming;
+    return $self;
+}
+sub Scenario::run {
+    my ($self, @sql) = @_;
+    $pg->do(map {s/%s/$self->{table}/gr} @sql);
+    return $self;
+}
 sub Scenario::same {
     my ($self, $name, %option) = @_;
     $self->{pipeline}->wait_caught_up;
@@ -39,17 +56,23 @@ sub Scenario::stops {
     my ($self, $like, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     is($self->{pipeline}->wait_exit('apply'), 100, "$name: exit 100");
-    my ($error) = reverse grep { /level=error/ } split /\n/, $self->{pipeline}->log_text('apply');
+    my ($error) = reverse grep {/level=error/} split /\n/, $self->{pipeline}->log_text('apply');
     like($error, $like, "$name: and it says so");
     $self->{pipeline}->wait_all;
     return $self;
 }
 # Statements in the target, while the pipeline is down.
-sub Scenario::mend { my ($self, @sql) = @_; $self->{target}->dbh->do(s/%s/$self->{table}/gr) for @sql; $self->{target}->disconnect; return $self }
+sub Scenario::mend {
+    my ($self, @sql) = @_;
+    $self->{target}->dbh->do(s/%s/$self->{table}/gr) for @sql;
+    $self->{target}->disconnect;
+    return $self;
+}
 sub Scenario::leave {
     my ($self) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is_deeply($self->{pipeline}->stop, $all_0, "$self->{table}: all leave with 0") if $self->{pipeline}->running;
+    is_deeply($self->{pipeline}->stop, $all_0, "$self->{table}: all leave with 0")
+        if $self->{pipeline}->running;
     $pg->drop_slot($self->{origin});
     $pg->do("drop publication if exists $self->{origin}");
     return;
@@ -70,28 +93,48 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
 {
     my $s = scenario();
     $s->run($rows)->same('before any change');
-    $s->run('alter table %s add column c int', q{insert into %s values (11, 1, 'x', 5)})->same('add column without a default (trap 32)');
-    my @defaults = ([c_int => 'int default 42'], [c_text => q{text default 'it''s'}], [c_empty => q{text default ''}], [c_bool => 'bool default false'], [c_not_null => 'int not null default -1'],
-        [c_bytes => q{bytea default '\x00ff'}], [c_when => q{timestamptz default '2024-01-01 12:00+02'}], [c_price => 'numeric(10, 2) default 1.50'], [c_float => 'float8 default 0.1'],
-        [c_numeric => 'numeric default 1.50'], [c_char => q{char(4) default 'x'}], [c_array => q{text[] default array['a"b', null, 'c,d']}], [c_json => q[jsonb default '{"a": [1, "}"]}']], [c_stable => 'timestamptz default now()'],
+    $s->run('alter table %s add column c int', q{insert into %s values (11, 1, 'x', 5)})
+        ->same('add column without a default (trap 32)');
+    my @defaults = (
+        [c_int => 'int default 42'],
+        [c_text => q{text default 'it''s'}],
+        [c_empty => q{text default ''}],
+        [c_bool => 'bool default false'],
+        [c_not_null => 'int not null default -1'],
+        [c_bytes => q{bytea default '\x00ff'}],
+        [c_when => q{timestamptz default '2024-01-01 12:00+02'}],
+        [c_price => 'numeric(10, 2) default 1.50'],
+        [c_float => 'float8 default 0.1'],
+        [c_numeric => 'numeric default 1.50'],
+        [c_char => q{char(4) default 'x'}],
+        [c_array => q{text[] default array['a"b', null, 'c,d']}],
+        [c_json => q[jsonb default '{"a": [1, "}"]}']],
+        [c_stable => 'timestamptz default now()'],
         [c_null => 'int default null']);
     for my $n (0 .. $#defaults) {
         my ($column, $definition) = @{ $defaults[$n] };
-        $s->run("alter table %s add column $column $definition", "insert into %s (id) values (100 + $n)", "insert into %s (id, $column) values (200 + $n, default)")
-            ->same("add column $definition: rows that were there hold the default");
+        $s->run(
+            "alter table %s add column $column $definition",
+            "insert into %s (id) values (100 + $n)",
+            "insert into %s (id, $column) values (200 + $n, default)"
+        )->same("add column $definition: rows that were there hold the default");
     }
-    $s->run('alter table %s add column d1 int default 1, add column d2 text, drop column a', 'update %s set d2 = id')->same('several columns in one statement');
+    $s->run('alter table %s add column d1 int default 1, add column d2 text, drop column a',
+        'update %s set d2 = id')->same('several columns in one statement');
     $s->leave;
 }
 {
     my $s = scenario();
-    $s->run('alter table %s add column c float8 default random()', 'insert into %s (id) values (1)')->same('a volatile default matters not to a table without rows');
-    $s->run('alter table %s add column d int default (random() * 1000)::int', 'insert into %s (id) values (2)');
+    $s->run('alter table %s add column c float8 default random()', 'insert into %s (id) values (1)')
+        ->same('a volatile default matters not to a table without rows');
+    $s->run('alter table %s add column d int default (random() * 1000)::int',
+        'insert into %s (id) values (2)');
     $s->stops(qr/column d .*default.*add the column/, 'a volatile default');
     $s->mend('alter table %s add column d integer');
     $s->fill('d');
     $s->start->same('a volatile default: the way out');
-    $s->run('alter table %s add column e int generated by default as identity', 'insert into %s (id) values (3)');
+    $s->run('alter table %s add column e int generated by default as identity',
+        'insert into %s (id) values (3)');
     $s->stops(qr/column e .*default/, 'an identity column');
     $s->mend('alter table %s add column e integer');
     $s->fill('e');
@@ -101,17 +144,31 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
 {
     my $s = scenario();
     $s->run($rows);
-    $s->run('begin; insert into %s values (20, 1, 2); alter table %s add column c int default 7; insert into %s values (21, 1, 2, 3); update %s set c = c + 1 where id < 5; '
-        . 'delete from %s where id = 6; alter table %s drop column a; insert into %s values (22, 4, 5); commit')
-        ->same('columns added and dropped in the same transaction as rows');
-    $s->run('begin; savepoint s; alter table %s add column gone int default 1; insert into %s (id, gone) values (30, 9); rollback to s; alter table %s add column stays int default 2; '
-        . 'insert into %s (id, stays) values (31, 3); commit')->same('an added column that is rolled back with its savepoint (trap 3)');
-    $s->run('begin; alter table %s add column never int default 1; insert into %s (id, never) values (40, 9); rollback', 'insert into %s (id) values (41)')->same('an added column that is rolled back');
+    $s->run(
+        'begin; insert into %s values (20, 1, 2); alter table %s add column c int default 7;
+            insert into %s values (21, 1, 2, 3); update %s set c = c + 1 where id < 5; '
+            . 'delete from %s where id = 6; alter table %s drop column a; '
+            . 'insert into %s values (22, 4, 5); commit'
+    )->same('columns added and dropped in the same transaction as rows');
+    $s->run(
+        'begin; savepoint s; alter table %s add column gone int default 1; insert into %s (id,
+            gone) values (30, 9); rollback to s; alter table %s add column stays int default 2; '
+            . 'insert into %s (id, stays) values (31, 3); commit')
+        ->same('an added column that is rolled back with its savepoint (trap 3)');
+    $s->run(
+        'begin; alter table %s add column never int default 1; insert into %s (id, never)
+            values (40, 9); rollback',
+        'insert into %s (id) values (41)'
+    )->same('an added column that is rolled back');
     $s->leave;
     # Of the first row the catalog no longer says what its column is called now.
     $s = scenario();
-    $s->run('begin; insert into %s values (50); alter table %s rename b to bb; insert into %s values (51); commit');
-    $s->stops(qr/column b is gone and column bb is new/, 'a column renamed between two rows of one transaction');
+    $s->run(
+        'begin; insert into %s values (50); alter table %s rename b to bb; insert into %s
+            values (51); commit'
+    );
+    $s->stops(qr/column b is gone and column bb is new/,
+        'a column renamed between two rows of one transaction');
     $s->leave;
 }
 
@@ -119,15 +176,39 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
 
 {
     my $s = scenario();
-    $s->run($rows, 'alter table %s drop column a', q{insert into %s values (11, 'x')})->same('drop column');
-    $s->run('alter table %s rename b to "odd name"', q{update %s set "odd name" = 'y' where id < 3})->same('rename column: attnum tells it from drop and add (trap 33)');
-    $s->run('alter table %s rename id to key', q{update %s set key = key + 100 where key < 3})->same('rename the key column');
-    $s->run('alter table %s rename "odd name" to b', 'alter table %s add column "odd name" int default 3', 'insert into %s values (50)')->same('rename a column and add one with its old name');
-    $s->run('alter table %s drop column b', 'alter table %s add column b text default 9', 'insert into %s values (51)')->same('drop a column and add one with its name');
-    $s->run('alter table %s rename b to t1', 'alter table %s rename "odd name" to b', 'alter table %s rename key to id', 'insert into %s values (52, 1, 2)')->same('a chain of renames');
-    $s->run('alter table %s rename b to tmp', 'alter table %s rename t1 to b', 'alter table %s rename tmp to t1', 'insert into %s values (53, 1, 2)');
+    $s->run($rows, 'alter table %s drop column a', q{insert into %s values (11, 'x')})
+        ->same('drop column');
+    $s->run('alter table %s rename b to "odd name"', q{update %s set "odd name" = 'y' where id < 3})
+        ->same('rename column: attnum tells it from drop and add (trap 33)');
+    $s->run('alter table %s rename id to key', q{update %s set key = key + 100 where key < 3})
+        ->same('rename the key column');
+    $s->run(
+        'alter table %s rename "odd name" to b',
+        'alter table %s add column "odd name" int default 3',
+        'insert into %s values (50)'
+    )->same('rename a column and add one with its old name');
+    $s->run(
+        'alter table %s drop column b',
+        'alter table %s add column b text default 9',
+        'insert into %s values (51)'
+    )->same('drop a column and add one with its name');
+    $s->run(
+        'alter table %s rename b to t1',
+        'alter table %s rename "odd name" to b',
+        'alter table %s rename key to id',
+        'insert into %s values (52, 1, 2)'
+    )->same('a chain of renames');
+    $s->run(
+        'alter table %s rename b to tmp',
+        'alter table %s rename t1 to b',
+        'alter table %s rename tmp to t1',
+        'insert into %s values (53, 1, 2)');
     $s->stops(qr/renamed/, 'two columns that swap their names');
-    $s->mend('alter table %s rename b to tmp', 'alter table %s rename t1 to b', 'alter table %s rename tmp to t1', 'delete from pg2any_relation');
+    $s->mend(
+        'alter table %s rename b to tmp',
+        'alter table %s rename t1 to b',
+        'alter table %s rename tmp to t1',
+        'delete from pg2any_relation');
     $s->start->same('two columns that swap their names: the way out');
     $s->leave;
 }
@@ -139,10 +220,16 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
     $s->{table} = 'renamed';
     $s->run(q{insert into %s values (11, 1, 'x')})->same('rename table');
     ok(!$s->{target}->has_table($old), 'rename table: the old name is gone');
-    $s->run('create schema other', 'alter table renamed set schema other', 'update other.renamed set a = 0 where id = 1');
+    $s->run(
+        'create schema other',
+        'alter table renamed set schema other',
+        'update other.renamed set a = 0 where id = 1');
     $s->{pipeline}->wait_caught_up;
     same_content($pg, $s->{target}, ['other.renamed'], 'the table moves to another schema');
-    $s->run('alter table other.renamed set schema public', 'alter table renamed rename to "Renamed"', 'update "Renamed" set a = 0 where id = 2');
+    $s->run(
+        'alter table other.renamed set schema public',
+        'alter table renamed rename to "Renamed"',
+        'update "Renamed" set a = 0 where id = 2');
     $s->{pipeline}->wait_caught_up;
     same_content($pg, $s->{target}, ['Renamed'], 'and back, with another case');
     $s->{target}->disconnect;
@@ -151,8 +238,13 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
 {
     my $s = scenario(all => 1);
     my $first = $s->{table};
-    $s->run('create table second (id int primary key, v text)', $rows, q{insert into second values (1, 'second')})->same('two tables');
-    $s->run("alter table $first rename to tmp", "alter table second rename to $first", 'alter table tmp rename to second', "insert into second values (77, 1, 'x')");
+    $s->run('create table second (id int primary key, v text)',
+        $rows, q{insert into second values (1, 'second')})->same('two tables');
+    $s->run(
+        "alter table $first rename to tmp",
+        "alter table second rename to $first",
+        'alter table tmp rename to second',
+        "insert into second values (77, 1, 'x')");
     $s->stops(qr/renamed|another relation/, 'two tables that swap their names');
     $s->leave;
     $pg->do('drop table second', "drop table $first");
@@ -161,20 +253,66 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
 # ---- types ----
 
 {
-    my $s = scenario(create => ['create table %s (id smallint primary key, i2 smallint, i4 int, v5 varchar(5), v varchar, n numeric(6, 2), ts timestamp(0), vb varbit(4), dom int)', 'create domain small as int']);
-    $s->run(q{insert into %s values (1, 1, 2, 'abcde', 'v', 1234.56, '2024-01-01 1:2:3', '1010', 1)})->same('before types widen');
-    for my $change ('id type int', 'id type bigint', 'i2 type bigint', 'i4 type bigint', 'v5 type varchar(10)', 'v5 type text', 'v type text', 'v5 type varchar', 'n type numeric(8, 2)', 'n type numeric(15, 2)', 'ts type timestamp(3)',
-        'ts type timestamp', 'vb type varbit(9)', 'vb type varbit', 'dom type small') {
-        $s->run("alter table %s alter $change", 'update %s set i2 = i2 + 1')->same("$change: followed");
+    my $s = scenario(
+        create => [
+            'create table %s (id smallint primary key, i2 smallint, i4 int, v5 varchar(5),
+                v varchar, n numeric(6, 2), ts timestamp(0), vb varbit(4), dom int)',
+            'create domain small as int'
+        ]);
+    $s->run(
+        q{insert into %s values (1, 1, 2, 'abcde', 'v', 1234.56, '2024-01-01 1:2:3', '1010', 1)})
+        ->same('before types widen');
+    for my $change (
+        'id type int',
+        'id type bigint',
+        'i2 type bigint',
+        'i4 type bigint',
+        'v5 type varchar(10)',
+        'v5 type text',
+        'v type text',
+        'v5 type varchar',
+        'n type numeric(8, 2)',
+        'n type numeric(15, 2)',
+        'ts type timestamp(3)',
+        'ts type timestamp',
+        'vb type varbit(9)',
+        'vb type varbit',
+        'dom type small'
+    ) {
+        $s->run("alter table %s alter $change", 'update %s set i2 = i2 + 1')
+            ->same("$change: followed");
     }
-    $s->run(q{insert into %s values (9223372036854775807, 9223372036854775807, 0, 'long enough', 'x', 9999999999999.99, '2024-01-01 1:2:3.456789', '1111111111', 5)})->same('wide values fit');
+    $s->run(
+        q{insert into %s values (9223372036854775807, 9223372036854775807, 0, 'long enough', 'x',
+            9999999999999.99, '2024-01-01 1:2:3.456789', '1111111111', 5)}
+    )->same('wide values fit');
     $s->leave;
 }
-for my $case (['int', 'text', 'a type int => text'], ['text', 'int using a::int', 'text => int'], ['bigint', 'int', 'bigint => int'], ['numeric(10, 2)', 'numeric(10, 3)', 'another scale'], ['numeric(10, 2)', 'numeric(16, 2)', 'too many digits for a number'],
-    ['numeric(10, 2)', 'numeric', 'no digits given any more'], ['timestamp', 'timestamptz', 'timestamp => timestamptz'], ['varchar(10)', 'varchar(5)', 'a shorter text'], ['char(3)', 'char(5)', 'more blanks'],
-    ['int', 'float8', 'int => float8'], ['json', 'jsonb', 'json => jsonb'], ['timestamp(3)', 'timestamp(0)', 'fewer digits of a second'], ['bytea', q{text using encode(a, 'hex')}, 'bytea => text'], ['bool', 'int using a::int', 'bool => int']) {
+for my $case (
+    ['int', 'text', 'a type int => text'],
+    ['text', 'int using a::int', 'text => int'],
+    ['bigint', 'int', 'bigint => int'],
+    ['numeric(10, 2)', 'numeric(10, 3)', 'another scale'],
+    ['numeric(10, 2)', 'numeric(16, 2)', 'too many digits for a number'],
+    ['numeric(10, 2)', 'numeric', 'no digits given any more'],
+    ['timestamp', 'timestamptz', 'timestamp => timestamptz'],
+    ['varchar(10)', 'varchar(5)', 'a shorter text'],
+    ['char(3)', 'char(5)', 'more blanks'],
+    ['int', 'float8', 'int => float8'],
+    ['json', 'jsonb', 'json => jsonb'],
+    ['timestamp(3)', 'timestamp(0)', 'fewer digits of a second'],
+    ['bytea', q{text using encode(a, 'hex')}, 'bytea => text'],
+    ['bool', 'int using a::int', 'bool => int']
+) {
     my ($from, $to, $name) = @$case;
-    my %value = (text => q{'1'}, json => q{'{"a":1}'}, bytea => q{'\x31'}, bool => 'true', 'varchar(10)' => q{'x'}, 'char(3)' => q{'x'}, map { $_ => 'now()' } 'timestamp', 'timestamp(3)');
+    my %value = (
+        text => q{'1'},
+        json => q{'{"a":1}'},
+        bytea => q{'\x31'},
+        bool => 'true',
+        'varchar(10)' => q{'x'},
+        'char(3)' => q{'x'},
+        map { $_ => 'now()' } 'timestamp', 'timestamp(3)');
     my $s = scenario(create => ["create table %s (id int primary key, a $from)"]);
     my $value = $value{$from} // 1;
     $s->run("insert into %s values (1, $value), (2, null)");
@@ -186,14 +324,27 @@ for my $case (['int', 'text', 'a type int => text'], ['text', 'int using a::int'
 
 # ---- keys ----
 
-for my $case (['the key moves to another column', 'alter table %s drop constraint %s_pkey, alter a set not null, add primary key (a)'], ['the key gets another column', 'alter table %s drop constraint %s_pkey, add primary key (id, a)'],
-    ['the key goes', 'alter table %s drop constraint %s_pkey, replica identity full'], ['a key comes', 'alter table %s add primary key (id)']) {
+for my $case (
+    [   'the key moves to another column',
+        'alter table %s drop constraint %s_pkey, alter a set not null, add primary key (a)'
+    ],
+    [   'the key gets another column',
+        'alter table %s drop constraint %s_pkey, add primary key (id, a)'
+    ],
+    ['the key goes', 'alter table %s drop constraint %s_pkey, replica identity full'],
+    ['a key comes', 'alter table %s add primary key (id)']
+) {
     my ($name, $sql) = @$case;
-    my $s = scenario($name eq 'a key comes' ? (create => ['create table %s (id int, a int, b text)', 'alter table %s replica identity full']) : ());
+    my $s = scenario(
+        $name eq 'a key comes'
+        ? (create =>
+                ['create table %s (id int, a int, b text)', 'alter table %s replica identity full'])
+        : ());
     $s->run($rows)->same("before $name");
     $s->run($sql, 'update %s set a = a + 100 where id = 1');
     $s->stops(qr/primary key changed.*pg2any_relation/, $name);
-    $s->mend('delete from pg2any_relation where relid = ' . $pg->value("select '$s->{table}'::regclass::oid"));
+    $s->mend('delete from pg2any_relation where relid = '
+            . $pg->value("select '$s->{table}'::regclass::oid"));
     $s->mend('create unique index i on %s (a)') if $name =~ /moves/;
     $s->start->same("$name: the way out");
     $s->leave;
@@ -204,12 +355,20 @@ for my $case (['the key moves to another column', 'alter table %s drop constrain
 {
     my $s = scenario(all => 1);
     $s->run($rows)->same('before the table is dropped');
-    $s->run('drop table %s', 'create table %s (id int primary key, a int, b text)', q{insert into %s values (1, 1, 'new')});
-    $s->stops(qr/belongs to another relation, with relid (\d+).*dropped and made again.*drop or empty the table.*pg2any_relation/, 'a table that is dropped and made again');
+    $s->run(
+        'drop table %s',
+        'create table %s (id int primary key, a int, b text)',
+        q{insert into %s values (1, 1, 'new')});
+    $s->stops(
+        qr/belongs to another relation, with relid (\d+).*made again.*drop or empty.*pg2any_relation/,
+        'a table that is dropped and made again');
     my ($relid) = $s->{pipeline}->log_text('apply') =~ /with relid (\d+)/;
     $s->mend('delete from %s', "delete from pg2any_relation where relid = $relid");
     $s->start->same('a table that is made again: the way out is to empty it');
-    $s->run('drop table %s', 'create table %s (id int primary key, other text)', q{insert into %s values (1, 'newer')});
+    $s->run(
+        'drop table %s',
+        'create table %s (id int primary key, other text)',
+        q{insert into %s values (1, 'newer')});
     $s->stops(qr/belongs to another relation/, 'and again, with other columns');
     ($relid) = reverse $s->{pipeline}->log_text('apply') =~ /with relid (\d+): /g;
     $s->mend('drop table %s', "delete from pg2any_relation where relid = $relid");
@@ -230,8 +389,10 @@ for my $case (['the key moves to another column', 'alter table %s drop constrain
     $s->stops(qr/no column c.*--ddl evolve/, '--ddl none: a missing column');
     $s->mend('alter table %s add column c integer');
     $s->start->same('--ddl none: the column is there');
-    $s->run('alter table %s drop column a', 'insert into %s values (12)')->same('--ddl none: a dropped column is left alone', extra_columns => 1);
-    is($s->{target}->value("select count(a) from $s->{table}"), 10, '--ddl none: and keeps its values');
+    $s->run('alter table %s drop column a', 'insert into %s values (12)')
+        ->same('--ddl none: a dropped column is left alone', extra_columns => 1);
+    is($s->{target}->value("select count(a) from $s->{table}"),
+        10, '--ddl none: and keeps its values');
     $s->run('alter table %s rename b to bb', 'insert into %s values (13)');
     $s->stops(qr/renamed.*--ddl evolve/, '--ddl none: a renamed column');
     $s->mend('alter table %s rename b to bb');
@@ -249,19 +410,39 @@ for my $case (['the key moves to another column', 'alter table %s drop constrain
 # ---- tables made by hand ----
 
 {
-    my $s = scenario(target => [q{create table %s (extra text default 'mine', B varchar(20), ID integer primary key, a bigint, seen text generated always as (b || '!') virtual)}]);
-    $s->run($rows, q{update %s set b = 'x' where id = 1}, 'update %s set id = 20 where id = 2', 'delete from %s where id = 3');
+    my $s = scenario(
+        target => [
+            q{create table %s (extra text default 'mine', B varchar(20), ID integer primary key,
+                a bigint, seen text generated always as (b || '!') virtual)}
+        ]);
+    $s->run(
+        $rows,
+        q{update %s set b = 'x' where id = 1},
+        'update %s set id = 20 where id = 2',
+        'delete from %s where id = 3');
     $s->{pipeline}->wait_caught_up;
-    is_deeply([$s->{target}->rows("select id, a, b, extra from $s->{table} order by id")], [map { [@$_, 'mine'] } $pg->rows("select id, a, b from $s->{table} order by id")],
+    is_deeply(
+        [$s->{target}->rows("select id, a, b, extra from $s->{table} order by id")],
+        [map { [@$_, 'mine'] } $pg->rows("select id, a, b from $s->{table} order by id")],
         'a table made by hand with more columns, in another order and case');
     $s->run('alter table %s add column c int default 4', 'insert into %s values (30)');
     $s->{pipeline}->wait_caught_up;
-    is($s->{target}->value("select count(*) from $s->{table} where c = 4"), 10, 'and a column is added to it');
+    is($s->{target}->value("select count(*) from $s->{table} where c = 4"),
+        10, 'and a column is added to it');
     $s->leave;
 }
-for my $case (['text in an INTEGER column', 'b', 'id integer primary key, a integer, b integer'], ['text in a NUMERIC column', 'b', 'id integer primary key, a integer, b decimal(10)'],
-    ['text in a column whose type has INT in its name', 'b', 'id integer primary key, a integer, b point'], ['integers in a REAL column', 'a', 'id integer primary key, a double, b text'],
-    ['a generated column', 'b', q{id integer primary key, a integer, b text generated always as ('x') stored}]) {
+for my $case (
+    ['text in an INTEGER column', 'b', 'id integer primary key, a integer, b integer'],
+    ['text in a NUMERIC column', 'b', 'id integer primary key, a integer, b decimal(10)'],
+    [   'text in a column whose type has INT in its name',
+        'b',
+        'id integer primary key, a integer, b point'
+    ],
+    ['integers in a REAL column', 'a', 'id integer primary key, a double, b text'],
+    [   'a generated column',
+        'b', q{id integer primary key, a integer, b text generated always as ('x') stored}
+    ]
+) {
     my ($name, $column, $definition) = @$case;
     my $s = scenario(target => ["create table %s ($definition)"]);
     $s->run($rows);
@@ -270,22 +451,31 @@ for my $case (['text in an INTEGER column', 'b', 'id integer primary key, a inte
 }
 {
     my $s = scenario(target => ['create table %s (id integer primary key, a integer)']);
-    $s->run($rows)->same('a table made by hand that lacks a column, without rows: the column is added');
+    $s->run($rows)
+        ->same('a table made by hand that lacks a column, without rows: the column is added');
     $s->leave;
-    $s = scenario(target => ['create table %s (id integer primary key, a integer)', 'insert into %s values (99, 1)']);
+    $s = scenario(
+        target => [
+            'create table %s (id integer primary key, a integer)', 'insert into %s values (99, 1)'
+        ]);
     $s->run($rows);
-    $s->stops(qr/no column b.*(?:rows|fill)/, 'a table made by hand that lacks a column, with rows');
+    $s->stops(qr/no column b.*(?:rows|fill)/,
+        'a table made by hand that lacks a column, with rows');
     $s->leave;
     $s = scenario(target => ['create table %s (id integer, a integer, b text)']);
-    $s->run($rows, 'update %s set a = 0 where id < 4', 'delete from %s where id = 4')->same('a table made by hand without a key');
+    $s->run($rows, 'update %s set a = 0 where id < 4', 'delete from %s where id = 4')
+        ->same('a table made by hand without a key');
     $s->{target}->dbh->do("insert into $s->{table} values (5, 5, 'twice')");
     $s->{target}->disconnect;
     $s->run('update %s set a = 1 where id = 5');
-    $s->stops(qr/2 rows in the target have the same key/, 'a table made by hand without a key, and a row that is there twice');
+    $s->stops(qr/2 rows in the target have the same key/,
+        'a table made by hand without a key, and a row that is there twice');
     $s->leave;
-    $s = scenario(target => ['create table %s (id integer primary key, a integer, b text, must text not null)']);
+    $s = scenario(target =>
+            ['create table %s (id integer primary key, a integer, b text, must text not null)']);
     $s->run($rows);
-    $s->stops(qr/NOT NULL constraint failed/, 'a table made by hand with a column that must have a value');
+    $s->stops(qr/NOT NULL constraint failed/,
+        'a table made by hand with a column that must have a value');
     $s->leave;
     $s = scenario(target => ['create view %s as select 1 as id']);
     $s->run($rows);
@@ -295,8 +485,8 @@ for my $case (['text in an INTEGER column', 'b', 'id integer primary key, a inte
 
 # ---- changes while the pipeline is down: the catalog is newer than the stream ----
 
-# Stopped with the table known; the changes happen; started again. Either both sides are equal in the
-# end, or it stops and says so; never anything else.
+# Stopped with the table known; the changes happen; started again. Either both sides are equal in
+# the end, or it stops and says so; never anything else.
 sub behind {
     my ($name, $expect, @sql) = @_;
     my $s = scenario();
@@ -313,23 +503,80 @@ sub behind {
     return;
 }
 my $row = 100;
-sub insert { return 'insert into %s (id' . join('', map { ", $_" } @_) . ') values (' . join(', ', ++$row, (7) x @_) . ')' }
-behind('a column is added', 'followed', insert(qw(a b)), 'alter table %s add column c int', insert(qw(a c)), 'update %s set c = 1 where id < 3');
-behind('columns are added with constants', 'followed', insert('a'), 'alter table %s add column c int default 5', insert('c'), 'alter table %s add column d text default 6', insert('a'), 'update %s set d = null where id = 2');
-behind('a column is added, renamed later', qr/column c|column d/, 'alter table %s add column c int', insert('c'), 'alter table %s rename c to d', insert('d'));
-behind('a column is added and dropped', qr/column c/, 'alter table %s add column c int default 5', insert('c'), 'alter table %s drop column c', insert('a'));
+sub insert {
+    return
+          'insert into %s (id'
+        . join('', map {", $_"} @_)
+        . ') values ('
+        . join(', ', ++$row, (7) x @_) . ')';
+}
+behind(
+    'a column is added',
+    'followed', insert(qw(a b)), 'alter table %s add column c int',
+    insert(qw(a c)), 'update %s set c = 1 where id < 3');
+behind(
+    'columns are added with constants', 'followed',
+    insert('a'), 'alter table %s add column c int default 5',
+    insert('c'), 'alter table %s add column d text default 6',
+    insert('a'), 'update %s set d = null where id = 2');
+behind(
+    'a column is added, renamed later',
+    qr/column c|column d/,
+    'alter table %s add column c int',
+    insert('c'), 'alter table %s rename c to d',
+    insert('d'));
+behind(
+    'a column is added and dropped',
+    qr/column c/, 'alter table %s add column c int default 5',
+    insert('c'), 'alter table %s drop column c',
+    insert('a'));
 behind('a column is dropped', 'followed', insert('a'), 'alter table %s drop column a', insert('b'));
-behind('a column is renamed', qr/column b .*renamed|column/, insert('b'), 'alter table %s rename b to bb', insert('bb'));
+behind(
+    'a column is renamed',
+    qr/column b .*renamed|column/,
+    insert('b'), 'alter table %s rename b to bb',
+    insert('bb'));
 behind('a type widens', 'followed', insert('a'), 'alter table %s alter a type bigint', insert('a'));
-behind('a type changes', qr/column a changed its type/, insert('a'), 'alter table %s alter a type text', insert('a'));
+behind(
+    'a type changes',
+    qr/column a changed its type/,
+    insert('a'), 'alter table %s alter a type text',
+    insert('a'));
 # The name stands for another column in the catalog by then.
 for my $type (qw(int bigint)) {
-    behind("a column is dropped and one of type $type added with its name", qr/column a may be another one/, insert('a'), 'alter table %s drop column a', "alter table %s add column a $type default 7", insert('b'));
-    behind("a column is renamed and one of type $type added with its name", qr/column a may be another one|column z is new/, insert('a'), 'alter table %s rename a to z', "alter table %s add column a $type default 7", insert('b'));
+    behind(
+        "a column is dropped and one of type $type added with its name",
+        qr/column a may be another one/,
+        insert('a'),
+        'alter table %s drop column a',
+        "alter table %s add column a $type default 7",
+        insert('b'));
+    behind(
+        "a column is renamed and one of type $type added with its name",
+        qr/column a may be another one|column z is new/,
+        insert('a'),
+        'alter table %s rename a to z',
+        "alter table %s add column a $type default 7",
+        insert('b'));
 }
-behind('a column is added, dropped and added again', qr/column c/, 'alter table %s add column c int default 5', insert('c'), 'alter table %s drop column c', 'alter table %s add column c int default 6', insert('a'));
-behind('a column gets a default and another is added', 'followed', insert('a'), q{alter table %s alter b set default 'x'}, 'alter table %s add column c int default 6', insert(qw(b c)));
-behind('the table is truncated and changed', 'followed', insert('a'), 'truncate %s', 'alter table %s add column c int default 5', insert('c'));
+behind(
+    'a column is added, dropped and added again',
+    qr/column c/,
+    'alter table %s add column c int default 5',
+    insert('c'),
+    'alter table %s drop column c',
+    'alter table %s add column c int default 6',
+    insert('a'));
+behind(
+    'a column gets a default and another is added',
+    'followed', insert('a'),
+    q{alter table %s alter b set default 'x'},
+    'alter table %s add column c int default 6',
+    insert(qw(b c)));
+behind(
+    'the table is truncated and changed',
+    'followed', insert('a'), 'truncate %s', 'alter table %s add column c int default 5',
+    insert('c'));
 behind('nothing comes after the change', 'followed', insert('a'), insert('b'));
 
 done_testing;

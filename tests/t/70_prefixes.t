@@ -1,7 +1,8 @@
-# Streams that are cut or damaged: every prefix of a small golden stream, and of larger ones those that
-# end at a frame's boundary, a byte beside it, and a sample of the rest. txn-assemble and apply-sqlite
-# end with 100 or 111, never by a signal, and the target never holds a part of a transaction: what it
-# must hold is worked out by the reader that was written from the documentation.
+# Streams that are cut or damaged: every prefix of a small golden stream, and of larger ones those
+# that end at a frame's boundary, a byte beside it, and a sample of the rest. txn-assemble and
+# apply-sqlite end with 100 or 111, never by a signal, and the target never holds a part of a
+# transaction: what it must hold is worked out by the reader that was written from the
+# documentation.
 
 use Pg2any::FrameReader qw(read_frames split_frames committed_states);
 use Pg2any::Golden qw(golden_file golden_names);
@@ -46,7 +47,7 @@ my $file = fresh_name('cut.db');
 
 sub run_apply {
     my ($bytes) = @_;
-    unlink map { "$file$_" } '', '-wal', '-shm';
+    unlink map {"$file$_"} '', '-wal', '-shm';
     return quick($bytes, $apply, '--dest', "sqlite:$file?synchronous=off");
 }
 
@@ -56,8 +57,12 @@ sub content {
     my $dbh = $target->dbh or return {};
     local $dbh->{sqlite_string_mode} = DBD::SQLite::Constants::DBD_SQLITE_STRING_MODE_BYTES();
     my %rows;
-    for my $table (map { $_->[0] } $target->rows(q{select name from sqlite_master where type = 'table' and name not like 'pg2any%'})) {
-        my @key = map { $_->[0] } $target->rows('select cid from pragma_table_info(?) where pk > 0 order by pk', $table);
+    for my $table (
+        map { $_->[0] } $target->rows(
+            q{select name from sqlite_master where type = 'table' and name not like 'pg2any%'})
+    ) {
+        my @key = map { $_->[0] }
+            $target->rows('select cid from pragma_table_info(?) where pk > 0 order by pk', $table);
         for my $row ($target->rows('select * from ' . $dbh->quote_identifier($table))) {
             $rows{$table}{ join ',', @$row[@key] } = join ',', map { $_ // 'NULL' } @$row;
         }
@@ -68,7 +73,13 @@ sub content {
     return (\%rows, $checkpoint ? lsn_number($checkpoint->{remote_lsn}) : undef);
 }
 
-sub fingerprint { my ($rows) = @_; return join ';', map { my $t = $_; "$t:" . join '|', map { "$_=$rows->{$t}{$_}" } sort keys %{ $rows->{$t} } } sort grep { %{ $rows->{$_} } } keys %$rows }
+sub fingerprint {
+    my ($rows) = @_;
+    return join ';', map {
+        my $t = $_;
+        "$t:" . join '|', map {"$_=$rows->{$t}{$_}"} sort keys %{ $rows->{$t} }
+    } sort grep { %{ $rows->{$_} } } keys %$rows;
+}
 
 # Where to cut: everywhere, or at boundaries, beside them, and at random.
 sub cuts {
@@ -76,15 +87,23 @@ sub cuts {
     return 0 .. length($bytes) - 1 if $all;
     my @frames = split_frames($bytes);
     # Of many alike the first and last few, and those around what is not a change.
-    my @interesting = grep { my $i = $_; $i < 5 || $i > $#frames - 5 || grep { $frames[$_][0] !~ /[IUD]/ } $i - 1 .. ($i < $#frames ? $i + 1 : $i) } 0 .. $#frames;
-    my %cut = map { $_ => 1 } map { my $end = $frames[$_][2]; ($end - 1, $end, $end + 1, $end + 6) } @interesting;
+    my @interesting = grep {
+        my $i = $_;
+        $i < 5
+            || $i > $#frames - 5
+            || grep { $frames[$_][0] !~ /[IUD]/ }
+            $i - 1 .. ($i < $#frames ? $i + 1 : $i)
+    } 0 .. $#frames;
+    my %cut = map { $_ => 1 }
+        map { my $end = $frames[$_][2]; ($end - 1, $end, $end + 1, $end + 6) } @interesting;
     $cut{ int rand length $bytes } = 1 for 1 .. 40;
     return sort { $a <=> $b } grep { $_ < length $bytes } keys %cut;
 }
 
 # ---- prefixes into apply-sqlite ----
 
-# These have a primary key in every table, as the reader here needs it, and values that look the same.
+# These have a primary key in every table, as the reader here needs it, and values that look the
+# same.
 for my $name (qw(small streamed two_phase messages)) {
     my $bytes = read_frames(golden_file($name, 'committed.frames'));
     my @states = committed_states($bytes);
@@ -97,16 +116,22 @@ for my $name (qw(small streamed two_phase messages)) {
         my ($last) = grep { $_->{end} <= $cut } reverse @states;
         my ($rows, $checkpoint) = content();
         my $what = "$name cut at byte $cut";
-        $wrong{"$what: ended with $status: " . said()} = 1 if $status ne '100' && $status ne '111';
+        $wrong{ "$what: ended with $status: " . said() } = 1
+            if $status ne '100' && $status ne '111';
         $wrong{"$what: no error line"} = 1 if said() !~ /level=error/;
-        $wrong{"$what: the target holds " . fingerprint($rows) . ", must hold $last->{content}"} = 1 if fingerprint($rows) ne $last->{content};
-        $wrong{"$what: the checkpoint is at $checkpoint, must be at least $last->{lsn}"} = 1 if defined $last->{lsn} && $checkpoint < $last->{lsn};
+        $wrong{ "$what: the target holds " . fingerprint($rows) . ", must hold $last->{content}" }
+            = 1
+            if fingerprint($rows) ne $last->{content};
+        $wrong{"$what: the checkpoint is at $checkpoint, must be at least $last->{lsn}"} = 1
+            if defined $last->{lsn} && $checkpoint < $last->{lsn};
         $n++;
     }
     my $took = sprintf '%.1f', Time::HiRes::time() - $start;
-    ok(!%wrong, "$name: $n prefixes into apply-sqlite: 100 or 111, and the target holds whole transactions");
-    diag($_) for grep { defined } (sort keys %wrong)[0 .. 4];
-    note("$name: $took s, " . join ', ', map { "$_: $status{$_}" } sort keys %status);
+    ok(!%wrong,
+        "$name: $n prefixes into apply-sqlite: 100 or 111, and the target holds whole transactions"
+    );
+    diag($_) for grep {defined} (sort keys %wrong)[0 .. 4];
+    note("$name: $took s, " . join ', ', map {"$_: $status{$_}"} sort keys %status);
 }
 
 # ---- prefixes into txn-assemble ----
@@ -121,21 +146,26 @@ for my $name (golden_names()) {
         $status{$status}++;
         my $out = read_frames($output);
         my $what = "$name cut at byte $cut";
-        $wrong{"$what: ended with $status: " . said()} = 1 if $status ne '100' && $status ne '111';
-        $wrong{"$what: what came out is not the beginning of what comes out of the whole"} = 1 if $out ne substr $whole, 0, length $out;
+        $wrong{ "$what: ended with $status: " . said() } = 1
+            if $status ne '100' && $status ne '111';
+        $wrong{"$what: what came out is not the beginning of what comes out of the whole"} = 1
+            if $out ne substr $whole, 0, length $out;
         my $commits = grep { $_->[0] eq 'C' } split_frames($out);
         my $expected = grep { $_ <= $cut } @ends;
         $wrong{"$what: $commits transactions came out, not $expected"} = 1 if $commits != $expected;
         $n++;
     }
-    ok(!%wrong, "$name: $n prefixes into txn-assemble: 100 or 111, and the transactions that are whole come out");
-    diag($_) for grep { defined } (sort keys %wrong)[0 .. 4];
-    note("$name: " . join ', ', map { "$_: $status{$_}" } sort keys %status);
+    ok(!%wrong,
+        "$name: $n prefixes into txn-assemble: 100 or 111, and the whole transactions come out"
+    );
+    diag($_) for grep {defined} (sort keys %wrong)[0 .. 4];
+    note("$name: " . join ', ', map {"$_: $status{$_}"} sort keys %status);
 }
 
 # ---- damaged bytes ----
 
-# Frames have no checksum: a changed value is another value. But nothing crashes, hangs or eats memory.
+# Frames have no checksum: a changed value is another value. But nothing crashes, hangs or eats
+# memory.
 for my $name (golden_names()) {
     my %wrong;
     my %status;
@@ -150,7 +180,11 @@ for my $name (golden_names()) {
                 my $frame = $frames[rand @frames];
                 my $at = $try % 2 ? int rand length $bytes : $frame->[1] + int rand 12;
                 $at = length($bytes) - 1 if $at >= length $bytes;
-                my $byte = (0x00, 0xff, 0x7f, 0x80, 0xc0, 0xc1, 0xdf, ord substr($bytes, $at, 1) ^ 1 << int rand 8, int rand 256)[rand 9];
+                my $byte = (
+                    0x00, 0xff, 0x7f, 0x80, 0xc0, 0xc1, 0xdf,
+                    ord substr($bytes, $at, 1) ^ 1 << int rand 8,
+                    int rand 256
+                )[rand 9];
                 substr $damaged, $at, 1, chr $byte;
                 push @at, sprintf '%d to %02x', $at, $byte;
             }
@@ -166,22 +200,27 @@ for my $name (golden_names()) {
         }
     }
     ok(!%wrong, "$name: damaged bytes: 0, 100 or 111, never a signal");
-    diag($_) for grep { defined } (sort keys %wrong)[0 .. 4];
-    note("$name: " . join ', ', map { "$_: $status{$_}" } sort keys %status);
+    diag($_) for grep {defined} (sort keys %wrong)[0 .. 4];
+    note("$name: " . join ', ', map {"$_: $status{$_}"} sort keys %status);
 }
 
 # A length that is a lie takes no memory before the bytes are there.
 SKIP: {
     my @limited = ('sh', '-c', 'ulimit -v 400000; exec "$@"', 'sh');
     # A build with a sanitizer maps more than that.
-    skip 'the tools do not start within 400 MB of address space', 8 if quick('', @limited, $apply, '--version') ne '0';
+    skip 'the tools do not start within 400 MB of address space', 8
+        if quick('', @limited, $apply, '--version') ne '0';
     for my $length (0xffffffff, 0x40000001, 0x40000000, 0x3fffffff) {
         my $bytes = read_frames(golden_file('small', 'committed.frames'));
         my (undef, $second) = split_frames($bytes);
         substr $bytes, $second->[1] + 1, 4, pack 'N', $length;
         for my $argv ([@assemble], [$apply, '--dest', ':memory:']) {
             my $status = quick($bytes, @limited, @$argv);
-            is($status, $length > 0x40000000 ? 100 : 111, sprintf 'a frame that says it has %#x bytes, with 400 MB of address space: %s', $length, $argv->[0] =~ s{.*/}{}r) or diag(said());
+            is( $status,
+                $length > 0x40000000 ? 100 : 111,
+                sprintf 'a frame that says it has %#x bytes, with 400 MB of address space: %s',
+                $length, $argv->[0] =~ s{.*/}{}r
+            ) or diag(said());
         }
     }
 }

@@ -1,6 +1,6 @@
-# The golden streams of tests/frames, recorded from a real server: raw ones through txn-assemble give the
-# committed ones byte for byte, committed ones into SQLite give the content stored beside them, and a
-# second time nothing.
+# The golden streams of tests/frames, recorded from a real server: raw ones through txn-assemble
+# give the committed ones byte for byte, committed ones into SQLite give the content stored beside
+# them, and a second time nothing.
 
 use Pg2any::FrameReader qw(read_frames split_frames committed_states);
 use Pg2any::Golden qw(golden_file golden_names dump_tables);
@@ -10,7 +10,12 @@ use Pg2any::Test;
 sub filter {
     my ($name, $input, @args) = @_;
     my ($out, $log) = (fresh_name("$name.out"), fresh_name("$name.log"));
-    my $process = Pg2any::Process->start(name => $name, argv => [Pg2any::Pipeline::tool($name), @args], stdin => $input, stdout => $out, stderr => $log);
+    my $process = Pg2any::Process->start(
+        name => $name,
+        argv => [Pg2any::Pipeline::tool($name), @args],
+        stdin => $input,
+        stdout => $out,
+        stderr => $log);
     my $status = $process->wait_exit;
     return ($status, $out, Pg2any::Postgres::read_file($log));
 }
@@ -26,12 +31,15 @@ my @names = golden_names();
 cmp_ok(scalar @names, '>=', 5, 'golden streams: ' . join ' ', @names);
 my %seen;
 for my $name (@names) {
-    my ($raw, $committed, $expected) = map { golden_file($name, $_) } qw(raw.frames committed.frames expected);
+    my ($raw, $committed, $expected) =
+        map { golden_file($name, $_) } qw(raw.frames committed.frames expected);
     $seen{ $_->[0] }++ for split_frames(read_frames($raw));
     for my $limit ('64MB', '64kB') {
-        my ($status, $out, $log) = filter('txn-assemble', $raw, '--memory-limit', $limit, '--spill-dir', scratch_dir());
+        my ($status, $out, $log) =
+            filter('txn-assemble', $raw, '--memory-limit', $limit, '--spill-dir', scratch_dir());
         is($status, 0, "$name, --memory-limit $limit: txn-assemble leaves with 0") or diag($log);
-        ok(read_frames($out) eq read_frames($committed), "$name, --memory-limit $limit: the committed stream, byte for byte");
+        ok(read_frames($out) eq read_frames($committed),
+            "$name, --memory-limit $limit: the committed stream, byte for byte");
     }
 
     my $target = new_target(origin => 'golden');
@@ -43,17 +51,21 @@ for my $name (@names) {
     my $commits = grep { $_->[0] eq 'C' } @frames;
     is($frames[-1][0], 'Z', "$name: whole, with $commits transactions");
 
-    ($status, undef, $log) = filter('apply-sqlite', $committed, '--dest', $target->file, '--stats', my $stats = fresh_name('replay.prom'));
+    ($status, undef, $log) = filter('apply-sqlite', $committed, '--dest', $target->file, '--stats',
+        my $stats = fresh_name('replay.prom'));
     is($status, 0, "$name: a second time, apply-sqlite leaves with 0") or diag($log);
     is(dump_tables($target), content($expected), "$name: a second time changes nothing");
     is_deeply($target->checkpoint, $checkpoint, "$name: not even the checkpoint");
-    my ($skipped) = Pg2any::Postgres::read_file($stats) =~ /^pg2any_apply_transactions_skipped_total (\d+)/m;
+    my ($skipped) =
+        Pg2any::Postgres::read_file($stats) =~ /^pg2any_apply_transactions_skipped_total (\d+)/m;
     is($skipped, $commits, "$name: all $commits transactions are skipped");
 
     # One transaction a group, one change a group, and one group for all: the same.
-    for my $grouping (['--group-transactions', 1], ['--group-changes', 1], ['--group-bytes', '64kB']) {
+    for my $grouping (['--group-transactions', 1], ['--group-changes', 1],
+        ['--group-bytes', '64kB']) {
         my $other = new_target(origin => 'golden');
-        my ($status, undef, $log) = filter('apply-sqlite', $committed, '--dest', $other->file, @$grouping);
+        my ($status, undef, $log) =
+            filter('apply-sqlite', $committed, '--dest', $other->file, @$grouping);
         is($status, 0, "$name, @$grouping: leaves with 0") or diag($log);
         is(dump_tables($other), content($expected), "$name, @$grouping: the same content");
     }
@@ -67,12 +79,17 @@ for my $name (@names) {
     my $again = new_target(origin => 'golden');
     ($status, undef, $log) = filter('apply-sqlite', $twice, '--dest', $again->file);
     is($status, 0, "$name: the same stream again after another hello: 0") or diag($log);
-    is(dump_tables($again), content($expected), "$name: the same stream again after another hello: the same content");
+    is(dump_tables($again), content($expected),
+        "$name: the same stream again after another hello: the same content");
 }
-is_deeply([grep { !$seen{$_} } qw(H R Y B I U D T C S E c A b P K r p O M Z)], [], 'together they have all kinds of frames');
+is_deeply([grep { !$seen{$_} } qw(H R Y B I U D T C S E c A b P K r p O M Z)],
+    [], 'together they have all kinds of frames');
 
 # The reader written from docs/FRAMES.md comes to the same content.
 my ($last) = reverse committed_states(read_frames(golden_file('small', 'committed.frames')));
-is_deeply($last->{rows}, { small => { 9 => '9,' . "\xc3\xa9" } }, 'a reader written from the documentation alone comes to the same');
+is_deeply(
+    $last->{rows},
+    { small => { 9 => '9,' . "\xc3\xa9" } },
+    'a reader written from the documentation alone comes to the same');
 
 done_testing;

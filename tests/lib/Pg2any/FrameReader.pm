@@ -62,13 +62,25 @@ sub object {
     return $c - 256 if $c >= 0xe0;
     return take($body, $at, $c & 0x1f) if ($c & 0xe0) == 0xa0;
     return [map { object($body, $at) } 1 .. ($c & 0x0f)] if ($c & 0xf0) == 0x90;
-    my %number = (0xcc => [1, 'C'], 0xcd => [2, 'n'], 0xce => [4, 'N'], 0xcf => [8, 'Q>'],
-        0xd0 => [1, 'c'], 0xd1 => [2, 's>'], 0xd2 => [4, 'l>'], 0xd3 => [8, 'q>']);
+    my %number = (
+        0xcc => [1, 'C'],
+        0xcd => [2, 'n'],
+        0xce => [4, 'N'],
+        0xcf => [8, 'Q>'],
+        0xd0 => [1, 'c'],
+        0xd1 => [2, 's>'],
+        0xd2 => [4, 'l>'],
+        0xd3 => [8, 'q>']);
     if (my $form = $number{$c}) {
         return unpack $form->[1], take($body, $at, $form->[0]);
     }
-    my %length = (0xd9 => [1, 'C'], 0xda => [2, 'n'], 0xdb => [4, 'N'],
-        0xc4 => [1, 'C'], 0xc5 => [2, 'n'], 0xc6 => [4, 'N']);
+    my %length = (
+        0xd9 => [1, 'C'],
+        0xda => [2, 'n'],
+        0xdb => [4, 'N'],
+        0xc4 => [1, 'C'],
+        0xc5 => [2, 'n'],
+        0xc6 => [4, 'N']);
     if (my $form = $length{$c}) {
         return take($body, $at, unpack $form->[1], take($body, $at, $form->[0]));
     }
@@ -99,16 +111,25 @@ sub committed_states {
         } elsif ($type =~ /[IUD]/) {
             my $relation = $relation{ $f[1] };
             my $table = $rows{ $relation->{name} } //= {};
-            my $key = sub { join ',', map { $_[0][$_] } @{ $relation->{key} } };
+            my $key = sub {
+                join ',', map { $_[0][$_] } @{ $relation->{key} };
+            };
             my ($old, $new) = @f[3, 4];
             my $was = delete $table->{ $key->($old // $new) };
             if ($new) {
-                $table->{ $key->($new) } = [map { ref $new->[$_] ? $was->[$_] : $new->[$_] } 0 .. $#$new];
+                $table->{ $key->($new) } =
+                    [map { ref $new->[$_] ? $was->[$_] : $new->[$_] } 0 .. $#$new];
             }
         } elsif ($type eq 'T') {
             $rows{ $relation{$_}{name} } = {} for @{ $f[1] };
         } elsif ($type eq 'C') {
-            my %copy = map { my $t = $rows{$_}; $_ => { map { $_ => join ',', map { $_ // 'NULL' } @{ $t->{$_} } } keys %$t } } keys %rows;
+            my %copy = map {
+                my $t = $rows{$_};
+                $_ => {
+                    map {
+                        $_ => join ',', map { $_ // 'NULL' } @{ $t->{$_} }
+                    } keys %$t }
+            } keys %rows;
             push @states, { end => $frame->[2], lsn => $f[2], rows => \%copy };
         }
     }
