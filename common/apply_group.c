@@ -68,8 +68,9 @@ static int acknowledge(struct apply_group *g, struct err *err)
 /* ---- one group ---- */
 
 /*
- * Begins, and makes sure under the lock of the transaction that nobody has moved the checkpoint: a program
- * of before a restart that still has input, or an old session whose commit came through after all.
+ * Begins, and makes sure under the lock of the transaction that nobody has moved the checkpoint: a
+ * program of before a restart that still has input, or an old session whose commit came through
+ * after all.
  */
 static int begin(struct apply_group *g, struct err *err)
 {

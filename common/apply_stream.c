@@ -73,15 +73,16 @@ static int compare_checkpoint(const struct apply_stream *s, const struct frame_h
                                       : "the server was restored from a backup");
         return err_hint(err, "build the target anew");
     }
-    /* The new primary's WAL may have passed the checkpoint since; what counts is where it branched off. */
+    /* The new primary's WAL may have passed the checkpoint since; what counts is where it branched
+     * off. */
     for (uint32_t i = 0; i < h->ntimelines; i++)
         if (h->timelines[i].timeline == c->timeline && c->remote_lsn > h->timelines[i].end_lsn) {
-            (void)err_set(err, ERR_PERMANENT,
-                          "the target has applied up to %s of timeline %u, but the server's timeline "
-                          "%u branched off from it at %s: the failover lost transactions that the "
-                          "target has",
-                          LSN(c->remote_lsn), c->timeline, h->timeline,
-                          LSN(h->timelines[i].end_lsn));
+            (void)err_set(
+                err, ERR_PERMANENT,
+                "the target has applied up to %s of timeline %u, but the server's timeline "
+                "%u branched off from it at %s: the failover lost transactions that the "
+                "target has",
+                LSN(c->remote_lsn), c->timeline, h->timeline, LSN(h->timelines[i].end_lsn));
             return err_hint(err, "build the target anew");
         }
     if (c->remote_lsn >= h->start_lsn)

@@ -113,10 +113,10 @@ struct dest_ops {
     const char *uri_help; /* forms of --dest, for --help */
 
     /*
-     * A schema operation commits the open target transaction, or cannot be part of it. The loop then
-     * begins a new one before a source transaction that describes relations, so that the driver can run
-     * schema operations beside it, on another connection: the table is not touched by the open
-     * transaction, unless by the same source transaction.
+     * A schema operation commits the open target transaction, or cannot be part of it. The loop
+     * then begins a new one before a source transaction that describes relations, so that the
+     * driver can run schema operations beside it, on another connection: the table is not touched
+     * by the open transaction, unless by the same source transaction.
      */
     bool ddl_commits;
 
@@ -133,8 +133,8 @@ struct dest_ops {
 
     /*
      * Between begin and commit: reads what is committed now, not as of an older snapshot, and keeps
-     * others from changing it until the end of the transaction (a locking read, or a lock that begin
-     * took).
+     * others from changing it until the end of the transaction (a locking read, or a lock that
+     * begin took).
      */
     int (*checkpoint_get)(struct dest *dest, const char *origin, struct checkpoint *out,
                           bool *found, struct err *err);
@@ -176,9 +176,13 @@ struct dest_ops {
                          struct err *err);
     /* Whether both would be stored in the same target type and form. */
     bool (*column_same_type)(struct dest *dest, const struct column *a, const struct column *b);
+    /* Gives a column the type that `rel` asks for now, where it does not hold that yet; the values
+     * that are there stay what they are. NULL: no type is ever wider than another. */
+    int (*column_widen)(struct dest *dest, const char *target, const struct relation *rel,
+                        uint32_t column, struct err *err);
 
-    /* Binds a relation, which lives until table_close, to what is there; an error names the column that the table lacks or cannot
-     * hold. */
+    /* Binds a relation, which lives until table_close, to what is there; an error names the column
+     * that the table lacks or cannot hold. */
     int (*table_open)(struct dest *dest, const char *target, const struct relation *rel,
                       struct dest_table **table, struct err *err);
     void (*table_close)(struct dest *dest, struct dest_table *table);

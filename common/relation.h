@@ -67,7 +67,8 @@ void relation_to_frame(const struct relation *rel, struct buf *out);
 
 /*
  * Whether both came from the same Relation message, so that they differ at most in what the catalog
- * said when it was asked: it does not show a table as a transaction sees it that has not committed yet.
+ * said when it was asked: it does not show a table as a transaction sees it that has not committed
+ * yet.
  */
 bool relation_same_message(const struct relation *a, const struct relation *b);
 

@@ -243,7 +243,8 @@ static int check_types(const struct binding *b, const struct relation *was, stru
         if (at < 0)
             continue;
         const struct column *old = &was->columns[at];
-        if (schema_type_kept(old, is) && b->ops->column_same_type(b->dest, old, is))
+        if (schema_type_kept(old, is) &&
+            (b->ops->column_widen || b->ops->column_same_type(b->dest, old, is)))
             continue;
         (void)err_set(
             err, ERR_PERMANENT,
@@ -304,6 +305,23 @@ static int check_identifiable(const struct binding *b, const struct relation *wa
     return stop(b, err);
 }
 
+/* Where the target has another type for what a column holds now. Without evolve the table is the
+ * user's, and table_open says whether it holds that. */
+static int widen_columns(const struct binding *b, const struct relation *was, struct err *err)
+{
+    if (b->ddl != SCHEMA_DDL_EVOLVE)
+        return 0;
+    for (uint32_t i = 0; i < b->rel->ncolumns; i++) {
+        int at = same_column(was, &b->rel->columns[i]);
+        if (at < 0 || b->ops->column_same_type(b->dest, &was->columns[at], &b->rel->columns[i]))
+            continue;
+        if (b->ops->column_widen(b->dest, b->target, b->rel, i, err))
+            return err_context(err, "following the new type of column %s", b->rel->columns[i].name);
+        say(b, "column widened", b->rel->columns[i].name);
+    }
+    return 0;
+}
+
 static int follow_columns(const struct binding *b, const struct relation *was, struct err *err)
 {
     if (check_identifiable(b, was, err) || check_not_replaced(b, was, err) ||
@@ -335,6 +353,8 @@ static int follow_columns(const struct binding *b, const struct relation *was, s
     if (rc == 0)
         rc = rename_columns(b, renames, nrenames, err);
     free(renames);
+    if (rc == 0)
+        rc = widen_columns(b, was, err);
     for (uint32_t i = 0; rc == 0 && i < b->rel->ncolumns; i++)
         if (same_column(was, &b->rel->columns[i]) < 0)
             rc = add_column(b, i, true, err);

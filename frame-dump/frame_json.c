@@ -61,9 +61,9 @@ static int put_hello(struct fields *o, const struct frame *f, struct err *err)
     fields_put_name(o, "options", h.options);
     json_t *timelines = json_array();
     for (uint32_t i = 0; i < h.ntimelines; i++)
-        timelines = append(timelines, json_pack("{s:I,s:s}", "timeline",
-                                                (json_int_t)h.timelines[i].timeline, "end_lsn",
-                                                LSN(h.timelines[i].end_lsn)));
+        timelines = append(timelines,
+                           json_pack("{s:I,s:s}", "timeline", (json_int_t)h.timelines[i].timeline,
+                                     "end_lsn", LSN(h.timelines[i].end_lsn)));
     fields_put(o, "timelines", timelines);
     return 0;
 }

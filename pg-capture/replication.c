@@ -20,7 +20,8 @@ static bool read_history_line(const char *line, struct frame_timeline *t)
     return lsn_parse(lsn, strcspn(lsn, " \t\n"), &t->end_lsn);
 }
 
-/* Where the server's timeline branched off from those before it. The first timeline has no history. */
+/* Where the server's timeline branched off from those before it. The first timeline has no history.
+ */
 static int read_history(struct replication *r, const struct waiter *waiter, int64_t deadline_ms,
                         struct err *err)
 {

@@ -26,7 +26,7 @@ struct replication {
     char system_identifier[32];
     char database[128];
     uint32_t timeline;
-    uint64_t wal_lsn; /* flushed at the server when it was asked */
+    uint64_t wal_lsn;    /* flushed at the server when it was asked */
     uint32_t ntimelines; /* that `timeline` comes from, oldest first */
     struct frame_timeline timelines[FRAME_MAX_TIMELINES];
 };

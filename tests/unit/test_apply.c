@@ -29,8 +29,10 @@ static void transactions_wait_for_each_other_until_the_input_is_idle(void **stat
     assert_int_equal(group_progress_wait_ms(&w->group), -1);
     buf_reset(&w->dest.calls, SIZE_MAX);
     good(w, input_pauses(w));
-    calls(w, "begin\ncheckpoint_get slot\ntarget_name t1\nrelation_get slot 1\nrelation_get slot 0\ntable_exists t1\n"
-             "table_create t1\nrelation_put slot 1\ntable_open t1\napply I t1 2\ncommit 310\n");
+    calls(
+        w,
+        "begin\ncheckpoint_get slot\ntarget_name t1\nrelation_get slot 1\nrelation_get slot 0\ntable_exists t1\n"
+        "table_create t1\nrelation_put slot 1\ntable_open t1\napply I t1 2\ncommit 310\n");
     has(w, "t1(id,v1) [a,~] [b,~]\n");
     assert_int_equal(w->acked_lsn, 310);
     good(w, input_pauses(w));
