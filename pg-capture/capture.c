@@ -525,6 +525,7 @@ static int run(struct capture *c, struct err *err)
     int64_t backoff_ms = BACKOFF_FIRST_MS;
     for (;;) {
         int64_t begun_ms = monotonic_ms();
+        uint64_t confirmed_lsn = c->confirmed_lsn;
         int rc = connect_and_stream(c, err);
         if (rc == 0 && c->reached_lsn != 0)
             return finish(c, err);
@@ -534,7 +535,9 @@ static int run(struct capture *c, struct err *err)
         }
         if (c->own_fault || !c->begun || err->kind != ERR_TEMPORARY)
             return -1;
-        if (monotonic_ms() - begun_ms > BACKOFF_MAX_MS)
+        /* A connection that got somewhere, or lasted: not one that breaks at the same place again.
+         */
+        if (c->confirmed_lsn > confirmed_lsn || monotonic_ms() - begun_ms > BACKOFF_MAX_MS)
             backoff_ms = BACKOFF_FIRST_MS;
         log_warning("connecting again", "error", err->text, "wait_ms",
                     LOG_U64((uint64_t)backoff_ms), NULL);
