@@ -15,7 +15,9 @@ my ($pg, $target, $pipeline) = new_pair(
 my @writers = Pg2any::Load::start($pg, writers => 3, seed => $seed, pause => 0.05, big => 600);
 my %pid = map { $_ => $pipeline->pid($_) } qw(capture assemble apply);
 
+# With a checkpoint at the server, after which it need not decode everything again from the start.
 sub progress {
+    $pg->do('checkpoint');
     my $before = $target->checkpoint;
     $pipeline->wait_while_running(sub {
         my $checkpoint = $target->checkpoint or return 0;
@@ -58,6 +60,9 @@ Pg2any::Load::stop(@writers);
 $pipeline->wait_caught_up(120);
 same_content($pg, $target, [@Pg2any::Load::TABLES], 'after all the restarts the target equals the source');
 
+$pg->do('checkpoint', q{insert into word values ('after the load', 1)});
+$pipeline->wait_caught_up;
+
 # A walsender that is ended from outside, and one that crashes and takes all sessions with it.
 $pg->do(q{select pg_terminate_backend(pid) from pg_stat_replication});
 $pg->do(q{insert into word values ('after pg_terminate_backend', 1)});
@@ -96,6 +101,8 @@ cmp_ok($pipeline->metric(apply => 'pg2any_apply_transactions_skipped_total') // 
     'trap 12: they came again and were skipped');
 
 is_deeply({ map { $_ => $pipeline->pid($_) } keys %pid }, \%pid, 'the processes are still the same');
+unlike($pipeline->log_text('capture'), qr/wait_ms=(?:6400|10000)\b/,
+    'a connection that got somewhere is opened again without a long wait');
 is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'asked to stop, all leave with 0');
 
 done_testing;
