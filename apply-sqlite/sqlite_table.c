@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "identity.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 
@@ -24,33 +25,15 @@ struct dest_table {
     char *target;
     const struct relation *rel;
     enum storage *storage; /* of each column, as the relation's type says */
-    uint32_t *identity;    /* columns that find a row */
-    uint32_t nidentity;    /* 0: rows cannot be found, only inserted */
-    bool by_all_columns;   /* they do not identify it: touch one of several */
-    const char *rowid;     /* a name of the rowid that no column has; NULL: none */
-    uint8_t *scratch;      /* a flag for each column */
+    struct identity identity;
+    const char *rowid; /* a name of the rowid that no column has; NULL: none */
+    uint8_t *scratch;  /* a flag for each column */
     sqlite3_stmt *insert, *delete;
     struct update updates[MAX_UPDATES];
     uint64_t clock;
 };
 
 /* ---- opening ---- */
-
-static void choose_identity(struct dest_table *t)
-{
-    const struct relation *rel = t->rel;
-    t->nidentity = 0;
-    t->by_all_columns = false;
-    if (rel->replica_identity == REPLICA_IDENTITY_FULL && rel->npk > 0) {
-        for (uint32_t i = 0; i < rel->npk; i++)
-            t->identity[t->nidentity++] = rel->pk[i];
-        return;
-    }
-    t->by_all_columns = rel->replica_identity == REPLICA_IDENTITY_FULL;
-    for (uint32_t i = 0; i < rel->ncolumns; i++)
-        if (rel->columns[i].key || t->by_all_columns)
-            t->identity[t->nidentity++] = i;
-}
 
 static const char *choose_rowid(const struct relation *rel)
 {
@@ -120,17 +103,15 @@ int sqlite_table_open(struct dest *d, const char *target, const struct relation 
     t->rel = rel;
     t->target = strdup(target);
     t->storage = calloc(n + 1, sizeof *t->storage);
-    t->identity = calloc(n + 1, sizeof *t->identity);
     t->scratch = calloc(n + 1, sizeof *t->scratch);
-    if (!t->target || !t->storage || !t->identity || !t->scratch) {
+    if (!t->target || !t->storage || !t->scratch) {
         sqlite_table_close(d, t);
         return err_nomem(err);
     }
     for (uint32_t i = 0; i < n; i++)
         t->storage[i] = storage_of(&rel->columns[i]);
     t->rowid = choose_rowid(rel);
-    choose_identity(t);
-    if (check_columns(d, t, err)) {
+    if (identity_init(&t->identity, rel, err) || check_columns(d, t, err)) {
         sqlite_table_close(d, t);
         return -1;
     }
@@ -149,7 +130,7 @@ void sqlite_table_close(struct dest *d, struct dest_table *t)
     }
     free(t->target);
     free(t->storage);
-    free(t->identity);
+    identity_free(&t->identity);
     free(t->scratch);
     free(t);
 }
@@ -159,7 +140,7 @@ void sqlite_table_close(struct dest *d, struct dest_table *t)
 /* Appends " WHERE …"; parameters are numbered from `first` on. */
 static int append_where(const struct dest_table *t, struct buf *sql, int first, struct err *err)
 {
-    if (t->by_all_columns) {
+    if (t->identity.by_all_columns) {
         if (!t->rowid)
             return err_set(
                 err, ERR_PERMANENT,
@@ -168,18 +149,18 @@ static int append_where(const struct dest_table *t, struct buf *sql, int first, 
         sqlite_quote(sql, t->target);
     }
     /* Row values: AND between 1,600 columns would be deeper than SQLite lets an expression be. */
-    for (uint32_t i = 0; i < t->nidentity; i++) {
+    for (uint32_t i = 0; i < t->identity.n; i++) {
         buf_append_str(sql, i == 0 ? " WHERE (" : ", ");
-        sqlite_quote(sql, t->rel->columns[t->identity[i]].name);
+        sqlite_quote(sql, t->rel->columns[t->identity.columns[i]].name);
     }
-    for (uint32_t i = 0; i < t->nidentity; i++) {
+    for (uint32_t i = 0; i < t->identity.n; i++) {
         if (i == 0)
-            buf_append_str(sql, t->by_all_columns ? ") IS (" : ") = (");
+            buf_append_str(sql, t->identity.by_all_columns ? ") IS (" : ") = (");
         buf_printf(sql, "%s?%d", i == 0 ? "" : ", ", first + (int)i);
     }
-    if (t->nidentity > 0)
+    if (t->identity.n > 0)
         buf_append_byte(sql, ')');
-    if (t->by_all_columns)
+    if (t->identity.by_all_columns)
         buf_append_str(sql, " LIMIT 1)");
     return buf_check(sql, err);
 }
@@ -277,28 +258,14 @@ static int bind_column(const struct dest *d, const struct dest_table *t, sqlite3
     return 0;
 }
 
-/* The tuple that holds the row's identity. */
-static const struct value *identity_values(const struct dest_row *row)
-{
-    return row->old ? row->old : row->new;
-}
-
 static int bind_identity(const struct dest *d, const struct dest_table *t, sqlite3_stmt *s,
                          int first, const struct value *values, struct err *err)
 {
-    for (uint32_t i = 0; i < t->nidentity; i++)
-        if (bind_column(d, t, s, first + (int)i, t->identity[i], &values[t->identity[i]], err))
+    for (uint32_t i = 0; i < t->identity.n; i++)
+        if (bind_column(d, t, s, first + (int)i, t->identity.columns[i],
+                        &values[t->identity.columns[i]], err))
             return -1;
     return 0;
-}
-
-static int need_identity(const struct dest_table *t, struct err *err)
-{
-    if (t->nidentity > 0 || t->by_all_columns) /* all rows of a table without columns are equal */
-        return 0;
-    (void)err_set(err, ERR_PERMANENT,
-                  "the relation has no replica identity, so that its rows cannot be found");
-    return err_hint(err, "ALTER TABLE … REPLICA IDENTITY FULL at the source");
 }
 
 /* *rc: SQLITE_DONE, or the constraint that says that the row is there already. */
@@ -317,32 +284,6 @@ static int step_insert(struct dest *d, struct dest_table *t, const struct value 
         failed = sqlite_fail(d, *rc, "INSERT", err);
     (void)sqlite3_reset(t->insert);
     return failed;
-}
-
-static bool same_value(const struct value *a, const struct value *b)
-{
-    return a->kind == b->kind && a->size == b->size &&
-           (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
-}
-
-/*
- * Flags in t->scratch what an UPDATE has to write: what was sent, but for an identity that did not
- * change. Writing a key with the same value costs SQLite a delete and an insert.
- */
-static void choose_columns(struct dest_table *t, const struct dest_row *row)
-{
-    uint32_t n = t->rel->ncolumns;
-    const struct value *was = identity_values(row);
-    bool any = false;
-    for (uint32_t i = 0; i < n; i++)
-        t->scratch[i] = row->new[i].kind != VALUE_UNCHANGED;
-    for (uint32_t i = 0; i < t->nidentity && !t->by_all_columns; i++)
-        if (same_value(&was[t->identity[i]], &row->new[t->identity[i]]))
-            t->scratch[t->identity[i]] = 0;
-    for (uint32_t i = 0; i < n; i++)
-        any = any || t->scratch[i];
-    if (!any)
-        t->scratch[t->identity[0]] = 1;
 }
 
 /* Writes the flagged columns of `values` to the row that `identity` finds; *changed: rows touched.
@@ -384,7 +325,7 @@ static int insert_exists(struct dest *d, struct dest_run *run, size_t i, struct 
         return -1;
     if (action == DEST_CONFLICT_SKIP)
         return 0;
-    if (t->nidentity == 0 || t->by_all_columns)
+    if (t->identity.n == 0 || t->identity.by_all_columns)
         return err_set(err, ERR_PERMANENT,
                        "the row is there under a key that the relation does not have");
     memset(t->scratch, 1, t->rel->ncolumns);
@@ -434,10 +375,10 @@ static int update_row(struct dest *d, struct dest_run *run, size_t i, struct err
     struct dest_table *t = run->table;
     const struct dest_row *row = &run->rows[i];
     int changed;
-    if (need_identity(t, err))
+    if (identity_require(&t->identity, err))
         return -1;
-    choose_columns(t, row);
-    if (step_update(d, t, row->new, identity_values(row), &changed, err) || only_one(changed, err))
+    identity_choose_columns(&t->identity, t->rel, row, t->scratch);
+    if (step_update(d, t, row->new, identity_of_row(row), &changed, err) || only_one(changed, err))
         return -1;
     return changed == 1 ? 0 : update_missing(d, run, i, err);
 }
@@ -446,7 +387,7 @@ static int delete_row(struct dest *d, struct dest_run *run, size_t i, struct err
 {
     struct dest_table *t = run->table;
     enum dest_conflict_action action;
-    if (need_identity(t, err) || (!t->delete &&prepare_delete(d, t, err)) ||
+    if (identity_require(&t->identity, err) || (!t->delete &&prepare_delete(d, t, err)) ||
         bind_identity(d, t, t->delete, 1, run->rows[i].old, err) ||
         sqlite_run(d, t->delete, "DELETE", err) || only_one(sqlite3_changes(d->db), err))
         return -1;

@@ -131,19 +131,10 @@ static int bound(int rc, struct err *err)
 
 static int bind_integer(sqlite3_stmt *stmt, int parameter, const struct value *v, struct err *err)
 {
-    const char *p = v->data, *end = v->data + v->size;
-    bool negative = p < end && *p == '-';
-    uint64_t limit = (uint64_t)INT64_MAX + negative, n = 0;
-    p += negative;
-    if (p == end)
-        return not_a(err, "an integer");
-    for (; p < end; p++) {
-        unsigned digit = (unsigned char)*p - (unsigned)'0';
-        if (digit > 9 || n > (limit - digit) / 10)
-            return not_a(err, "an integer of 64 bits");
-        n = n * 10 + digit;
-    }
-    return bound(sqlite3_bind_int64(stmt, parameter, (int64_t)(negative ? 0 - n : n)), err);
+    int64_t n;
+    if (!value_to_int64(v, &n))
+        return not_a(err, "an integer of 64 bits");
+    return bound(sqlite3_bind_int64(stmt, parameter, n), err);
 }
 
 static int bind_bool(sqlite3_stmt *stmt, int parameter, const struct value *v, struct err *err)

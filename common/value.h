@@ -8,6 +8,7 @@
 #ifndef PG2ANY_VALUE_H
 #define PG2ANY_VALUE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum value_kind {
@@ -22,5 +23,8 @@ struct value {
     uint32_t size;    /* bytes */
     const char *data; /* not zero-terminated */
 };
+
+/* A decimal integer of 64 bits, with a sign or without; false for anything else. */
+bool value_to_int64(const struct value *v, int64_t *number);
 
 #endif
