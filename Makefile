@@ -34,7 +34,10 @@ PKGS_pg-capture   := libpq
 PKGS_txn-assemble := libxxhash
 PKGS_apply-sqlite := sqlite3
 PKGS_frame-dump   := jansson
-ALL_TOOLS := pg-capture txn-assemble apply-sqlite frame-dump
+# MariaDB's client library (Debian's default), or Oracle's.
+PKGS_apply-mysql  := $(or $(firstword $(foreach p,libmariadb mysqlclient,\
+	$(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p)))),libmariadb)
+ALL_TOOLS := pg-capture txn-assemble apply-sqlite apply-mysql frame-dump
 COMMON_PKGS := msgpack
 
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard $(t)/main.c),$(t)))
@@ -82,6 +85,8 @@ UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 E2E_TESTS := $(wildcard tests/t/*.t)
+# Against MariaDB or MySQL as the target.
+MYSQL_TESTS := $(wildcard tests/t/mysql/*.t)
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC)
@@ -146,14 +151,14 @@ build_now = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS)) --no-p
 test_env = PG2ANY_BIN=$(abspath $(BUILD))/bin
 
 .PHONY: demo
-demo: deps ## install, build, replicate a live PostgreSQL into a SQLite file, and compare
+demo: deps ## install, build, replicate a live PostgreSQL, and compare (TARGET=sqlite or mysql)
 	+@$(build_now) all
 	@$(test_env) tests/demo/demo --target $(TARGET)
 
 .PHONY: check
 check: deps ## run all the tests, after installing what they need
 	+@$(build_now) all unit
-	@$(test_env) tests/run --logs $(BUILD)/test-logs $(UNIT_TESTS) $(E2E_TESTS)
+	@$(test_env) tests/run --logs $(BUILD)/test-logs $(UNIT_TESTS) $(E2E_TESTS) $(MYSQL_TESTS)
 
 .PHONY: check-unit
 check-unit: $(UNIT_TESTS) ## run the unit tests
@@ -161,7 +166,11 @@ check-unit: $(UNIT_TESTS) ## run the unit tests
 
 .PHONY: check-e2e
 check-e2e: all ## run the end-to-end tests (T=tests/t/00_smoke.t for some of them)
-	@$(test_env) tests/run --logs $(BUILD)/test-logs $(or $(T),$(E2E_TESTS))
+	@$(test_env) tests/run --logs $(BUILD)/test-logs $(or $(T),$(E2E_TESTS) $(MYSQL_TESTS))
+
+.PHONY: check-mysql
+check-mysql: all ## run the end-to-end tests of apply-mysql alone
+	@$(test_env) tests/run --logs $(BUILD)/test-logs $(MYSQL_TESTS)
 
 .PHONY: check-versions
 check-versions: ## run the end-to-end tests on the other versions of PostgreSQL

@@ -29,6 +29,16 @@ has_header()
     printf '#include <%s>\n' "$1" | "${CC:-cc}" -E -x c - -o /dev/null
 }
 
+has_mysql_client()
+{
+    pkg-config --exists libmariadb || pkg-config --exists mysqlclient
+}
+
+has_mariadb()
+{
+    command -v mariadbd || command -v mysqld || [ -x /usr/sbin/mariadbd ] || [ -x /usr/sbin/mysqld ]
+}
+
 has_server()
 {
     for initdb in "${PG_BIN:-/nonexistent}/initdb" /usr/lib/postgresql/*/bin/initdb \
@@ -48,13 +58,19 @@ need SQLite libsqlite3-dev pkg-config --exists sqlite3
 need msgpack-c libmsgpack-dev pkg-config --exists msgpack
 need jansson libjansson-dev pkg-config --exists jansson
 need xxHash libxxhash-dev pkg-config --exists libxxhash
+need 'a MySQL client library' default-libmysqlclient-dev has_mysql_client
 need cmocka libcmocka-dev pkg-config --exists cmocka
 need uthash uthash-dev has_header uthash.h
 need 'Perl with Test::More' perl perl -MTest::More -MTAP::Parser -e1
 need 'Perl DBI' libdbi-perl perl -MDBI -e1
 need 'Perl DBD::Pg' libdbd-pg-perl perl -MDBD::Pg -e1
 need 'Perl DBD::SQLite' libdbd-sqlite3-perl perl -MDBD::SQLite -e1
+need 'Perl DBD::mysql' libdbd-mysql-perl perl -MDBD::mysql -e1
 need 'the PostgreSQL server' postgresql has_server
+# The package without a service: nothing is started by installing it.
+need 'the MariaDB server' mariadb-server-core has_mariadb
+need 'the MariaDB client' mariadb-client-core command -v my_print_defaults
+need openssl openssl command -v openssl
 need 'the SQLite shell' sqlite3 command -v sqlite3
 need jq jq command -v jq
 for extra; do

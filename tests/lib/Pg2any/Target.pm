@@ -7,11 +7,12 @@ use strict;
 use warnings;
 use Carp qw(croak);
 use Exporter qw(import);
+use Pg2any::Target::MySQL;
 use Pg2any::Target::SQLite;
 
 our @EXPORT_OK = qw(new_target);
 
-my %CLASS = (sqlite => 'Pg2any::Target::SQLite');
+my %CLASS = (mysql => 'Pg2any::Target::MySQL', sqlite => 'Pg2any::Target::SQLite');
 
 # new_target(kind => 'sqlite', and what its new() takes). TARGET in the environment is the default
 # kind, so that the same tests run on each.

@@ -1,0 +1,40 @@
+/*
+ * mysql_uri.h - --dest of apply-mysql:
+ * mysql://user:password@host:port/database?socket=PATH&tls=verify-ca&ca=FILE&…
+ *
+ * The scheme may be mariadb too. Every part may have percent-escapes; the last @ before the host
+ * ends the password, so that one in it need not be escaped. What is not given comes from the option
+ * files of the client library (groups client and pg2any), then from its defaults. No error message
+ * repeats the password.
+ */
+#ifndef PG2ANY_MYSQL_URI_H
+#define PG2ANY_MYSQL_URI_H
+
+#include <stdbool.h>
+
+#include "err.h"
+
+enum mysql_tls {
+    MYSQL_TLS_LIBRARY, /* what the client library does by default */
+    MYSQL_TLS_OFF,
+    MYSQL_TLS_REQUIRED,        /* encrypted; anyone may be at the other end */
+    MYSQL_TLS_VERIFY_CA,       /* the certificate is one of the CA's */
+    MYSQL_TLS_VERIFY_IDENTITY, /* and names the host */
+};
+
+struct mysql_uri {
+    char *user, *password, *host, *socket; /* NULL: not given */
+    char *database;
+    char *ca, *cert, *key; /* files; NULL: not given */
+    unsigned int port;     /* 0: not given */
+    enum mysql_tls tls;
+    bool create_database; /* make what is missing; the default */
+    bool array_binding;   /* use it where the server has it; the default */
+    bool foreign_keys;    /* the target's own are checked; the default */
+    char *text;           /* what the others point into */
+};
+
+MUST_CHECK int mysql_uri_parse(struct mysql_uri *u, const char *uri, struct err *err);
+void mysql_uri_free(struct mysql_uri *u);
+
+#endif
