@@ -214,6 +214,32 @@ static int on_commit(struct apply_stream *s, const struct frame *f, struct err *
     return 0;
 }
 
+/* A transaction whose PREPARE the slot has confirmed: the target must have it already. */
+static int on_commit_prepared(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_commit_prepared k;
+    if (frame_get_commit_prepared(f, &k, err))
+        return -1;
+    if (s->open)
+        return err_set(err, ERR_PERMANENT, "a commit prepared frame within transaction %u",
+                       s->txn.xid);
+    if (k.end_lsn > s->group->checkpoint.remote_lsn) {
+        (void)err_set(
+            err, ERR_PERMANENT,
+            "transaction %u, committed at %s: the slot confirmed its PREPARE, so its changes "
+            "do not come, but the target has applied only up to %s",
+            k.xid, LSN(k.commit_lsn), LSN(s->group->checkpoint.remote_lsn));
+        return err_hint(err, "build the target anew, with a new slot");
+    }
+    if (k.end_lsn > s->passed_lsn)
+        s->passed_lsn = k.end_lsn;
+    if (k.end_lsn > s->group->seen_lsn)
+        s->group->seen_lsn = k.end_lsn;
+    *s->received_lsn = s->group->seen_lsn;
+    *s->skipped += 1;
+    return 0;
+}
+
 static int on_progress(struct apply_stream *s, const struct frame *f, struct err *err)
 {
     struct frame_progress k;
@@ -266,6 +292,8 @@ int apply_stream_frame(struct apply_stream *s, const struct frame *f, struct err
         return on_change(s, f, err);
     case FRAME_COMMIT:
         return on_commit(s, f, err);
+    case FRAME_COMMIT_PREPARED:
+        return on_commit_prepared(s, f, err);
     case FRAME_ORIGIN:
         return frame_get_origin(f, &origin, err);
     case FRAME_MESSAGE:

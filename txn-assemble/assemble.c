@@ -554,6 +554,12 @@ static int other_gid(uint32_t xid, struct err *err)
     return err_set(err, ERR_PERMANENT, "the prepared transaction %u has another gid", xid);
 }
 
+static void give_up(struct assembler *a, struct held *t)
+{
+    held_drop(&a->held, t);
+    a->n.aborted++;
+}
+
 static int on_commit_prepared(struct assembler *a, const struct frame *f, struct err *err)
 {
     struct frame_commit_prepared k;
@@ -561,12 +567,19 @@ static int on_commit_prepared(struct assembler *a, const struct frame *f, struct
         return -1;
     struct held *t = held_find(&a->held, k.xid);
     if (!t || !t->prepared) {
-        (void)err_set(err, ERR_PERMANENT,
-                      "commit prepared at LSN %s of transaction %u, whose changes have not come",
-                      LSN(k.commit_lsn), k.xid);
-        return err_hint(err,
-                        "the slot has confirmed its PREPARE already, so the server does not send "
-                        "them again");
+        /*
+         * Legal after a restart: the slot has confirmed the PREPARE, because every target had the
+         * transaction, but not all up to here, because another one was not decided. The server may
+         * even stream its changes again. The applier compares with its checkpoint.
+         */
+        if (check_commit_lsn(a, k.commit_lsn, k.end_lsn, err))
+            return err_context(err, "prepared transaction %u, commit LSN %s", k.xid,
+                               LSN(k.commit_lsn));
+        if (t)
+            give_up(a, t);
+        forward(a, f);
+        committed(a, k.end_lsn);
+        return 0;
     }
     if (!held_has_gid(t, k.gid))
         return other_gid(k.xid, err);
@@ -584,18 +597,19 @@ static int on_rollback_prepared(struct assembler *a, const struct frame *f, stru
         return -1;
     struct held *t = held_find(&a->held, r.xid);
     if (!t) {
-        /* Legal: its PREPARE was before the slot's consistent point, or before two_phase was on. */
+        /* Legal: its PREPARE was confirmed, or before the slot's consistent point, or before
+         * two_phase was on. */
         log_debug("rollback of a prepared transaction that never came", "xid", LOG_U64(r.xid),
                   NULL);
         return 0;
     }
-    if (!t->prepared)
-        return err_set(err, ERR_PERMANENT,
-                       "rollback prepared of transaction %u, which is not prepared", r.xid);
+    if (!t->prepared) {
+        give_up(a, t); /* legal, as in on_commit_prepared */
+        return 0;
+    }
     if (!held_has_gid(t, r.gid))
         return other_gid(r.xid, err);
-    held_drop(&a->held, t);
-    a->n.aborted++;
+    give_up(a, t);
     return 0;
 }
 

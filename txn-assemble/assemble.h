@@ -5,7 +5,8 @@
  * Frames in, frames out: it knows no descriptors but those of spill files (txn_store.h). What goes
  * in is what pg-capture writes: the messages of pgoutput in the order in which PostgreSQL sends
  * them (documentation: "Logical Streaming Replication Protocol", "Logical Replication Message
- * Formats"). What comes out has only H, R, B, I, U, D, T, C, O, M, k and Z.
+ * Formats"). What comes out has only H, R, B, I, U, D, T, C, O, M, k and Z, and a K whose PREPARE
+ * did not come.
  *
  * An ordinary transaction passes through frame by frame as it comes, and is checked meanwhile.
  * Whether it is whole is known at its C; downstream drops one that an H, a Z or the end of input

@@ -114,6 +114,18 @@ static void what_the_checkpoint_covers_is_skipped(void **state)
     assert_int_equal(w->counters.transactions, 1);
 }
 
+/* Trap 36: one of which only the COMMIT PREPARED comes again, because its PREPARE was confirmed. */
+static void a_prepared_transaction_that_the_checkpoint_covers_is_skipped(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, START ONE));
+    good(w, input_pauses(w));
+    good(w, feed(w, START "K 9 150 160 g; " ONE "B 11 300; I 11 1 b; C 11 300 310 1"));
+    good(w, input_pauses(w));
+    has(w, "t1(id,v1) [a,~] [b,~]\n");
+    assert_int_equal(w->counters.skipped, 2);
+}
+
 static void a_relation_in_a_skipped_transaction_is_known_after_it(void **state)
 {
     struct apply_world *w = *state;
@@ -354,7 +366,8 @@ static void nonsense_commits_nothing_of_its_transaction(void **state)
         {"b 11 300 g", "begin prepare"},
         {"P 11 300 g", "prepare"},
         {"p 11 300 g", "stream prepare"},
-        {"K 11 300 310 g", "commit prepared"},
+        {"K 11 300 310 g", "the slot confirmed its PREPARE"},
+        {"B 11 300; K 11 300 310 g", "commit prepared frame within transaction 11"},
         {"r 11 g", "rollback prepared"},
         {"Y 77", "type"},
     };
@@ -449,6 +462,7 @@ int main(void)
         TEST(each_limit_ends_a_group),
         TEST(a_run_is_one_relation_and_one_kind),
         TEST(what_the_checkpoint_covers_is_skipped),
+        TEST(a_prepared_transaction_that_the_checkpoint_covers_is_skipped),
         TEST(a_relation_in_a_skipped_transaction_is_known_after_it),
         TEST(a_transaction_across_the_checkpoint_makes_no_sense),
         TEST(a_second_hello_voids_what_is_not_whole),

@@ -208,6 +208,12 @@ static const struct good good[] = {
      "H 1; B 6 10; R 1 a; I 6 1 o; C 6 10 20 1; B 8 50; R 1 b; I 8 1 y; C 8 50 60 1;"
      "B 7 100; R 1 a; I 7 1 x; C 7 100 110 1"},
 
+    {"a commit prepared whose prepare was confirmed is for the applier to judge (trap 36)",
+     "H 1; K 7 100 110 g; k 120", "H 1; K 7 100 110 g; k 120"},
+    {"the same where its changes were streamed again, but not prepared again",
+     "H 1; S 7 1; R 1 a; I 7 1 x; E; K 7 100 110 g; k 120", "H 1; K 7 100 110 g; k 120"},
+    {"the same where it is rolled back", "H 1; S 7 1; R 1 a; I 7 1 x; E; r 7 g; k 120",
+     "H 1; k 120"},
     {"a prepared transaction is held until commit prepared",
      "H 1; b 7 40 g; O far; R 1 a; I 7 1 x; M 7 m; P 7 40 g; B 8 50; I 8 1 y; C 8 50 60 1;"
      "K 7 100 110 g",
@@ -358,13 +364,10 @@ static const struct bad bad[] = {
      "insert frame after the transaction was prepared"},
     {"H 1; b 7 40 g; P 7 40 g; c 7 100 110", "never streamed"},
     {"H 1; b 7 40 g; P 7 40 g; A 7 7", "a stream abort of the prepared transaction 7"},
-    {"H 1; K 7 100 110 g",
-     "commit prepared at LSN 0/64 of transaction 7, whose changes have not come"},
-    {"H 1; S 7 1; E; K 7 100 110 g", "whose changes have not come"},
+    {"H 1; k 200; K 7 100 110 g", "is before 0/C8"},
+    {"H 1; K 7 100 100 g", "is not after the commit LSN"},
     {"H 1; b 7 40 g; P 7 40 g; K 7 100 110 h", "has another gid"},
     {"H 1; b 7 40 g; P 7 40 g; r 7 h", "has another gid"},
-    {"H 1; S 7 1; E; r 7 h", "which is not prepared"},
-    {"H 1; b 7 40 g; P 7 40 g; K 7 100 110 g; K 7 110 120 g", "whose changes have not come"},
     {"H 1; Z x 1; H 1", "unexpected hello frame after the end frame"},
     {"H 1; Z x 1; k 5", "unexpected progress frame after the end frame"},
     {"H 1; Z x 1; Z x 1", "unexpected end frame after the end frame"},
