@@ -26,7 +26,8 @@ sub schema {
 }
 
 # Starts writers: start($pg, writers => 3, seed => N, pause => seconds between two transactions,
-# big => rows of a big transaction). Asked to stop they end with 0. Needs Pg2any::Process.
+# big => rows of a big transaction, prepare => 1: some transactions are prepared and decided later).
+# Asked to stop they decide what is prepared and end with 0.
 sub start {
     my ($pg, %arg) = @_;
     require Pg2any::Process;
@@ -37,7 +38,8 @@ sub start {
         Pg2any::Process->start(
             name => "writer $_",
             argv => [$^X, "-I$lib", '-MPg2any::Load', '-e', 'Pg2any::Load::run(@ARGV)', $pg->port,
-                $_, $writers, ($arg{seed} // 1) + $_, $arg{pause} // 0.01, $arg{big} // 1000],
+                $_, $writers, ($arg{seed} // 1) + $_, $arg{pause} // 0.01, $arg{big} // 1000,
+                $arg{prepare} // 0],
             stderr => Pg2any::Scratch::fresh_name('writer.log'),
         )
     } 0 .. $writers - 1;
@@ -79,7 +81,7 @@ sub passing {
 }
 
 sub run {
-    my ($port, $writer, $writers, $seed, $pause, $big) = @_;
+    my ($port, $writer, $writers, $seed, $pause, $big, $prepare) = @_;
     my $stop = 0;
     $SIG{TERM} = sub { $stop = 1 };
     srand $seed;
@@ -89,6 +91,7 @@ sub run {
         my $done = eval {
             $dbh //= connection($port);
             transaction($dbh, $writer, $writers, $big, \$next);
+            prepared_transaction($dbh, $writer, $big) if $prepare && rand() < 0.1;
             1;
         };
         if (!$done) {
@@ -101,6 +104,7 @@ sub run {
         }
         let_pass($pause);
     }
+    decide($dbh, $writer) if $dbh && $prepare;
     exit 0;
 }
 
@@ -146,6 +150,36 @@ sub transaction {
         $dbh->do("delete from entry where writer = $writer and id % 2 = 0");
     } else {
         big_transaction($dbh, $writer, $writers, $big, $next);
+    }
+    return;
+}
+
+# One at a time, of rows that no other transaction touches; it stays undecided until the next.
+sub prepared_transaction {
+    my ($dbh, $writer, $big) = @_;
+    decide($dbh, $writer);
+    my $mine = 1000 + $writer;
+    my $rows = rand() < 0.5 ? 5 : $big;
+    my $insert = "insert into entry (writer, at, pad) select $mine, now(), repeat('p', 100)"
+        . " from generate_series(1, $rows)";
+    $dbh->begin_work;
+    $dbh->do("update entry set pad = pad || '+' where writer = $mine and id % 5 = 0");
+    $dbh->do("delete from entry where writer = $mine and id % 2 = 1");
+    $dbh->do($insert);
+    $dbh->do('savepoint s');
+    $dbh->do($insert);
+    $dbh->do('rollback to s');
+    $dbh->do("prepare transaction 'writer $writer'");
+    $dbh->commit;
+    return;
+}
+
+sub decide {
+    my ($dbh, $writer) = @_;
+    my ($there) = $dbh->selectrow_array('select gid from pg_prepared_xacts where gid = ?', undef,
+        "writer $writer");
+    if (defined $there) {
+        $dbh->do((rand() < 0.3 ? 'rollback' : 'commit') . " prepared '$there'");
     }
     return;
 }
