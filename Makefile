@@ -172,6 +172,12 @@ check-e2e: all ## run the end-to-end tests (T=tests/t/00_smoke.t for some of the
 check-mysql: all ## run the end-to-end tests of apply-mysql alone
 	@$(test_env) tests/run --logs $(BUILD)/test-logs $(MYSQL_TESTS)
 
+.PHONY: check-oracle-mysql
+check-oracle-mysql: ## run them against Oracle's server and client library (root; in Debian unstable)
+	@tests/deps.sh debootstrap
+	+@$(build_now) all
+	@$(test_env) tests/oracle-mysql --store build/oracle-mysql --logs $(BUILD)/test-logs $(or $(T),$(MYSQL_TESTS))
+
 .PHONY: check-versions
 check-versions: ## run the end-to-end tests on the other versions of PostgreSQL
 	@tests/deps.sh npm
