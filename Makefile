@@ -85,6 +85,8 @@ UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 E2E_TESTS := $(wildcard tests/t/*.t)
+# Those that need a PostgreSQL: the others say the same on every version.
+VERSION_TESTS := $(filter-out tests/t/03_% tests/t/70_% tests/t/71_%,$(E2E_TESTS))
 # Against MariaDB or MySQL as the target.
 MYSQL_TESTS := $(wildcard tests/t/mysql/*.t)
 # What of a tool can be tested without its main(): everything else in its folder.
@@ -182,7 +184,7 @@ check-oracle-mysql: ## run them against Oracle's server and client library (root
 check-versions: ## run the end-to-end tests on the other versions of PostgreSQL
 	@tests/deps.sh npm
 	+@$(build_now) all
-	@$(test_env) tests/versions --store build/postgres --logs $(BUILD)/test-logs $(or $(T),$(E2E_TESTS))
+	@$(test_env) tests/versions --store build/postgres --logs $(BUILD)/test-logs $(or $(T),$(VERSION_TESTS))
 
 .PHONY: asan
 asan: ## run the unit tests under the address and undefined-behaviour sanitizers
