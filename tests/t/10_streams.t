@@ -76,6 +76,16 @@ sub session {
     return $dbh;
 }
 
+# A part of the transaction in progress has come. From PostgreSQL 18 on the server sends nothing of one
+# that has been rolled back by the time it is decoded.
+sub wait_streamed {
+    for my $way (grep { $_->{streams} } @ways) {
+        wait_for(sub { ($way->{pipeline}->metric(assemble =>
+            'pg2any_assemble_open_transactions') // 0) > 0 }, 30, 'the stream to begin');
+    }
+    return;
+}
+
 sub finish {
     my ($dbh, @statements) = @_;
     $dbh->do($_) for @statements;
@@ -115,7 +125,11 @@ finish(session('savepoint s1', rows('a', 10_001, 400), 'savepoint s2', rows('a',
     'savepoint s6', 'update a set n = n + 100', 'release s6'), 'commit');
 all_same('trap 2: nested subtransactions: an abort takes its released children with it', 'a');
 
-finish(session(rows('a', 20_001, 1500), 'update a set n = 7', 'delete from b'), 'rollback');
+{
+    my $dbh = session(rows('a', 20_001, 1500), 'update a set n = 7', 'delete from b');
+    wait_streamed();
+    finish($dbh, 'rollback');
+}
 all_same('trap 2: a streamed transaction is rolled back as a whole', qw(a b));
 
 finish(session(q{insert into a values (30001, 1, 'x')}, 'savepoint s',
@@ -222,10 +236,7 @@ all_same('equal rows without a key in a stream', 'bag');
 {
     my $dbh = session(rows('a', 170_001, 1500), 'savepoint s', rows('a', 172_001, 500),
         'rollback to s');
-    for my $way (grep { $_->{streams} } @ways) {
-        wait_for(sub { ($way->{pipeline}->metric(assemble =>
-            'pg2any_assemble_open_transactions') // 0) > 0 }, 30, 'the stream to begin');
-    }
+    wait_streamed();
     $pg->do(q{select pg_terminate_backend(pid) from pg_stat_replication});
     $dbh->do(rows('a', 174_001, 500));
     wait_for(sub { $pg->value('select count(*) from pg_stat_replication') == @ways }, 30,
@@ -255,7 +266,7 @@ for my $way (@ways) {
     my @aborts = frames($way->{copy}, 'stream_abort');
     cmp_ok(scalar(grep { $_->{xid} != $_->{subxid} } @aborts), '>', 5,
         "trap 2: $name: aborts of subtransactions");
-    cmp_ok(scalar(grep { $_->{xid} == $_->{subxid} } @aborts), '>', 1,
+    cmp_ok(scalar(grep { $_->{xid} == $_->{subxid} } @aborts), '>', 0,
         "trap 2: $name: and of whole transactions");
     is(scalar(grep { defined $_->{abort_lsn} } @aborts), $way->{parallel} ? scalar @aborts : 0,
         "trap 2: $name: an abort has its LSN with streaming=parallel only");
