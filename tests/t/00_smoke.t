@@ -7,9 +7,10 @@ my ($pg, $target, $pipeline) = new_pair(sql => [
     'create table empty (id int primary key)',
 ]);
 
+my %odd = $target->odd_values;
 $pg->do(
     q{insert into item select g, 'item ' || g, g / 100.0, '2024-02-29 12:00+01' from generate_series(1, 100) g},
-    q{insert into item values (101, null, null, null), (102, '', -0.01, 'infinity'), (103, 'é😀', 0, 'epoch')},
+    qq{insert into item values (101, null, null, null), (102, '', -0.01, '$odd{latest}'), (103, 'é😀', 0, 'epoch')},
 );
 $pipeline->wait_caught_up;
 same_content($pg, $target, [qw(item empty)], 'inserts');

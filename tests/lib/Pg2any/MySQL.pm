@@ -43,7 +43,7 @@ sub server_user {
 # Pg2any::MySQL->new(
 #     settings => {server setting => value},   # as in an option file
 #     fast     => 1,             # commits are written, not synced
-#     tls      => [names],       # with a certificate for these, of a CA of its own: IP:127.0.0.1, DNS:…
+#     tls      => [names],       # with a certificate for these (IP:127.0.0.1, DNS:…), of its own CA
 #     flavour  => 'mariadb',     # or oracle; default PG2ANY_MYSQL_FLAVOUR
 #     start    => 0,             # do not start it yet
 #     name     => 'mysql',       # of its directory

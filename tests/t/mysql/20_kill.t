@@ -9,27 +9,32 @@ use Pg2any::MySQL;
 use Pg2any::Test;
 
 my $kills = $ENV{PG2ANY_KILLS} // 12;
-my $seed = $ENV{PG2ANY_SEED} // int rand 1_000_000;
+my $seed  = $ENV{PG2ANY_SEED}  // int rand 1_000_000;
 diag("PG2ANY_SEED=$seed PG2ANY_KILLS=$kills");
 srand $seed;
 
 my $server = Pg2any::MySQL->new;
 my ($pg, $target, $pipeline) = new_pair(
-    target => new_target(kind => 'mysql', server => $server),
-    settings => { logical_decoding_work_mem => '64kB' },
-    sql => [Pg2any::Load::schema()],
-    args => { assemble => ['--memory-limit', '256kB'], apply => ['--connect-timeout', '20s'] },
+    target   => new_target(kind => 'mysql', server => $server),
+    settings => {logical_decoding_work_mem => '64kB'},
+    sql      => [Pg2any::Load::schema()],
+    args     => {assemble => ['--memory-limit', '256kB'], apply => ['--connect-timeout', '20s']},
 );
 my @writers = Pg2any::Load::start($pg, writers => 3, seed => $seed, pause => 0.02);
 $pipeline->wait_caught_up;
 
 # The checkpoint moves on, whatever has to be started again for it.
 sub progress {
-    my $before = ($target->checkpoint // { remote_lsn => '' })->{remote_lsn};
-    return $pipeline->wait_while_running(sub {
-        my $checkpoint = $target->checkpoint or return 0;
-        return $checkpoint->{remote_lsn} ne $before;
-    }, 60, 'progress at the target', tend => 1);
+    my $before = ($target->checkpoint // {remote_lsn => ''})->{remote_lsn};
+    return $pipeline->wait_while_running(
+        sub {
+            my $checkpoint = $target->checkpoint or return 0;
+            return $checkpoint->{remote_lsn} ne $before;
+        },
+        60,
+        'progress at the target',
+        tend => 1
+    );
 }
 
 my %killed;
@@ -53,20 +58,29 @@ for my $n (1 .. $kills) {
         $server->start;
     }
     my $statuses = $pipeline->wait_all(30);
-    my $applier = $statuses->{apply};
+    my $applier  = $statuses->{apply};
     ok($applier eq 'SIGKILL' || $applier eq '111', "kill -9 number $n: $what");
-    is_deeply([grep { $_ ne '111' } @$statuses{qw(capture assemble)}], [],
-        'and the others have left with 111, to be started again');
+    is_deeply([grep {$_ ne '111'} @$statuses{qw(capture assemble)}],
+        [], 'and the others have left with 111, to be started again');
     $pipeline->start;
 }
-note(join ', ', map { "$_: $killed{$_}" } sort keys %killed);
+note(join ', ',                                 map {"$_: $killed{$_}"} sort keys %killed);
 note('restarts because the applier had left: ', $pipeline->restarts);
 
 Pg2any::Load::stop(@writers);
 $pipeline->wait_caught_up(120, tend => 1);
-same_content($pg, $target, [@Pg2any::Load::TABLES], "after $kills kills the target equals the source");
-cmp_ok(lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn}), '<=',
-    lsn_number($target->checkpoint->{remote_lsn}), 'the slot is not ahead of the target');
-is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'asked to stop, all leave with 0');
+same_content($pg, $target, [@Pg2any::Load::TABLES],
+    "after $kills kills the target equals the source");
+cmp_ok(
+    lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn}),
+    '<=',
+    lsn_number($target->checkpoint->{remote_lsn}),
+    'the slot is not ahead of the target'
+);
+is_deeply(
+    $pipeline->stop,
+    {capture => 0, assemble => 0, apply => 0},
+    'asked to stop, all leave with 0'
+);
 
 done_testing;

@@ -4,8 +4,8 @@
 
 use Pg2any::Test;
 
-my $pg = Pg2any::Postgres->new;
-my $all_0 = { capture => 0, assemble => 0, apply => 0 };
+my $pg    = Pg2any::Postgres->new;
+my $all_0 = {capture => 0, assemble => 0, apply => 0};
 my $count = 0;
 
 # A pipeline of its own over the tables of one schema or more, made by `source`; `target` is run in its
@@ -13,44 +13,76 @@ my $count = 0;
 sub scenario {
     my (%arg) = @_;
     my $origin = 'tables_' . ++$count;
-    $pg->do(@{ $arg{source} });
+    $pg->do(@{$arg{source}});
     $pg->do("create publication $origin for " . ($arg{publication} // 'all tables'));
-    my $target = new_target(kind => 'mysql', origin => $origin, schema_map => $arg{schema_map} // {}, uri => [parameters => $arg{parameters} // {}]);
+    my $target = new_target(
+        kind       => 'mysql',
+        origin     => $origin,
+        schema_map => $arg{schema_map} // {},
+        uri        => [parameters => $arg{parameters} // {}]
+    );
     my $dbh = $target->make;
-    $dbh->do($_) for @{ $arg{target} // [] };
-    my @map = map { ('--schema-map', $_) } join ',', map { "$_:$arg{schema_map}{$_}" } sort keys %{ $arg{schema_map} // {} };
-    my $self = bless { origin => $origin, target => $target, pipeline => Pg2any::Pipeline->new(pg => $pg, target => $target, slot => $origin, publication => $origin,
-        args => { apply => [$arg{schema_map} ? @map : (), @{ $arg{args} // [] }] }) }, 'Scenario';
+    $dbh->do($_) for @{$arg{target} // []};
+    my @map = map {('--schema-map', $_)} join ',',
+        map {"$_:$arg{schema_map}{$_}"} sort keys %{$arg{schema_map} // {}};
+    my $self = bless {
+        origin   => $origin,
+        target   => $target,
+        pipeline => Pg2any::Pipeline->new(
+            pg          => $pg,
+            target      => $target,
+            slot        => $origin,
+            publication => $origin,
+            args        => {apply => [$arg{schema_map} ? @map : (), @{$arg{args} // []}]}
+        )
+        },
+        'Scenario';
     $self->{pipeline}->start;
     $self->{pipeline}->wait_streaming;
     return $self;
 }
 
-sub Scenario::run { my ($self, @sql) = @_; $pg->do(@sql); return $self }
+sub Scenario::run {my ($self, @sql) = @_; $pg->do(@sql); return $self}
+
 sub Scenario::same {
     my ($self, $tables, $name, %option) = @_;
     $self->{pipeline}->wait_caught_up;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     return same_content($pg, $self->{target}, $tables, $name, %option);
 }
+
 sub Scenario::stops {
     my ($self, $like, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     is($self->{pipeline}->wait_exit('apply'), 100, "$name: exit 100");
-    my ($error) = reverse grep { /level=error/ } split /\n/, $self->{pipeline}->log_text('apply');
-    like($error // '', $like, "$name: and it says so");
+    my ($error) = reverse grep {/level=error/} split /\n/, $self->{pipeline}->log_text('apply');
+    like($error   // '', $like, "$name: and it says so");
     unlike($error // '', qr/s3cret/, "$name: without the row's values");
     $self->{pipeline}->wait_all;
     return $self;
 }
-sub Scenario::mend { my ($self, @sql) = @_; $self->{target}->dbh->do($_) for @sql; return $self }
-sub Scenario::again { my ($self) = @_; $self->{pipeline}->start; $self->{pipeline}->wait_streaming; return $self }
+sub Scenario::mend {my ($self, @sql) = @_; $self->{target}->dbh->do($_) for @sql; return $self}
+
+sub Scenario::again {
+    my ($self) = @_;
+    $self->{pipeline}->start;
+    $self->{pipeline}->wait_streaming;
+    return $self;
+}
+
 sub Scenario::leave {
     my ($self, @drop) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is_deeply($self->{pipeline}->stop, $all_0, "$self->{origin}: all leave with 0") if $self->{pipeline}->running;
+    is_deeply($self->{pipeline}->stop, $all_0, "$self->{origin}: all leave with 0")
+        if $self->{pipeline}->running;
     # The walsender of a capture that has left may need a moment to notice.
-    wait_for(sub { eval { $pg->do("select pg_drop_replication_slot('$self->{origin}')"); 1 } }, 10, 'the slot to be dropped');
+    wait_for(
+        sub {
+            eval {$pg->do("select pg_drop_replication_slot('$self->{origin}')"); 1}
+        },
+        10,
+        'the slot to be dropped'
+    );
     $pg->do("drop publication $self->{origin}", @drop);
     return;
 }
@@ -58,21 +90,46 @@ sub Scenario::leave {
 # ---- schemas ----
 
 {
-    my $s = scenario(schema_map => { sales => 'sales_db', 'odd "one' => 'odd`db' }, source => ['create schema sales', 'create schema other', 'create schema "odd ""one"',
-        'create table t (id int primary key, v text)', 'create table sales.t (id int primary key, v text)', 'create table other.u (id int primary key, v text)', 'create table "odd ""one".t (id int primary key)']);
-    $s->run(q{insert into t values (1, 'public')}, q{insert into sales.t values (1, 'sales')}, q{insert into other.u values (1, 'other')}, q{insert into "odd ""one".t values (1)}, q{update sales.t set v = 'changed'})
-        ->same(['t', 'sales.t', 'other.u', 'odd "one.t'], 'a mapped schema is a database, made when it is missing; others are in the URI’s');
+    my $s = scenario(
+        schema_map => {sales => 'sales_db', 'odd "one' => 'odd`db'},
+        source     => [
+            'create schema sales',
+            'create schema other',
+            'create schema "odd ""one"',
+            'create table t (id int primary key, v text)',
+            'create table sales.t (id int primary key, v text)',
+            'create table other.u (id int primary key, v text)',
+            'create table "odd ""one".t (id int primary key)'
+        ]
+    );
+    $s->run(
+        q{insert into t values (1, 'public')},
+        q{insert into sales.t values (1, 'sales')},
+        q{insert into other.u values (1, 'other')},
+        q{insert into "odd ""one".t values (1)},
+        q{update sales.t set v = 'changed'}
+    )->same(['t', 'sales.t', 'other.u', 'odd "one.t'],
+        'a mapped schema is a database, made when it is missing; others are in the URI’s');
     is($s->{target}->server->value(q{select v from sales_db.t}), 'changed', 'there it is');
-    $s->run(q{begin; insert into t values (2, 'a'); insert into sales.t values (2, 'b'); update t set v = 'c'; delete from sales.t where id = 1; commit})->same(['t', 'sales.t'], 'a transaction over two databases');
-    $s->run('create table other.t (id int primary key)', 'insert into other.t values (1)')->stops(qr/another relation/, 'two tables that would be one at the target');
+    $s->run(
+        q{begin; insert into t values (2, 'a'); insert into sales.t values (2, 'b'); update t set v = 'c'; delete from sales.t where id = 1; commit}
+    )->same(['t', 'sales.t'], 'a transaction over two databases');
+    $s->run('create table other.t (id int primary key)', 'insert into other.t values (1)')
+        ->stops(qr/another relation/, 'two tables that would be one at the target');
     $s->leave('drop schema sales, other, "odd ""one" cascade', 'drop table t');
 }
 {
-    my $s = scenario(args => ['--schema-map', 'sales:sales_new'], parameters => { create_database => 'off' }, source => ['create schema sales', 'create table sales.t (id int primary key)']);
-    $s->run('insert into sales.t values (1)')->stops(qr/sales_new/, 'create_database=off: a mapped schema’s database is missing');
+    my $s = scenario(
+        args       => ['--schema-map', 'sales:sales_new'],
+        parameters => {create_database => 'off'},
+        source     => ['create schema sales', 'create table sales.t (id int primary key)']
+    );
+    $s->run('insert into sales.t values (1)')
+        ->stops(qr/sales_new/, 'create_database=off: a mapped schema’s database is missing');
     $s->mend('create database sales_new')->again;
     $s->{pipeline}->wait_caught_up;
-    is($s->{target}->server->value('select count(*) from sales_new.t'), 1, 'create_database=off: made by hand, it goes on');
+    is($s->{target}->server->value('select count(*) from sales_new.t'),
+        1, 'create_database=off: made by hand, it goes on');
     $s->leave('drop schema sales cascade');
 }
 
@@ -81,26 +138,59 @@ sub Scenario::leave {
 # [source type, target type, value that fits, value that does not]. The one that does not fit comes by an
 # insert, by an update, and among many rows.
 my @narrow = (
-    ['text', 'varchar(10) character set utf8mb4', q{'fits'}, q{'does not fit: s3cret'}], ['varchar(300)', 'tinytext character set utf8mb4', q{'fits'}, q{repeat('s3cret', 50)}],
-    ['bytea', 'varbinary(4)', q{'\x01'}, q{'\x0102030405'}], ['int', 'smallint', '32767', '32768'], ['int', 'tinyint', '-128', '-129'], ['bigint', 'int', '2147483647', '2147483648'], ['int', 'int unsigned', '5', '-1'], ['bigint', 'bigint unsigned', '5', '-5'],
-    ['numeric(12, 4)', 'decimal(12, 2)', '1.5', '1.234'], ['numeric(12, 2)', 'decimal(6, 2)', '1234.56', '12345.67'], ['numeric', 'decimal(10, 2)', '1.50', '1.005'], ['numeric', 'int', '7', '7.5'], ['float8', 'float', '0.5', '0.1'], ['float8', 'decimal(10, 2)', '0.5', '0.001'],
-    ['timestamp', 'datetime', q{'2024-01-01 00:00:01'}, q{'2024-01-01 00:00:01.5'}], ['timestamp', 'datetime(3)', q{'2024-01-01 00:00:01.5'}, q{'2024-01-01 00:00:01.0001'}], ['timestamptz', 'timestamp(6) null', q{'2024-01-01Z'}, q{'2050-01-01Z'}],
-    ['timestamptz', 'timestamp(6) null', q{'1970-01-02Z'}, q{'1960-01-01Z'}], ['timestamp', 'date', q{'2024-01-01'}, q{'2024-01-01 00:00:01'}], ['date', 'year', undef, q{'2024-01-01'}], ['time', 'time', q{'12:00'}, q{'12:00:00.5'}],
-    ['text', 'varchar(100) character set latin1', q{'caf' || chr(233)}, q{'😀 s3cret'}], ['text', 'varchar(100) character set utf8mb3', q{'é'}, q{'😀 s3cret'}], ['text', 'varchar(100) character set ascii', q{'a'}, q{'é s3cret'}],
-    ['text', 'int', undef, q{'007'}], ['text', 'date', undef, q{'2024-02-30'}], ['text', 'datetime(6)', undef, q{'s3cret'}], ['text', q{enum('a', 'b') character set utf8mb4}, q{'a'}, q{'s3cret'}], ['text', q{set('a', 'b') character set utf8mb4}, q{'a'}, q{'a,c'}],
-    ['bool', 'bit(1)', 'true', undef], ['int', 'bool', '1', '1000'], ['bit(5)', 'bit(3)', undef, q{B'11111'}], ['uuid', 'char(32) character set ascii', undef, q{'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'}], ['int', 'varchar(2)', '12', '123'],
-    ['int', 'int not null', '1', 'null'], ['text', 'text character set utf8mb4 not null', q{''}, 'null'], ['char(5)', 'char(5) character set utf8mb4', undef, q{'ab'}], ['text', 'char(20) character set utf8mb4', q{'a'}, q{'a  '}],
-    ['jsonb', 'json', q{'null'}, undef],
+    ['text',         'varchar(10) character set utf8mb4', q{'fits'},    q{'does not fit: s3cret'}],
+    ['varchar(300)', 'tinytext character set utf8mb4',    q{'fits'},    q{repeat('s3cret', 50)}],
+    ['bytea',        'varbinary(4)',                      q{'\x01'},    q{'\x0102030405'}],
+    ['int',          'smallint',                          '32767',      '32768'],
+    ['int',          'tinyint',                           '-128',       '-129'],
+    ['bigint',       'int',                               '2147483647', '2147483648'],
+    ['int',          'int unsigned',                      '5',          '-1'],
+    ['bigint',       'bigint unsigned',                   '5',          '-5'],
+    ['numeric(12, 4)', 'decimal(12, 2)', '1.5',                      '1.234'],
+    ['numeric(12, 2)', 'decimal(6, 2)',  '1234.56',                  '12345.67'],
+    ['numeric',        'decimal(10, 2)', '1.50',                     '1.005'],
+    ['numeric',        'int',            '7',                        '7.5'],
+    ['float8',         'float',          '0.5',                      '0.1'],
+    ['float8',         'decimal(10, 2)', '0.5',                      '0.001'],
+    ['timestamp',      'datetime',       q{'2024-01-01 00:00:01'},   q{'2024-01-01 00:00:01.5'}],
+    ['timestamp',      'datetime(3)',    q{'2024-01-01 00:00:01.5'}, q{'2024-01-01 00:00:01.0001'}],
+    ['timestamptz',    'timestamp(6) null', q{'2024-01-01Z'},        q{'2050-01-01Z'}],
+    ['timestamptz',    'timestamp(6) null', q{'1970-01-02Z'},        q{'1960-01-01Z'}],
+    ['timestamp',      'date',              q{'2024-01-01'},         q{'2024-01-01 00:00:01'}],
+    ['date',           'year',              undef,                   q{'2024-01-01'}],
+    ['time',           'time',              q{'12:00'},              q{'12:00:00.5'}],
+    ['text',    'varchar(100) character set latin1',     q{'caf' || chr(233)}, q{'😀 s3cret'}],
+    ['text',    'varchar(100) character set utf8mb3',    q{'é'},               q{'😀 s3cret'}],
+    ['text',    'varchar(100) character set ascii',      q{'a'},               q{'é s3cret'}],
+    ['text',    'int',                                   undef,                q{'007'}],
+    ['text',    'date',                                  undef,                q{'2024-02-30'}],
+    ['text',    'datetime(6)',                           undef,                q{'s3cret'}],
+    ['text',    q{enum('a', 'b') character set utf8mb4}, q{'a'},               q{'s3cret'}],
+    ['text',    q{set('a', 'b') character set utf8mb4},  q{'a'},               q{'a,c'}],
+    ['bool',    'bit(1)',                                'true',               undef],
+    ['int',     'bool',                                  '1',                  '1000'],
+    ['bit(5)',  'bit(3)',                                undef,                q{B'11111'}],
+    ['uuid',    'char(32) character set ascii', undef, q{'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'}],
+    ['int',     'varchar(2)',                   '12',  '123'],
+    ['int',     'int not null',                 '1',   'null'],
+    ['text',    'text character set utf8mb4 not null', q{''},     'null'],
+    ['char(5)', 'char(5) character set utf8mb4',       undef,     q{'ab'}],
+    ['text',    'char(20) character set utf8mb4',      q{'a'},    q{'a  '}],
+    ['jsonb',   'json',                                q{'null'}, undef],
 );
 for my $case (@narrow) {
     my ($type, $here, $fits, $not) = @$case;
     my $name = "$type in $here";
-    my $s = scenario(source => ["create table narrow (id int primary key, v $type)"], target => ["create table narrow (id int primary key, v $here)"]);
+    my $s    = scenario(
+        source => ["create table narrow (id int primary key, v $type)"],
+        target => ["create table narrow (id int primary key, v $here)"]
+    );
     # Refused at once, by its name, or when a value does not fit; but never changed.
     my $refused = 0;
     if (defined $fits) {
-        $s->run("insert into narrow values (1, $fits)", 'insert into narrow values (2, null)' x ($here !~ /not null/));
-        if (!eval { $s->{pipeline}->wait_caught_up; 1 }) {
+        $s->run("insert into narrow values (1, $fits)",
+            'insert into narrow values (2, null)' x ($here !~ /not null/));
+        if (!eval {$s->{pipeline}->wait_caught_up; 1}) {
             $refused = 1;
         } else {
             same_content($pg, $s->{target}, ['narrow'], "$name: a value that fits arrives");
@@ -111,22 +201,27 @@ for my $case (@narrow) {
         next;
     }
     if (!$refused) {
-        my $kind = (qw(insert update many))[ $count % 3 ];
+        my $kind = (qw(insert update many))[$count % 3];
         if ($kind eq 'update' && defined $fits) {
-            $s->run("begin; insert into narrow values (10, $fits); update narrow set v = $not where id = 1; commit");
+            $s->run(
+                "begin; insert into narrow values (10, $fits); update narrow set v = $not where id = 1; commit"
+            );
         } elsif ($kind eq 'many' && defined $fits) {
-            $s->run("insert into narrow select g, case when g = 77 then ($not)::$type else ($fits)::$type end from generate_series(10, 100) g");
+            $s->run(
+                "insert into narrow select g, case when g = 77 then ($not)::$type else ($fits)::$type end from generate_series(10, 100) g"
+            );
         } else {
             $s->run("begin; insert into narrow values (10, $not); commit");
         }
-        if (eval { $s->{pipeline}->wait_caught_up; 1 }) {
+        if (eval {$s->{pipeline}->wait_caught_up; 1}) {
             same_content($pg, $s->{target}, ['narrow'], "$name: it was held after all ($kind)");
             $s->leave('drop table narrow');
             next;
         }
     }
     $s->stops(qr/public\.narrow|narrow.*column|column v/, "$name: a value that does not fit");
-    is($s->{target}->value('select count(*) from narrow where id >= 10'), 0, "$name: and nothing of its transaction stays");
+    is($s->{target}->value('select count(*) from narrow where id >= 10'),
+        0, "$name: and nothing of its transaction stays");
     $s->mend('drop table narrow')->again->{pipeline}->wait_caught_up if !defined $fits;
     $s->leave('drop table narrow');
 }
@@ -134,25 +229,65 @@ for my $case (@narrow) {
 # ---- what a table made by hand may have ----
 
 {
-    my $s = scenario(source => ['create table made (id int primary key, name text, price numeric(10, 2), flag bool, at timestamptz)'],
-        target => ['create table made (price decimal(20, 4), `ID` bigint not null primary key, extra varchar(10) default \'x\', `name` varchar(100) character set utf8mb4 collate utf8mb4_general_ci, flag int, at datetime(6), stamp timestamp not null default current_timestamp)']);
-    $s->run(q{insert into made select g, 'n' || g, g / 100.0, g % 2 = 0, '2024-01-01 12:00+02' from generate_series(1, 1000) g}, 'update made set price = price + 1 where id % 3 = 0', 'delete from made where id % 7 = 0', 'update made set id = id + 10000 where id < 10');
+    my $s = scenario(
+        source => [
+            'create table made (id int primary key, name text, price numeric(10, 2), flag bool, at timestamptz)'
+        ],
+        target => [
+            'create table made (price decimal(20, 4), `ID` bigint not null primary key, extra varchar(10) default \'x\', `name` varchar(100) character set utf8mb4 collate utf8mb4_general_ci, flag int, at datetime(6), stamp timestamp not null default current_timestamp)'
+        ]
+    );
+    $s->run(
+        q{insert into made select g, 'n' || g, g / 100.0, g % 2 = 0, '2024-01-01 12:00+02' from generate_series(1, 1000) g},
+        'update made set price = price + 1 where id % 3 = 0',
+        'delete from made where id % 7 = 0',
+        'update made set id = id + 10000 where id < 10'
+    );
     $s->{pipeline}->wait_caught_up;
-    is_deeply([map { 0 + $_ } @{ $s->{target}->dbh->selectrow_arrayref('select count(*), sum(`ID`), sum(price), sum(flag) from made') }], [map { 0 + $_ } $pg->dbh->selectrow_array('select count(*), sum(id), sum(price), sum(flag::int) from made')],
-        'other types that hold the values, another order, columns of its own, another case of a name');
-    is($s->{target}->value(q{select count(*) from made where extra = 'x' and at = '2024-01-01 10:00:00'}), $pg->value('select count(*) from made'), 'its own columns get their defaults');
+    is_deeply(
+        [
+            map {0 + $_} @{
+                $s->{target}->dbh->selectrow_arrayref(
+                    'select count(*), sum(`ID`), sum(price), sum(flag) from made')
+            }
+        ],
+        [
+            map {0 + $_} $pg->dbh->selectrow_array(
+                'select count(*), sum(id), sum(price), sum(flag::int) from made')
+        ],
+        'other types that hold the values, another order, columns of its own, another case of a name'
+    );
+    is(
+        $s->{target}
+            ->value(q{select count(*) from made where extra = 'x' and at = '2024-01-01 10:00:00'}),
+        $pg->value('select count(*) from made'), 'its own columns get their defaults'
+    );
     $s->leave('drop table made');
 }
 {
-    my $s = scenario(source => ['create table lacking (id int primary key, v text)'], target => ['create table lacking (id int primary key)'], args => ['--ddl', 'create']);
-    $s->run('insert into lacking values (1)')->stops(qr/lacking.*column v/, 'a table that lacks a column');
-    $s->mend('alter table lacking add v longtext character set utf8mb4')->again->same(['lacking'], 'with the column it goes on');
+    my $s = scenario(
+        source => ['create table lacking (id int primary key, v text)'],
+        target => ['create table lacking (id int primary key)'],
+        args   => ['--ddl', 'create']
+    );
+    $s->run('insert into lacking values (1)')
+        ->stops(qr/lacking.*column v/, 'a table that lacks a column');
+    $s->mend('alter table lacking add v longtext character set utf8mb4')
+        ->again->same(['lacking'], 'with the column it goes on');
     $s->leave('drop table lacking');
 }
 {
     # Two rows of the source that a case-insensitive key takes for one.
-    my $s = scenario(source => ['create table folded (k varchar(20) primary key, v int)'], target => ['create table folded (k varchar(20) character set utf8mb4 collate utf8mb4_general_ci primary key, v int)']);
-    $s->run(q{insert into folded values ('a', 1), ('A', 2)}, q{update folded set v = 3 where k = 'a'});
+    my $s = scenario(
+        source => ['create table folded (k varchar(20) primary key, v int)'],
+        target => [
+            'create table folded (k varchar(20) character set utf8mb4 collate utf8mb4_general_ci primary key, v int)'
+        ]
+    );
+    $s->run(
+        q{insert into folded values ('a', 1), ('A', 2)},
+        q{update folded set v = 3 where k = 'a'}
+    );
     $s->stops(qr/folded/, 'a key in a collation without case takes two rows for one');
     $s->leave('drop table folded');
 }
@@ -160,80 +295,171 @@ for my $case (@narrow) {
 # ---- TRUNCATE and columns, with rows around them in the same transaction ----
 
 {
-    my $s = scenario(source => ['create table t (id int primary key, v text)', 'create table u (id int primary key, t int references t)']);
-    $s->run(q{insert into t select g, 'x' from generate_series(1, 100) g}, 'insert into u select g, g from generate_series(1, 50) g')->same(['t', 'u'], 'before');
-    $s->run(q{begin; insert into t values (101, 'gone'); truncate t, u; insert into t values (1, 'new'); update t set v = v || '!'; commit})->same(['t', 'u'], 'TRUNCATE of two tables between rows of a transaction');
-    $s->run(q{begin; truncate t cascade; insert into t values (2, 'x'); rollback}, q{insert into u values (1, 1)})->same(['t', 'u'], 'a TRUNCATE that is rolled back');
+    my $s = scenario(
+        source => [
+            'create table t (id int primary key, v text)',
+            'create table u (id int primary key, t int references t)'
+        ]
+    );
+    $s->run(
+        q{insert into t select g, 'x' from generate_series(1, 100) g},
+        'insert into u select g, g from generate_series(1, 50) g'
+    )->same(['t', 'u'], 'before');
+    $s->run(
+        q{begin; insert into t values (101, 'gone'); truncate t, u; insert into t values (1, 'new'); update t set v = v || '!'; commit}
+    )->same(['t', 'u'], 'TRUNCATE of two tables between rows of a transaction');
+    $s->run(q{begin; truncate t cascade; insert into t values (2, 'x'); rollback},
+        q{insert into u values (1, 1)})->same(['t', 'u'], 'a TRUNCATE that is rolled back');
     $s->run('truncate t cascade')->same(['t', 'u'], 'TRUNCATE … CASCADE');
-    $s->run('begin; insert into t select g from generate_series(1, 10) g; alter table t add c int default 7, add d text default \'it\'\'s\'; insert into t values (20, \'y\', 1); truncate u; update t set c = c + 1; commit', 'insert into t values (30)')
-        ->same(['t', 'u'], 'columns that come and a TRUNCATE, in one transaction after rows');
-    $s->run('begin; alter table t drop d; insert into t values (40, \'y\', 1); alter table t add e int; update t set e = 1; commit')->same(['t', 'u'], 'a column that goes before the rows of its transaction, and one that comes after them');
-    $s->run((map { ("alter table t add c$_ int default $_", "insert into t (id) values (100 + $_)", "begin; insert into t (id) values (200 + $_); truncate u; insert into u values ($_, 100 + $_); commit") } 1 .. 10))->same(['t', 'u'], 'one after the other');
-    $s->run('begin; insert into t (id) values (1000); alter table t drop v; insert into t (id) values (1001); commit')->stops(qr/column v.*same source transaction/, 'a column that goes after rows of its transaction, which MySQL cannot do in one');
+    $s->run(
+        'begin; insert into t select g from generate_series(1, 10) g; alter table t add c int default 7, add d text default \'it\'\'s\'; insert into t values (20, \'y\', 1); truncate u; update t set c = c + 1; commit',
+        'insert into t values (30)'
+    )->same(['t', 'u'], 'columns that come and a TRUNCATE, in one transaction after rows');
+    $s->run(
+        'begin; alter table t drop d; insert into t values (40, \'y\', 1); alter table t add e int; update t set e = 1; commit'
+    )->same(['t', 'u'],
+        'a column that goes before the rows of its transaction, and one that comes after them');
+    $s->run(
+        (
+            map {(
+                "alter table t add c$_ int default $_",
+                "insert into t (id) values (100 + $_)",
+                "begin; insert into t (id) values (200 + $_); truncate u; insert into u values ($_, 100 + $_); commit"
+            )} 1 .. 10
+        )
+    )->same(['t', 'u'], 'one after the other');
+    $s->run(
+        'begin; insert into t (id) values (1000); alter table t drop v; insert into t (id) values (1001); commit'
+    )->stops(qr/column v.*same source transaction/,
+        'a column that goes after rows of its transaction, which MySQL cannot do in one');
     is($s->{target}->value('select count(*) from t where id >= 1000'), 0, 'nothing of it is there');
     $s->{pipeline}{args}{apply} = ['--ddl', 'create'];
-    $s->again->same(['t', 'u'], 'started once with --ddl create, as the error says, it goes on', extra_columns => 1);
+    $s->again->same(
+        ['t', 'u'],
+        'started once with --ddl create, as the error says, it goes on',
+        extra_columns => 1
+    );
     is_deeply($s->{pipeline}->stop, $all_0, 'all leave with 0');
     $s->mend('alter table t drop v');
     $s->{pipeline}{args}{apply} = [];
-    $s->again->run('update t set c = c + 1')->same(['t', 'u'], 'and with the column dropped by hand as before');
+    $s->again->run('update t set c = c + 1')
+        ->same(['t', 'u'], 'and with the column dropped by hand as before');
     $s->leave('drop table u, t');
 }
 
 {
     my $s = scenario(source => ['create table anew (id int primary key, d text)']);
-    $s->run(q{insert into anew values (1, 'x')}, 'begin; alter table anew drop d; insert into anew values (2); alter table anew add d int; update anew set d = id; commit');
+    $s->run(
+        q{insert into anew values (1, 'x')},
+        'begin; alter table anew drop d; insert into anew values (2); alter table anew add d int; update anew set d = id; commit'
+    );
     $s->stops(qr/column d/, 'a column that is made anew between rows of one transaction');
     $s->leave('drop table anew');
 }
 
 # ---- foreign keys at the target ----
 
-my @family = ('create table parent (id int primary key, v int)', 'create table child (id int primary key, parent int references parent %s, v int)');
-sub family { my ($option) = @_; return map { s/%s/$option/r } @family }
+my @family = (
+    'create table parent (id int primary key, v int)',
+    'create table child (id int primary key, parent int references parent %s, v int)'
+);
+
+sub family {
+    my ($option) = @_;
+    return map {s/%s/$option/r} @family;
+}
 # MySQL forgets a foreign key that is written with its column.
-sub family_there { my ($option) = @_; return ('create table parent (id int primary key, v int)', "create table child (id int primary key, parent int, v int, foreign key (parent) references parent (id) $option)") }
+sub family_there {
+    my ($option) = @_;
+    return (
+        'create table parent (id int primary key, v int)',
+        "create table child (id int primary key, parent int, v int, foreign key (parent) references parent (id) $option)"
+    );
+}
 {
     my $s = scenario(source => [family('')], target => [family_there('')]);
-    $s->run('insert into parent select g, 0 from generate_series(1, 50) g', 'insert into child select g, g, 0 from generate_series(1, 50) g',
+    $s->run(
+        'insert into parent select g, 0 from generate_series(1, 50) g',
+        'insert into child select g, g, 0 from generate_series(1, 50) g',
         'begin; insert into parent values (100, 1); insert into child values (100, 100, 1), (101, 1, 1); update child set parent = 100 where id < 10; delete from child where id between 10 and 20; delete from parent where id between 10 and 20; commit',
-        (map { "begin; insert into parent values (200 + $_, 1); insert into child values (200 + $_, 200 + $_, 1); commit" } 1 .. 20),
-        'begin; delete from child where parent > 200; delete from parent where id > 200; insert into parent values (300, 1); insert into child values (300, 300, 1); commit')
-        ->same(['parent', 'child'], 'foreign keys at the target hold: rows come in the order of the source');
+        (
+            map {
+                "begin; insert into parent values (200 + $_, 1); insert into child values (200 + $_, 200 + $_, 1); commit"
+            } 1 .. 20
+        ),
+        'begin; delete from child where parent > 200; delete from parent where id > 200; insert into parent values (300, 1); insert into child values (300, 300, 1); commit'
+    )->same(
+        ['parent', 'child'],
+        'foreign keys at the target hold: rows come in the order of the source'
+    );
     $s->leave('drop table child, parent');
 }
 {
-    my $s = scenario(source => [family('deferrable initially deferred')], target => [family_there('')]);
+    my $s =
+        scenario(source => [family('deferrable initially deferred')], target => [family_there('')]);
     $s->run('begin; insert into child values (1, 1, 0); insert into parent values (1, 0); commit');
-    $s->stops(qr/insert into public\.child.*foreign key.*foreign_keys=off/i, 'a foreign key that the source checks at the commit');
-    is($s->{target}->value('select count(*) from child') + $s->{target}->value('select count(*) from parent'), 0, 'nothing of it is there');
+    $s->stops(
+        qr/insert into public\.child.*foreign key.*foreign_keys=off/i,
+        'a foreign key that the source checks at the commit'
+    );
+    is(
+        $s->{target}->value('select count(*) from child') +
+            $s->{target}->value('select count(*) from parent'),
+        0,
+        'nothing of it is there'
+    );
     $s->leave('drop table child, parent');
 }
 {
-    my $s = scenario(source => [family('deferrable initially deferred')], target => [family_there('')], parameters => { foreign_keys => 'off' });
-    $s->run('begin; insert into child values (1, 1, 0); insert into parent values (1, 0); commit')->same(['parent', 'child'], 'foreign_keys=off: the target leaves it to the source');
+    my $s = scenario(
+        source     => [family('deferrable initially deferred')],
+        target     => [family_there('')],
+        parameters => {foreign_keys => 'off'}
+    );
+    $s->run('begin; insert into child values (1, 1, 0); insert into parent values (1, 0); commit')
+        ->same(['parent', 'child'], 'foreign_keys=off: the target leaves it to the source');
     $s->leave('drop table child, parent');
 }
 {
     # PostgreSQL sends the delete of the parent and then those of the children.
-    my $s = scenario(source => [family('on delete cascade')], target => [family_there('on delete cascade')]);
-    $s->run('insert into parent values (1, 0), (2, 0)', 'insert into child values (1, 1, 0), (2, 1, 0), (3, 2, 0)')->same(['parent', 'child'], 'ON DELETE CASCADE on both sides: before');
-    $s->run('delete from parent where id = 1')->stops(qr/delete from public\.child.*delete_missing/, 'ON DELETE CASCADE on both sides: the target has deleted the children itself');
-    is($s->{target}->value('select count(*) from parent'), 2, 'ON DELETE CASCADE: nothing of the transaction stays');
+    my $s = scenario(source => [family('on delete cascade')],
+        target => [family_there('on delete cascade')]);
+    $s->run('insert into parent values (1, 0), (2, 0)',
+        'insert into child values (1, 1, 0), (2, 1, 0), (3, 2, 0)')
+        ->same(['parent', 'child'], 'ON DELETE CASCADE on both sides: before');
+    $s->run('delete from parent where id = 1')->stops(qr/delete from public\.child.*delete_missing/,
+        'ON DELETE CASCADE on both sides: the target has deleted the children itself');
+    is($s->{target}->value('select count(*) from parent'),
+        2, 'ON DELETE CASCADE: nothing of the transaction stays');
     $s->leave('drop table child, parent');
 }
-for my $way (['--conflict skip', args => ['--conflict', 'skip']], ['foreign_keys=off', parameters => { foreign_keys => 'off' }]) {
+for my $way (
+    ['--conflict skip',  args       => ['--conflict', 'skip']],
+    ['foreign_keys=off', parameters => {foreign_keys => 'off'}]
+    )
+{
     my ($name, @how) = @$way;
-    my $s = scenario(source => [family('on delete cascade on update cascade')], target => [family_there('on delete cascade on update cascade')], @how);
-    $s->run('insert into parent values (1, 0), (2, 0)', 'insert into child values (1, 1, 0), (2, 1, 0), (3, 2, 0)', 'delete from parent where id = 1')
-        ->same(['parent', 'child'], "ON DELETE CASCADE on both sides: $name goes on, with the same content");
-    $s->run('update parent set id = 7 where id = 2')->same(['parent', 'child'], "ON UPDATE CASCADE on both sides: $name");
+    my $s = scenario(source => [family('on delete cascade on update cascade')],
+        target => [family_there('on delete cascade on update cascade')], @how);
+    $s->run(
+        'insert into parent values (1, 0), (2, 0)',
+        'insert into child values (1, 1, 0), (2, 1, 0), (3, 2, 0)',
+        'delete from parent where id = 1'
+    )->same(['parent', 'child'],
+        "ON DELETE CASCADE on both sides: $name goes on, with the same content");
+    $s->run('update parent set id = 7 where id = 2')
+        ->same(['parent', 'child'], "ON UPDATE CASCADE on both sides: $name");
     $s->leave('drop table child, parent');
 }
 {
     # Without an action at the target the parent cannot go before its children.
     my $s = scenario(source => [family('on delete cascade')], target => [family_there('')]);
-    $s->run('insert into parent values (1, 0)', 'insert into child values (1, 1, 0)', 'delete from parent where id = 1')->stops(qr/delete from public\.parent.*foreign_keys=off/i, 'ON DELETE CASCADE at the source only');
+    $s->run(
+        'insert into parent values (1, 0)',
+        'insert into child values (1, 1, 0)',
+        'delete from parent where id = 1'
+    )->stops(qr/delete from public\.parent.*foreign_keys=off/i,
+        'ON DELETE CASCADE at the source only');
     $s->leave('drop table child, parent');
 }
 

@@ -3,42 +3,52 @@
 
 use Pg2any::Test;
 
-my $all_0 = { capture => 0, assemble => 0, apply => 0 };
+my $all_0 = {capture => 0, assemble => 0, apply => 0};
 my ($pg, $target, $pipeline) = new_pair(
     target => new_target(kind => 'mysql'),
-    sql => [map { "create table $_ (id int primary key, n int)" } qw(first second)],
-    args => { apply => ['--query-timeout', '2s'] },
+    sql    => [map {"create table $_ (id int primary key, n int)"} qw(first second)],
+    args   => {apply => ['--query-timeout', '2s']},
 );
 my @tables = qw(first second);
-$pg->do(map { "insert into $_ select g, 0 from generate_series(1, 1000) g" } @tables);
+$pg->do(map {"insert into $_ select g, 0 from generate_series(1, 1000) g"} @tables);
 $pipeline->wait_caught_up;
 $target->dbh->do('create table theirs (id int primary key, n int)');
 $target->dbh->do('insert into theirs select id, 0 from first');
-my $pid = $pipeline->pid('apply');
+my $pid   = $pipeline->pid('apply');
 my $other = $target->new_dbh;
 
 # The applier waits for a lock.
 sub waits {
-    return wait_for(sub {
-        $target->server->value(q{select count(*) from information_schema.innodb_trx where trx_state = 'LOCK WAIT'});
-    }, 30, 'the applier to wait for a lock');
+    return wait_for(
+        sub {
+            $target->server->value(
+                q{select count(*) from information_schema.innodb_trx where trx_state = 'LOCK WAIT'}
+            );
+        },
+        30,
+        'the applier to wait for a lock'
+    );
 }
 
 # Statistics are written between groups only, the log at once.
-sub retries { return scalar(() = $pipeline->log_text('apply') =~ /the group is repeated/g) }
+sub retries {return scalar(() = $pipeline->log_text('apply') =~ /the group is repeated/g)}
 
 for my $kind ('update', 'insert', 'delete', 'key change', 'truncate') {
     $other->do('begin');
     $other->do('select * from second where id in (7, 2000, 2007) for update');
     $other->do('insert into second values (3000, 0)') if $kind eq 'insert';
     my $sql = {
-        'update' => 'update second set n = n + 1', 'insert' => 'insert into second values (3000, 1)', 'delete' => 'delete from second where id = 7',
-        'key change' => 'update second set id = 2007 where id = 8', 'truncate' => 'truncate second',
+        'update'     => 'update second set n = n + 1',
+        'insert'     => 'insert into second values (3000, 1)',
+        'delete'     => 'delete from second where id = 7',
+        'key change' => 'update second set id = 2007 where id = 8',
+        'truncate'   => 'truncate second',
     }->{$kind};
-    $pg->do(join ';', 'begin', 'update first set n = n + 1', $sql, 'update first set n = n + 1 where id % 2 = 0', 'commit');
-    waits() if $kind ne 'truncate';
+    $pg->do(join ';', 'begin', 'update first set n = n + 1',
+        $sql, 'update first set n = n + 1 where id % 2 = 0', 'commit');
+    waits()                if $kind ne 'truncate';
     $other->do('rollback') if $kind ne 'truncate';
-    let_pass(1) if $kind eq 'truncate';
+    let_pass(1)            if $kind eq 'truncate';
     $other->do('rollback') if $kind eq 'truncate';
     $pipeline->wait_caught_up;
     same_content($pg, $target, \@tables, "a lock that another session holds for a while: $kind");
@@ -50,12 +60,20 @@ $pipeline->wait_caught_up;
 my $before = retries();
 $other->do('begin');
 $other->do('select * from second where id = 500 for update');
-$pg->do('begin; update first set n = n + 1; update second set n = n + 1; insert into first values (1001, 1); commit', 'update second set n = n + 1 where id > 990');
-wait_for(sub { retries() > $before }, 60, 'the group to be repeated');
-is($target->value('select n from first where id = 1'), $pg->value('select n from first where id = 1') - 1, 'a lock that is held for long: nothing of the group is seen meanwhile');
+$pg->do(
+    'begin; update first set n = n + 1; update second set n = n + 1; insert into first values (1001, 1); commit',
+    'update second set n = n + 1 where id > 990'
+);
+wait_for(sub {retries() > $before}, 60, 'the group to be repeated');
+is(
+    $target->value('select n from first where id = 1'),
+    $pg->value('select n from first where id = 1') - 1,
+    'a lock that is held for long: nothing of the group is seen meanwhile'
+);
 $other->do('rollback');
 $pipeline->wait_caught_up;
-same_content($pg, $target, \@tables, 'a lock that is held for long: the group is repeated, and applied once');
+same_content($pg, $target, \@tables,
+    'a lock that is held for long: the group is repeated, and applied once');
 
 # A deadlock, with a partner that has changed more rows: the server gives up the applier's transaction.
 for my $round (1 .. 3) {
@@ -64,11 +82,16 @@ for my $round (1 .. 3) {
     $other->do('update theirs set n = n + 1');
     $other->do('update theirs set n = n + 1');
     $other->do('select * from second where id = 700 for update');
-    $pg->do('begin; update first set n = n + 1 where id = 600; update second set n = n + 1 where id = 700; commit');
+    $pg->do(
+        'begin; update first set n = n + 1 where id = 600; update second set n = n + 1 where id = 700; commit'
+    );
     waits();
-    ok(eval { $other->do('select * from first where id = 600 for update'); 1 }, "a deadlock, and the applier is the victim (round $round)") or diag($@);
-    wait_for(sub { retries() > $before }, 30, 'the group to be repeated');
-    eval { $other->do('rollback') };
+    ok(
+        eval {$other->do('select * from first where id = 600 for update'); 1},
+        "a deadlock, and the applier is the victim (round $round)"
+    ) or diag($@);
+    wait_for(sub {retries() > $before}, 30, 'the group to be repeated');
+    eval {$other->do('rollback')};
     $pipeline->wait_caught_up;
     same_content($pg, $target, \@tables, 'its group is repeated, and applied once');
 }
@@ -94,7 +117,9 @@ $pipeline->wait_caught_up;
 $other->do('set session transaction isolation level repeatable read');
 my ($looks, $torn) = (0, 0);
 for (1 .. 50) {
-    $pg->do('begin; update first set n = n + 1 where id = 1; update second set n = n + 1 where id = 1; commit');
+    $pg->do(
+        'begin; update first set n = n + 1 where id = 1; update second set n = n + 1 where id = 1; commit'
+    );
     $other->do('start transaction with consistent snapshot');
     my ($x) = $other->selectrow_array('select n from first where id = 1');
     my ($y) = $other->selectrow_array('select n from second where id = 1');

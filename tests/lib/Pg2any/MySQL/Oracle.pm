@@ -9,7 +9,9 @@ use strict;
 use warnings;
 use Carp qw(croak);
 
-sub root { return $ENV{PG2ANY_ORACLE_ROOT} // croak 'run tests/oracle-mysql, which makes the server' }
+sub root {
+    return $ENV{PG2ANY_ORACLE_ROOT} // croak 'run tests/oracle-mysql, which makes the server';
+}
 
 sub settings {
     return (mysqlx => 'OFF', secure_file_priv => '""');

@@ -219,7 +219,8 @@ sub single {
     my ($x) = @_;
     my $single = unpack 'f', pack 'f', $x;
     my $largest = 3.4028234663852886e38;
-    return abs $single > $largest && abs $x < 3.4028235677973366e38 ? $largest * ($x <=> 0) : $single;
+    my $rounds_down = abs $x < 3.4028235677973366e38;
+    return abs $single > $largest && $rounds_down ? $largest * ($x <=> 0) : $single;
 }
 
 # Seconds have six digits here.

@@ -23,6 +23,7 @@ sub new {
     }, $class;
 }
 
+sub kind { return 'sqlite' }
 sub applier { return 'apply-sqlite' }
 sub dest { return $_[0]{file} }
 sub file { return $_[0]{file} }
@@ -68,6 +69,13 @@ sub disconnect {
     return;
 }
 
+# An empty target, for tables made by hand; a connection to it.
+sub make {
+    my ($self) = @_;
+    DBI->connect("dbi:SQLite:dbname=$self->{file}", '', '', { RaiseError => 1 })->do('vacuum');
+    return $self->dbh;
+}
+
 # The first column of the first row; undef too when the file or the row is not there.
 sub value {
     my ($self, $query, @bind) = @_;
@@ -106,6 +114,21 @@ sub column_names {
     my ($self, $table) = @_;
     return map { $_->[0] } $self->rows('select name from pragma_table_info(?) order by cid',
         $table);
+}
+
+# The columns of the primary key, in the order of the key.
+sub primary_key {
+    my ($self, $table) = @_;
+    return map { $_->[0] } $self->rows(
+        'select name from pragma_table_info(?) where pk > 0 order by pk', $table);
+}
+
+# Values that are odd to PostgreSQL and can be held here, as it writes them.
+sub odd_values {
+    return (
+        latest => 'infinity', earliest => '-infinity', far => '294276-12-31 23:59:59.999999+00',
+        ancient => '0044-03-15 12:00+00 BC', largest => 'infinity', smallest => '-infinity',
+    );
 }
 
 # numeric(p, s) with p at most 15 and 0 ≤ s ≤ p: the precision is in the upper half of the typmod, the
