@@ -1,5 +1,5 @@
-# kill -9 of the server, of the applier, and of both, again and again, under a mixed load, with the
-# server's default durability. The test plays the supervisor. In the end the target equals the
+# kill -9 of the server, of the applier, of both, and of pg-capture, again and again, under a mixed
+# load, with the server's default durability. The test plays the supervisor. In the end the target equals the
 # source, so nothing was lost and nothing applied twice.
 #
 # PG2ANY_KILLS: how many times (12). PG2ANY_SEED: chooses what, the moments and the load.
@@ -43,7 +43,7 @@ for my $n (1 .. $kills) {
     # Every third time while it is still at what was killed before, the others at work.
     progress() if $n % 3;
     let_pass(rand 0.4);
-    my $what = (qw(server applier both))[rand 3];
+    my $what = (qw(server applier both capture))[rand 4];
     $killed{$what}++;
     if ($what eq 'server') {
         $server->kill9;
@@ -52,15 +52,16 @@ for my $n (1 .. $kills) {
         ok(progress(), "kill -9 number $n: the server");
         next;
     }
-    $pipeline->signal('apply', 'KILL');
+    my $victim = $what eq 'capture' ? 'capture' : 'apply';
+    $pipeline->signal($victim, 'KILL');
     if ($what eq 'both') {
         $server->kill9;
         $server->start;
     }
     my $statuses = $pipeline->wait_all(30);
-    my $applier  = $statuses->{apply};
-    ok($applier eq 'SIGKILL' || $applier eq '111', "kill -9 number $n: $what");
-    is_deeply([grep {$_ ne '111'} @$statuses{qw(capture assemble)}],
+    my $ended    = delete $statuses->{$victim};
+    ok($ended eq 'SIGKILL' || $ended eq '111', "kill -9 number $n: $what");
+    is_deeply([grep {$_ ne '111'} values %$statuses],
         [], 'and the others have left with 111, to be started again');
     $pipeline->start;
 }
