@@ -125,7 +125,7 @@ static bool char_keeps(const struct column *c, const struct target_column *t)
 {
     return c->base_type_oid == PG_TYPE_UUID ? t->characters >= 36
            : c->base_type_oid == PG_TYPE_BPCHAR
-               ? t->characters >= (int64_t)type_characters(c) && type_characters(c) > 0
+               ? t->characters >= (int64_t)pg_type_characters(c) && pg_type_characters(c) > 0
                : false;
 }
 
@@ -198,7 +198,7 @@ int target_column_check(const struct column *c, const struct target_column *t, b
 
 bool target_column_holds(const struct column *c, const struct target_column *t)
 {
-    uint32_t most = type_characters(c);
+    uint32_t most = pg_type_characters(c);
     if (strcasecmp(t->data_type, "decimal") == 0 && c->base_type_oid == PG_TYPE_NUMERIC)
         return c->typmod >= 0;
     if (form_of(c) != FORM_TEXT || t->characters < 0)

@@ -176,7 +176,7 @@ static void set_options(MYSQL *m, const struct dest *d, bool schema)
     (void)mysql_options4(m, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "pg2any");
     compat_no_reconnect(m);
     /* "localhost" is the socket for the library, even with a port; a URI with a port means TCP. */
-    if (!u->socket && u->host && (u->port || strcasecmp(u->host, "localhost") != 0))
+    if (!u->socket && u->base.host && (u->base.port || strcasecmp(u->base.host, "localhost") != 0))
         (void)mysql_options(m, MYSQL_OPT_PROTOCOL, &tcp);
     if (u->ca)
         (void)mysql_options(m, MYSQL_OPT_SSL_CA, u->ca);
@@ -242,8 +242,8 @@ static int connect_to(const struct dest *d, const char *database, bool schema, M
     if (!m)
         return err_nomem(err);
     set_options(m, d, schema);
-    if (!mysql_real_connect(m, u->host, u->user, u->password, database, u->port, u->socket,
-                            CLIENT_FOUND_ROWS)) {
+    if (!mysql_real_connect(m, u->base.host, u->base.user, u->base.password, database, u->base.port,
+                            u->socket, CLIENT_FOUND_ROWS)) {
         (void)mysql_fail(m, "connecting", err);
         int unknown = mysql_errno(m) == UNKNOWN_DATABASE_NO;
         mysql_close(m);
@@ -315,7 +315,7 @@ static int ask_server(struct dest *d, MYSQL *m, struct err *err)
 /* The connection for the schema; makes the database on the way where it is missing. */
 static int connect_schema(struct dest *d, struct err *err)
 {
-    int rc = connect_to(d, d->uri.database, true, &d->schema, err);
+    int rc = connect_to(d, d->uri.base.database, true, &d->schema, err);
     if (rc <= 0)
         return rc || ask_server(d, d->schema, err) ? -1 : 0;
     if (!d->uri.create_database)
@@ -323,8 +323,8 @@ static int connect_schema(struct dest *d, struct err *err)
     err_clear(err);
     if (connect_to(d, NULL, true, &d->schema, err))
         return -1;
-    return ask_server(d, d->schema, err) || mysql_create_database(d, d->uri.database, err) ||
-                   (mysql_select_db(d->schema, d->uri.database) &&
+    return ask_server(d, d->schema, err) || mysql_create_database(d, d->uri.base.database, err) ||
+                   (mysql_select_db(d->schema, d->uri.base.database) &&
                     mysql_fail(d->schema, "choosing the database", err))
                ? -1
                : 0;
@@ -332,7 +332,7 @@ static int connect_schema(struct dest *d, struct err *err)
 
 int mysql_connect_both(struct dest *d, struct err *err)
 {
-    if (connect_schema(d, err) || connect_to(d, d->uri.database, false, &d->rows, err)) {
+    if (connect_schema(d, err) || connect_to(d, d->uri.base.database, false, &d->rows, err)) {
         mysql_disconnect(d);
         return -1;
     }

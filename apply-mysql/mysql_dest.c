@@ -74,7 +74,7 @@ static int dest_open(const struct dest_config *config, struct dest **dest, struc
     if (!d)
         return err_nomem(err);
     d->schema_map = config->schema_map;
-    d->policy = (struct value_policy){config->nan, config->infinity, config->date_range};
+    d->policy = value_policy("MySQL", config);
     d->connect_timeout_ms = config->connect_timeout_ms;
     d->query_timeout_ms = config->query_timeout_ms;
     if (mysql_uri_parse(&d->uri, config->uri, err) || mysql_connect_both(d, err) ||
@@ -84,7 +84,7 @@ static int dest_open(const struct dest_config *config, struct dest **dest, struc
     }
     const char *cipher = mysql_get_ssl_cipher(d->rows);
     log_info("target", "server", mysql_get_server_info(d->rows), "connection",
-             mysql_get_host_info(d->rows), "database", d->uri.database, "tls",
+             mysql_get_host_info(d->rows), "database", d->uri.base.database, "tls",
              cipher ? cipher : "off", "arrays", d->arrays ? "on" : "off", NULL);
     *dest = d;
     return 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "key_size.h"
 #include "mysql_dest.h"
 
 #define UNKNOWN_DATABASE_NO 1049
@@ -24,7 +25,7 @@ static void fold(char *name)
 int mysql_target_name(struct dest *d, const struct relation *rel, struct buf *out, struct err *err)
 {
     const char *mapped = schema_map_find(d->schema_map, rel->namespace);
-    char *database = strdup(mapped && *mapped ? mapped : d->uri.database);
+    char *database = strdup(mapped && *mapped ? mapped : d->uri.base.database);
     char *table = strdup(rel->name);
     int rc = 0;
     if (!database || !table) {
@@ -36,7 +37,7 @@ int mysql_target_name(struct dest *d, const struct relation *rel, struct buf *ou
             fold(database);
             fold(table);
         }
-        if (strcasecmp(database, d->uri.database) == 0 &&
+        if (strcasecmp(database, d->uri.base.database) == 0 &&
             (strcasecmp(table, CHECKPOINT_TABLE) == 0 || strcasecmp(table, RELATION_TABLE) == 0)) {
             (void)err_set(err, ERR_PERMANENT,
                           "a source table would get the name %s, which pg2any uses itself", table);
@@ -258,14 +259,6 @@ static int alter_and_repeat(struct dest *d, const char *target, const char *colu
         target);
 }
 
-static bool in_primary_key(const struct relation *rel, uint32_t column)
-{
-    for (uint32_t i = 0; i < rel->npk; i++)
-        if (rel->pk[i] == column)
-            return true;
-    return false;
-}
-
 static void append_declaration(struct dest *d, const struct relation *rel, uint32_t i,
                                struct buf *sql)
 {
@@ -287,7 +280,7 @@ static void append_keys(const struct relation *rel, struct buf *sql)
     }
     if (rel->npk > 0)
         buf_append_byte(sql, ')');
-    if (!type_needs_identity_index(rel))
+    if (!key_needs_identity_index(rel))
         return;
     buf_append_str(sql, ", KEY `pg2any_identity` (");
     for (uint32_t i = 0; i < rel->ncolumns; i++)
@@ -309,7 +302,7 @@ int mysql_table_create(struct dest *d, const char *target, const struct relation
         if (i > 0)
             buf_append_str(&sql, ", ");
         append_declaration(d, rel, i, &sql);
-        buf_append_str(&sql, in_primary_key(rel, i) ? " NOT NULL" : " NULL");
+        buf_append_str(&sql, key_has_column(rel, i) ? " NOT NULL" : " NULL");
     }
     if (rel->ncolumns == 0)
         buf_append_str(&sql, "`pg2any_no_columns` TINYINT"); /* MySQL's tables have some */
@@ -418,7 +411,7 @@ int mysql_column_widen(struct dest *d, const char *target, const struct relation
         return 0;
     buf_printf(&sql, "ALTER TABLE %s MODIFY COLUMN ", target);
     append_declaration(d, rel, column, &sql);
-    buf_append_str(&sql, in_primary_key(rel, column) ? " NOT NULL" : " NULL");
+    buf_append_str(&sql, key_has_column(rel, column) ? " NOT NULL" : " NULL");
     return mysql_is_dirty(d, target)
                ? alter_and_repeat(d, target, rel->columns[column].name, &sql, err)
                : alter_now(d, target, &sql, err);

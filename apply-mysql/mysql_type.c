@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "frame.h"
+#include "key_size.h"
+#include "pg_text.h"
 #include "pg_type.h"
 
-#define VARHDRSZ           4 /* what typmods of char(n), varchar(n), numeric start at */
 #define DECIMAL_PRECISION  65
 #define DECIMAL_SCALE      30
 #define BIT_MAX            64
@@ -18,28 +18,14 @@
 #define ROW_BYTES          65535
 #define ROW_BYTES_RESERVED 4096 /* for null flags, and for columns that come later */
 #define CHARACTER_BYTES    4    /* utf8mb4 */
-#define MAX_NUMBER_TEXT    400  /* a double in PostgreSQL's text is shorter */
+#define FIRST_YEAR         1000
 
 /* ---- types ---- */
 
 bool type_decimal(int32_t typmod, unsigned int *precision, unsigned int *scale)
 {
-    if (typmod < VARHDRSZ)
-        return false;
-    /* Precision in the upper half, scale in 11 bits below it, signed since PostgreSQL 15. */
-    int p = ((typmod - VARHDRSZ) >> 16) & 0xffff;
-    int s = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
-    if (s < 0) {
-        p -= s; /* numeric(2,-3): five digits before the point */
-        s = 0;
-    }
-    if (p < s)
-        p = s; /* numeric(3,5): 0.00123 */
-    if (p > DECIMAL_PRECISION || s > DECIMAL_SCALE)
-        return false;
-    *precision = (unsigned int)p;
-    *scale = (unsigned int)s;
-    return true;
+    return pg_numeric_size(typmod, precision, scale) && *precision <= DECIMAL_PRECISION &&
+           *scale <= DECIMAL_SCALE;
 }
 
 /* Of numeric without a limit DECIMAL keeps 35 digits before the point and 30 after it, and rounds
@@ -116,38 +102,6 @@ bool form_is_text(enum mysql_form form)
     return form >= FORM_DECIMAL;
 }
 
-uint32_t type_characters(const struct column *c)
-{
-    switch (c->base_type_oid) {
-    case PG_TYPE_VARCHAR:
-    case PG_TYPE_BPCHAR:
-        return c->typmod > VARHDRSZ ? (uint32_t)(c->typmod - VARHDRSZ) : 0;
-    case PG_TYPE_BIT:
-    case PG_TYPE_VARBIT:
-        return c->typmod > 0 ? (uint32_t)c->typmod : 0;
-    case PG_TYPE_CHAR:
-        return 4; /* a byte; above 127 written as \ and three digits */
-    case PG_TYPE_NAME:
-        return 64;
-    case PG_TYPE_UUID:
-        return 36;
-    case PG_TYPE_INET:
-    case PG_TYPE_CIDR:
-        return 43;
-    case PG_TYPE_MACADDR:
-    case PG_TYPE_MACADDR8:
-    case PG_TYPE_PG_LSN:
-    case PG_TYPE_XID8:
-        return 24;
-    case PG_TYPE_TIMETZ:
-        return 32;
-    case PG_TYPE_INTERVAL:
-        return 100;
-    default:
-        return 0;
-    }
-}
-
 /* ---- values ---- */
 
 static int not_a(struct err *err, const char *what)
@@ -171,9 +125,10 @@ static void set_text(struct cell *cell, const char *data, size_t size)
 
 static int set_bool(struct cell *cell, const struct value *v, struct err *err)
 {
-    if (v->size != 1 || (*v->data != 't' && *v->data != 'f'))
+    bool b;
+    if (!pg_text_bool(v, &b))
         return not_a(err, "a boolean");
-    cell->number.integer = *v->data == 't';
+    cell->number.integer = b;
     return 0;
 }
 
@@ -196,45 +151,25 @@ static int set_bits(struct cell *cell, const struct value *v, struct err *err)
     return 0;
 }
 
-static int refuse_nan(struct cell *cell, const struct value_policy *policy, struct err *err)
+/* A value that MySQL does not have: -1: an error; 0: the cell is NULL; 1: it is to be the extreme.
+ */
+static int instead(struct cell *cell, enum dest_beyond beyond)
 {
-    if (policy->nan == DEST_NAN_NULL) {
+    if (beyond == DEST_BEYOND_NULL)
         set_null(cell);
-        return 0;
-    }
-    (void)err_set(err, ERR_PERMANENT, "the value is NaN, which MySQL does not have");
-    return err_hint(err, "--nan null stores NULL instead");
-}
-
-/* What to do with infinity: 1: take the extreme, 0: the cell is NULL, -1: an error. */
-static int refuse_infinity(struct cell *cell, const struct value_policy *policy, struct err *err)
-{
-    if (policy->infinity == DEST_BEYOND_EXTREME)
-        return 1;
-    if (policy->infinity == DEST_BEYOND_NULL) {
-        set_null(cell);
-        return 0;
-    }
-    (void)err_set(err, ERR_PERMANENT, "the value is infinity, which MySQL does not have");
-    return err_hint(err, "--infinity null or extreme stores something else instead");
+    return beyond == DEST_BEYOND_STOP ? -1 : beyond == DEST_BEYOND_EXTREME;
 }
 
 static int set_real(struct cell *cell, enum mysql_form form, const struct value *v,
                     const struct value_policy *policy, struct err *err)
 {
-    char text[MAX_NUMBER_TEXT];
-    char *end;
-    if (v->size == 0 || v->size >= sizeof text)
-        return not_a(err, "a floating-point number");
-    memcpy(text, v->data, v->size);
-    text[v->size] = '\0';
-    double d = form == FORM_FLOAT ? (double)strtof(text, &end) : strtod(text, &end);
-    if (end != text + v->size)
+    double d;
+    if (!pg_text_real(v, form == FORM_FLOAT, &d))
         return not_a(err, "a floating-point number");
     if (isnan(d))
-        return refuse_nan(cell, policy, err);
+        return instead(cell, policy_nan(policy, err));
     if (isinf(d)) {
-        int rc = refuse_infinity(cell, policy, err);
+        int rc = instead(cell, policy_infinity(policy, err));
         if (rc <= 0)
             return rc;
         d = copysign(form == FORM_FLOAT ? (double)FLT_MAX : DBL_MAX, d);
@@ -246,52 +181,26 @@ static int set_real(struct cell *cell, enum mysql_form form, const struct value 
     return 0;
 }
 
-static bool text_is(const struct value *v, const char *word)
-{
-    return v->size == strlen(word) && memcmp(v->data, word, v->size) == 0;
-}
-
 static int set_decimal(struct cell *cell, const struct value *v, const struct value_policy *policy,
                        struct err *err)
 {
-    if (text_is(v, "NaN"))
-        return refuse_nan(cell, policy, err);
-    for (uint32_t i = 0; i < v->size; i++)
-        if ((v->data[i] < '0' || v->data[i] > '9') && v->data[i] != '.' && v->data[i] != '-')
-            return not_a(err, "a decimal number");
+    if (pg_text_is(v, "NaN"))
+        return instead(cell, policy_nan(policy, err));
+    if (!pg_text_decimal(v))
+        return not_a(err, "a decimal number");
     set_text(cell, v->data, v->size);
     return 0;
 }
 
-/* "-$1,234.56", as lc_monetary = C has it. */
 static int set_money(struct cell *cell, const struct value *v, struct err *err)
 {
-    size_t n = 0;
-    bool digit = false;
-    for (uint32_t i = 0; i < v->size; i++) {
-        char c = v->data[i];
-        if (c == ',' || c == '$')
-            continue;
-        digit = digit || (c >= '0' && c <= '9');
-        if ((c < '0' || c > '9') && c != '.' && !(c == '-' && i == 0))
-            return not_a(err, "an amount of money under lc_monetary = C");
-        if (n == sizeof cell->own)
-            return not_a(err, "an amount of money");
-        cell->own[n++] = c;
-    }
-    if (!digit)
-        return not_a(err, "an amount of money");
-    set_text(cell, cell->own, n);
+    size_t size;
+    if (!pg_text_money(v, cell->own, &size))
+        return not_a(err, "an amount of money under lc_monetary = C");
+    set_text(cell, cell->own, size);
     return 0;
 }
 
-static bool ends_with(const struct value *v, const char *end)
-{
-    size_t n = strlen(end);
-    return v->size >= n && memcmp(v->data + v->size - n, end, n) == 0;
-}
-
-/* `before`: earlier than what MySQL has. */
 static int set_extreme_date(struct cell *cell, enum mysql_form form, bool before)
 {
     const char *text = form == FORM_DATE ? before ? "1000-01-01" : "9999-12-31"
@@ -301,42 +210,35 @@ static int set_extreme_date(struct cell *cell, enum mysql_form form, bool before
     return 0;
 }
 
-static int refuse_date(struct cell *cell, enum mysql_form form, bool before,
-                       const struct value_policy *policy, struct err *err)
-{
-    if (policy->date_range == DEST_BEYOND_EXTREME)
-        return set_extreme_date(cell, form, before);
-    if (policy->date_range == DEST_BEYOND_NULL) {
-        set_null(cell);
-        return 0;
-    }
-    (void)err_set(err, ERR_PERMANENT,
-                  "the value is %s, outside the years 1000 to 9999 that MySQL has",
-                  before ? "before 1000" : "after 9999");
-    return err_hint(err, "--date-range null or extreme stores something else instead");
-}
-
-/* "2026-11-22", "2026-11-22 10:20:30.5", the same with +00, "0044-03-15 12:00:00 BC", "infinity",
- * "10000-01-01". */
 static int set_date(struct cell *cell, enum mysql_form form, const struct value *v,
                     const struct value_policy *policy, struct err *err)
 {
-    if (text_is(v, "infinity") || text_is(v, "-infinity")) {
-        int rc = refuse_infinity(cell, policy, err);
-        return rc <= 0 ? rc : set_extreme_date(cell, form, *v->data == '-');
-    }
-    if (ends_with(v, " BC"))
-        return refuse_date(cell, form, true, policy, err);
-    const char *dash = v->size ? memchr(v->data, '-', v->size) : NULL;
-    if (!dash || dash - v->data < 4)
-        return not_a(err, "a date");
-    if (dash - v->data > 4)
-        return refuse_date(cell, form, false, policy, err);
-    if (*v->data == '0')
-        return refuse_date(cell, form, true, policy, err);
+    unsigned int year = 0;
     size_t size = v->size;
+    enum pg_date date = pg_text_date(v, &year);
+    bool before = date != PG_DATE_BEYOND;
+    int rc;
+    switch (date) {
+    case PG_DATE_NONE:
+        return not_a(err, "a date");
+    case PG_DATE_INFINITY:
+    case PG_DATE_MINUS_INFINITY:
+        rc = instead(cell, policy_infinity(policy, err));
+        return rc <= 0 ? rc : set_extreme_date(cell, form, date == PG_DATE_MINUS_INFINITY);
+    case PG_DATE_YEAR:
+        if (year >= FIRST_YEAR)
+            break;
+        /* FALLTHROUGH */
+    case PG_DATE_BC:
+    case PG_DATE_BEYOND:
+        rc = instead(cell, policy_date(policy,
+                                       before ? "before 1000, outside the years 1000 to 9999"
+                                              : "after 9999, outside the years 1000 to 9999",
+                                       err));
+        return rc <= 0 ? rc : set_extreme_date(cell, form, before);
+    }
     if (form == FORM_TIMESTAMPTZ) {
-        if (!ends_with(v, "+00"))
+        if (!pg_text_ends(v, "+00"))
             return not_a(err, "a timestamp with time zone in UTC");
         size -= 3;
     }
@@ -460,27 +362,6 @@ void cell_literal(const struct cell *cell, enum mysql_form form, struct buf *out
 
 /* ---- column declarations ---- */
 
-static bool in_primary_key(const struct relation *rel, uint32_t column)
-{
-    for (uint32_t i = 0; i < rel->npk; i++)
-        if (rel->pk[i] == column)
-            return true;
-    return false;
-}
-
-bool type_needs_identity_index(const struct relation *rel)
-{
-    if (rel->replica_identity == REPLICA_IDENTITY_INDEX)
-        return true;
-    if (rel->replica_identity != REPLICA_IDENTITY_DEFAULT || rel->npk > 0)
-        return false;
-    /* The catalog could not be asked, but the stream says what the primary key's columns are. */
-    for (uint32_t i = 0; i < rel->ncolumns; i++)
-        if (rel->columns[i].key)
-            return true;
-    return false;
-}
-
 /* Text and bytes have a length to be chosen; everything else has its size. */
 static bool is_variable(const struct column *c)
 {
@@ -499,69 +380,18 @@ static uint32_t fixed_bytes(const struct column *c)
     return c->base_type_oid == PG_TYPE_UUID ? 37 : form_of(c) == FORM_DECIMAL ? 31 : 9;
 }
 
-/* What a variable column would like to have in an index, in bytes: all it can ever hold. */
-static uint32_t wanted_bytes(const struct column *c)
+static struct key_column in_index(const struct column *c)
 {
-    uint64_t characters = type_characters(c);
-    uint64_t bytes = characters * unit_bytes(c) + 3;
-    return characters == 0 || bytes > INDEX_BYTES ? INDEX_BYTES : (uint32_t)bytes;
+    return (struct key_column){is_variable(c), fixed_bytes(c), unit_bytes(c),
+                               pg_type_characters(c)};
 }
 
-/*
- * The bytes that column `of` gets in the index over the columns that `in` says. Those that want
- * less than an equal share get what they want; the rest share what is left.
- */
-static uint32_t index_share(const struct relation *rel, uint32_t of, bool primary)
-{
-    bool settled[FRAME_MAX_COLUMNS] = {false};
-    uint32_t left = INDEX_BYTES, sharing = 0;
-    for (uint32_t i = 0; i < rel->ncolumns; i++) {
-        const struct column *c = &rel->columns[i];
-        bool in = primary ? in_primary_key(rel, i) : c->key;
-        settled[i] = !in || !is_variable(c);
-        if (in && !is_variable(c))
-            left -= left > fixed_bytes(c) ? fixed_bytes(c) : left;
-        sharing += !settled[i];
-    }
-    for (bool again = true; again && sharing > 0;) {
-        uint32_t share = left / sharing;
-        again = false;
-        for (uint32_t i = 0; i < rel->ncolumns; i++) {
-            uint32_t wanted = wanted_bytes(&rel->columns[i]);
-            if (settled[i] || wanted > share)
-                continue;
-            if (i == of)
-                return wanted;
-            settled[i] = again = true;
-            left -= wanted;
-            sharing--;
-        }
-    }
-    return sharing > 0 ? left / sharing : left;
-}
-
-/* How many characters or bytes a variable column in an index can have; 0: it is in none. */
-static uint32_t index_length(const struct relation *rel, uint32_t column)
-{
-    const struct column *c = &rel->columns[column];
-    uint32_t bytes = 0;
-    if (in_primary_key(rel, column))
-        bytes = index_share(rel, column, true);
-    if (c->key && type_needs_identity_index(rel)) {
-        uint32_t other = index_share(rel, column, false);
-        bytes = bytes && bytes < other ? bytes : other;
-    }
-    if (bytes == 0)
-        return 0;
-    uint32_t length = bytes > 3 ? (bytes - 3) / unit_bytes(c) : 1;
-    uint32_t most = type_characters(c);
-    return most && most < length ? most : length;
-}
+static const struct key_rules index_rules = {INDEX_BYTES, 3, in_index};
 
 /* The characters of VARCHAR for a variable column; 0: LONGTEXT or LONGBLOB. */
 static uint32_t variable_length(const struct relation *rel, uint32_t column)
 {
-    uint32_t length = index_length(rel, column);
+    uint32_t length = key_length(rel, column, &index_rules);
     if (length)
         return length;
     /* Those before it come first; what an index needs is counted for all. */
@@ -569,8 +399,8 @@ static uint32_t variable_length(const struct relation *rel, uint32_t column)
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
         const struct column *c = &rel->columns[i];
         uint64_t bytes = is_variable(c) ? 12 : fixed_bytes(c); /* of LONGTEXT a pointer */
-        uint32_t indexed = is_variable(c) ? index_length(rel, i) : 0;
-        uint32_t most = type_characters(c);
+        uint32_t indexed = key_length(rel, i, &index_rules);
+        uint32_t most = pg_type_characters(c);
         if (indexed)
             bytes = (uint64_t)indexed * unit_bytes(c) + 2;
         else if (is_variable(c) && most) {

@@ -12,8 +12,10 @@
 #include "dest.h"
 #include "err.h"
 #include "mysql_compat.h"
+#include "pg_text.h"
 #include "relation.h"
 #include "value.h"
+#include "value_policy.h"
 
 /* How values are bound. */
 enum mysql_form {
@@ -32,15 +34,6 @@ enum mysql_form {
     FORM_BYTES,
 };
 
-/* What the user chose for values that MySQL does not have. */
-struct value_policy {
-    enum dest_nan nan;
-    enum dest_beyond infinity;
-    enum dest_beyond date_range;
-};
-
-#define CELL_OWN_SIZE 32
-
 /* A value as it is bound. The bytes of text are borrowed from the frame or live in `own`, so a cell
  * that is filled must stay where it is. */
 struct cell {
@@ -52,7 +45,7 @@ struct cell {
     const char *data;
     unsigned long size;
     mysql_bool null;
-    char own[CELL_OWN_SIZE];
+    char own[PG_MONEY_SIZE];
 };
 
 /* The form of values in a column that we made. */
@@ -82,14 +75,8 @@ void cell_literal(const struct cell *cell, enum mysql_form form, struct buf *out
 void type_declare(const struct relation *rel, uint32_t column, const char *collation,
                   struct buf *out);
 
-/* Whether rows are found by an index over the columns flagged `key` that is not the primary key. */
-bool type_needs_identity_index(const struct relation *rel);
-
 /* Precision and scale of a numeric's typmod, as a DECIMAL has to have them; false: it has none, or
  * DECIMAL is too small. */
 bool type_decimal(int32_t typmod, unsigned int *precision, unsigned int *scale);
-
-/* The most characters that a text column can hold, where the type limits it; 0: it does not. */
-uint32_t type_characters(const struct column *c);
 
 #endif

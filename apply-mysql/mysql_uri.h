@@ -2,16 +2,15 @@
  * mysql_uri.h - --dest of apply-mysql:
  * mysql://user:password@host:port/database?socket=PATH&tls=verify-ca&ca=FILE&…
  *
- * The scheme may be mariadb too. Every part may have percent-escapes; the last @ before the host
- * ends the password, so that one in it need not be escaped. What is not given comes from the option
- * files of the client library (groups client and pg2any), then from its defaults. No error message
- * repeats the password.
+ * The scheme may be mariadb too; dest_uri.h says how the parts are written. What is not given comes
+ * from the option files of the client library (groups client and pg2any), then from its defaults.
  */
 #ifndef PG2ANY_MYSQL_URI_H
 #define PG2ANY_MYSQL_URI_H
 
 #include <stdbool.h>
 
+#include "dest_uri.h"
 #include "err.h"
 
 enum mysql_tls {
@@ -23,15 +22,13 @@ enum mysql_tls {
 };
 
 struct mysql_uri {
-    char *user, *password, *host, *socket; /* NULL: not given */
-    char *database;
+    struct dest_uri base;
+    char *socket;
     char *ca, *cert, *key; /* files; NULL: not given */
-    unsigned int port;     /* 0: not given */
     enum mysql_tls tls;
     bool create_database; /* make what is missing; the default */
     bool array_binding;   /* use it where the server has it; the default */
     bool foreign_keys;    /* the target's own are checked; the default */
-    char *text;           /* what the others point into */
 };
 
 MUST_CHECK int mysql_uri_parse(struct mysql_uri *u, const char *uri, struct err *err);

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "key_size.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 
@@ -139,14 +140,6 @@ static int run_sql(struct dest *d, struct buf *sql, struct err *err)
     return rc;
 }
 
-static bool in_primary_key(const struct relation *rel, uint32_t column)
-{
-    for (uint32_t i = 0; i < rel->npk; i++)
-        if (rel->pk[i] == column)
-            return true;
-    return false;
-}
-
 /*
  * Under REPLICA IDENTITY USING INDEX rows are found by that index's columns. Not UNIQUE: the source
  * may choose another index later and let these columns repeat.
@@ -187,7 +180,7 @@ int sqlite_table_create(struct dest *d, const char *target, const struct relatio
             buf_append_str(&sql, ", ");
         sqlite_quote(&sql, rel->columns[i].name);
         buf_printf(&sql, " %s", storage_declaration(storage_of(&rel->columns[i])));
-        if (in_primary_key(rel, i))
+        if (key_has_column(rel, i))
             buf_append_str(&sql, rowid_key ? " PRIMARY KEY" : " NOT NULL");
     }
     if (rel->ncolumns == 0)

@@ -163,9 +163,11 @@ static void rows_fit_into_a_row(void **state)
 
 /* ---- values ---- */
 
-static const struct value_policy stop_all = {DEST_NAN_STOP, DEST_BEYOND_STOP, DEST_BEYOND_STOP};
-static const struct value_policy null_all = {DEST_NAN_NULL, DEST_BEYOND_NULL, DEST_BEYOND_NULL};
-static const struct value_policy extremes = {DEST_NAN_NULL, DEST_BEYOND_EXTREME,
+static const struct value_policy stop_all = {"MySQL", DEST_NAN_STOP, DEST_BEYOND_STOP,
+                                             DEST_BEYOND_STOP};
+static const struct value_policy null_all = {"MySQL", DEST_NAN_NULL, DEST_BEYOND_NULL,
+                                             DEST_BEYOND_NULL};
+static const struct value_policy extremes = {"MySQL", DEST_NAN_NULL, DEST_BEYOND_EXTREME,
                                              DEST_BEYOND_EXTREME};
 
 static struct value text_value(const char *text)

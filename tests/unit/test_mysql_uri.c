@@ -50,12 +50,12 @@ static void parts(void **state)
         struct err err = {0};
         if (mysql_uri_parse(&u, table[i].uri, &err))
             fail_msg("%s: %s", table[i].uri, err.text);
-        same(u.user, table[i].user);
-        same(u.password, table[i].password);
-        same(u.host, table[i].host);
-        same(u.database, table[i].database);
+        same(u.base.user, table[i].user);
+        same(u.base.password, table[i].password);
+        same(u.base.host, table[i].host);
+        same(u.base.database, table[i].database);
         same(u.socket, table[i].socket);
-        assert_int_equal(u.port, table[i].port);
+        assert_int_equal(u.base.port, table[i].port);
         mysql_uri_free(&u);
     }
 }
