@@ -2,17 +2,12 @@
 #include "mysql_dest.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
 #include "lsn.h"
-
-/* reset() tries to connect for so long; then the loop looks whether it is asked to stop. */
-#define RECONNECT_SLICE_MS 4000
-#define RECONNECT_PAUSE_MS 100
 
 /* ---- opening ---- */
 
@@ -125,35 +120,6 @@ static void set_clean(struct dest *d)
     d->in_transaction = false;
 }
 
-/* The server may be starting again: tries until there is an answer, the slice is over, or something
- * else than its absence is the matter. */
-static int reconnect(struct dest *d, struct err *err)
-{
-    int64_t now = monotonic_ms(), end = now + RECONNECT_SLICE_MS;
-    if (d->lost_ms == 0)
-        d->lost_ms = now;
-    for (;;) {
-        if (mysql_connect_both(d, err) == 0) {
-            log_info("connected again", "server", mysql_get_server_info(d->rows), NULL);
-            d->lost_ms = 0;
-            err_clear(err);
-            return 0;
-        }
-        if (err->kind == ERR_PERMANENT)
-            return -1;
-        now = monotonic_ms();
-        if (now - d->lost_ms >= (int64_t)d->connect_timeout_ms) {
-            err->kind = ERR_TEMPORARY;
-            return -1;
-        }
-        if (now >= end) {
-            err->kind = ERR_RETRY;
-            return -1;
-        }
-        (void)poll(NULL, 0, RECONNECT_PAUSE_MS);
-    }
-}
-
 static int dest_reset(struct dest *d, struct err *err)
 {
     struct err ignored = {0};
@@ -162,7 +128,10 @@ static int dest_reset(struct dest *d, struct err *err)
         mysql_ping(d->schema) == 0)
         return 0;
     mysql_disconnect(d);
-    return reconnect(d, err);
+    if (reconnect(&d->reconnect, d, d->connect_timeout_ms, mysql_connect_both, err))
+        return -1;
+    log_info("connected again", "server", mysql_get_server_info(d->rows), NULL);
+    return 0;
 }
 
 static int dest_begin(struct dest *d, struct err *err)

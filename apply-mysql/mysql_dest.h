@@ -24,6 +24,7 @@
 #include "mysql_compat.h"
 #include "mysql_type.h"
 #include "mysql_uri.h"
+#include "reconnect.h"
 
 extern const struct dest_ops mysql_dest_ops;
 
@@ -36,7 +37,7 @@ struct dest {
     struct value_policy policy;
     uint64_t connect_timeout_ms, query_timeout_ms;
     MYSQL *rows, *schema; /* NULL: not connected */
-    int64_t lost_ms;      /* since when reset() finds no server; 0: it finds one */
+    struct reconnect reconnect;
 
     /* What the server says of itself. */
     const char *collation;  /* binary, no padding */

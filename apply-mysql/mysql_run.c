@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dest_row.h"
 #include "frame.h"
 #include "mysql_dest.h"
 #include "mysql_error.h"
@@ -232,18 +233,10 @@ static int set_row(struct dest *d, const struct dest_table *t, const uint8_t *se
 
 /* ---- one row ---- */
 
-static int only_one(uint64_t matched, struct err *err)
+static int insert_values(struct dest *d, struct dest_run *run, const struct value *values,
+                         bool *exists, struct err *err)
 {
-    if (matched <= 1)
-        return 0;
-    (void)err_set(err, ERR_PERMANENT, "%" PRIu64 " rows in the target have the same key", matched);
-    return err_hint(err, "give the target table a primary key");
-}
-
-/* *duplicate: a unique index of the target holds the row, or another with the same key. */
-static int insert_values(struct dest *d, struct dest_table *t, const struct value *values,
-                         bool *duplicate, struct err *err)
-{
+    struct dest_table *t = run->table;
     MYSQL_STMT *s;
     uint64_t affected;
     unsigned int number;
@@ -251,112 +244,41 @@ static int insert_values(struct dest *d, struct dest_table *t, const struct valu
     if (set_row(d, t, t->scratch, values, NULL, err) || table_insert(d, t, 0, &s, err))
         return -1;
     int rc = execute_rows(d, t, s, 0, 1, &affected, &number, err);
-    *duplicate = rc && mysql_error_is_duplicate(number);
-    if (*duplicate)
+    *exists = rc && mysql_error_is_duplicate(number);
+    if (*exists)
         err_clear(err);
-    return *duplicate ? 0 : rc;
+    return *exists ? 0 : rc;
 }
 
-/* Writes the columns flagged in t->scratch to the row with that identity. */
-static int update_values(struct dest *d, struct dest_table *t, const struct value *values,
-                         const struct value *identity, uint64_t *matched, struct err *err)
+static int update_values(struct dest *d, struct dest_run *run, const uint8_t *columns,
+                         const struct dest_row *row, uint64_t *matched, struct err *err)
 {
     MYSQL_STMT *s;
     unsigned int number;
-    if (set_row(d, t, t->scratch, values, identity, err) ||
-        table_update(d, t, d->batch->flags, &s, err) ||
-        execute_rows(d, t, s, 0, 1, matched, &number, err))
-        return -1;
-    return only_one(*matched, err);
-}
-
-/* A unique index of the target refused the row. */
-static int insert_exists(struct dest *d, struct dest_run *run, size_t i, struct err *err)
-{
-    struct dest_table *t = run->table;
-    const struct value *values = run->rows[i].new;
-    enum dest_conflict_action action;
-    uint64_t matched;
-    if (dest_conflict(run, i, DEST_INSERT_EXISTS, &action, err))
-        return -1;
-    if (action == DEST_CONFLICT_SKIP)
-        return 0;
-    if (t->identity.n == 0 || t->identity.by_all_columns)
-        return err_set(err, ERR_PERMANENT,
-                       "the row is there under a key that the relation does not have");
-    memset(t->scratch, 1, t->rel->ncolumns);
-    if (update_values(d, t, values, values, &matched, err))
-        return -1;
-    return matched == 1
-               ? 0
-               : err_set(err, ERR_PERMANENT, "another row has the same value in a unique column");
-}
-
-static int insert_row(struct dest *d, struct dest_run *run, size_t i, struct err *err)
-{
-    bool duplicate;
-    if (insert_values(d, run->table, run->rows[i].new, &duplicate, err))
-        return -1;
-    return duplicate ? insert_exists(d, run, i, err) : 0;
-}
-
-/* The row to update is missing: it is inserted, where all of it was sent. */
-static int update_missing(struct dest *d, struct dest_run *run, size_t i, struct err *err)
-{
-    const struct dest_row *row = &run->rows[i];
-    uint32_t n = run->relation->ncolumns;
-    enum dest_conflict_action action;
-    bool duplicate;
-    if (dest_conflict(run, i, DEST_UPDATE_MISSING, &action, err))
-        return -1;
-    if (action == DEST_CONFLICT_SKIP)
-        return 0;
-    struct value *whole = calloc((size_t)n + 1, sizeof *whole);
-    if (!whole)
-        return err_nomem(err);
-    for (uint32_t c = 0; c < n; c++)
-        whole[c] =
-            row->new[c].kind == VALUE_UNCHANGED && row->old_kind == 'O' ? row->old[c] : row->new[c];
-    int rc = insert_values(d, run->table, whole, &duplicate, err);
-    free(whole);
-    if (rc)
-        return -1;
-    return duplicate
-               ? err_set(err, ERR_PERMANENT, "the row to insert instead is in the target already")
+    return set_row(d, run->table, columns, row->new, identity_of_row(row), err) ||
+                   table_update(d, run->table, d->batch->flags, &s, err) ||
+                   execute_rows(d, run->table, s, 0, 1, matched, &number, err)
+               ? -1
                : 0;
 }
 
-static int update_row(struct dest *d, struct dest_run *run, size_t i, struct err *err)
+static int delete_values(struct dest *d, struct dest_run *run, const struct value *identity,
+                         uint64_t *matched, struct err *err)
 {
-    const struct dest_row *row = &run->rows[i];
-    uint64_t matched;
-    identity_choose_columns(&run->table->identity, run->relation, row, run->table->scratch);
-    if (update_values(d, run->table, row->new, identity_of_row(row), &matched, err))
-        return -1;
-    return matched == 1 ? 0 : update_missing(d, run, i, err);
+    MYSQL_STMT *s;
+    unsigned int number;
+    return set_row(d, run->table, NULL, NULL, identity, err) ||
+                   table_delete(d, run->table, 0, &s, err) ||
+                   execute_rows(d, run->table, s, 0, 1, matched, &number, err)
+               ? -1
+               : 0;
 }
 
-static int delete_row(struct dest *d, struct dest_run *run, size_t i, struct err *err)
-{
-    struct dest_table *t = run->table;
-    enum dest_conflict_action action;
-    MYSQL_STMT *s;
-    uint64_t matched;
-    unsigned int number;
-    if (set_row(d, t, NULL, NULL, run->rows[i].old, err) || table_delete(d, t, 0, &s, err) ||
-        execute_rows(d, t, s, 0, 1, &matched, &number, err) || only_one(matched, err))
-        return -1;
-    return matched == 1 ? 0 : dest_conflict(run, i, DEST_DELETE_MISSING, &action, err);
-}
+static const struct dest_row_ops row_ops = {insert_values, update_values, delete_values};
 
 static int apply_row(struct dest *d, struct dest_run *run, size_t i, struct err *err)
 {
-    int rc = run->kind == DEST_INSERT   ? insert_row(d, run, i, err)
-             : run->kind == DEST_UPDATE ? update_row(d, run, i, err)
-                                        : delete_row(d, run, i, err);
-    if (rc)
-        run->failed = i;
-    return rc;
+    return dest_row_apply(d, run, i, &row_ops, &run->table->identity, run->table->scratch, err);
 }
 
 /* ---- a slice ---- */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dest_row.h"
 #include "identity.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
@@ -219,14 +220,15 @@ static int prepare_update(struct dest *d, const struct dest_table *t, const uint
     return rc;
 }
 
-/* The statement that writes the columns flagged in t->scratch. */
-static int find_update(struct dest *d, struct dest_table *t, sqlite3_stmt **stmt, struct err *err)
+/* The statement that writes the columns flagged in `columns`. */
+static int find_update(struct dest *d, struct dest_table *t, const uint8_t *columns,
+                       sqlite3_stmt **stmt, struct err *err)
 {
     uint32_t n = t->rel->ncolumns;
     struct update *oldest = &t->updates[0];
     for (int i = 0; i < MAX_UPDATES; i++) {
         struct update *u = &t->updates[i];
-        if (u->stmt && memcmp(u->columns, t->scratch, n) == 0) {
+        if (u->stmt && memcmp(u->columns, columns, n) == 0) {
             u->used = ++t->clock;
             *stmt = u->stmt;
             return 0;
@@ -240,9 +242,9 @@ static int find_update(struct dest *d, struct dest_table *t, sqlite3_stmt **stmt
         oldest->columns = malloc((size_t)n + 1);
     if (!oldest->columns)
         return err_nomem(err);
-    if (prepare_update(d, t, t->scratch, &oldest->stmt, err))
+    if (prepare_update(d, t, columns, &oldest->stmt, err))
         return -1;
-    memcpy(oldest->columns, t->scratch, n);
+    memcpy(oldest->columns, columns, n);
     oldest->used = ++t->clock;
     *stmt = oldest->stmt;
     return 0;
@@ -268,144 +270,64 @@ static int bind_identity(const struct dest *d, const struct dest_table *t, sqlit
     return 0;
 }
 
-/* *rc: SQLITE_DONE, or the constraint that says that the row is there already. */
-static int step_insert(struct dest *d, struct dest_table *t, const struct value *values, int *rc,
-                       struct err *err)
+static int insert_values(struct dest *d, struct dest_run *run, const struct value *values,
+                         bool *exists, struct err *err)
 {
+    struct dest_table *t = run->table;
     if (!t->insert && prepare_insert(d, t, err))
         return -1;
     for (uint32_t i = 0; i < t->rel->ncolumns; i++)
         if (bind_column(d, t, t->insert, (int)i + 1, i, &values[i], err))
             return -1;
     int failed = 0;
-    *rc = sqlite3_step(t->insert);
-    if (*rc != SQLITE_DONE && *rc != SQLITE_CONSTRAINT_PRIMARYKEY &&
-        *rc != SQLITE_CONSTRAINT_UNIQUE && *rc != SQLITE_CONSTRAINT_ROWID)
-        failed = sqlite_fail(d, *rc, "INSERT", err);
+    int rc = sqlite3_step(t->insert);
+    *exists = rc == SQLITE_CONSTRAINT_PRIMARYKEY || rc == SQLITE_CONSTRAINT_UNIQUE ||
+              rc == SQLITE_CONSTRAINT_ROWID;
+    if (rc != SQLITE_DONE && !*exists)
+        failed = sqlite_fail(d, rc, "INSERT", err);
     (void)sqlite3_reset(t->insert);
     return failed;
 }
 
-/* Writes the flagged columns of `values` to the row that `identity` finds; *changed: rows touched.
- */
-static int step_update(struct dest *d, struct dest_table *t, const struct value *values,
-                       const struct value *identity, int *changed, struct err *err)
+static int update_values(struct dest *d, struct dest_run *run, const uint8_t *columns,
+                         const struct dest_row *row, uint64_t *matched, struct err *err)
 {
+    struct dest_table *t = run->table;
+    const struct value *values = row->new, *identity = identity_of_row(row);
     sqlite3_stmt *s = NULL;
     uint32_t n = t->rel->ncolumns;
-    if (find_update(d, t, &s, err))
+    if (find_update(d, t, columns, &s, err))
         return -1;
     for (uint32_t i = 0; i < n; i++) {
         const struct value *v = values[i].kind == VALUE_UNCHANGED ? &identity[i] : &values[i];
-        if (t->scratch[i] && bind_column(d, t, s, (int)i + 1, i, v, err))
+        if (columns[i] && bind_column(d, t, s, (int)i + 1, i, v, err))
             return -1;
     }
     if (bind_identity(d, t, s, (int)n + 1, identity, err) || sqlite_run(d, s, "UPDATE", err))
         return -1;
-    *changed = sqlite3_changes(d->db);
+    *matched = (uint64_t)sqlite3_changes(d->db);
     return 0;
 }
 
-static int only_one(int changed, struct err *err)
-{
-    if (changed <= 1)
-        return 0;
-    (void)err_set(err, ERR_PERMANENT, "%d rows in the target have the same key", changed);
-    return err_hint(err, "give the target table a primary key");
-}
-
-/* The row to insert is there already. */
-static int insert_exists(struct dest *d, struct dest_run *run, size_t i, struct err *err)
+static int delete_values(struct dest *d, struct dest_run *run, const struct value *identity,
+                         uint64_t *matched, struct err *err)
 {
     struct dest_table *t = run->table;
-    const struct dest_row *row = &run->rows[i];
-    enum dest_conflict_action action;
-    int changed;
-    if (dest_conflict(run, i, DEST_INSERT_EXISTS, &action, err))
+    if ((!t->delete &&prepare_delete(d, t, err)) ||
+        bind_identity(d, t, t->delete, 1, identity, err) || sqlite_run(d, t->delete, "DELETE", err))
         return -1;
-    if (action == DEST_CONFLICT_SKIP)
-        return 0;
-    if (t->identity.n == 0 || t->identity.by_all_columns)
-        return err_set(err, ERR_PERMANENT,
-                       "the row is there under a key that the relation does not have");
-    memset(t->scratch, 1, t->rel->ncolumns);
-    if (step_update(d, t, row->new, row->new, &changed, err) || only_one(changed, err))
-        return -1;
-    if (changed == 0)
-        return err_set(err, ERR_PERMANENT, "another row has the same value in a unique column");
+    *matched = (uint64_t)sqlite3_changes(d->db);
     return 0;
 }
 
-static int insert_row(struct dest *d, struct dest_run *run, size_t i, struct err *err)
-{
-    int rc;
-    if (step_insert(d, run->table, run->rows[i].new, &rc, err))
-        return -1;
-    return rc == SQLITE_DONE ? 0 : insert_exists(d, run, i, err);
-}
-
-/* The row to update is missing: it is inserted, where all of it was sent. */
-static int update_missing(struct dest *d, struct dest_run *run, size_t i, struct err *err)
-{
-    const struct dest_row *row = &run->rows[i];
-    uint32_t n = run->relation->ncolumns;
-    enum dest_conflict_action action;
-    if (dest_conflict(run, i, DEST_UPDATE_MISSING, &action, err))
-        return -1;
-    if (action == DEST_CONFLICT_SKIP)
-        return 0;
-    struct value *whole = calloc((size_t)n + 1, sizeof *whole);
-    if (!whole)
-        return err_nomem(err);
-    for (uint32_t c = 0; c < n; c++)
-        whole[c] =
-            row->new[c].kind == VALUE_UNCHANGED && row->old_kind == 'O' ? row->old[c] : row->new[c];
-    int rc;
-    int failed = step_insert(d, run->table, whole, &rc, err);
-    free(whole);
-    if (failed)
-        return -1;
-    return rc == SQLITE_DONE
-               ? 0
-               : err_set(err, ERR_PERMANENT, "the row to insert instead is in the target already");
-}
-
-static int update_row(struct dest *d, struct dest_run *run, size_t i, struct err *err)
-{
-    struct dest_table *t = run->table;
-    const struct dest_row *row = &run->rows[i];
-    int changed;
-    if (identity_require(&t->identity, err))
-        return -1;
-    identity_choose_columns(&t->identity, t->rel, row, t->scratch);
-    if (step_update(d, t, row->new, identity_of_row(row), &changed, err) || only_one(changed, err))
-        return -1;
-    return changed == 1 ? 0 : update_missing(d, run, i, err);
-}
-
-static int delete_row(struct dest *d, struct dest_run *run, size_t i, struct err *err)
-{
-    struct dest_table *t = run->table;
-    enum dest_conflict_action action;
-    if (identity_require(&t->identity, err) || (!t->delete &&prepare_delete(d, t, err)) ||
-        bind_identity(d, t, t->delete, 1, run->rows[i].old, err) ||
-        sqlite_run(d, t->delete, "DELETE", err) || only_one(sqlite3_changes(d->db), err))
-        return -1;
-    return sqlite3_changes(d->db) == 1 ? 0
-                                       : dest_conflict(run, i, DEST_DELETE_MISSING, &action, err);
-}
+static const struct dest_row_ops row_ops = {insert_values, update_values, delete_values};
 
 int sqlite_apply(struct dest *d, struct dest_run *run, struct err *err)
 {
-    for (size_t i = 0; i < run->nrows; i++) {
-        int rc = run->kind == DEST_INSERT   ? insert_row(d, run, i, err)
-                 : run->kind == DEST_UPDATE ? update_row(d, run, i, err)
-                                            : delete_row(d, run, i, err);
-        if (rc) {
-            run->failed = i;
+    struct dest_table *t = run->table;
+    for (size_t i = 0; i < run->nrows; i++)
+        if (dest_row_apply(d, run, i, &row_ops, &t->identity, t->scratch, err))
             return -1;
-        }
-    }
     return 0;
 }
 

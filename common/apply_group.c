@@ -92,6 +92,7 @@ static int apply_once(struct apply_group *g, size_t n, const struct checkpoint *
     if (begin(g, err))
         return -1;
     size_t at = 0;
+    g->rows.run.repeatable = true;
     for (size_t i = 0; i < n; i++) {
         const struct held_txn *t = &g->txns[i];
         if (apply_rows_frames(&g->rows, g->held.data + at, t->frames_end - at, &t->txn, failed,
@@ -240,6 +241,7 @@ static int apply_part(struct apply_group *g, const struct dest_txn *txn, struct 
     if (!g->partial && begin(g, err))
         return -1;
     g->partial = true;
+    g->rows.run.repeatable = false;
     if (apply_rows_frames(&g->rows, g->held.data, g->held.len, txn, &failed, err) ||
         apply_rows_flush(&g->rows, &failed, err)) {
         g->failed = true;

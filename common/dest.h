@@ -98,6 +98,7 @@ struct dest_run {
         *rows; /* in the order of the source; later rows may concern the same key */
     size_t nrows;
     struct dest_conflicts *conflicts;
+    bool repeatable; /* the loop still holds the group: after ERR_RETRY the rows come again */
     size_t failed; /* set by the driver with an error: the row it concerns, or nrows: not one row */
 };
 
