@@ -37,7 +37,11 @@ PKGS_frame-dump   := jansson
 # MariaDB's client library (Debian's default), or Oracle's.
 PKGS_apply-mysql  := $(or $(firstword $(foreach p,libmariadb mysqlclient,\
 	$(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p)))),libmariadb)
-ALL_TOOLS := pg-capture txn-assemble apply-sqlite apply-mysql frame-dump
+# FreeTDS's db-lib comes without a file for pkg-config.
+PKGS_apply-mssql  := sybdb
+CFLAGS_sybdb      :=
+LIBS_sybdb        := -lsybdb
+ALL_TOOLS := pg-capture txn-assemble apply-sqlite apply-mysql apply-mssql frame-dump
 COMMON_PKGS := msgpack
 
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard $(t)/main.c),$(t)))
@@ -52,7 +56,7 @@ LIBS_$(1) = $$(eval LIBS_$(1) := $$(call pkg_config,--libs $(1)))$$(LIBS_$(1))
 endef
 BUILD_PKGS := $(sort $(COMMON_PKGS) $(foreach t,$(TOOLS),$(PKGS_$(t))))
 ALL_PKGS := $(BUILD_PKGS) cmocka
-$(foreach p,$(ALL_PKGS),$(eval $(call remember_pkg,$(p))))
+$(foreach p,$(filter-out sybdb,$(ALL_PKGS)),$(eval $(call remember_pkg,$(p))))
 pkg_cflags = $(foreach p,$(1),$(CFLAGS_$(p)))
 pkg_libs = $(foreach p,$(1),$(LIBS_$(p)))
 

@@ -59,6 +59,7 @@ need msgpack-c libmsgpack-dev pkg-config --exists msgpack
 need jansson libjansson-dev pkg-config --exists jansson
 need xxHash libxxhash-dev pkg-config --exists libxxhash
 need 'a MySQL client library' default-libmysqlclient-dev has_mysql_client
+need FreeTDS freetds-dev has_header sybdb.h
 need cmocka libcmocka-dev pkg-config --exists cmocka
 need uthash uthash-dev has_header uthash.h
 need 'Perl with Test::More' perl perl -MTest::More -MTAP::Parser -e1
@@ -66,6 +67,7 @@ need 'Perl DBI' libdbi-perl perl -MDBI -e1
 need 'Perl DBD::Pg' libdbd-pg-perl perl -MDBD::Pg -e1
 need 'Perl DBD::SQLite' libdbd-sqlite3-perl perl -MDBD::SQLite -e1
 need 'Perl DBD::mysql' libdbd-mysql-perl perl -MDBD::mysql -e1
+need 'Perl Net::SSLeay' libnet-ssleay-perl perl -MNet::SSLeay -e1
 need 'the PostgreSQL server' postgresql has_server
 # The package without a service: nothing is started by installing it.
 need 'the MariaDB server' mariadb-server-core has_mariadb
