@@ -157,8 +157,8 @@ uint32_t mssql_column_units(const struct target_column *t)
     return is(t, "nvarchar") ? (uint32_t)t->bytes / 2 : is(t, "varbinary") ? (uint32_t)t->bytes : 0;
 }
 
-void mssql_column_declare(const struct target_column *t, enum mssql_form form, bool key,
-                          struct buf *out)
+void mssql_column_declare(const struct target_column *t, enum mssql_rows rows, enum mssql_form form,
+                          bool key, struct buf *out)
 {
     switch (form) {
     case FORM_TEXT:
@@ -169,7 +169,7 @@ void mssql_column_declare(const struct target_column *t, enum mssql_form form, b
             buf_append_str(out, "nvarchar(max)");
         return;
     case FORM_BYTES:
-        buf_append_str(out, "varchar(max)");
+        buf_append_str(out, rows == ROWS_JSON ? "varchar(max)" : "varbinary(max)");
         return;
     case FORM_BIT:
     case FORM_INTEGER:

@@ -38,10 +38,10 @@ bool mssql_column_keeps_all(const struct column *c, const struct target_column *
 /*
  * Appends the type that OPENJSON … WITH or CONVERT declares for values on the way into the column,
  * or, with `key`, for comparing with it. Text on the way in is nvarchar(max), because a declared
- * length would cut it before the column can refuse it; bytes are text in hexadecimal.
+ * length would cut it before the column can refuse it; bytes in JSON are text in hexadecimal.
  */
-void mssql_column_declare(const struct target_column *t, enum mssql_form form, bool key,
-                          struct buf *out);
+void mssql_column_declare(const struct target_column *t, enum mssql_rows rows, enum mssql_form form,
+                          bool key, struct buf *out);
 
 /* The most UTF-16 units, or bytes, that the column holds; 0: without a limit. */
 uint32_t mssql_column_units(const struct target_column *t);

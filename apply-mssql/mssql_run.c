@@ -223,6 +223,37 @@ static int execute_insert(struct dest *d, const struct dest_table *t, const stru
     return 0;
 }
 
+/* ---- the transaction is gone with an error ---- */
+
+static bool is_careful(const struct dest *d, const struct dest_table *t)
+{
+    return d->careful && strcmp(d->careful, t->target) == 0;
+}
+
+/*
+ * The group comes again, if the loop has it, with the rows of this table one by one and the table's
+ * indexes read anew. `first`: a row of the statement.
+ */
+static int be_careful(struct dest *d, struct dest_run *run, size_t first, struct err *err)
+{
+    enum dest_conflict_action action;
+    if (err->kind != ERR_PERMANENT || is_careful(d, run->table))
+        return -1;
+    if (!run->repeatable) {
+        /* It is a row of this transaction, whichever it is. */
+        if (run->kind == DEST_INSERT && mssql_error_is_duplicate(mssql_session_error(d->session)) &&
+            run->conflicts->policy == DEST_CONFLICT_STOP)
+            return dest_conflict(run, first, DEST_INSERT_EXISTS, &action, err);
+        return -1;
+    }
+    free(d->careful);
+    d->careful = strdup(run->table->target);
+    if (!d->careful)
+        return err_nomem(err);
+    err->kind = ERR_RETRY;
+    return err_hint(err, "row by row now, to find the one");
+}
+
 /* ---- one row ---- */
 
 /* Rows that may exist are not tried, where the user wants to go on after them. */
@@ -245,9 +276,12 @@ static int insert_values(struct dest *d, struct dest_run *run, const struct valu
     if (t->rel->ncolumns > 0 && append_row(d, t, t->scratch, values, NULL, err))
         return -1;
     if (execute_insert(d, t, s, &affected, err)) {
-        *exists = !missing && mssql_error_is_duplicate(mssql_session_error(d->session));
-        if (!*exists)
+        if (!mssql_error_is_duplicate(mssql_session_error(d->session)))
             return -1;
+        /* An index that was made since, perhaps; one over an expression otherwise. */
+        if (missing)
+            return be_careful(d, run, 0, err);
+        *exists = true;
         err_clear(err);
         return 0;
     }
@@ -332,8 +366,7 @@ static int apply_row(struct dest *d, struct dest_run *run, size_t i, struct err 
 static bool can_batch(const struct dest *d, const struct dest_run *run)
 {
     const struct dest_table *t = run->table;
-    if (run->nrows < 2 || run->relation->ncolumns == 0 ||
-        (d->careful && strcmp(d->careful, t->target) == 0))
+    if (run->nrows < 2 || run->relation->ncolumns == 0 || is_careful(d, t))
         return false;
     return run->kind == DEST_INSERT || t->unique;
 }
@@ -389,19 +422,6 @@ static int execute_slice(struct dest *d, struct dest_run *run, int64_t *affected
     return rc ? rc : execute(d, s, affected, err);
 }
 
-/* The transaction is gone, and which row it was is not known yet. */
-static int find_the_row(struct dest *d, const struct dest_run *run, struct err *err)
-{
-    if (err->kind != ERR_PERMANENT || !run->repeatable)
-        return -1;
-    free(d->careful);
-    d->careful = strdup(run->table->target);
-    if (!d->careful)
-        return err_nomem(err);
-    err->kind = ERR_RETRY;
-    return err_hint(err, "row by row now, to find the one");
-}
-
 static int apply_slice(struct dest *d, struct dest_run *run, size_t first, struct err *err)
 {
     size_t n = d->batch->nrows;
@@ -409,7 +429,7 @@ static int apply_slice(struct dest *d, struct dest_run *run, size_t first, struc
     if (n == 1)
         return apply_row(d, run, first, err);
     if (execute_slice(d, run, &affected, err))
-        return find_the_row(d, run, err);
+        return be_careful(d, run, first, err);
     if ((uint64_t)affected == n)
         return 0;
     if (run->kind == DEST_INSERT && !inserts_missing(run))

@@ -241,7 +241,14 @@ struct sent {
     const struct target_column *there;
     enum mssql_form form;
     bool key;
+    bool hexadecimal; /* bytes as text */
 };
+
+static struct sent sent_column(const struct dest *d, const struct target_column *there,
+                               enum mssql_form form, bool key)
+{
+    return (struct sent){there, form, key, form == FORM_BYTES && d->rows == ROWS_JSON};
+}
 
 /* Appends the rows as a table expression called j; what comes before literals goes to `head`,
  * what comes after them to what is returned. */
@@ -253,7 +260,7 @@ static struct buf *append_sent(const struct dest *d, struct statement *s, const 
         buf_append_str(head, "OPENJSON(@j) WITH (");
         for (uint32_t i = 0; i < n; i++) {
             buf_printf(head, "%sc%u ", i ? ", " : "", i);
-            mssql_column_declare(sent[i].there, sent[i].form, sent[i].key, head);
+            mssql_column_declare(sent[i].there, d->rows, sent[i].form, sent[i].key, head);
             buf_printf(head, " '$[%u]'", i);
         }
         buf_append_str(head, ") AS j");
@@ -262,7 +269,7 @@ static struct buf *append_sent(const struct dest *d, struct statement *s, const 
     buf_append_str(head, "(SELECT ");
     for (uint32_t i = 0; i < n; i++) {
         buf_append_str(head, i ? ", CONVERT(" : "CONVERT(");
-        mssql_column_declare(sent[i].there, sent[i].form, sent[i].key, head);
+        mssql_column_declare(sent[i].there, d->rows, sent[i].form, sent[i].key, head);
         buf_printf(head, ", v.c%u) AS c%u", i, i);
     }
     buf_append_str(head, " FROM (VALUES ");
@@ -276,7 +283,7 @@ static struct buf *append_sent(const struct dest *d, struct statement *s, const 
 /* Appends the value of column `i` of j. */
 static void append_value(struct buf *sql, const struct sent *sent, uint32_t i)
 {
-    if (sent[i].form == FORM_BYTES)
+    if (sent[i].hexadecimal)
         buf_printf(sql, "CONVERT(varbinary(max), j.c%u, 2)", i);
     else
         buf_printf(sql, "j.c%u", i);
@@ -328,8 +335,9 @@ static void append_identity(struct buf *sql, const struct dest_table *t, const s
 }
 
 /* The columns of j: those flagged in `set`, then the identity where asked for. */
-static struct sent *columns_sent(const struct dest_table *t, const uint8_t *set, bool identity,
-                                 uint32_t *nset, uint32_t *n, struct err *err)
+static struct sent *columns_sent(const struct dest *d, const struct dest_table *t,
+                                 const uint8_t *set, bool identity, uint32_t *nset, uint32_t *n,
+                                 struct err *err)
 {
     struct sent *sent = calloc(2 * (size_t)t->rel->ncolumns + 1, sizeof *sent);
     *n = 0;
@@ -339,11 +347,11 @@ static struct sent *columns_sent(const struct dest_table *t, const uint8_t *set,
     }
     for (uint32_t i = 0; i < t->rel->ncolumns; i++)
         if (set && set[i])
-            sent[(*n)++] = (struct sent){&t->there[i], t->forms[i], false};
+            sent[(*n)++] = sent_column(d, &t->there[i], t->forms[i], false);
     *nset = *n;
     for (uint32_t i = 0; identity && i < t->identity.n; i++) {
         uint32_t c = t->identity.columns[i];
-        sent[(*n)++] = (struct sent){&t->there[c], t->forms[c], true};
+        sent[(*n)++] = sent_column(d, &t->there[c], t->forms[c], true);
     }
     return sent;
 }
@@ -405,7 +413,7 @@ int mssql_insert(struct dest *d, struct dest_table *t, bool missing, const struc
         return 0;
     mssql_statement_free(s);
     memset(t->scratch, 1, n);
-    struct sent *sent = columns_sent(t, t->scratch, false, &nset, &n, err);
+    struct sent *sent = columns_sent(d, t, t->scratch, false, &nset, &n, err);
     if (!sent)
         return -1;
     buf_append_str(&s->head, missing ? IN_TRANSACTION SAVED : IN_TRANSACTION);
@@ -451,7 +459,7 @@ int mssql_delete(struct dest *d, struct dest_table *t, const struct statement **
     if (s->used)
         return 0;
     mssql_statement_free(s);
-    struct sent *sent = columns_sent(t, NULL, true, &nset, &n, err);
+    struct sent *sent = columns_sent(d, t, NULL, true, &nset, &n, err);
     if (!sent)
         return -1;
     buf_printf(&s->head, IN_TRANSACTION SAVED "DELETE%s t FROM %s AS t", top(t), t->target);
@@ -471,7 +479,7 @@ static int make_update(struct dest *d, struct dest_table *t, const uint8_t *colu
                        struct statement *s, struct err *err)
 {
     uint32_t nset, n;
-    struct sent *sent = columns_sent(t, columns, true, &nset, &n, err);
+    struct sent *sent = columns_sent(d, t, columns, true, &nset, &n, err);
     if (!sent)
         return -1;
     buf_printf(&s->head, IN_TRANSACTION SAVED "UPDATE%s t SET ", top(t));
@@ -517,7 +525,7 @@ int mssql_update(struct dest *d, struct dest_table *t, const uint8_t *columns,
 int mssql_fill(struct dest *d, const char *target, const struct target_column *c,
                enum mssql_form form, struct statement *s, struct err *err)
 {
-    const struct sent sent = {c, form, false};
+    const struct sent sent = sent_column(d, c, form, false);
     *s = (struct statement){0};
     buf_append_str(&s->head, IN_TRANSACTION "UPDATE t SET ");
     mssql_quote(&s->head, c->name);

@@ -254,15 +254,24 @@ static void append_plain(struct buf *out, enum mssql_rows rows, const char *text
     close_quote(out, rows);
 }
 
-static void append_null(struct buf *out, enum mssql_rows rows)
+/* A column of literals that are all NULL would be one of int, which is not converted to everything.
+ */
+static void append_null(struct buf *out, enum mssql_rows rows, enum mssql_form form)
 {
-    buf_append_str(out, rows == ROWS_JSON ? "null" : "NULL");
+    if (rows == ROWS_JSON)
+        buf_append_str(out, "null");
+    else if (form == FORM_BIT || form == FORM_INTEGER)
+        buf_append_str(out, "NULL");
+    else if (form == FORM_BYTES)
+        buf_append_str(out, "CONVERT(varbinary(1), NULL)");
+    else
+        buf_append_str(out, "CONVERT(nvarchar(1), NULL)");
 }
 
 static void append_hex(struct buf *out, enum mssql_rows rows, const char *data, size_t size)
 {
     static const char digits[] = "0123456789ABCDEF";
-    open_quote(out, rows);
+    buf_append_str(out, rows == ROWS_JSON ? "\"" : "0x");
     uint8_t *to = buf_reserve(out, 2 * size);
     for (size_t i = 0; to && i < size; i++) {
         *to++ = (uint8_t)digits[(unsigned char)data[i] >> 4];
@@ -270,16 +279,18 @@ static void append_hex(struct buf *out, enum mssql_rows rows, const char *data, 
     }
     if (to)
         out->len += 2 * size;
-    close_quote(out, rows);
+    if (rows == ROWS_JSON)
+        buf_append_byte(out, '"');
 }
 
 /* ---- values that SQL Server does not have ---- */
 
 /* -1: an error; 0: NULL was written; 1: the extreme is to be. */
-static int instead(struct buf *out, enum mssql_rows rows, enum dest_beyond beyond)
+static int instead(struct buf *out, enum mssql_rows rows, enum mssql_form form,
+                   enum dest_beyond beyond)
 {
     if (beyond == DEST_BEYOND_NULL)
-        append_null(out, rows);
+        append_null(out, rows, form);
     return beyond == DEST_BEYOND_STOP ? -1 : beyond == DEST_BEYOND_EXTREME;
 }
 
@@ -291,9 +302,9 @@ static int append_real(struct buf *out, enum mssql_rows rows, enum mssql_form fo
     if (!pg_text_real(v, form == FORM_REAL, &d))
         return not_a(err, "a floating-point number");
     if (isnan(d))
-        return instead(out, rows, policy_nan(policy, err));
+        return instead(out, rows, form, policy_nan(policy, err));
     if (isinf(d)) {
-        int rc = instead(out, rows, policy_infinity(policy, err));
+        int rc = instead(out, rows, form, policy_infinity(policy, err));
         if (rc <= 0)
             return rc;
         d = copysign(form == FORM_REAL ? (double)FLT_MAX : DBL_MAX, d);
@@ -307,7 +318,7 @@ static int append_decimal(struct buf *out, enum mssql_rows rows, const struct va
                           const struct value_policy *policy, struct err *err)
 {
     if (pg_text_is(v, "NaN"))
-        return instead(out, rows, policy_nan(policy, err));
+        return instead(out, rows, FORM_DECIMAL, policy_nan(policy, err));
     if (!pg_text_decimal(v))
         return not_a(err, "a decimal number");
     append_plain(out, rows, v->data, v->size);
@@ -358,12 +369,12 @@ static int append_date(struct buf *out, enum mssql_rows rows, enum mssql_form fo
         return not_a(err, "a date");
     case PG_DATE_INFINITY:
     case PG_DATE_MINUS_INFINITY:
-        rc = instead(out, rows, policy_infinity(policy, err));
+        rc = instead(out, rows, form, policy_infinity(policy, err));
         return rc <= 0 ? rc : append_extreme(out, rows, form, date == PG_DATE_MINUS_INFINITY);
     case PG_DATE_BC:
     case PG_DATE_BEYOND:
         rc = instead(
-            out, rows,
+            out, rows, form,
             policy_date(policy, date == PG_DATE_BC ? "BC, " OUTSIDE : "after 9999, " OUTSIDE, err));
         return rc <= 0 ? rc : append_extreme(out, rows, form, date == PG_DATE_BC);
     case PG_DATE_YEAR:
@@ -388,8 +399,8 @@ static int append_time(struct buf *out, enum mssql_rows rows, const struct value
         append_plain(out, rows, v->data, v->size);
         return 0;
     }
-    int rc =
-        instead(out, rows, policy_date(policy, "24:00:00, beyond the last time of a day", err));
+    int rc = instead(out, rows, FORM_TIME,
+                     policy_date(policy, "24:00:00, beyond the last time of a day", err));
     if (rc > 0)
         append_plain(out, rows, LAST_TIME, sizeof LAST_TIME - 1);
     return rc < 0 ? -1 : 0;
@@ -419,7 +430,7 @@ int mssql_append_value(struct buf *out, enum mssql_rows rows, enum mssql_form fo
 {
     switch (v->kind) {
     case VALUE_NULL:
-        append_null(out, rows);
+        append_null(out, rows, form);
         return 0;
     case VALUE_UNCHANGED:
         return err_set(err, ERR_PERMANENT, "the value was not sent (an unchanged TOASTed value)");

@@ -114,16 +114,16 @@ one_by_one(
     q{delete from k_pair where b = 'x'});
 one_by_one(
     ['k_text'], 'text keys that differ in case, blanks or accents only are different rows',
-    q{insert into k_text select k, 0 from unnest(array['a', 'A', 'a ', ' a', 'á', E'a\u0301', '',
-        ' ',
-      'ß', 'ss', 'ẞ', '0', '00', '1', '01', '1.0', '1e0', 'NULL', 'null', E'\n', E'\r\n', '😀',
-      E'\u200b', 'ｱ', 'ア']) k},
+    qq{insert into k_text select k, 0 from unnest(array['a', 'A', '$odd{trailing}', ' a', 'á',
+        E'a\\u0301', '', '$odd{blank}',
+      'ß', 'ss', 'ẞ', '0', '00', '1', '01', '1.0', '1e0', 'NULL', 'null', E'\\n', E'\\r\\n', '😀',
+      E'\\u200b', 'ｱ', 'ア']) k},
     (   map {"update k_text set v = v + 1 where k = $_"} q{'a'},
-        q{'a '}, q{''}, q{'á'}, q{'01'}, q{'1.0'}
+        "'$odd{trailing}'", q{''}, q{'á'}, q{'01'}, q{'1.0'}
     ),
     q{update k_text set k = 'b' where k = 'A'},
     q{update k_text set k = 'A' where k = 'a'},
-    q{delete from k_text where k in ('a ', 'ss', '00', '😀')});
+    qq{delete from k_text where k in ('$odd{trailing}', 'ss', '00', '😀')});
 one_by_one(
     ['k_char'],
     'char(n) keys keep their trailing blanks',
@@ -168,7 +168,7 @@ one_by_one(
     'bytea keys',
     q{insert into k_bytes select decode(lpad(to_hex(g), 2, '0') || '00', 'hex'), g
         from generate_series(0, 255) g},
-    q{insert into k_bytes values ('', -1), ('\x00', -2), ('\x0000ff', -3)},
+    qq{insert into k_bytes values ('$odd{no_bytes}', -1), ('$odd{zero}', -2), ('\\x0000ff', -3)},
     q{update k_bytes set v = v + 1000 where v % 7 = 0},
     q{update k_bytes set k = k || '\x00' where v % 11 = 0},
     q{delete from k_bytes where v between 20 and 30});

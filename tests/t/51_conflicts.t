@@ -148,7 +148,7 @@ for my $policy (qw(stop apply skip)) {
         100, "--conflict $policy: a key update onto a row that is there stops");
     like(
         $pipeline->log_text('apply'),
-        qr/level=error.*update of public\.keyed \(key id\), transaction \d+ .*(?:UNIQUE|exists|Duplicate)/,
+        qr/level=error.*update of public\.keyed \(key id\), transaction \d+ .*(?:UNIQUE|exists|[Dd]uplicate)/,
         "--conflict $policy: and it says so");
     unlike($pipeline->log_text('apply'), qr/theirs/, "--conflict $policy: without values");
     $pipeline->wait_all;

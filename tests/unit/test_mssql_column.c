@@ -104,7 +104,7 @@ static void columns_that_are_there(void **state)
                 fail_msg("row %zu: %s", i, err.text);
             continue;
         }
-        mssql_column_declare(&table[i].there, form, false, &declared);
+        mssql_column_declare(&table[i].there, ROWS_JSON, form, false, &declared);
         if (!table[i].declared || strcmp(buf_cstr(&declared), table[i].declared) != 0)
             fail_msg("row %zu: kept as %s", i, buf_cstr(&declared));
         buf_free(&declared);
@@ -124,7 +124,7 @@ static void keys_compare_exactly(void **state)
     row.there.collation = BIN2;
     assert_int_equal(check(&row, true, &form, &err), 0);
     /* An index is used for what is not longer than a key can be. */
-    mssql_column_declare(&row.there, form, true, &declared);
+    mssql_column_declare(&row.there, ROWS_JSON, form, true, &declared);
     assert_string_equal(buf_cstr(&declared), "nvarchar(4000)");
     buf_free(&declared);
 }

@@ -238,7 +238,8 @@ static void other_kinds_of_values(void **state)
                        none = {.kind = VALUE_BYTES, .size = 0, .data = ""};
     for (enum mssql_form form = FORM_BIT; form <= FORM_BYTES; form++) {
         assert_string_equal(written(ROWS_JSON, form, null, &stop_all, got, sizeof got), "null");
-        assert_string_equal(written(ROWS_VALUES, form, null, &stop_all, got, sizeof got), "NULL");
+        assert_non_null(
+            strstr(written(ROWS_VALUES, form, null, &stop_all, got, sizeof got), "NULL"));
         assert_non_null(
             strstr(written(ROWS_JSON, form, unchanged, &stop_all, got, sizeof got), "not sent"));
         if (form != FORM_BYTES)
@@ -246,7 +247,12 @@ static void other_kinds_of_values(void **state)
     }
     assert_string_equal(written(ROWS_JSON, FORM_BYTES, bytes, &stop_all, got, sizeof got),
                         "\"610062\"");
-    assert_string_equal(written(ROWS_VALUES, FORM_BYTES, none, &stop_all, got, sizeof got), "N''");
+    /* All of them NULL: the column has a type all the same, which can become that of the target. */
+    assert_string_equal(written(ROWS_VALUES, FORM_DATETIME, null, &stop_all, got, sizeof got),
+                        "CONVERT(nvarchar(1), NULL)");
+    assert_string_equal(written(ROWS_VALUES, FORM_BYTES, null, &stop_all, got, sizeof got),
+                        "CONVERT(varbinary(1), NULL)");
+    assert_string_equal(written(ROWS_VALUES, FORM_BYTES, none, &stop_all, got, sizeof got), "0x");
 }
 
 static void units_are_those_of_utf_16(void **state)

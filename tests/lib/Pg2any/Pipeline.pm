@@ -72,7 +72,8 @@ sub commands {
         },
         assemble => sub { return (tool('txn-assemble'), '--spill-dir', $self->spill_dir) },
         apply => sub {
-            return (tool($self->{target}->applier), '--dest', $self->{target}->dest, @ack);
+            return (tool($self->{target}->applier), '--dest', $self->{target}->dest,
+                $self->{target}->applier_args, @ack);
         },
     );
     my @commands;

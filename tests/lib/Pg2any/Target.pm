@@ -7,12 +7,14 @@ use strict;
 use warnings;
 use Carp qw(croak);
 use Exporter qw(import);
-use Pg2any::Target::MySQL;
-use Pg2any::Target::SQLite;
 
 our @EXPORT_OK = qw(new_target);
 
-my %CLASS = (mysql => 'Pg2any::Target::MySQL', sqlite => 'Pg2any::Target::SQLite');
+my %CLASS = (
+    mssql => 'Pg2any::Target::MSSQL',
+    mysql => 'Pg2any::Target::MySQL',
+    sqlite => 'Pg2any::Target::SQLite',
+);
 
 # new_target(kind => 'sqlite', and what its new() takes). TARGET in the environment is the default
 # kind, so that the same tests run on each.
@@ -21,6 +23,7 @@ sub new_target {
     my $kind = lc(delete $arg{kind} // $ENV{TARGET} // 'sqlite');
     my $class = $CLASS{$kind}
         // croak "no target '$kind': there are " . join ', ', sort keys %CLASS;
+    require($class =~ s{::}{/}gr . '.pm');
     return $class->new(%arg);
 }
 

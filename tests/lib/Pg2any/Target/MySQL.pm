@@ -12,6 +12,7 @@ use warnings;
 use Carp qw(croak);
 use DBI;
 use Pg2any::MySQL;
+use Pg2any::Values qw(numeric_size single six_digits);
 
 # The errors of a connection that is gone, and of a server that is away or on its way down.
 my %GONE = map { $_ => 1 } 1053, 1077, 1927, 2002, 2003, 2006, 2013, 2055;
@@ -47,6 +48,7 @@ sub new {
 
 sub kind { return 'mysql' }
 sub applier { return 'apply-mysql' }
+sub applier_args { return () }
 sub server { return $_[0]{server} }
 sub database { return $_[0]{database} }
 sub dest { return $_[0]{server}->uri(db => $_[0]{database}, @{ $_[0]{uri} }) }
@@ -185,6 +187,7 @@ sub odd_values {
         latest => '9999-12-31 23:59:59.999999+00', earliest => '1000-01-01 00:00:00+00',
         far => '8192-12-31 23:59:59.999999+00', ancient => '1066-10-14 12:00+00',
         largest => '1.7976931348623157e308', smallest => '-1.7976931348623157e307',
+        trailing => 'a ', blank => ' ', zero => '\x00', no_bytes => '',
     );
 }
 
@@ -199,35 +202,12 @@ sub column_type {
     return join ' ', grep { defined } @$row;
 }
 
-# Precision and scale of the DECIMAL for that numeric, or nothing where there is none: the precision
-# is in the upper half of the typmod, the scale, which may be negative, in the lower 11 bits.
+# Precision and scale of the DECIMAL for that numeric, or nothing where there is none.
 sub decimal_of {
     my ($typmod) = @_;
-    return if $typmod < 4;
-    my ($precision, $scale) = ($typmod - 4 >> 16 & 0xffff, ($typmod - 4 & 0x7ff ^ 1024) - 1024);
-    if ($scale < 0) {
-        $precision -= $scale;
-        $scale = 0;
-    }
-    $precision = $scale if $precision < $scale;
+    my ($precision, $scale) = numeric_size($typmod) or return;
     return if $precision > 65 || $scale > 30;
     return ($precision, $scale);
-}
-
-# In single precision, what lies beyond its largest value by less than half a step too.
-sub single {
-    my ($x) = @_;
-    my $single = unpack 'f', pack 'f', $x;
-    my $largest = 3.4028234663852886e38;
-    my $rounds_down = abs $x < 3.4028235677973366e38;
-    return abs $single > $largest && $rounds_down ? $largest * ($x <=> 0) : $single;
-}
-
-# Seconds have six digits here.
-sub six_digits {
-    my ($time) = @_;
-    my ($whole, $fraction) = $time =~ /\A(.*:\d\d)(?:\.(\d+))?\z/ or return $time;
-    return $whole . '.' . substr(($fraction // '') . '000000', 0, 6);
 }
 
 # For a column of that base type (pg_type's name) and typmod:

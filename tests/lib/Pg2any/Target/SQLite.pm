@@ -25,6 +25,7 @@ sub new {
 
 sub kind { return 'sqlite' }
 sub applier { return 'apply-sqlite' }
+sub applier_args { return () }
 sub dest { return $_[0]{file} }
 sub file { return $_[0]{file} }
 
@@ -128,6 +129,7 @@ sub odd_values {
     return (
         latest => 'infinity', earliest => '-infinity', far => '294276-12-31 23:59:59.999999+00',
         ancient => '0044-03-15 12:00+00 BC', largest => 'infinity', smallest => '-infinity',
+        trailing => 'a ', blank => ' ', zero => '\x00', no_bytes => '',
     );
 }
 
