@@ -107,9 +107,11 @@ sub start {
     my $stdin = $self->{input};
     for my $i (0 .. $#commands) {
         my ($name, $argv) = @{ $commands[$i] };
-        my ($stdout, $next_stdin) = ($self->{output});
+        my ($stdout, $next_stdin);
         if ($i < $#commands) {
             pipe $next_stdin, $stdout or croak "pipe: $!";
+        } else {
+            $stdout = $self->{output};
         }
         $self->{process}{$name} = Pg2any::Process->start(
             name => $name, argv => $argv, stdin => $stdin, stdout => $stdout,
