@@ -98,12 +98,16 @@ sub file_dbh {
     return if !-s $file;
     if (!$self->{file_dbh}) {
         my $dbh = DBI->connect("dbi:SQLite:dbname=$file", '', '', {
-            RaiseError => 1, PrintError => 0, AutoCommit => 1, AutoInactiveDestroy => 1,
+            RaiseError => 1, PrintError => 0, PrintWarn => 0, AutoCommit => 1, AutoInactiveDestroy => 1,
             sqlite_open_flags => SQLITE_OPEN_READWRITE,
             sqlite_string_mode => DBD_SQLITE_STRING_MODE_UNICODE_STRICT,
         });
         $dbh->sqlite_busy_timeout(10_000);
-        $dbh->sqlite_create_collation('by_number', \&by_number);
+        {
+            # It looks for a collation of that name that there was before.
+            no warnings qw(uninitialized);
+            $dbh->sqlite_create_collation('by_number', \&by_number);
+        }
         $self->{file_dbh} = $dbh;
     }
     return $self->{file_dbh};

@@ -130,12 +130,13 @@ sub converter_id {
     return $self->{converter_ids}{$key} //= do {
         my $code = converter($from, $to, %how);
         my ($decode, $encode) = (is_string($from), is_string($to));
+        my $number = TdsPeer::Types::is_integer($to) || TdsPeer::Types::is_float($to);
         push @{ $self->{converters} }, sub {
             my ($value) = @_;
             $value = Encode::decode('UTF-8', $value) if $decode && $value =~ /[\x80-\xff]/;
             $value = $code->($value);
             utf8::encode($value) if $encode;
-            return $value;
+            return $number ? $value : "=$value";
         };
         $#{ $self->{converters} };
     };

@@ -49,7 +49,10 @@ sub as_type {
     }
     my $id = $self->{session}->converter_id($x->{type}, $to, %how);
     my $sql = "peer_convert($x->{sql}, $id)";
-    return TdsPeer::Types::is_binary($to) ? "cast($sql as blob)" : $sql;
+    # Text that a function of Perl returns becomes a number in SQLite where it looks like one. So it
+    # has a letter before it.
+    return $sql if TdsPeer::Types::is_integer($to) || TdsPeer::Types::is_float($to);
+    return TdsPeer::Types::is_binary($to) ? "substr(cast($sql as blob), 2)" : "substr($sql, 2)";
 }
 
 # --- comparing
