@@ -15,6 +15,13 @@ sub quoted { return TdsPeer::Translate::quoted(TdsPeer::Translate::bytes($_[0]))
 
 sub shown { my ($table) = @_; return "$table->{db}.$table->{schema}.$table->{name}" }
 
+# SQLite's number of a row, by a name that no column has.
+sub row_number {
+    my ($table) = @_;
+    my ($name) = grep { !$table->{column}{$_} } qw(rowid oid _rowid_) or die "columns with all of SQLite's names for a row\n";
+    return $name;
+}
+
 # The table that a statement names.
 sub target {
     my ($session, $parts) = @_;
@@ -158,7 +165,7 @@ sub update {
         push @values, stored($translate, $translate->expression($set->{value}), $column, $table);
     }
     my $n = 0;
-    my $collect = 'select ' . quoted($source->{alias}) . '.rowid as r, '
+    my $collect = 'select ' . quoted($source->{alias}) . '.' . row_number($table) . ' as r, '
         . join(', ', map { "$_ as v" . $n++ } @values) . " from $from$limit";
     return $session->change_collected($translate, $table, 'UPDATE', $collect, [map { $_->{name} } @columns]);
 }
@@ -167,7 +174,7 @@ sub remove {
     my ($session, $s) = @_;
     my $translate = TdsPeer::Translate->new(session => $session);
     my ($source, $from, $limit) = rows_of($session, $translate, $s);
-    my $collect = 'select ' . quoted($source->{alias}) . ".rowid as r from $from$limit";
+    my $collect = 'select ' . quoted($source->{alias}) . '.' . row_number($source->{table}) . " as r from $from$limit";
     return $session->change_collected($translate, $source->{table}, 'DELETE', $collect, []);
 }
 
@@ -201,7 +208,8 @@ sub check_foreign_keys {
         my ($some) = $dbh->selectrow_array("select 1 $orphans limit 1");
         next if !$some;
         if ($what eq 'DELETE' && ($key->{delete} // '') eq 'CASCADE' && $key->{to} == $table->{object_id}) {
-            $dbh->do('delete from ' . quoted($child->{file_name}) . " where rowid in (select c.rowid $orphans)");
+            my $number = row_number($child);
+            $dbh->do('delete from ' . quoted($child->{file_name}) . " where $number in (select c.$number $orphans)");
             check_foreign_keys($session, $child, $what);
             next;
         }

@@ -569,21 +569,21 @@ sub change_collected {
     my @variables = keys %{ $translate->{variables} };
     my $n = @$names;
     my $file = TdsPeer::Change::quoted($table->{file_name});
-    my %changed = map { $_ => 1 } @$names;
+    my $number = TdsPeer::Change::row_number($table);
     # The columns whose old values could stand in the way of new ones.
     my @unique = grep { my $name = $_; grep { $_->{is_unique} && grep { $_->{name} eq $name } @{ $_->{columns} } } @{ $table->{indexes} } } @$names;
     my $set = join ', ', map { TdsPeer::Change::quoted($names->[$_]) . " = u.v$_" } 0 .. $n - 1;
-    my $clear = join ', ', map { TdsPeer::Change::quoted($_) . q{ = cast('peer ' || rowid as blob)} } @unique;
+    my $clear = join ', ', map { TdsPeer::Change::quoted($_) . " = cast('peer ' || $number as blob)" } @unique;
     $self->{planning}{plan} = { run => sub {
         my $dbh = $self->{dbh};
         $dbh->do("create temp table if not exists peer_changed_$n (" . join(', ', 'r integer primary key', map { "v$_" } 0 .. $n - 1) . ')');
         $dbh->do("delete from temp.peer_changed_$n");
         my $count = $self->run_sql("insert or ignore into temp.peer_changed_$n $collect", $table, @variables);
         if ($verb eq 'DELETE') {
-            $self->run_sql("delete from $file where rowid in (select r from temp.peer_changed_$n)", $table);
+            $self->run_sql("delete from $file where $number in (select r from temp.peer_changed_$n)", $table);
         } else {
-            $self->run_sql("update $file set $clear where rowid in (select r from temp.peer_changed_$n)", $table) if @unique && $count > 1;
-            $self->run_sql("update $file set $set from temp.peer_changed_$n as u where u.r = $file.rowid", $table);
+            $self->run_sql("update $file set $clear where $number in (select r from temp.peer_changed_$n)", $table) if @unique && $count > 1;
+            $self->run_sql("update $file set $set from temp.peer_changed_$n as u where u.r = $file.$number", $table);
         }
         TdsPeer::Change::check_foreign_keys($self, $table, $verb) if @{ $table->{foreign} };
         return $count;

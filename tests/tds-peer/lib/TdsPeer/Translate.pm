@@ -52,7 +52,9 @@ sub as_type {
     # Text that a function of Perl returns becomes a number in SQLite where it looks like one. So it
     # has a letter before it.
     return $sql if TdsPeer::Types::is_integer($to) || TdsPeer::Types::is_float($to);
-    return TdsPeer::Types::is_binary($to) ? "substr(cast($sql as blob), 2)" : "substr($sql, 2)";
+    return "substr($sql, 2)" if !TdsPeer::Types::is_binary($to);
+    # substr() makes NULL of no bytes.
+    return "case when $x->{sql} is null then null else ifnull(substr(cast($sql as blob), 2), x'') end";
 }
 
 # --- comparing
