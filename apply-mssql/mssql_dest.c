@@ -149,16 +149,13 @@ static void disconnect(struct dest *d)
     d->identity_open = false;
 }
 
-static int connect_once(struct dest *d, struct err *err)
+static int connect_session(struct dest *d, struct err *err)
 {
-    if (mssql_session_open(&d->session, &d->uri, d->connect_timeout_ms, d->query_timeout_ms, err) ==
-            0 &&
-        set_session(d, err) == 0 && ask_server(d, err) == 0)
+    if (mssql_session_open(&d->session, &d->uri, d->connected_once, d->connect_timeout_ms,
+                           d->query_timeout_ms, err))
+        return -1;
+    if (set_session(d, err) == 0 && ask_server(d, err) == 0)
         return 0;
-    /* A server that has just started is not through with every database. */
-    if (d->connected_once && d->session &&
-        mssql_error_is_unavailable(mssql_session_error(d->session)))
-        err->kind = ERR_TEMPORARY;
     disconnect(d);
     return -1;
 }
@@ -212,7 +209,7 @@ static int dest_open(const struct dest_config *config, struct dest **dest, struc
     d->policy = value_policy("SQL Server", config);
     d->connect_timeout_ms = config->connect_timeout_ms;
     d->query_timeout_ms = config->query_timeout_ms;
-    if (mssql_uri_parse(&d->uri, config->uri, err) || connect_once(d, err) ||
+    if (mssql_uri_parse(&d->uri, config->uri, err) || connect_session(d, err) ||
         have_tables(d, &have, err) || (!have && make_tables(d, err))) {
         dest_close(d);
         if (err->kind == ERR_RETRY)
@@ -254,7 +251,7 @@ static int dest_reset(struct dest *d, struct err *err)
         is_idle(d))
         return 0;
     disconnect(d);
-    if (reconnect(&d->reconnect, d, d->connect_timeout_ms, connect_once, err))
+    if (reconnect(&d->reconnect, d, d->connect_timeout_ms, connect_session, err))
         return -1;
     log_info("connected again", "server", d->version, NULL);
     return 0;

@@ -259,7 +259,7 @@ static int log_in(struct mssql_session *s, const struct mssql_uri *u, uint64_t c
     return rc;
 }
 
-int mssql_session_open(struct mssql_session **session, const struct mssql_uri *uri,
+int mssql_session_open(struct mssql_session **session, const struct mssql_uri *uri, bool again,
                        uint64_t connect_ms, uint64_t query_ms, struct err *err)
 {
     static bool started;
@@ -279,6 +279,8 @@ int mssql_session_open(struct mssql_session **session, const struct mssql_uri *u
     /* The server gives up a lock after the query timeout; its answer has to arrive. */
     s->query_s = seconds(query_ms) + 1;
     if (log_in(s, uri, connect_ms, err)) {
+        if (again && mssql_error_is_unavailable(s->number))
+            err->kind = ERR_TEMPORARY;
         mssql_session_close(s);
         return -1;
     }

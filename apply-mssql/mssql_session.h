@@ -30,9 +30,13 @@ struct mssql_result {
     } * values; /* nrows * ncolumns */
 };
 
-/* Blocks up to `connect_ms`; a server that is not there is temporary. */
+/*
+ * Blocks up to `connect_ms`; a server that is not there is temporary. `again`: there was a session
+ * before, so that a database that cannot be opened is one that its server has not recovered yet.
+ */
 MUST_CHECK int mssql_session_open(struct mssql_session **session, const struct mssql_uri *uri,
-                                  uint64_t connect_ms, uint64_t query_ms, struct err *err);
+                                  bool again, uint64_t connect_ms, uint64_t query_ms,
+                                  struct err *err);
 void mssql_session_close(struct mssql_session *s);
 
 /* The connection is gone; nothing but mssql_session_close() makes sense. */

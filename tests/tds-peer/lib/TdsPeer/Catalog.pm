@@ -6,6 +6,7 @@ package TdsPeer::Catalog;
 
 use strict;
 use warnings;
+use DBD::SQLite::Constants qw(DBD_SQLITE_STRING_MODE_UNICODE_STRICT);
 use JSON::PP ();
 use TdsPeer::Error qw(fail);
 use TdsPeer::Types qw(type_of type_text max_length is_string is_exact);
@@ -31,6 +32,31 @@ my @SCHEMA = (
 );
 my $json = JSON::PP->new->canonical;
 
+# The rest of the peer handles text as bytes; the catalog's names are characters.
+sub write {    ## no critic: of a catalog
+    my ($dbh, $sql, @values) = @_;
+    local $dbh->{sqlite_string_mode} = DBD_SQLITE_STRING_MODE_UNICODE_STRICT;
+    return $dbh->do($sql, undef, @values);
+}
+
+sub row {
+    my ($dbh, $sql, @values) = @_;
+    local $dbh->{sqlite_string_mode} = DBD_SQLITE_STRING_MODE_UNICODE_STRICT;
+    return $dbh->selectrow_array($sql, undef, @values);
+}
+
+sub row_hash {
+    my ($dbh, $sql, @values) = @_;
+    local $dbh->{sqlite_string_mode} = DBD_SQLITE_STRING_MODE_UNICODE_STRICT;
+    return $dbh->selectrow_hashref($sql, undef, @values);
+}
+
+sub row_hashes {
+    my ($dbh, $sql, @values) = @_;
+    local $dbh->{sqlite_string_mode} = DBD_SQLITE_STRING_MODE_UNICODE_STRICT;
+    return $dbh->selectall_arrayref($sql, { Slice => {} }, @values);
+}
+
 sub install {
     my ($dbh) = @_;
     $dbh->do($_) for @SCHEMA;
@@ -39,9 +65,8 @@ sub install {
 
 sub create_database {
     my ($dbh, $name, %option) = @_;
-    $dbh->do('insert into peer_databases (name, compatibility_level, collation_name, is_read_only,'
-        . ' delayed_durability, is_read_committed_snapshot_on) values (?, ?, ?, 0, 0, 0)', undef,
-        $name, $option{compatibility_level} // 160, $option{collation} // $DEFAULT_COLLATION);
+    TdsPeer::Catalog::write($dbh, 'insert into peer_databases (name, compatibility_level, collation_name, is_read_only,'
+        . ' delayed_durability, is_read_committed_snapshot_on) values (?, ?, ?, 0, 0, 0)', $name, $option{compatibility_level} // 160, $option{collation} // $DEFAULT_COLLATION);
     for my $schema (qw(dbo guest sys INFORMATION_SCHEMA)) {
         create_schema($dbh, $name, $schema);
     }
@@ -50,19 +75,19 @@ sub create_database {
 
 sub database {
     my ($dbh, $name) = @_;
-    return $dbh->selectrow_hashref('select * from peer_databases where name = ?', undef, $name);
+    return row_hash($dbh, 'select * from peer_databases where name = ?', $name);
 }
 
 sub create_schema {
     my ($dbh, $db, $name) = @_;
     fail(2714, $name) if schema($dbh, $db, $name);
-    $dbh->do('insert into peer_schemas (db, name) values (?, ?)', undef, $db, $name);
+    TdsPeer::Catalog::write($dbh, 'insert into peer_schemas (db, name) values (?, ?)', $db, $name);
     return;
 }
 
 sub schema {
     my ($dbh, $db, $name) = @_;
-    return $dbh->selectrow_hashref('select * from peer_schemas where db = ? and name = ?', undef, $db, $name);
+    return row_hash($dbh, 'select * from peer_schemas where db = ? and name = ?', $db, $name);
 }
 
 # [database, schema, object] of a name of one to three parts.
@@ -75,8 +100,7 @@ sub full_name {
 
 sub object {
     my ($dbh, $db, $schema, $name) = @_;
-    return $dbh->selectrow_hashref(
-        'select * from peer_objects where db = ? and schema = ? and name = ?', undef, $db, $schema, $name);
+    return row_hash($dbh, 'select * from peer_objects where db = ? and schema = ? and name = ?', $db, $schema, $name);
 }
 
 # A table with its columns and indexes; undef where there is none. `file_name` is its table in the
@@ -92,11 +116,10 @@ sub with_columns {
     my ($dbh, $object) = @_;
     my %table = (%$object, file_name => "$object->{db}.$object->{schema}.$object->{name}");
     $table{columns} = [map { column_of($_) } @{
-        $dbh->selectall_arrayref('select * from peer_columns where object_id = ? order by column_id',
-            { Slice => {} }, $object->{object_id}) }];
+        row_hashes($dbh, 'select * from peer_columns where object_id = ? order by column_id', $object->{object_id}) }];
     $table{column} = { map { lc $_->{name} => $_ } @{ $table{columns} } };
-    $table{indexes} = $dbh->selectall_arrayref(
-        'select * from peer_indexes where object_id = ? order by index_id', { Slice => {} }, $object->{object_id});
+    $table{indexes} = row_hashes($dbh, 
+        'select * from peer_indexes where object_id = ? order by index_id', $object->{object_id});
     for my $index (@{ $table{indexes} }) {
         my $ids = $dbh->selectcol_arrayref('select column_id from peer_index_columns where object_id = ?'
             . ' and index_id = ? order by key_ordinal', undef, @$index{qw(object_id index_id)});
@@ -116,8 +139,8 @@ sub column_of {
 # Foreign keys of a table, and those that refer to it.
 sub foreign_keys {
     my ($dbh, $object_id) = @_;
-    my $rows = $dbh->selectall_arrayref(q{select * from peer_objects where type = 'F' and (parent = ?
-        or json_extract(more, '$.to') = ?)}, { Slice => {} }, $object_id, $object_id);
+    my $rows = row_hashes($dbh, q{select * from peer_objects where type = 'F' and (parent = ?
+        or json_extract(more, '$.to') = ?)}, $object_id, $object_id);
     return [map { { %$_, %{ $json->decode($_->{more}) } } } @$rows];
 }
 
@@ -131,9 +154,8 @@ sub add_object {
 
 sub add_column {
     my ($dbh, $object_id, $column) = @_;
-    my ($id) = $dbh->selectrow_array(
-        'select coalesce(max(column_id), 0) + 1 from peer_columns where object_id = ?', undef, $object_id);
-    $dbh->do('insert into peer_columns values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', undef, $object_id, $id,
+    my ($id) = row($dbh, 'select coalesce(max(column_id), 0) + 1 from peer_columns where object_id = ?', $object_id);
+    TdsPeer::Catalog::write($dbh, 'insert into peer_columns values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)', $object_id, $id,
         $column->{name}, $json->encode($column->{type}), $column->{nullable} ? 1 : 0, $column->{collation},
         $column->{identity} ? $json->encode($column->{identity}) : undef,
         @$column{qw(default_text default_name computed)});
@@ -203,8 +225,8 @@ my %VIEW = (
 # Views whose columns need Perl: literals.
 sub columns_rows {
     my ($dbh, $db) = @_;
-    my $rows = $dbh->selectall_arrayref('select c.* from peer_columns c join peer_objects o using (object_id)'
-        . ' where o.db = ? order by c.object_id, c.column_id', { Slice => {} }, $db);
+    my $rows = row_hashes($dbh, 'select c.* from peer_columns c join peer_objects o using (object_id)'
+        . ' where o.db = ? order by c.object_id, c.column_id', $db);
     my @out;
     for my $c (map { column_of($_) } @$rows) {
         my $type = $c->{type};
@@ -225,6 +247,12 @@ sub types_rows {
     return \@out;
 }
 
+sub quoted_text {
+    my ($text) = @_;
+    utf8::encode($text);
+    return q{'} . $text =~ s/'/''/gr . q{'};
+}
+
 # The columns of a catalog view [{name, type}] and its query, or nothing.
 sub view {
     my ($dbh, $db, $schema, $name) = @_;
@@ -237,7 +265,7 @@ sub view {
         push @select, ($expression // $column_name) . " as \"$column_name\"";
     }
     if (ref $from) {
-        my @rows = map { '(' . join(', ', map { defined $_ ? $dbh->quote("$_") : 'null' } @$_) . ')' } @{ $from->($dbh, $db) };
+        my @rows = map { '(' . join(', ', map { defined $_ ? quoted_text($_) : 'null' } @$_) . ')' } @{ $from->($dbh, $db) };
         my $n = 0;
         my $list = join ', ', map {
             my $numeric = $_->{type}{name} ne 'nvarchar';
@@ -247,7 +275,7 @@ sub view {
         return (\@columns, @rows ? "(select $list from (values " . join(', ', @rows) . '))'
             : '(select ' . join(', ', map { "null as \"$_->{name}\"" } @columns) . ' where 0)');
     }
-    my $quoted = $dbh->quote($db);
+    my $quoted = quoted_text($db);
     return (\@columns, '(select ' . join(', ', @select) . ' from ' . ($from =~ s/:db\b/$quoted/gr) . ')');
 }
 

@@ -196,7 +196,7 @@ sub check_foreign_keys {
     for my $key (@{ $table->{foreign} }) {
         my ($child, $parent) = map {
             TdsPeer::Catalog::with_columns($dbh,
-                $dbh->selectrow_hashref('select * from peer_objects where object_id = ?', undef, $_))
+                TdsPeer::Catalog::row_hash($dbh, 'select * from peer_objects where object_id = ?', $_))
         } $key->{parent}, $key->{to};
         my @pairs = map {
             my ($from, $to) = (named($child, $key->{columns}[$_]), named($parent, $key->{to_columns}[$_]));

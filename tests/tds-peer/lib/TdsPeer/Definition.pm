@@ -93,8 +93,8 @@ sub drop_table {
         $session->write_lock;
         my $dbh = $session->{dbh};
         $dbh->do('drop table ' . quoted($table->{file_name}));
-        $dbh->do('delete from peer_objects where object_id = ? or parent = ?', undef, ($table->{object_id}) x 2);
-        $dbh->do("delete from $_ where object_id = ?", undef, $table->{object_id}) for qw(peer_columns peer_indexes peer_index_columns);
+        TdsPeer::Catalog::write($dbh, 'delete from peer_objects where object_id = ? or parent = ?', ($table->{object_id}) x 2);
+        TdsPeer::Catalog::write($dbh, "delete from $_ where object_id = ?", $table->{object_id}) for qw(peer_columns peer_indexes peer_index_columns);
     }
     return;
 }
@@ -146,10 +146,10 @@ sub make_index {
     $session->warn_of_index($name, $KEY_BYTES{ $clustered ? 1 : 0 }, $bytes) if $bytes > $KEY_BYTES{ $clustered ? 1 : 0 };
     my $n = @{ $table->{indexes} } ? $table->{indexes}[-1]{index_id} + 1 : $clustered ? 1 : 2;
     my $file_name = "$table->{file_name}.$name";
-    $dbh->do('insert into peer_indexes values (?, ?, ?, ?, ?, ?, ?)', undef, $table->{object_id}, $n, $name,
+    TdsPeer::Catalog::write($dbh, 'insert into peer_indexes values (?, ?, ?, ?, ?, ?, ?)', $table->{object_id}, $n, $name,
         $clustered ? 1 : 0, $unique ? 1 : 0, $kind, $file_name);
     my $ordinal = 0;
-    $dbh->do('insert into peer_index_columns values (?, ?, ?, ?)', undef, $table->{object_id}, $n, ++$ordinal, $_->{column_id}) for @columns;
+    TdsPeer::Catalog::write($dbh, 'insert into peer_index_columns values (?, ?, ?, ?)', $table->{object_id}, $n, ++$ordinal, $_->{column_id}) for @columns;
     $session->run_sql('create ' . ($unique ? 'unique ' : '') . 'index ' . quoted($file_name) . ' on ' . quoted($table->{file_name})
         . ' (' . join(', ', map { index_key($_, $unique) } @columns) . ')', { %$table, indexes => [@{ $table->{indexes} },
             { name => $name, kind => $kind, file_name => $file_name, creating => 1 }] });
@@ -160,7 +160,7 @@ sub drop_index_of {
     my ($session, $table, $index) = @_;
     my $dbh = $session->{dbh};
     $dbh->do('drop index ' . quoted($index->{file_name}));
-    $dbh->do("delete from $_ where object_id = ? and index_id = ?", undef, @$index{qw(object_id index_id)}) for qw(peer_indexes peer_index_columns);
+    TdsPeer::Catalog::write($dbh, "delete from $_ where object_id = ? and index_id = ?", @$index{qw(object_id index_id)}) for qw(peer_indexes peer_index_columns);
     return;
 }
 
@@ -251,7 +251,7 @@ sub drop {
             my ($column) = grep { lc($_->{default_name} // '') eq lc $drop->{name} } @{ $table->{columns} };
             fail(3728, $drop->{name}) if !$object && !$column;
             drop_index_of($session, $table, $index) if $index;
-            $dbh->do('delete from peer_objects where object_id = ?', undef, $object->{object_id}) if $object;
+            TdsPeer::Catalog::write($dbh, 'delete from peer_objects where object_id = ?', $object->{object_id}) if $object;
             $dbh->do('update peer_columns set default_text = null, default_name = null where object_id = ? and column_id = ?',
                 undef, @$column{qw(object_id column_id)}) if $column;
             next;
@@ -260,7 +260,7 @@ sub drop {
         refuse_dependent($table, $column, 'DROP COLUMN');
         fail(4923, $column->{name}) if @{ $table->{columns} } == 1;
         $dbh->do('alter table ' . quoted($table->{file_name}) . ' drop column ' . quoted($column->{name})) if !defined $column->{computed};
-        $dbh->do('delete from peer_columns where object_id = ? and column_id = ?', undef, @$column{qw(object_id column_id)});
+        TdsPeer::Catalog::write($dbh, 'delete from peer_columns where object_id = ? and column_id = ?', @$column{qw(object_id column_id)});
     }
     return;
 }
@@ -299,10 +299,10 @@ sub drop_schema {
     my ($session, $s) = @_;
     my $dbh = $session->{dbh};
     TdsPeer::Catalog::schema($dbh, $session->{database}, $s->{name}) or return $s->{if_exists} ? undef : fail(15151, 'drop', 'schema', $s->{name});
-    my ($object) = $dbh->selectrow_array('select name from peer_objects where db = ? and schema = ?', undef, $session->{database}, $s->{name});
+    my ($object) = TdsPeer::Catalog::row($dbh, 'select name from peer_objects where db = ? and schema = ?', $session->{database}, $s->{name});
     fail(3729, $s->{name}, $object) if defined $object;
     $session->write_lock;
-    $dbh->do('delete from peer_schemas where db = ? and name = ?', undef, $session->{database}, $s->{name});
+    TdsPeer::Catalog::write($dbh, 'delete from peer_schemas where db = ? and name = ?', $session->{database}, $s->{name});
     return;
 }
 
@@ -328,7 +328,7 @@ sub alter_database {
         READ_ONLY => ['is_read_only', 1], READ_WRITE => ['is_read_only', 0],
         READ_COMMITTED_SNAPSHOT => ['is_read_committed_snapshot_on', $s->{value}],
     }->{ $s->{option} } // return };
-    $dbh->do("update peer_databases set $column = ? where name = ?", undef, $value, $name);
+    TdsPeer::Catalog::write($dbh, "update peer_databases set $column = ? where name = ?", $value, $name);
     return;
 }
 
@@ -345,8 +345,8 @@ sub move {
     # By way of another name: SQLite takes two names that differ in case for one.
     $dbh->do('alter table ' . quoted($table->{file_name}) . ' rename to "peer_moving"');
     $dbh->do('alter table "peer_moving" rename to ' . quoted($to));
-    $dbh->do('update peer_objects set schema = ?, name = ? where object_id = ?', undef, $schema, $name, $table->{object_id});
-    $dbh->do('update peer_objects set schema = ? where parent = ?', undef, $schema, $table->{object_id});
+    TdsPeer::Catalog::write($dbh, 'update peer_objects set schema = ?, name = ? where object_id = ?', $schema, $name, $table->{object_id});
+    TdsPeer::Catalog::write($dbh, 'update peer_objects set schema = ? where parent = ?', $schema, $table->{object_id});
     return;
 }
 
@@ -375,7 +375,7 @@ sub rename {    ## no critic: the procedure's name
         fail(15335, $to, 'COLUMN') if $table->{column}{ lc $to } && lc $to ne lc $column;
         $session->write_lock;
         $session->{dbh}->do('alter table ' . quoted($table->{file_name}) . ' rename column ' . quoted($there->{name}) . ' to ' . quoted($to));
-        $session->{dbh}->do('update peer_columns set name = ? where object_id = ? and column_id = ?', undef, $to, @$there{qw(object_id column_id)});
+        TdsPeer::Catalog::write($session->{dbh}, 'update peer_columns set name = ? where object_id = ? and column_id = ?', $to, @$there{qw(object_id column_id)});
     }
     $session->caution;
     return;

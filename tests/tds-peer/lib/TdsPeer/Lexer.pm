@@ -57,8 +57,9 @@ sub tokens {
                 $line += comment(\$text);
             } elsif (/\G\z/gc) {
                 last;
-            } elsif (/\G([Nn]?)'((?:[^']|'')*)(')?/gc) {
-                my ($national, $value, $closed) = ($1, $2, $3);
+            } elsif (/\G([Nn]?)'/gc) {
+                my $national = $1;
+                my ($value, $closed) = quoted_rest(\$_);
                 fail(105, substr $value, 0, 100) if !$closed;
                 $add->('string', $value =~ s/''/'/gr, "$national'$value'", national => $national ne '');
             } elsif (/\G"((?:[^"]|"")*)(")?/gc) {
@@ -104,6 +105,17 @@ sub tokens {
         fail(103, 'identifier', substr($name, 0, 128), 128) if length $name > 128;
     }
     return \@tokens;
+}
+
+# What stands before the next quote that is not doubled, and whether there is one. In pieces, because
+# a pattern has a limit to its repetitions.
+sub quoted_rest {
+    my ($text) = @_;
+    my $value = '';
+    while ($$text =~ /\G((?:[^']++|''){1,30000})/gc) {
+        $value .= $1;
+    }
+    return ($value, $$text =~ /\G'/gc ? 1 : 0);
 }
 
 # Behind the end of a comment, which may hold others. The lines passed.

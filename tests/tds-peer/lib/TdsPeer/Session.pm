@@ -133,7 +133,7 @@ sub converter_id {
         my $number = TdsPeer::Types::is_integer($to) || TdsPeer::Types::is_float($to);
         push @{ $self->{converters} }, sub {
             my ($value) = @_;
-            $value = Encode::decode('UTF-8', $value) if $decode && $value =~ /[\x80-\xff]/;
+            $value = Encode::decode('utf8', $value) if $decode && $value =~ /[\x80-\xff]/;
             $value = $code->($value);
             utf8::encode($value) if $encode;
             return $number ? $value : "=$value";
@@ -164,7 +164,7 @@ sub add_functions {
         peer_null => [2, sub { fail(515, $_[0], $_[1], 'INSERT') }],
         peer_units => [1, sub {
             return undef if !defined $_[0];    ## no critic: a value
-            return $_[0] =~ /[\x80-\xff]/ ? TdsPeer::Types::utf16_units(Encode::decode('UTF-8', $_[0])) : length $_[0];
+            return $_[0] =~ /[\x80-\xff]/ ? TdsPeer::Types::utf16_units(Encode::decode('utf8', $_[0])) : length $_[0];
         }],
         peer_object_id => [-1, sub { return $self->object_id(@_) }],
         peer_next_identity => [1, sub { return $self->next_identity(@_) }],
@@ -180,7 +180,7 @@ sub add_functions {
 sub object_id {
     my ($self, $name, $type) = @_;
     return undef if !defined $name;    ## no critic: a value
-    my $parts = eval { TdsPeer::Parser->of(Encode::decode('UTF-8', $name), quoted_identifier => 1)->object_name };
+    my $parts = eval { TdsPeer::Parser->of(Encode::decode('utf8', $name), quoted_identifier => 1)->object_name };
     return undef if !$parts;    ## no critic: a value
     my $object = TdsPeer::Catalog::object($self->{dbh}, TdsPeer::Catalog::full_name($self->{database}, $parts));
     return undef if !$object || defined $type && uc $type ne $object->{type};    ## no critic: a value
@@ -192,7 +192,7 @@ sub next_identity {
     my $next = $self->{next_identity}{$object_id} //= do {
         my $dbh = $self->{dbh};
         my $table = TdsPeer::Catalog::with_columns($dbh,
-            $dbh->selectrow_hashref('select * from peer_objects where object_id = ?', undef, $object_id));
+            TdsPeer::Catalog::row_hash($dbh, 'select * from peer_objects where object_id = ?', $object_id));
         my ($column) = grep { $_->{identity} } @{ $table->{columns} };
         my ($seed, $step) = @{ $column->{identity} };
         my ($last) = $dbh->selectrow_array('select max(' . TdsPeer::Change::quoted($column->{name}) . ') from '
@@ -651,7 +651,7 @@ sub run_query {
         die $self->error_of($@) if $@;
         last if !$row;
         $count++;
-        $self->{sink}->row([map { defined $row->[$_] && $text[$_] ? Encode::decode('UTF-8', $row->[$_]) : $row->[$_] } 0 .. $#columns]);
+        $self->{sink}->row([map { defined $row->[$_] && $text[$_] ? Encode::decode('utf8', $row->[$_]) : $row->[$_] } 0 .. $#columns]);
     }
     $self->finished($count);
     return 1;
@@ -691,7 +691,7 @@ sub assign {
     my ($self, $name, $type, $value) = @_;
     my $variable = $self->variable($name);
     if (defined $value) {
-        $value = Encode::decode('UTF-8', $value) if is_string($type);
+        $value = Encode::decode('utf8', $value) if is_string($type);
         $value = converter($type, $variable->{type})->($value);
     }
     $variable->{value} = $value;
@@ -807,7 +807,7 @@ sub run_exec {
     my $db = @parts == 3 && defined $parts[0] ? $parts[0] : $self->{database};
     my $row = TdsPeer::Catalog::database($self->{dbh}, $db) or fail(911, $db);
     my @values = map { ($self->evaluate($_->{value}))[1] } @{ $s->{arguments} };
-    $_ = defined $_ ? Encode::decode('UTF-8', $_) : undef for @values;
+    $_ = defined $_ ? Encode::decode('utf8', $_) : undef for @values;
     local $self->{database} = $row->{name};
     delete $self->{collation};
     if ($procedure eq 'sp_rename') {

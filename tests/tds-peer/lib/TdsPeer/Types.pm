@@ -10,6 +10,7 @@ use warnings;
 use Encode ();
 use Exporter qw(import);
 use Math::BigInt;
+use POSIX ();
 use TdsPeer::Error qw(fail);
 
 our @EXPORT_OK = qw(type_of type_text converter is_string is_number is_exact is_time type_id max_length
@@ -350,7 +351,7 @@ sub to_float {
             fail(8114, $from->{name}, $to->{name})
                 if $text !~ /\A\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?\s*\z/i;
         }
-        my $number = 0 + $text;
+        my ($number) = is_string($from) ? POSIX::strtod($text) : 0 + $text;
         fail(232, $to->{name}, $text) if $number * 0 != 0;
         return $number if !$single;
         my $narrow = unpack 'f', pack 'f', $number;

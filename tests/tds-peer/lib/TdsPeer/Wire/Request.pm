@@ -70,7 +70,23 @@ sub without_headers {
 sub decode_text {
     my ($bytes) = @_;
     die "a text of an odd number of bytes\n" if length($bytes) % 2;
-    return Encode::decode('UTF-16LE', $bytes, Encode::FB_CROAK);
+    my $text = eval { Encode::decode('UTF-16LE', my $copy = $bytes, Encode::FB_CROAK) };
+    return $text // decode_units($bytes);
+}
+
+# Encode refuses U+FFFF and its like, which SQL Server takes for characters.
+sub decode_units {
+    my ($bytes) = @_;
+    my @units = unpack 'v*', $bytes;
+    my $text = '';
+    while (defined(my $unit = shift @units)) {
+        if ($unit >= 0xd800 && $unit < 0xdc00 && @units && $units[0] >= 0xdc00 && $units[0] < 0xe000) {
+            $unit = 0x10000 + ($unit - 0xd800 << 10) + shift(@units) - 0xdc00;
+        }
+        die "half of a surrogate pair\n" if $unit >= 0xd800 && $unit < 0xe000;
+        $text .= chr $unit;
+    }
+    return $text;
 }
 
 sub batch { return decode_text(without_headers($_[0])) }
