@@ -27,6 +27,16 @@ sub scenario {
 
 sub Scenario::run { my ($self, @sql) = @_; $pg->do(@sql); return $self }
 
+# One after the other: the catalog tells of the last of several changes only.
+sub Scenario::steps {
+    my ($self, @sql) = @_;
+    for my $sql (@sql) {
+        $pg->do($sql);
+        $self->{pipeline}->wait_caught_up(60);
+    }
+    return $self;
+}
+
 sub Scenario::same {
     my ($self, $tables, $name, %option) = @_;
     $self->{pipeline}->wait_caught_up(60);
@@ -74,7 +84,7 @@ sub Scenario::leave {
         'begin; update t set v = v || 2; update sales.t set v = v || 3; update far.t set v = v || 4; commit');
     $s->same(['t', 'sales.t', 'odd]one.select'], 'schemas that are mapped, and one that keeps its name; names that need their brackets');
     is_deeply([$server->rows('select v from dbo.t', db => 'other.db')], [['far.t4']], 'a schema that is mapped to another database');
-    $s->run('alter table far.t add column more int default 5', 'alter table far.t rename column v to w', q{insert into far.t values (2, 'b', 6)});
+    $s->steps('alter table far.t add column more int default 5', 'alter table far.t rename column v to w', q{insert into far.t values (2, 'b', 6)});
     $s->{pipeline}->wait_caught_up;
     is_deeply([$server->rows('select id, w, more from dbo.t order by id', db => 'other.db')], [[1, 'far.t4', 5], [2, 'b', 6]],
         'its table follows the source');
@@ -215,12 +225,12 @@ for my $case (
 {
     my $s = scenario(source => ['create table f (id int primary key, a int, b text)', 'create table g (a int not null, b text not null, v text)',
         'create unique index g_u on g (b, a)', 'alter table g replica identity using index g_u', 'create table none ()', 'create table wide (id smallint primary key, v varchar(3))']);
-    $s->run(q{insert into f select g, g, 'b' from generate_series(1, 100) g}, 'alter table f add column c int default 7',
+    $s->steps(q{insert into f select g, g, 'b' from generate_series(1, 100) g}, 'alter table f add column c int default 7',
         q{insert into f values (101, 1, 'x', 2)}, 'alter table f drop column a', q{update f set c = 1 where id = 5},
         'alter table f rename column b to bb', q{update f set bb = 'y' where id = 6}, q{alter table f add column d bytea default '\x00ff'},
         q{insert into f values (102, 'x', 3, '\x01')}, q{alter table f add column e timestamptz default '2024-01-01Z'}, q{insert into f (id) values (103)})
         ->same(['f'], 'columns added with what the rows before hold, dropped, renamed');
-    $s->run('create schema moved', 'alter table f rename to ff', q{insert into ff (id) values (104)}, 'alter table ff set schema moved', q{insert into moved.ff (id) values (105)});
+    $s->steps('create schema moved', 'alter table f rename to ff', q{insert into ff (id) values (104)}, 'alter table ff set schema moved', q{insert into moved.ff (id) values (105)});
     $s->{target}{schema_map}{moved} = 'moved';
     $s->same(['moved.ff'], 'a table renamed, and moved to another schema');
     $s->run('begin; insert into moved.ff (id) values (106); alter table moved.ff add column late int default 3; insert into moved.ff (id, late) values (107, 4); alter table moved.ff drop column bb; insert into moved.ff (id) values (108); commit')
@@ -229,7 +239,7 @@ for my $case (
         ->same(['g'], 'replica identity by an index');
     $s->run(('insert into none default values') x 3)->{pipeline}->wait_caught_up;
     is($s->{target}->value('select count(*) from none'), 3, 'a table without columns');
-    $s->run(q{insert into wide values (1, 'abc')}, 'alter table wide alter id type int', q{insert into wide values (70000, 'abc')},
+    $s->steps(q{insert into wide values (1, 'abc')}, 'alter table wide alter id type int', q{insert into wide values (70000, 'abc')},
         'alter table wide alter v type varchar(2500)', q{insert into wide values (2, repeat('x', 2500))}, 'alter table wide alter id type bigint', q{insert into wide values (5000000000, '')})
         ->same(['wide'], 'types that become wider, in the primary key too');
     is_deeply([$s->{target}->primary_key('wide')], ['id'], 'which is there again');

@@ -47,7 +47,7 @@ sub insert {
     my ($session, $s) = @_;
     my $table = target($session, $s->{table});
     my $translate = TdsPeer::Translate->new(session => $session);
-    my @columns = $s->{columns} ? map { named($table, $_) } @{ $s->{columns} }
+    my @columns = $s->{defaults} ? () : $s->{columns} ? map { named($table, $_) } @{ $s->{columns} }
         : grep { !$_->{computed} && !is_rowversion($_) && !$_->{identity} } @{ $table->{columns} };
     check_insert_columns($session, $table, $s, @columns);
     my ($sql, @x) = insert_source($translate, $s, scalar @columns);
