@@ -93,11 +93,13 @@ E2E_TESTS := $(wildcard tests/t/*.t)
 VERSION_TESTS := $(filter-out tests/t/03_% tests/t/70_% tests/t/71_%,$(E2E_TESTS))
 # Against MariaDB or MySQL as the target.
 MYSQL_TESTS := $(wildcard tests/t/mysql/*.t)
-# What any target has to pass: once more, with MariaDB as the target.
-ifneq ($(MYSQL_TESTS),)
-MYSQL_TESTS += TARGET=mysql $(addprefix tests/t/,00_smoke.t 05_batch.t 24_big_transaction.t \
-	30_identity.t 51_conflicts.t 52_ddl_in_transactions.t)
-endif
+# Against the TDS peer, which stands for SQL Server.
+MSSQL_TESTS := $(wildcard tests/t/mssql/*.t)
+# What any target has to pass: once more, with each of the others as the target.
+SHARED_TESTS := $(addprefix tests/t/,00_smoke.t 05_batch.t 24_big_transaction.t 30_identity.t \
+	51_conflicts.t 52_ddl_in_transactions.t)
+MYSQL_TESTS += TARGET=mysql $(SHARED_TESTS)
+MSSQL_TESTS += TARGET=mssql $(SHARED_TESTS)
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC)
@@ -162,14 +164,14 @@ build_now = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS)) --no-p
 test_env = PG2ANY_BIN=$(abspath $(BUILD))/bin
 
 .PHONY: demo
-demo: deps ## install, build, replicate a live PostgreSQL, and compare (TARGET=sqlite or mysql)
+demo: deps ## install, build, replicate a live PostgreSQL, and compare (TARGET=sqlite, mysql or mssql)
 	+@$(build_now) all
 	@$(test_env) tests/demo/demo --target $(TARGET)
 
 .PHONY: check
 check: deps ## run all the tests, after installing what they need
 	+@$(build_now) all unit
-	@$(test_env) tests/run --logs $(BUILD)/test-logs $(UNIT_TESTS) $(E2E_TESTS) $(MYSQL_TESTS)
+	@$(test_env) tests/run --logs $(BUILD)/test-logs $(UNIT_TESTS) $(E2E_TESTS) $(MYSQL_TESTS) $(MSSQL_TESTS)
 
 .PHONY: check-unit
 check-unit: $(UNIT_TESTS) ## run the unit tests
@@ -177,11 +179,15 @@ check-unit: $(UNIT_TESTS) ## run the unit tests
 
 .PHONY: check-e2e
 check-e2e: all ## run the end-to-end tests (T=tests/t/00_smoke.t for some of them)
-	@$(test_env) tests/run --logs $(BUILD)/test-logs $(or $(T),$(E2E_TESTS) $(MYSQL_TESTS))
+	@$(test_env) tests/run --logs $(BUILD)/test-logs $(or $(T),$(E2E_TESTS) $(MYSQL_TESTS) $(MSSQL_TESTS))
 
 .PHONY: check-mysql
 check-mysql: all ## run the end-to-end tests of apply-mysql alone
 	@$(test_env) tests/run --logs $(BUILD)/test-logs $(MYSQL_TESTS)
+
+.PHONY: check-mssql
+check-mssql: all ## run the end-to-end tests of apply-mssql alone
+	@$(test_env) tests/run --logs $(BUILD)/test-logs $(MSSQL_TESTS)
 
 .PHONY: check-oracle-mysql
 check-oracle-mysql: ## run them against Oracle's server and client library (root; in Debian unstable)

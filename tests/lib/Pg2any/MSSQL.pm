@@ -35,11 +35,12 @@ use TdsPeer::Session;
 #     alter      => 0,              # its users may not alter tables
 #     start      => 0,              # do not start it yet
 #     name       => 'peer',         # of its directory
+#     dir        => DIR,            # which must not be there yet, and stays
 # )
 sub new {
     my ($class, %arg) = @_;
     my $self = bless {
-        dir => fresh_name($arg{name} // 'peer'), fast => $arg{fast}, level => $arg{level} // 160,
+        dir => $arg{dir} // fresh_name($arg{name} // 'peer'), fast => $arg{fast}, level => $arg{level} // 160,
         user => $arg{user} // 'sa', password => $arg{password} // q{p@ss:w/0?r#d'%é},
         databases => $arg{databases} // [], encryption => $arg{encryption} // ($arg{tls} ? 'on' : 'off'),
         alter => $arg{alter} // 1,

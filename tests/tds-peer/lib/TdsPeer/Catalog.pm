@@ -140,7 +140,7 @@ sub column_of {
 sub foreign_keys {
     my ($dbh, $object_id) = @_;
     my $rows = row_hashes($dbh, q{select * from peer_objects where type = 'F' and (parent = ?
-        or json_extract(more, '$.to') = ?)}, $object_id, $object_id);
+        or json_extract(more, '$.to') = cast(? as integer))}, $object_id, $object_id);
     return [map { { %$_, %{ $json->decode($_->{more}) } } } @$rows];
 }
 

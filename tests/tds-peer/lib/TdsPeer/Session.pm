@@ -215,7 +215,12 @@ sub write_lock {
     my ($self) = @_;
     return if $self->{open};
     fail(3906, $self->{database}) if $self->database_row->{is_read_only};
-    $self->sql('begin immediate');
+    if (!eval { $self->{dbh}->do('begin immediate'); 1 }) {
+        my $error = $self->error_of($@);
+        # DBD::SQLite takes it for begun.
+        eval { $self->{dbh}->rollback };
+        die $error;
+    }
     $self->{open} = 1;
     return;
 }
@@ -242,12 +247,19 @@ sub commit_transaction {
     return;
 }
 
+# What was rolled back, temporary tables too, is not there any more.
+sub forget {
+    my ($self) = @_;
+    delete @$self{qw(next_identity temporary)};
+    return;
+}
+
 sub roll_back_all {
     my ($self) = @_;
     if ($self->{open}) {
         $self->{dbh}->do('rollback');
     }
-    delete $self->{next_identity};
+    $self->forget;
     $self->ended('rollback') if $self->{transaction_count};
     $self->{open} = 0;
     return;
@@ -289,6 +301,7 @@ sub roll_back_transaction {
     grep { $_ eq lc $name } @$savepoints or fail(6401, $name);
     pop @$savepoints while $savepoints->[-1] ne lc $name;
     $self->sql('rollback to "save_' . lc($name) . '"');
+    $self->forget;
     return;
 }
 
@@ -379,7 +392,7 @@ sub run_rpc {
     local $self->{sink} = $sink;
     $self->{variables} = {};
     my $before = $self->{transaction_count};
-    my $parameters = eval { TdsPeer::Parser->declaration($declaration // '', quoted_identifier => 1) };
+    my $parameters = eval { $self->{declarations}{ $declaration // '' } //= TdsPeer::Parser->declaration($declaration // '', quoted_identifier => 1) };
     if (!$parameters) {
         $self->handle($self->error_of($@));
         return;
@@ -469,6 +482,7 @@ sub start_statement {
 sub end_statement {
     my ($self, $fine) = @_;
     my $kind = delete $self->{statement};
+    $self->forget if !$fine;
     if (!$kind) {
         # A definition outside a transaction.
         if (!$self->{transaction_count} && $self->{open}) {
@@ -525,7 +539,14 @@ sub changed_definition {
 
 sub version {
     my ($self) = @_;
-    return join ' ', $self->{database}, $self->{identity_insert} // '', map { $self->{dbh}->selectrow_array("pragma $_") } qw(schema_version user_version);
+    return join ' ', $self->{database}, $self->{identity_insert} // '', map { $self->pragma($_) } qw(schema_version user_version);
+}
+
+sub pragma {
+    my ($self, $name) = @_;
+    my $sth = $self->{dbh}->prepare_cached("pragma $name");
+    my ($value) = $self->{dbh}->selectrow_array($sth);
+    return $value;
 }
 
 sub done { my ($self, $count) = @_; $self->{sink}->done({ count => $self->{option}{NOCOUNT} ? undef : $count }); return }
@@ -572,18 +593,21 @@ sub change_collected {
     my $number = TdsPeer::Change::row_number($table);
     # The columns whose old values could stand in the way of new ones.
     my @unique = grep { my $name = $_; grep { $_->{is_unique} && grep { $_->{name} eq $name } @{ $_->{columns} } } @{ $table->{indexes} } } @$names;
-    my $set = join ', ', map { TdsPeer::Change::quoted($names->[$_]) . " = u.v$_" } 0 .. $n - 1;
+    my $set = join ', ', map { TdsPeer::Change::quoted($names->[$_]) . " = (select v$_ from temp.peer_changed_$n where r = $file.$number)" } 0 .. $n - 1;
     my $clear = join ', ', map { TdsPeer::Change::quoted($_) . " = cast('peer ' || $number as blob)" } @unique;
     $self->{planning}{plan} = { run => sub {
         my $dbh = $self->{dbh};
-        $dbh->do("create temp table if not exists peer_changed_$n (" . join(', ', 'r integer primary key', map { "v$_" } 0 .. $n - 1) . ')');
-        $dbh->do("delete from temp.peer_changed_$n");
+        if (!$self->{temporary}{$n}++) {
+            $dbh->do("create temp table if not exists peer_changed_$n (" . join(', ', 'r integer primary key', map { "v$_" } 0 .. $n - 1) . ')');
+        }
+        $self->run_sql("delete from temp.peer_changed_$n", $table);
         my $count = $self->run_sql("insert or ignore into temp.peer_changed_$n $collect", $table, @variables);
         if ($verb eq 'DELETE') {
             $self->run_sql("delete from $file where $number in (select r from temp.peer_changed_$n)", $table);
         } else {
             $self->run_sql("update $file set $clear where $number in (select r from temp.peer_changed_$n)", $table) if @unique && $count > 1;
-            $self->run_sql("update $file set $set from temp.peer_changed_$n as u where u.r = $file.$number", $table);
+            # Not UPDATE FROM: it would read the whole table.
+            $self->run_sql("update $file set $set where $number in (select r from temp.peer_changed_$n)", $table);
         }
         TdsPeer::Change::check_foreign_keys($self, $table, $verb) if @{ $table->{foreign} };
         return $count;
@@ -669,8 +693,19 @@ sub column_for_wire {
         precision => $type->{precision} // 19, scale => $type->{scale} // ($name eq 'money' ? 4 : $name eq 'datetime' ? 3 : 0), nullable => 1 };
 }
 
+# Without the file where it can be.
+sub simple_value {
+    my ($self, $e) = @_;
+    return $self->system_value($e->{name}) if $e->{k} eq 'system' && $e->{name} =~ /\A\@\@(?:ROWCOUNT|TRANCOUNT|SPID|ERROR)\z/;
+    return $e->{value} if $e->{k} eq 'constant' && $e->{kind} eq 'integer' && $e->{value} < 2_147_483_648;
+    return;
+}
+
 sub evaluate {
     my ($self, $e) = @_;
+    if (defined(my $simple = $self->simple_value($e))) {
+        return (type_of({ name => 'int', arguments => [] }), $simple);
+    }
     my $translate = TdsPeer::Translate->new(session => $self);
     my $x = $translate->expression($e);
     return ($x->{type}, $self->value_of("select $x->{sql}", $translate));
@@ -715,12 +750,22 @@ sub run_declare {
     return 1;
 }
 
+sub holds {
+    my ($self, $c) = @_;
+    if ($c->{k} eq 'compare') {
+        my ($l, $r) = map { scalar $self->simple_value($c->{$_}) } qw(l r);
+        if (defined $l && defined $r) {
+            return { '=' => $l == $r, '<>' => $l != $r, '<' => $l < $r, '>' => $l > $r, '<=' => $l <= $r, '>=' => $l >= $r }->{ $c->{op} };
+        }
+    }
+    my $translate = TdsPeer::Translate->new(session => $self);
+    my $condition = $translate->condition($c);
+    return $self->value_of("select case when $condition then 1 else 0 end", $translate);
+}
+
 sub run_if {
     my ($self, $s) = @_;
-    my $translate = TdsPeer::Translate->new(session => $self);
-    my $condition = $translate->condition($s->{condition});
-    my $holds = $self->value_of("select case when $condition then 1 else 0 end", $translate);
-    my $next = $holds ? $s->{then} : $s->{else};
+    my $next = $self->holds($s->{condition}) ? $s->{then} : $s->{else};
     return $next ? $self->run_statements($next) : 1;
 }
 
