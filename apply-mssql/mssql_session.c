@@ -162,7 +162,7 @@ static int write_configuration(struct private_files *f, const struct mssql_uri *
     else
         (void)fprintf(out, "port = %u\n", u->base.port);
     (void)fprintf(out,
-                  "tds version = 7.4\nclient charset = UTF-8\ntext size = 2147483647\n"
+                  "tds version = 7.4\nclient charset = UTF-8\n"
                   "connect timeout = %" PRIu64 "\nencryption = %s\n",
                   connect_s, u->encrypt == MSSQL_ENCRYPT_NO ? "off" : "require");
     if (u->encrypt == MSSQL_ENCRYPT_VERIFY) {

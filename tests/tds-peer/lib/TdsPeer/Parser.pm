@@ -96,7 +96,7 @@ sub accept_any {
     for my $word (@words) {
         return $word if $self->accept($word);
     }
-    return;
+    return undef;    ## no critic: a value in lists too
 }
 
 sub accept_op {
@@ -107,7 +107,7 @@ sub accept_op {
             return $op;
         }
     }
-    return;
+    return undef;    ## no critic: a value in lists too
 }
 
 sub accept_kind {
@@ -149,7 +149,7 @@ sub accept_name {
     } elsif ($token->{kind} eq 'word' && !TdsPeer::Lexer::is_reserved($token->{value})) {
         return $self->next_token->{text};
     }
-    return;
+    return undef;    ## no critic: a value in lists too
 }
 
 sub name { my ($self) = @_; return $self->accept_name // $self->refuse }
@@ -299,7 +299,8 @@ sub transaction_name {
         return { variable => $variable->{value} };
     }
     my $token = $self->peek;
-    return if $token->{kind} eq 'word' && $STATEMENT{ $token->{value} };
+    return undef    ## no critic: a value in lists too
+        if $token->{kind} eq 'word' && $STATEMENT{ $token->{value} };
     my $name = $self->accept_name;
     fail(103, 'identifier', substr($name, 0, 32), 32) if defined $name && length $name > 32;
     return defined $name ? { name => $name } : undef;

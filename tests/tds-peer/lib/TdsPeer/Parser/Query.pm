@@ -79,7 +79,7 @@ sub query_term {
 # TOP (n); SELECT alone may leave the parentheses out.
 sub top {
     my ($self, $bare) = @_;
-    return if !$self->accept('TOP');
+    return undef if !$self->accept('TOP');    ## no critic: a value in lists too
     my $value;
     if ($self->accept_op('(')) {
         $value = $self->expression;
