@@ -94,12 +94,12 @@ VERSION_TESTS := $(filter-out tests/t/03_% tests/t/70_% tests/t/71_%,$(E2E_TESTS
 # Against MariaDB or MySQL as the target.
 MYSQL_TESTS := $(wildcard tests/t/mysql/*.t)
 # Against the TDS peer, which stands for SQL Server.
-MSSQL_TESTS := $(wildcard tests/t/mssql/*.t)
+MSSQL_TESTS := TARGET=mssql $(wildcard tests/t/mssql/*.t)
 # What any target has to pass: once more, with each of the others as the target.
 SHARED_TESTS := $(addprefix tests/t/,00_smoke.t 05_batch.t 24_big_transaction.t 30_identity.t \
 	51_conflicts.t 52_ddl_in_transactions.t)
 MYSQL_TESTS += TARGET=mysql $(SHARED_TESTS)
-MSSQL_TESTS += TARGET=mssql $(SHARED_TESTS)
+MSSQL_TESTS += $(SHARED_TESTS)
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC)

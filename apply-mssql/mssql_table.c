@@ -109,17 +109,17 @@ static int check_columns(struct dest *d, struct dest_table *t, struct err *err)
     return 0;
 }
 
-static int add_index_column(struct dest_table *t, const char *name, bool *known)
+/* Adds a column of the target to an index; false: the relation does not have it. */
+static bool add_index_column(const struct dest_table *t, struct unique_index *index,
+                             const char *name)
 {
-    struct unique_index *index = &t->indexes[t->nindexes - 1];
     for (uint32_t i = 0; i < t->rel->ncolumns; i++) {
         if (strcasecmp(t->there[i].name, name) != 0)
             continue;
         index->columns[index->n++] = i;
-        return 0;
+        return true;
     }
-    *known = false;
-    return 0;
+    return false;
 }
 
 static bool index_is_in_identity(const struct dest_table *t, const struct unique_index *index)
@@ -130,14 +130,37 @@ static bool index_is_in_identity(const struct dest_table *t, const struct unique
     return index->n > 0;
 }
 
-/* The unique indexes, which come sorted, a column a row. One over a column that the relation lacks
- * is left out: its values are the target's own. */
+/* Takes the unique indexes, which come sorted, a column a row. One over a column that the relation
+ * lacks is left empty: its values are the target's own. */
+static int take_indexes(struct dest_table *t, const struct mssql_result *rows, struct err *err)
+{
+    struct unique_index *index = NULL;
+    bool known = true;
+    t->indexes = calloc(rows->nrows + 1, sizeof *t->indexes);
+    if (!t->indexes)
+        return err_nomem(err);
+    for (size_t i = 0; i < rows->nrows; i++) {
+        if (!index || mssql_result_number(rows, i, 0) != mssql_result_number(rows, i - 1, 0)) {
+            index = &t->indexes[t->nindexes++];
+            index->columns = calloc((size_t)t->rel->ncolumns + 1, sizeof *index->columns);
+            if (!index->columns)
+                return err_nomem(err);
+            known = true;
+        }
+        known = add_index_column(t, index, mssql_result_text(rows, i, 1)) && known;
+        if (!known)
+            index->n = 0;
+    }
+    for (size_t i = 0; i < t->nindexes; i++)
+        t->unique =
+            t->unique || (!t->identity.by_all_columns && index_is_in_identity(t, &t->indexes[i]));
+    return 0;
+}
+
 static int read_indexes(struct dest *d, struct dest_table *t, struct err *err)
 {
     struct buf sql = {0};
     struct mssql_result rows;
-    int64_t last = -1;
-    bool known = true;
     buf_append_str(&sql, "SELECT i.index_id, c.name FROM ");
     mssql_catalog(&sql, t->target, "indexes");
     buf_append_str(&sql, " AS i INNER JOIN ");
@@ -150,32 +173,9 @@ static int read_indexes(struct dest *d, struct dest_table *t, struct err *err)
     mssql_object_id(&sql, t->target);
     buf_append_str(&sql, " AND i.is_unique = 1 AND i.has_filter = 0 AND i.is_disabled = 0 AND "
                          "k.key_ordinal > 0 ORDER BY i.index_id, k.key_ordinal");
-    if (mssql_session_query(d->session, &sql, &rows, err)) {
-        mssql_result_free(&rows);
-        return -1;
-    }
-    t->indexes = calloc(rows.nrows + 1, sizeof *t->indexes);
-    int rc = t->indexes ? 0 : err_nomem(err);
-    for (size_t i = 0; rc == 0 && i < rows.nrows; i++) {
-        if (mssql_result_number(&rows, i, 0) != last) {
-            if (!known)
-                t->indexes[t->nindexes - 1].n = 0;
-            known = true;
-            last = mssql_result_number(&rows, i, 0);
-            t->nindexes++;
-            struct unique_index *index = &t->indexes[t->nindexes - 1];
-            index->columns = calloc((size_t)t->rel->ncolumns + 1, sizeof *index->columns);
-            if (!index->columns)
-                rc = err_nomem(err);
-        }
-        if (rc == 0)
-            rc = add_index_column(t, mssql_result_text(&rows, i, 1), &known);
-    }
-    if (!known)
-        t->indexes[t->nindexes - 1].n = 0;
-    for (size_t i = 0; i < t->nindexes; i++)
-        t->unique =
-            t->unique || (!t->identity.by_all_columns && index_is_in_identity(t, &t->indexes[i]));
+    int rc = mssql_session_query(d->session, &sql, &rows, err);
+    if (rc == 0)
+        rc = take_indexes(t, &rows, err);
     mssql_result_free(&rows);
     return rc;
 }

@@ -35,8 +35,7 @@ static int insert_exists(const struct one_row *r, const struct dest_row *row, st
         return err_set(err, ERR_PERMANENT,
                        "the row is there under a key that the relation does not have");
     memset(r->scratch, 1, r->run->relation->ncolumns);
-    if (r->ops->update(r->d, r->run, r->scratch, row, &matched, err) ||
-        only_one(matched, err))
+    if (r->ops->update(r->d, r->run, r->scratch, row, &matched, err) || only_one(matched, err))
         return -1;
     return matched == 1
                ? 0
@@ -86,8 +85,7 @@ static int update_row(const struct one_row *r, const struct dest_row *row, struc
 {
     uint64_t matched;
     identity_choose_columns(r->identity, r->run->relation, row, r->scratch);
-    if (r->ops->update(r->d, r->run, r->scratch, row, &matched, err) ||
-        only_one(matched, err))
+    if (r->ops->update(r->d, r->run, r->scratch, row, &matched, err) || only_one(matched, err))
         return -1;
     return matched == 1 ? 0 : update_missing(r, row, err);
 }
