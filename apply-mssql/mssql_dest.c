@@ -326,8 +326,8 @@ static int read_checkpoint(const struct mssql_result *rows, struct checkpoint *o
 
 /*
  * UPDLOCK, HOLDLOCK: a predecessor that was killed may have sent its COMMIT, which the server has
- * not come to yet. The lock on the row, or on where it would be, waits for that. READCOMMITTEDLOCK:
- * also where the database reads row versions.
+ * not come to yet. The lock on the row, or on where it would be, waits for that, also where the
+ * database reads row versions.
  */
 static int dest_checkpoint_get(struct dest *d, const char *origin, struct checkpoint *out,
                                bool *found, struct err *err)

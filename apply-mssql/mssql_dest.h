@@ -42,7 +42,7 @@ struct dest {
     char version[64];     /* of the server, "16.0.4105.2" */
     enum mssql_rows rows; /* how rows are sent */
 
-    char *careful;       /* a target whose rows go one by one until the next commit; see run.c */
+    char *careful;       /* a target whose rows go one by one until the next commit; mssql_run.c */
     bool identity_open;  /* IDENTITY_INSERT may be ON for some table */
     struct batch *batch; /* mssql_run.c's memory */
 };

@@ -3,6 +3,7 @@
 # value for stops the applier, or becomes what the user chose.
 
 use Pg2any::Test;
+use Pg2any::Values qw(single);
 
 my $pg = Pg2any::Postgres->new(
     settings => {datestyle => 'German, DMY', timezone => 'Asia/Kolkata', extra_float_digits => -10}
@@ -59,7 +60,7 @@ my @cases = (
         '123456',                 '0'
     ],
     [
-        'float4', qr/\Afloat\z/, map {[$_, Pg2any::Target::MySQL::single($_)]} '0.1',
+        'float4', qr/\Afloat\z/, map {[$_, single($_)]} '0.1',
         '3.4028235e38', '-3.4028235e38', '1.1754944e-38', '16777217', '0.3', '1e-20'
     ],
     [
