@@ -119,9 +119,12 @@ int mssql_session_error(const struct mssql_session *s)
 
 /* ---- logging in ---- */
 
+#define TMP_BYTES 100 /* of TMPDIR; what is longer would not fit into a line of the configuration  \
+                       */
+
 struct private_files {
-    char dir[64];
-    char conf[96], ca[96];
+    char dir[TMP_BYTES + 20];
+    char conf[TMP_BYTES + 40], ca[TMP_BYTES + 40];
 };
 
 static void remove_files(struct private_files *f)
@@ -143,7 +146,7 @@ static int write_configuration(struct private_files *f, const struct mssql_uri *
                                uint64_t connect_s, struct err *err)
 {
     const char *tmp = getenv("TMPDIR");
-    if (!tmp || !*tmp || strlen(tmp) > 30)
+    if (!tmp || !*tmp || strlen(tmp) > TMP_BYTES)
         tmp = "/tmp";
     (void)snprintf(f->dir, sizeof f->dir, "%s/pg2any-XXXXXX", tmp);
     if (!mkdtemp(f->dir)) {

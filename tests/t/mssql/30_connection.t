@@ -10,13 +10,15 @@ my $pg = Pg2any::Postgres->new;
 $pg->do('create table t (id int primary key, n int)', 'create publication cdc_pub for all tables',
     q{insert into t values (1, 0)});
 my $count = 0;
+my $tmp = fresh_name('tmp');
+mkdir $tmp or die "$tmp: $!\n";
 
 sub pipeline {
     my ($server, %arg) = @_;
     my $origin = 'connection_' . ++$count;
     my $target = new_target(kind => 'mssql', server => $server, origin => $origin, uri => $arg{uri} // []);
     return Pg2any::Pipeline->new(pg => $pg, target => $target, slot => $origin, args => { apply => $arg{args} // [] },
-        env => $arg{env} // {});
+        env => { TMPDIR => $tmp, %{ $arg{env} // {} } });
 }
 
 # The walsender of a capture that has left may need a moment to notice.
@@ -101,7 +103,7 @@ refuses('the system’s CAs, of which it is not', 111, qr/certificate/, $tls,
     uri => [host => 'localhost', parameters => { encrypt => 'verify' }]);
 refuses('a CA file that is not there', 100, qr/nonexistent/, $tls, with(ca => '/nonexistent/ca.pem'));
 refuses('encrypt=no where the server insists', 111, qr/insists on TLS/, $tls, with(encrypt => 'no'));
-is_deeply([glob '/tmp/pg2any-??????/freetds.conf'], [], 'no configuration of FreeTDS is left behind');
+is_deeply([glob "$tmp/*"], [], 'no configuration of FreeTDS is left behind');
 
 # ---- a connection that is lost, at every place of a group ----
 
