@@ -375,8 +375,6 @@ sub fail_with {
     return;
 }
 
-sub interrupt { return }
-
 # --- running
 
 sub run_batch {
