@@ -119,8 +119,9 @@ int mssql_session_error(const struct mssql_session *s)
 
 /* ---- logging in ---- */
 
-#define TMP_BYTES 100 /* of TMPDIR; what is longer would not fit into a line of the configuration  \
-                       */
+#define TMP_BYTES                                                                                  \
+    100 /* of TMPDIR; what is longer would not fit into a line of the configuration                \
+         */
 
 struct private_files {
     char dir[TMP_BYTES + 20];

@@ -26,7 +26,6 @@ struct apply_options {
     const char *schema_map;
     const char *origin;
     const char *ack;
-    const char *stats;
     uint64_t group_transactions;
     uint64_t group_changes;
     uint64_t group_bytes;
@@ -38,7 +37,6 @@ struct apply_options {
     bool accept_gap;
     uint64_t query_timeout_ms;
     uint64_t connect_timeout_ms;
-    uint64_t notify_fd;
 };
 
 static const char *const conflict_words[] = {"stop", "apply", "skip", NULL};
@@ -51,48 +49,46 @@ static const struct option_def option_defs[] = {
     {"dest", OPTION_STRING, FIELD(dest), "CDC_DEST_URI", NULL, "URI", "the target", 0, 0, NULL},
     {"schema-map", OPTION_STRING, FIELD(schema_map), "CDC_SCHEMA_MAPPING", NULL, "A:B,C:D",
      "names of PostgreSQL's schemas at the target", 0, 0, NULL},
-    {"origin", OPTION_STRING, FIELD(origin), NULL, NULL, "NAME",
+    {"origin", OPTION_STRING, FIELD(origin), "CDC_ORIGIN", NULL, "NAME",
      "name of the checkpoint [the slot's name]", 0, 0, NULL},
     {"ack", OPTION_STRING, FIELD(ack), NULL, NULL, "FIFO",
      "where to say which LSN is durable; pg-capture --ack reads it", 0, 0, NULL},
-    {"group-transactions", OPTION_UINT, FIELD(group_transactions), NULL, "1000", "N",
-     "most source transactions in one target commit", 1, 0, NULL},
+    {"group-transactions", OPTION_UINT, FIELD(group_transactions), "CDC_GROUP_TRANSACTIONS", "1000",
+     "N", "most source transactions in one target commit", 1, 0, NULL},
     {"group-changes", OPTION_UINT, FIELD(group_changes), "CDC_BUFFER_SIZE", "50000", "N",
      "most changes in one target commit, a larger transaction aside", 1, 0, NULL},
-    {"group-bytes", OPTION_SIZE, FIELD(group_bytes), NULL, "8MB", "SIZE",
+    {"group-bytes", OPTION_SIZE, FIELD(group_bytes), "CDC_GROUP_BYTES", "8MB", "SIZE",
      "most memory for transactions that are not applied yet", 65536, UINT64_C(1) << 40, NULL},
-    {"conflict", OPTION_CHOICE, FIELD(conflict), NULL, "stop", "POLICY",
+    {"conflict", OPTION_CHOICE, FIELD(conflict), "CDC_CONFLICT", "stop", "POLICY",
      "stop, apply or skip: at insert_exists, update_missing,\ndelete_missing", 0, 0,
      conflict_words},
-    {"ddl", OPTION_CHOICE, FIELD(ddl), NULL, "evolve", "MODE",
+    {"ddl", OPTION_CHOICE, FIELD(ddl), "CDC_DDL", "evolve", "MODE",
      "none, create (missing tables) or evolve (columns too)", 0, 0, ddl_words},
-    {"nan", OPTION_CHOICE, FIELD(nan), NULL, "stop", "POLICY",
+    {"nan", OPTION_CHOICE, FIELD(nan), "CDC_NAN", "stop", "POLICY",
      "stop or null: NaN where the target's type has none", 0, 0, nan_words},
-    {"infinity", OPTION_CHOICE, FIELD(infinity), NULL, "stop", "POLICY",
+    {"infinity", OPTION_CHOICE, FIELD(infinity), "CDC_INFINITY", "stop", "POLICY",
      "stop, null or extreme (the largest or smallest value):\ninfinity where the target's type has none",
      0, 0, beyond_words},
-    {"date-range", OPTION_CHOICE, FIELD(date_range), NULL, "stop", "POLICY",
+    {"date-range", OPTION_CHOICE, FIELD(date_range), "CDC_DATE_RANGE", "stop", "POLICY",
      "stop, null or extreme: dates and timestamps outside the\ntarget type's range", 0, 0,
      beyond_words},
-    {"accept-gap", OPTION_FLAG, FIELD(accept_gap), NULL, NULL, NULL,
+    {"accept-gap", OPTION_FLAG, FIELD(accept_gap), "CDC_ACCEPT_GAP", NULL, NULL,
      "go on although changes between checkpoint and slot are lost", 0, 0, NULL},
     {"query-timeout", OPTION_DURATION, FIELD(query_timeout_ms), "CDC_QUERY_TIMEOUT", "10s", "TIME",
      "longest wait for the target in one operation", 1, 0, NULL},
     {"connect-timeout", OPTION_DURATION, FIELD(connect_timeout_ms), "CDC_CONNECTION_TIMEOUT", "30s",
      "TIME", "longest wait for a connection", 1, 0, NULL},
-    {"stats", OPTION_STRING, FIELD(stats), NULL, NULL, "FILE",
-     "write statistics there each second, as Prometheus text", 0, 0, NULL},
-    {"notify-fd", OPTION_UINT, FIELD(notify_fd), NULL, NULL, "N",
-     "write a newline there when connected", 0, INT32_MAX, NULL},
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
 struct apply {
     struct apply_options options;
+    struct stage_options stage;
     struct schema_map schema_map;
     struct signals signals;
     struct frame_reader input;
     struct stats stats;
+    uint64_t *queue_depth, *lag_ms;
     struct apply_group group;
     struct apply_stream stream;
 };
@@ -129,7 +125,7 @@ static int wait_ms(const struct apply *a)
 {
     int wait = group_progress_wait_ms(&a->group);
     wait = sooner(wait, ack_wait_ms(&a->group.ack));
-    return a->options.stats ? sooner(wait, STATS_INTERVAL_MS) : wait;
+    return a->stats.path ? sooner(wait, STATS_INTERVAL_MS) : wait;
 }
 
 /* Waits for input, or for something else to do. *readable: input can be read without waiting. */
@@ -199,42 +195,68 @@ static int run(struct apply *a, struct err *err)
     return err_hint(err, "the program before this one in the pipeline says why");
 }
 
-static void register_stats(struct apply *a)
+static void update_stats(void *ctx)
+{
+    struct apply *a = ctx;
+    bool coming = a->stream.open && !a->stream.skip;
+    *a->queue_depth = a->group.ntxns + coming;
+    *a->lag_ms = (uint64_t)group_lag_ms(&a->group, coming ? a->stream.commit_time_us : 0);
+}
+
+static void register_stats(struct apply *a, const char *component)
 {
     struct stats *s = &a->stats;
-    uint64_t **rows = a->group.rows.counted;
     struct group_counters *group = &a->group.counters;
-    const char *changes = "pg2any_apply_changes_total";
-    const char *help = "Changes applied";
-    stats_init(s, a->options.stats);
-    rows[COUNT_INSERTS] = stats_register(s, STATS_COUNTER, changes, "type=\"insert\"", help);
-    rows[COUNT_UPDATES] = stats_register(s, STATS_COUNTER, changes, "type=\"update\"", help);
-    rows[COUNT_DELETES] = stats_register(s, STATS_COUNTER, changes, "type=\"delete\"", help);
-    rows[COUNT_TRUNCATES] = stats_register(s, STATS_COUNTER, changes, "type=\"truncate\"", help);
-    rows[COUNT_RUNS] = stats_register(s, STATS_COUNTER, "pg2any_apply_runs_total", NULL,
-                                      "Runs of rows handed to the driver");
-    group->transactions = stats_register(s, STATS_COUNTER, "pg2any_apply_transactions_total", NULL,
-                                         "Source transactions applied");
-    a->stream.skipped = stats_register(s, STATS_COUNTER, "pg2any_apply_transactions_skipped_total",
-                                       NULL, "Source transactions that the checkpoint covered");
-    group->commits = stats_register(s, STATS_COUNTER, "pg2any_apply_commits_total", NULL,
-                                    "Commits at the target");
-    group->retries =
-        stats_register(s, STATS_COUNTER, "pg2any_apply_retries_total", NULL, "Groups repeated");
-    group->held_bytes =
-        stats_register(s, STATS_GAUGE, "pg2any_apply_held_bytes", NULL, "Frames held in memory");
-    a->stream.received_lsn = stats_register(s, STATS_GAUGE, "pg2any_apply_received_lsn", NULL,
-                                            "Last LSN received, in bytes");
-    group->checkpoint_lsn = stats_register(s, STATS_GAUGE, "pg2any_apply_checkpoint_lsn", NULL,
-                                           "LSN durable at the target, in bytes");
-    group->commit_time = stats_register(s, STATS_GAUGE, "pg2any_apply_commit_time_seconds", NULL,
-                                        "Commit time of the last transaction applied, Unix time");
-    static const char *const labels[DEST_CONFLICTS] = {
-        "type=\"insert_exists\"", "type=\"update_missing\"", "type=\"delete_missing\""};
-    for (int i = 0; i < DEST_CONFLICTS; i++)
-        a->group.conflicts.counted[i] =
-            stats_register(s, STATS_COUNTER, "pg2any_apply_conflicts_total", labels[i],
-                           "Conflicts that the policy let pass");
+    stats_init(s, a->stage.stats, component);
+#define COUNTER(name, help) stats_register(s, STATS_COUNTER, name, NULL, help)
+#define GAUGE(name, help)   stats_register(s, STATS_GAUGE, name, NULL, help)
+    uint64_t *events = COUNTER("pg2any_events_processed_total",
+                               "Changes (rows, and TRUNCATEs) that the target has committed.");
+    for (int i = COUNT_INSERTS; i <= COUNT_TRUNCATES; i++)
+        a->group.rows.counted[i] = events;
+    a->group.rows.tables = (struct table_counts){
+        .stats = s,
+        .name = "pg2any_events_by_type_total",
+        .label = "event_type",
+        .help = "The same by kind and table.",
+    };
+    a->group.conflicts.tables = (struct table_counts){
+        .stats = s,
+        .name = "pg2any_conflicts_total",
+        .label = "type",
+        .help = "Conflicts that --conflict let pass.",
+    };
+    stats_register_rate(s, "pg2any_events_per_second",
+                        "Changes committed in the last second or so.", events);
+    group->transactions =
+        COUNTER("pg2any_transactions_processed_total", "Source transactions applied.");
+    a->stream.skipped = COUNTER("pg2any_apply_transactions_skipped_total",
+                                "Source transactions that the checkpoint covered already.");
+    group->commits = COUNTER("pg2any_apply_commits_total", "Commits at the target.");
+    a->group.rows.counted[COUNT_RUNS] =
+        COUNTER("pg2any_apply_runs_total", "Runs of rows handed to the driver.");
+    group->retries = COUNTER("pg2any_apply_retries_total", "Groups repeated.");
+    group->durations = stats_register_histogram(
+        s, "pg2any_event_processing_duration_seconds",
+        "Time to apply and commit the changes of one target transaction, repeats included.");
+    a->lag_ms = stats_register(
+        s, STATS_GAUGE_MS, "pg2any_replication_lag_seconds", NULL,
+        "Age of the oldest transaction that waits here; else how old the last one was when it was "
+        "committed, for 5 seconds; else 0.");
+    group->connected = GAUGE("pg2any_destination_connection_status", "1 while connected.");
+    a->queue_depth = GAUGE("pg2any_queue_depth", "Transactions that wait or are coming in.");
+    group->held_bytes = GAUGE("pg2any_buffer_memory_usage_bytes", "Frames that wait, in memory.");
+    a->stream.received_lsn =
+        GAUGE("pg2any_apply_received_lsn", "Everything up to here has come, in bytes.");
+    group->checkpoint_lsn =
+        GAUGE("pg2any_last_processed_lsn", "Everything up to here is durable at the target.");
+    group->commit_time =
+        GAUGE("pg2any_apply_commit_time_seconds", "Commit time of the last transaction applied.");
+#undef COUNTER
+#undef GAUGE
+    s->update = update_stats;
+    s->ctx = a;
+    a->group.stats = s;
 }
 
 static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
@@ -250,7 +272,6 @@ static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
     frame_reader_init(&a->input, STDIN_FILENO);
     (void)fcntl(STDIN_FILENO, F_SETPIPE_SZ,
                 OUTPUT_PIPE_SIZE); /* fails where it is no pipe, which is fine */
-    register_stats(a);
     ack_init(&g->ack, o->ack);
     g->ops = ops;
     g->signals = &a->signals;
@@ -274,13 +295,17 @@ static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
     if (ops->open(&config, &g->dest, err) ||
         apply_rows_init(&g->rows, ops, g->dest, (enum schema_ddl)o->ddl, &g->conflicts, err))
         return -1;
-    notify_ready(&a->options.notify_fd);
+    *g->counters.connected = 1;
+    notify_ready(&a->stage.notify_fd);
+    stats_ready(&a->stats);
     return 0;
 }
 
-static void finish(struct apply *a, const struct dest_ops *ops)
+static void finish(struct apply *a, const struct dest_ops *ops, const struct err *err)
 {
-    stats_write(&a->stats);
+    if (a->group.dest)
+        *a->group.counters.connected = 0;
+    stats_end(&a->stats, err);
     group_free(&a->group);
     if (a->group.dest)
         ops->close(a->group.dest);
@@ -304,22 +329,23 @@ int apply_main(const struct dest_ops *ops, int argc, char **argv)
     };
     struct err err = {0};
     struct apply a = {
-        .options = {.notify_fd = NOTIFY_NONE},
         .signals = {.fd = -1},
         .input = {.fd = -1},
         .group = {.ack = {.fd = -1}},
     };
-    switch (options_parse(&program, argc, argv, &a.options, &err)) {
+    switch (options_parse(&program, argc, argv, &a.options, &a.stage, &err)) {
     case OPTIONS_ERROR:
+        stats_never_began(a.stage.stats, name, &err);
         return exit_status(&err);
     case OPTIONS_LEAVE:
         return STATUS_OK;
     case OPTIONS_RUN:
         break;
     }
+    register_stats(&a, name);
     if (start(&a, ops, &err) == 0)
         (void)run(&a, &err);
     int status = exit_status(&err);
-    finish(&a, ops);
+    finish(&a, ops, &err);
     return status;
 }

@@ -11,9 +11,11 @@
 #define TRIES                8
 #define RETRY_FIRST_MS       50
 #define RETRY_LAST_MS        2000
+#define LAG_SHOWN_MS         5000 /* how long the last commit's lag stands for the present one */
 
 void group_free(struct apply_group *g)
 {
+    table_counts_free(&g->conflicts.tables);
     apply_rows_free(&g->rows);
     ack_close(&g->ack);
     buf_free(&g->held);
@@ -49,6 +51,25 @@ static void settled(struct apply_group *g, const struct checkpoint *checkpoint)
     if (checkpoint->commit_time_us)
         *g->counters.commit_time =
             (uint64_t)(checkpoint->commit_time_us / 1000000 + PG_EPOCH_UNIX_S);
+}
+
+/* And there were changes in it, which began to be applied then. */
+static void settled_changes(struct apply_group *g, int64_t begun_us)
+{
+    stats_observe(g->counters.durations, monotonic_us() - begun_us);
+    g->settled_ms = monotonic_ms();
+    g->settled_lag_ms = (pg_time_now_us() - g->checkpoint.commit_time_us) / 1000;
+}
+
+int64_t group_lag_ms(const struct apply_group *g, int64_t open_commit_us)
+{
+    int64_t oldest_us = g->ntxns > 0 ? g->txns[0].commit_time_us : open_commit_us;
+    int64_t lag_ms = 0;
+    if (oldest_us)
+        lag_ms = (pg_time_now_us() - oldest_us) / 1000;
+    else if (g->settled_ms && monotonic_ms() - g->settled_ms < LAG_SHOWN_MS)
+        lag_ms = g->settled_lag_ms;
+    return lag_ms > 0 ? lag_ms : 0; /* the source's clock may be ahead */
 }
 
 static int reset(struct apply_group *g, struct err *err)
@@ -157,10 +178,13 @@ static int apply_with_retries(struct apply_group *g, size_t n, const struct chec
             log_warning("the group is repeated", "reason", err->text, "try", LOG_U64((uint64_t)try),
                         NULL);
             *g->counters.retries += 1;
+            stats_error(g->stats, ERR_RETRY);
             wait_ms = wait_ms * 2 > RETRY_LAST_MS ? RETRY_LAST_MS : wait_ms * 2;
             *failed = NULL; /* what follows concerns the target, not a transaction */
             done = recover(g, checkpoint, err);
             try += done < 0;
+            *g->counters.connected = done >= 0;
+            stats_write(g->stats);
         } while (done < 0);
         err_clear(err);
         if (done) {
@@ -219,12 +243,14 @@ int group_flush(struct apply_group *g, struct err *err)
         struct checkpoint checkpoint =
             checkpoint_at(g, g->seen_lsn, g->txns[g->ntxns - 1].commit_time_us);
         const struct dest_txn *failed;
+        int64_t begun_us = monotonic_us();
         if (apply_with_retries(g, g->ntxns, &checkpoint, &failed, err)) {
             g->failed = true;
             if (err->kind == ERR_PERMANENT)
                 apply_before(g, failed);
             return -1;
         }
+        settled_changes(g, begun_us);
         g->nchanges = 0;
         release(g, g->ntxns);
     }
@@ -238,8 +264,11 @@ int group_flush(struct apply_group *g, struct err *err)
 static int apply_part(struct apply_group *g, const struct dest_txn *txn, struct err *err)
 {
     const struct dest_txn *failed;
-    if (!g->partial && begin(g, err))
-        return -1;
+    if (!g->partial) {
+        g->begun_us = monotonic_us();
+        if (begin(g, err))
+            return -1;
+    }
     g->partial = true;
     g->rows.run.repeatable = false;
     if (apply_rows_frames(&g->rows, g->held.data, g->held.len, txn, &failed, err) ||
@@ -269,6 +298,7 @@ static int commit_parts(struct apply_group *g, const struct dest_txn *txn,
         err_clear(err);
     }
     settled(g, &checkpoint);
+    settled_changes(g, g->begun_us);
     *g->counters.transactions += 1;
     g->seen_lsn = c->end_lsn;
     return acknowledge(g, err);

@@ -24,6 +24,7 @@
 #include "err.h"
 #include "frame.h"
 #include "signals.h"
+#include "stats.h"
 
 /* A whole transaction among the held frames. */
 struct held_txn {
@@ -35,6 +36,8 @@ struct held_txn {
 
 struct group_counters {
     uint64_t *transactions, *commits, *retries, *held_bytes, *checkpoint_lsn, *commit_time;
+    uint64_t *connected;
+    struct stats_histogram *durations; /* of target commits with their changes */
 };
 
 struct apply_group {
@@ -45,6 +48,7 @@ struct apply_group {
     struct apply_rows rows;
     struct dest_conflicts conflicts;
     struct group_counters counters;
+    struct stats *stats; /* borrowed: written while a group waits to be repeated */
     uint64_t max_transactions;
     uint64_t max_changes;
     uint64_t max_bytes;
@@ -60,7 +64,15 @@ struct apply_group {
     bool partial;      /* the transaction that is not whole yet is applied in part */
     bool failed;       /* a group could not be applied: nothing more goes in */
     int64_t next_progress_ms;
+    int64_t begun_us;       /* of the target transaction that is applied in part; monotonic */
+    int64_t settled_ms;     /* when changes were last committed; monotonic */
+    int64_t settled_lag_ms; /* how long after the source's commit that was */
 };
+
+/* How long the oldest change that waits has been committed at the source; where nothing waits, how
+ * long it took with the last, for some seconds. `open_commit_us`: of a transaction that is coming
+ * in; 0: none. */
+int64_t group_lag_ms(const struct apply_group *g, int64_t open_commit_us);
 
 void group_free(struct apply_group *g);
 

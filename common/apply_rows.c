@@ -42,6 +42,7 @@ void apply_rows_free(struct apply_rows *a)
 {
     if (a->ops)
         apply_rows_forget(a);
+    table_counts_free(&a->tables);
     free(a->rows);
     free(a->values);
     a->rows = NULL;
@@ -123,6 +124,7 @@ void apply_rows_commit(struct apply_rows *a)
         *a->counted[i] += a->pending[i];
         a->pending[i] = 0;
     }
+    table_counts_commit(&a->tables);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next)
         if (r->recent) {
             relation_free(r->settled);
@@ -135,6 +137,7 @@ void apply_rows_rollback(struct apply_rows *a)
 {
     apply_rows_close_tables(a);
     memset(a->pending, 0, sizeof a->pending);
+    table_counts_reset(&a->tables);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         relation_free(r->recent);
         r->recent = NULL;
@@ -177,6 +180,17 @@ static void describe_table(const struct relation *rel, char *out, size_t size)
         (void)snprintf(out + n, size - (size_t)n, ")");
 }
 
+static void count_changes(struct apply_rows *a, const struct dest_run *run)
+{
+    static const char *const names[] = {"insert", "update", "delete"};
+    enum apply_count kind = run->kind == DEST_INSERT   ? COUNT_INSERTS
+                            : run->kind == DEST_UPDATE ? COUNT_UPDATES
+                                                       : COUNT_DELETES;
+    a->pending[COUNT_RUNS]++;
+    a->pending[kind] += run->nrows;
+    table_counts_add(&a->tables, run->relation, names[kind], run->nrows);
+}
+
 int apply_rows_flush(struct apply_rows *a, const struct dest_txn **failed, struct err *err)
 {
     struct dest_run *run = &a->run;
@@ -193,10 +207,7 @@ int apply_rows_flush(struct apply_rows *a, const struct dest_txn **failed, struc
         (void)err_context(err, "%s %s, transaction %u committed at %s", verb(run->kind), table,
                           txn->xid, LSN(txn->commit_lsn));
     } else {
-        a->pending[COUNT_RUNS]++;
-        a->pending[run->kind == DEST_INSERT   ? COUNT_INSERTS
-                   : run->kind == DEST_UPDATE ? COUNT_UPDATES
-                                              : COUNT_DELETES] += run->nrows;
+        count_changes(a, run);
     }
     forget_run(a);
     return rc;
@@ -260,8 +271,10 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
     for (uint32_t i = 0; rc == 0 && i < t.nrelids; i++) {
         struct apply_relation *r = NULL;
         rc = bound(a, mp_u32(&relids), &r, err);
-        if (rc == 0)
+        if (rc == 0) {
             tables[i] = r->table;
+            table_counts_add(&a->tables, current(r), "truncate", 1);
+        }
     }
     if (rc == 0) {
         rc = a->ops->truncate(a->dest, tables, t.nrelids, t.cascade, t.restart_identity, err);

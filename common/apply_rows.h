@@ -14,6 +14,7 @@
 #include "dest.h"
 #include "err.h"
 #include "schema.h"
+#include "table_counts.h"
 
 struct apply_relation;
 
@@ -30,9 +31,10 @@ struct apply_rows {
     const struct dest_ops *ops;
     struct dest *dest;
     enum schema_ddl ddl;
-    const char *origin;        /* borrowed */
-    uint64_t *counted[COUNTS]; /* statistics; after the commit */
-    uint64_t pending[COUNTS];  /* in the group that is being applied */
+    const char *origin;         /* borrowed */
+    uint64_t *counted[COUNTS];  /* statistics; after the commit */
+    uint64_t pending[COUNTS];   /* in the group that is being applied */
+    struct table_counts tables; /* changes by table */
 
     struct apply_relation *relations; /* by relid */
     struct apply_relation *last;      /* the one looked up last */

@@ -124,6 +124,7 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
     if (!found)
         log_info("a new target: no checkpoint yet", "origin", g->origin, NULL);
     g->checkpoint = c;
+    *g->counters.checkpoint_lsn = c.remote_lsn;
     if (!found || gap || c.timeline != h.timeline) {
         if (!found || gap)
             c.remote_lsn = h.start_lsn;
@@ -159,6 +160,7 @@ static int on_begin(struct apply_stream *s, const struct frame *f, struct err *e
     s->open = true;
     s->skip = b.final_lsn < s->group->checkpoint.remote_lsn;
     s->txn = (struct dest_txn){.xid = b.xid, .commit_lsn = b.final_lsn};
+    s->commit_time_us = b.commit_time_us;
     s->nchanges = 0;
     return 0;
 }

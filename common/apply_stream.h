@@ -27,6 +27,7 @@ struct apply_stream {
     bool open;
     bool skip; /* the checkpoint covers it */
     struct dest_txn txn;
+    int64_t commit_time_us;
     uint64_t nchanges;
 };
 

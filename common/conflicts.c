@@ -29,6 +29,7 @@ int dest_conflict(struct dest_run *run, size_t row, enum dest_conflict conflict,
     }
     *action = c->policy;
     c->pending[conflict]++;
+    table_counts_add(&c->tables, run->relation, conflicts[conflict].name, 1);
     int64_t now = monotonic_ms();
     if (now < c->next_log_ms) {
         c->unlogged++;
@@ -47,7 +48,8 @@ int dest_conflict(struct dest_run *run, size_t row, enum dest_conflict conflict,
 void conflicts_commit(struct dest_conflicts *c)
 {
     for (int i = 0; i < DEST_CONFLICTS; i++)
-        *c->counted[i] += c->pending[i];
+        c->counted[i] += c->pending[i];
+    table_counts_commit(&c->tables);
     conflicts_reset(c);
 }
 
@@ -55,4 +57,5 @@ void conflicts_reset(struct dest_conflicts *c)
 {
     for (int i = 0; i < DEST_CONFLICTS; i++)
         c->pending[i] = 0;
+    table_counts_reset(&c->tables);
 }

@@ -8,11 +8,13 @@
 #include <stdint.h>
 
 #include "dest.h"
+#include "table_counts.h"
 
 struct dest_conflicts {
     enum dest_conflict_action policy;
-    uint64_t pending[DEST_CONFLICTS];  /* in the group that is being applied */
-    uint64_t *counted[DEST_CONFLICTS]; /* statistics; after the commit */
+    uint64_t pending[DEST_CONFLICTS]; /* in the group that is being applied */
+    uint64_t counted[DEST_CONFLICTS]; /* in those that were committed */
+    struct table_counts tables;       /* the same for the statistics, by table */
     int64_t next_log_ms;
     uint64_t unlogged;
 };

@@ -3,8 +3,8 @@
  *
  * A function that can fail returns 0 or -1, is declared MUST_CHECK, and takes a `struct err *` as
  * its last parameter. Whoever sees the fault fills it with err_set(); callers on the way up may put
- * what they were doing in front with err_context(). Only main() prints, and only once (exit_with()
- * in exit.h). Nothing is allocated: a message that is too long is cut.
+ * what they were doing in front with err_context(). Only main() prints, and only once (exit.h).
+ * Nothing is allocated: a message that is too long is cut.
  */
 #ifndef PG2ANY_ERR_H
 #define PG2ANY_ERR_H
@@ -21,6 +21,7 @@ enum err_kind {
     ERR_RETRY,     /* the target gave up this transaction; repeating the group may succeed */
 };
 
+#define ERR_KINDS     4 /* of enum err_kind */
 #define ERR_TEXT_SIZE 2048
 
 struct err {

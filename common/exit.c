@@ -4,18 +4,24 @@
 
 #include "log.h"
 
-int exit_status(const struct err *err)
+int status_of(enum err_kind kind)
 {
-    switch (err->kind) {
+    switch (kind) {
     case ERR_NONE:
         return STATUS_OK;
     case ERR_PERMANENT:
-        log_error(err->text, "kind", "permanent", NULL);
         return STATUS_PERMANENT;
     case ERR_TEMPORARY:
     case ERR_RETRY:
-        log_error(err->text, "kind", "temporary", NULL);
         return STATUS_TEMPORARY;
     }
     BUG("unknown kind of error");
+}
+
+int exit_status(const struct err *err)
+{
+    int status = status_of(err->kind);
+    if (status != STATUS_OK)
+        log_error(err->text, "kind", status == STATUS_PERMANENT ? "permanent" : "temporary", NULL);
+    return status;
 }

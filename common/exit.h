@@ -13,6 +13,9 @@ enum {
     STATUS_TEMPORARY = 111, /* start again */
 };
 
+/* The exit status that goes with a kind of error. */
+int status_of(enum err_kind kind);
+
 /* Logs the error at level error (nothing for ERR_NONE) and returns the exit status that goes with
  * it. */
 int exit_status(const struct err *err);

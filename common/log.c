@@ -9,6 +9,7 @@
 
 static const char *log_tool = "pg2any";
 static enum log_level log_max = LOG_LEVEL_INFO;
+static enum log_format log_form = LOG_FORMAT_LOGFMT;
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 
@@ -22,51 +23,132 @@ void log_set_level(enum log_level level)
     log_max = level;
 }
 
+void log_set_format(enum log_format format)
+{
+    log_form = format;
+}
+
 bool log_enabled(enum log_level level)
 {
     return level <= log_max;
 }
+
+/* What ends a line always has room: a value's quote, the object's brace, the newline. */
+#define LINE_END_BYTES 4
 
 struct line {
     char text[4096];
     size_t len;
 };
 
-static void put(struct line *l, const char *s, size_t n)
+static bool fits(const struct line *l, size_t n)
 {
-    size_t room = sizeof l->text - 1 - l->len; /* one byte is kept for the newline */
-    if (n > room)
-        n = room;
+    return l->len + n <= sizeof l->text - LINE_END_BYTES;
+}
+
+static void put(struct line *l, const char *s)
+{
+    size_t n = strlen(s);
     memcpy(l->text + l->len, s, n);
     l->len += n;
 }
 
-/* Bare where logfmt allows it; quoted, with control characters escaped, where not. */
-static void put_value(struct line *l, const char *s)
+/* ---- logfmt ---- */
+
+static void logfmt_escape(char out[8], const unsigned char *p)
 {
-    bool bare = *s != '\0';
+    if (*p == '"' || *p == '\\')
+        (void)snprintf(out, 8, "\\%c", *p);
+    else if (*p == '\n')
+        (void)snprintf(out, 8, "\\n");
+    else if (*p == '\t')
+        (void)snprintf(out, 8, "\\t");
+    else if (*p < ' ' || *p == 0x7f)
+        (void)snprintf(out, 8, "\\x%02x", *p);
+    else
+        (void)snprintf(out, 8, "%c", *p);
+}
+
+/* Bare where logfmt allows it; quoted, with control characters escaped, where not. */
+static void logfmt_value(struct line *l, const char *s)
+{
+    bool bare = *s != '\0' && fits(l, strlen(s));
     for (const unsigned char *p = (const unsigned char *)s; *p; p++)
         if (*p <= ' ' || *p == '"' || *p == '=' || *p == '\\' || *p == 0x7f)
             bare = false;
     if (bare) {
-        put(l, s, strlen(s));
+        put(l, s);
         return;
     }
-    put(l, "\"", 1);
+    put(l, "\"");
     for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
-        char esc[8];
-        if (*p == '"' || *p == '\\')
-            put(l, esc, (size_t)snprintf(esc, sizeof esc, "\\%c", *p));
-        else if (*p == '\n')
-            put(l, "\\n", 2);
-        else if (*p == '\t')
-            put(l, "\\t", 2);
-        else if (*p < ' ' || *p == 0x7f)
-            put(l, esc, (size_t)snprintf(esc, sizeof esc, "\\x%02x", *p));
-        else
-            put(l, (const char *)p, 1);
+        char escaped[8];
+        logfmt_escape(escaped, p);
+        if (!fits(l, strlen(escaped)))
+            break;
+        put(l, escaped);
     }
-    put(l, "\"", 1);
+    put(l, "\"");
+}
+
+static void logfmt_pair(struct line *l, const char *key, const char *value)
+{
+    if (!fits(l, strlen(key) + 5))
+        return;
+    put(l, l->len > 0 ? " " : "");
+    put(l, key);
+    put(l, "=");
+    logfmt_value(l, value);
+}
+
+/* ---- JSON ---- */
+
+/* The bytes of the UTF-8 character at `p`; 0: it is none (RFC 3629). */
+static size_t utf8_length(const unsigned char *p)
+{
+    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 4;
+    if (n == 4 && (p[0] < 0xf0 || p[0] > 0xf4))
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+/* RFC 8259, section 7. What is no UTF-8 becomes the replacement character. */
+static void json_string(struct line *l, const char *s)
+{
+    put(l, "\"");
+    for (const unsigned char *p = (const unsigned char *)s; *p;) {
+        char escaped[8];
+        size_t n = utf8_length(p);
+        if (n == 0)
+            (void)snprintf(escaped, sizeof escaped, "\\ufffd");
+        else if (*p == '"' || *p == '\\')
+            (void)snprintf(escaped, sizeof escaped, "\\%c", *p);
+        else if (*p < ' ' || *p == 0x7f)
+            (void)snprintf(escaped, sizeof escaped, "\\u%04x", *p);
+        else
+            (void)snprintf(escaped, sizeof escaped, "%.*s", (int)n, (const char *)p);
+        if (!fits(l, strlen(escaped)))
+            break;
+        put(l, escaped);
+        p += n ? n : 1;
+    }
+    put(l, "\"");
+}
+
+static void json_pair(struct line *l, const char *key, const char *value)
+{
+    if (!fits(l, strlen(key) + 8))
+        return;
+    put(l, l->len > 0 ? "," : "{");
+    json_string(l, key);
+    put(l, ":");
+    json_string(l, value);
 }
 
 static void log_line(enum log_level level, const char *message, va_list ap)
@@ -74,13 +156,12 @@ static void log_line(enum log_level level, const char *message, va_list ap)
     if (!log_enabled(level))
         return;
     int saved = errno;
+    void (*pair)(struct line *, const char *, const char *) =
+        log_form == LOG_FORMAT_JSON ? json_pair : logfmt_pair;
     struct line l = {.len = 0};
-    put(&l, "tool=", 5);
-    put_value(&l, log_tool);
-    put(&l, " level=", 7);
-    put(&l, level_names[level], strlen(level_names[level]));
-    put(&l, " msg=", 5);
-    put_value(&l, message);
+    pair(&l, "tool", log_tool);
+    pair(&l, "level", level_names[level]);
+    pair(&l, "msg", message);
     for (;;) {
         const char *key = va_arg(ap, const char *);
         if (!key)
@@ -88,12 +169,9 @@ static void log_line(enum log_level level, const char *message, va_list ap)
         const char *value = va_arg(ap, const char *);
         if (!value)
             break;
-        put(&l, " ", 1);
-        put(&l, key, strlen(key));
-        put(&l, "=", 1);
-        put_value(&l, value);
+        pair(&l, key, value);
     }
-    l.text[l.len++] = '\n';
+    put(&l, log_form == LOG_FORMAT_JSON ? "}\n" : "\n");
     ssize_t written = write(STDERR_FILENO, l.text, l.len);
     (void)written; /* there is nowhere left to say that stderr is gone */
     errno = saved;

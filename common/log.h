@@ -1,5 +1,6 @@
 /*
- * log.h - one logfmt line on stderr for each event: tool, level, message, then keys and values.
+ * log.h - one line on stderr for each event: tool, level, message, then keys and values, in logfmt
+ * or as a JSON object.
  *
  * No time stamps: the supervisor's logger adds them. Values of rows and passwords are never logged
  * at the default level. A line goes out with one write(2), so that the lines of the stages of a
@@ -13,13 +14,16 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* `tool` is borrowed for ever. Level info until log_set_level(). */
+enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
+
+/* `tool` is borrowed for ever. Level info and logfmt until told otherwise. */
 void log_init(const char *tool);
+void log_set_format(enum log_format format);
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
 /* Keys and values alternate, all strings, ended by NULL; a pair whose value is NULL ends the list
- * too. */
+ * too. A line that is too long is cut within a value and still is whole logfmt or JSON. */
 void log_error(const char *message, ...) __attribute__((sentinel));
 void log_warning(const char *message, ...) __attribute__((sentinel));
 void log_info(const char *message, ...) __attribute__((sentinel));

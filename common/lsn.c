@@ -97,9 +97,14 @@ int64_t pg_time_now_us(void)
     return ((int64_t)ts.tv_sec - PG_EPOCH_UNIX_S) * US_PER_S + ts.tv_nsec / 1000;
 }
 
-int64_t monotonic_ms(void)
+int64_t monotonic_us(void)
 {
     struct timespec ts;
     (void)clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t monotonic_ms(void)
+{
+    return monotonic_us() / 1000;
 }

@@ -36,7 +36,8 @@ bool pg_time_parse(const char *text, int64_t *time_us);
 /* Now, on PostgreSQL's clock. */
 int64_t pg_time_now_us(void);
 
-/* Milliseconds on a clock that never jumps, for intervals. */
+/* On a clock that never jumps, for intervals. */
 int64_t monotonic_ms(void);
+int64_t monotonic_us(void);
 
 #endif

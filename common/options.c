@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "log.h"
+#include "notify.h"
 
 #ifndef PG2ANY_VERSION
 #define PG2ANY_VERSION "unknown"
@@ -17,7 +18,43 @@
 #define MAX_OPTIONS 64
 #define LONG_BASE   256 /* getopt values of the table's options start here */
 
+struct log_options {
+    int level;
+    int format;
+};
+
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
+static const char *const log_formats[] = {"logfmt", "json", NULL};
+
+static const struct option_def log_table[] = {
+    {"log-level", OPTION_CHOICE, offsetof(struct log_options, level), "CDC_LOG_LEVEL", "info",
+     "LEVEL", "error, warning, info or debug", 0, 0, log_levels},
+    {"log-format", OPTION_CHOICE, offsetof(struct log_options, format), "CDC_LOG_FORMAT", "logfmt",
+     "FORMAT", "logfmt or json", 0, 0, log_formats},
+    {.name = NULL},
+};
+
+static const struct option_def stage_table[] = {
+    {"stats", OPTION_STRING, offsetof(struct stage_options, stats), NULL, NULL, "FILE",
+     "statistics as Prometheus text, replaced every second", 0, 0, NULL},
+    {"notify-fd", OPTION_UINT, offsetof(struct stage_options, notify_fd), NULL, NULL, "N",
+     "write a newline there when ready, as s6 wants it", 3, 65535, NULL},
+    {.name = NULL},
+};
+
+/* The options of a program: its own, those of every stage, those of everything that logs. */
+struct table {
+    const struct option_def *defs;
+    void *target;
+};
+
+#define TABLES 3
+
+struct parse {
+    const struct program *program;
+    struct table tables[TABLES];
+    struct log_options log;
+};
 
 struct unit {
     const char *name;
@@ -46,9 +83,11 @@ static int parse_number(const struct option_def *def, const char *source, const 
     while (u->name && strcasecmp(u->name, end) != 0)
         u++;
     if (ok && u->name && n <= UINT64_MAX / u->factor) {
-        *out = n * u->factor;
-        if (*out >= def->min && (def->max == 0 || *out <= def->max))
+        uint64_t number = n * u->factor;
+        if (number >= def->min && (def->max == 0 || number <= def->max)) {
+            *out = number;
             return 0;
+        }
         char range[96];
         if (def->max == 0)
             (void)snprintf(range, sizeof range, "%s of at least %" PRIu64, what,
@@ -146,71 +185,93 @@ static void print_option(const char *name, const char *metavar, const char *help
     putchar('\n');
 }
 
-static void print_help(const struct program *program)
+static void print_help(const struct parse *p)
 {
-    printf("Usage: %s %s\n\n%s\n\nOptions [default] (environment variable):\n", program->name,
-           program->synopsis, program->purpose);
-    for (const struct option_def *def = program->options; def->name; def++)
-        print_option(def->name, def->metavar, def->help, def->env,
-                     def->type == OPTION_FLAG ? NULL : def->fallback);
-    print_option("log-level", "LEVEL", "error, warning, info or debug", "CDC_LOG_LEVEL", "info");
+    printf("Usage: %s %s\n\n%s\n\nOptions [default] (environment variable):\n", p->program->name,
+           p->program->synopsis, p->program->purpose);
+    for (size_t t = 0; t < TABLES; t++)
+        for (const struct option_def *def = p->tables[t].defs; def && def->name; def++)
+            print_option(def->name, def->metavar, def->help, def->env,
+                         def->type == OPTION_FLAG ? NULL : def->fallback);
     print_option("help", NULL, "print this and leave", NULL, NULL);
     print_option("version", NULL, "print the version and leave", NULL, NULL);
     printf(
         "\nExit status: 0 stopped on purpose; 100 permanent error; 111 temporary error, start again.\n");
 }
 
-static int set_log_level(const char *source, const char *value, struct err *err)
+/* What is known of them so far; an error that follows is logged so already. */
+static void use_log_options(const struct parse *p)
 {
-    const struct option_def def = {.choices = log_levels};
-    int level;
-    if (parse_choice(&def, source, value, &level, err))
-        return -1;
-    log_set_level((enum log_level)level);
-    return 0;
+    log_set_level((enum log_level)p->log.level);
+    log_set_format((enum log_format)p->log.format);
 }
 
-/* Defaults first, then the environment. */
-static int set_from_environment(const struct program *program, void *target, struct err *err)
+/* Defaults, or the environment where it says something. */
+static int set_from_environment(struct parse *p, struct err *err)
 {
-    const char *level = getenv("CDC_LOG_LEVEL");
-    if (level && *level && set_log_level("CDC_LOG_LEVEL", level, err))
-        return -1;
-    for (const struct option_def *def = program->options; def->name; def++) {
-        const char *env = def->env ? getenv(def->env) : NULL;
-        const char *source = def->env;
-        if (!env || !*env) {
-            env = def->fallback;
-            source = def->name;
+    int rc = 0;
+    for (size_t t = TABLES; t-- > 0;) /* how to log comes first */
+        for (const struct option_def *def = p->tables[t].defs; def && def->name; def++) {
+            const char *env = def->env ? getenv(def->env) : NULL;
+            const char *source = def->env;
+            if (!env || !*env) {
+                env = def->fallback;
+                source = def->name;
+            }
+            if (rc == 0 && env && set_option(def, source, env, p->tables[t].target, err))
+                rc = -1;
         }
-        if (env && set_option(def, source, env, target, err))
-            return -1;
-    }
-    return 0;
+    return rc;
 }
 
-enum options_result options_parse(const struct program *program, int argc, char **argv,
-                                  void *target, struct err *err)
+/* Wherever it stands: a mistake before it is to be found in the file, too. */
+static const char *find_stats(int argc, char **argv)
 {
-    enum { OPT_LOG_LEVEL = 1, OPT_HELP, OPT_VERSION };
-    struct option longs[MAX_OPTIONS + 4] = {{0}};
+    const char *found = NULL;
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--stats") == 0 && i + 1 < argc)
+            found = argv[i + 1];
+        else if (strncmp(argv[i], "--stats=", 8) == 0)
+            found = argv[i] + 8;
+    return found;
+}
+
+static int unknown_option(const struct program *program, const char *word, int c, struct err *err)
+{
+    /* getopt_long() leaves in optopt the option that it knows and whose use is wrong. */
+    bool known = word[1] == '-' && optopt != 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  c == ':' ? "%s needs a value"
+                  : known  ? "%s: it takes no value"
+                           : "unknown option %s",
+                  word);
+    return err_hint(err, "%s --help lists the options", program->name);
+}
+
+static enum options_result parse_flags(struct parse *p, int argc, char **argv, bool usable,
+                                       struct err *err)
+{
+    enum { OPT_HELP = 1, OPT_VERSION };
+    struct option longs[MAX_OPTIONS + 3] = {{0}};
+    const struct option_def *defs[MAX_OPTIONS];
+    void *targets[MAX_OPTIONS];
     bool list_from_flags[MAX_OPTIONS] = {false};
     int n = 0;
-    for (const struct option_def *def = program->options; def->name; def++, n++) {
-        if (n == MAX_OPTIONS)
-            BUG("too many options");
-        longs[n] = (struct option){
-            .name = def->name,
-            .has_arg = def->type == OPTION_FLAG ? no_argument : required_argument,
-            .val = LONG_BASE + n,
-        };
-    }
-    longs[n] = (struct option){"log-level", required_argument, NULL, OPT_LOG_LEVEL};
-    longs[n + 1] = (struct option){"help", no_argument, NULL, OPT_HELP};
-    longs[n + 2] = (struct option){"version", no_argument, NULL, OPT_VERSION};
+    for (size_t t = 0; t < TABLES; t++)
+        for (const struct option_def *def = p->tables[t].defs; def && def->name; def++, n++) {
+            if (n == MAX_OPTIONS)
+                BUG("too many options");
+            defs[n] = def;
+            targets[n] = p->tables[t].target;
+            longs[n] = (struct option){
+                .name = def->name,
+                .has_arg = def->type == OPTION_FLAG ? no_argument : required_argument,
+                .val = LONG_BASE + n,
+            };
+        }
+    longs[n] = (struct option){"help", no_argument, NULL, OPT_HELP};
+    longs[n + 1] = (struct option){"version", no_argument, NULL, OPT_VERSION};
 
-    /* A mistake in the environment waits, so that --help and --version always work. */
-    bool environment_good = set_from_environment(program, target, err) == 0;
     optind = 0; /* forgets an earlier call's place within a word, too */
     opterr = 0;
     for (;;) {
@@ -219,47 +280,53 @@ enum options_result options_parse(const struct program *program, int argc, char 
         if (c == -1)
             break;
         if (c == OPT_HELP) {
-            print_help(program);
+            print_help(p);
             return OPTIONS_LEAVE;
         }
         if (c == OPT_VERSION) {
-            printf("%s %s\n", program->name, PG2ANY_VERSION);
+            printf("%s %s\n", p->program->name, PG2ANY_VERSION);
             return OPTIONS_LEAVE;
         }
-        if (!environment_good)
+        if (!usable)
             continue;
         if (c == '?' || c == ':') {
-            /* getopt_long() leaves in optopt the option that it knows and whose use is wrong. */
-            bool known = argv[at][1] == '-' && optopt != 0;
-            (void)err_set(err, ERR_PERMANENT,
-                          c == ':' ? "%s needs a value"
-                          : known  ? "%s: it takes no value"
-                                   : "unknown option %s",
-                          argv[at]);
-            (void)err_hint(err, "%s --help lists the options", program->name);
+            (void)unknown_option(p->program, argv[at], c, err);
             return OPTIONS_ERROR;
         }
-        if (c == OPT_LOG_LEVEL) {
-            if (set_log_level("--log-level", optarg, err))
-                return OPTIONS_ERROR;
-            continue;
-        }
-        const struct option_def *def = &program->options[c - LONG_BASE];
-        if (def->type == OPTION_LIST && !list_from_flags[c - LONG_BASE]) {
-            list_from_flags[c - LONG_BASE] = true;
-            ((struct option_list *)(void *)((char *)target + def->offset))->n = 0;
+        int i = c - LONG_BASE;
+        if (defs[i]->type == OPTION_LIST && !list_from_flags[i]) {
+            list_from_flags[i] = true;
+            ((struct option_list *)(void *)((char *)targets[i] + defs[i]->offset))->n = 0;
         }
         char source[80];
-        (void)snprintf(source, sizeof source, "--%s", def->name);
-        if (set_option(def, source, def->type == OPTION_FLAG ? "true" : optarg, target, err))
+        (void)snprintf(source, sizeof source, "--%s", defs[i]->name);
+        const char *value = defs[i]->type == OPTION_FLAG ? "true" : optarg;
+        if (set_option(defs[i], source, value, targets[i], err))
             return OPTIONS_ERROR;
+        use_log_options(p);
     }
-    if (!environment_good)
+    if (!usable)
         return OPTIONS_ERROR;
     if (optind < argc) {
         (void)err_set(err, ERR_PERMANENT, "unexpected argument %s", argv[optind]);
-        (void)err_hint(err, "%s reads its input from stdin and takes only options", program->name);
+        (void)err_hint(err, "%s takes only options; --help lists them", p->program->name);
         return OPTIONS_ERROR;
     }
     return OPTIONS_RUN;
+}
+
+enum options_result options_parse(const struct program *program, int argc, char **argv,
+                                  void *target, struct stage_options *stage, struct err *err)
+{
+    struct parse p = {.program = program, .log = {.level = LOG_LEVEL_INFO}};
+    p.tables[0] = (struct table){program->options, target};
+    if (stage) {
+        *stage = (struct stage_options){.stats = find_stats(argc, argv), .notify_fd = NOTIFY_NONE};
+        p.tables[1] = (struct table){stage_table, stage};
+    }
+    p.tables[2] = (struct table){log_table, &p.log};
+    /* A mistake in the environment waits, so that --help and --version always work. */
+    bool usable = set_from_environment(&p, err) == 0;
+    use_log_options(&p);
+    return parse_flags(&p, argc, argv, usable, err);
 }

@@ -46,6 +46,12 @@ struct option_def {
         *choices; /* ended by NULL; "a=b" accepts the word b as an alias of a's place */
 };
 
+/* What every stage of a pipeline understands, whatever its table says. */
+struct stage_options {
+    const char *stats;  /* --stats FILE; NULL: none. Known after an error, too */
+    uint64_t notify_fd; /* --notify-fd N (notify.h) */
+};
+
 struct program {
     const char *name;
     const char *synopsis;             /* after the name, in --help's first line */
@@ -56,11 +62,12 @@ struct program {
 enum options_result { OPTIONS_ERROR = -1, OPTIONS_RUN, OPTIONS_LEAVE };
 
 /*
- * Fills `target`. No operand is allowed: a filter reads stdin. The common options --log-level,
- * --help and
+ * Fills `target`, and `stage` unless it is NULL: then the program is no stage and does not know its
+ * options. No operand is allowed: a filter reads stdin. --log-level, --log-format, --help and
  * --version are understood for every program and are not in its table.
  */
 MUST_CHECK enum options_result options_parse(const struct program *program, int argc, char **argv,
-                                             void *target, struct err *err);
+                                             void *target, struct stage_options *stage,
+                                             struct err *err);
 
 #endif

@@ -187,7 +187,7 @@ int main(int argc, char **argv)
     struct dump d = {.signals.fd = -1, .out.saved_flags = -1};
     std_fds_reserve();
     log_init(program.name);
-    switch (options_parse(&program, argc, argv, &d.settings, &err)) {
+    switch (options_parse(&program, argc, argv, &d.settings, NULL, &err)) {
     case OPTIONS_ERROR:
         return exit_status(&err);
     case OPTIONS_LEAVE:

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "atomic_file.h"
+#include "exit.h"
 #include "frame.h"
 #include "log.h"
 #include "lsn.h"
@@ -30,6 +31,7 @@
 #define PROGRESS_GAP_MS  50
 #define UNTIL_ASK_MS     200 /* how often the server is asked how far it is */
 #define LSN_FILE_GAP_MS  1000
+#define SLOT_LOOK_MS     5000
 #define TLS_LOOK_MS      100
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   10000
@@ -40,6 +42,9 @@
 /* A server that shuts down asks at once again until everything is confirmed. */
 #define SHUTDOWN_ASKS   50
 #define SHUTDOWN_GAP_MS 1000
+
+/* pg_replication_slots.wal_status. */
+static const char *const wal_states[] = {"reserved", "extended", "unreserved", "lost"};
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -94,15 +99,20 @@ static void write_lsn_file(struct capture *c, int64_t now_ms)
     c->lsn_file_due_ms = now_ms + LSN_FILE_GAP_MS;
 }
 
-static void update_stats(struct capture *c)
+static void update_stats(void *ctx)
 {
+    struct capture *c = ctx;
     struct capture_stats *s = &c->stats;
     *s->connected = c->replication.streaming;
     *s->received_lsn = c->received_lsn;
     *s->emitted_lsn = c->emitted_lsn;
     *s->acknowledged_lsn = acks_lsn(&c->acks);
     *s->confirmed_lsn = c->confirmed_lsn;
+    *s->covered_lsn = c->covered_lsn;
     *s->pending_bytes = output_pending(&c->out);
+    uint64_t end_lsn = c->server_lsn > c->received_lsn ? c->server_lsn : c->received_lsn;
+    uint64_t done_lsn = c->confirmed_lsn > c->start_lsn ? c->confirmed_lsn : c->start_lsn;
+    *s->lag_bytes = end_lsn > done_lsn && done_lsn > 0 ? end_lsn - done_lsn : 0;
 }
 
 static int tick(struct capture *c, struct err *err)
@@ -112,10 +122,7 @@ static int tick(struct capture *c, struct err *err)
         return -1;
     if (now_ms >= c->lsn_file_due_ms)
         write_lsn_file(c, now_ms);
-    if (c->stats.file.path && now_ms >= c->stats.file.next_ms) {
-        update_stats(c);
-        stats_tick(&c->stats.file, now_ms);
-    }
+    stats_tick(&c->stats.file, now_ms);
     return 0;
 }
 
@@ -308,6 +315,7 @@ static int on_message(struct capture *c, const struct replication_message *m, st
     c->server_time_us = m->time_us;
     raise_lsn(&c->received_lsn, m->lsn);
     raise_lsn(&c->received_lsn, m->end_lsn);
+    raise_lsn(&c->server_lsn, m->end_lsn);
     *c->stats.received_bytes += m->size;
     if (m->keepalive)
         return on_keepalive(c, m, err);
@@ -375,6 +383,30 @@ static int receive(struct capture *c, int fd, bool flowing, bool tls, struct err
     return 0;
 }
 
+/* What only the server knows of the slot. That it cannot be asked now is no reason to stop. */
+static int look_at_slot(struct capture *c, struct err *err)
+{
+    struct slot slot;
+    c->slot_look_ms = monotonic_ms() + SLOT_LOOK_MS;
+    if (catalog_slot(&c->catalog, c->options.slot, &slot, err)) {
+        if (c->own_fault || c->signals.stop)
+            return -1;
+        log_warning("cannot look at the slot", "reason", err->text, NULL);
+        err_clear(err);
+        return 0;
+    }
+    raise_lsn(&c->server_lsn, slot.current_lsn);
+    *c->stats.retained_bytes = slot.restart_lsn && slot.current_lsn > slot.restart_lsn
+                                   ? slot.current_lsn - slot.restart_lsn
+                                   : 0;
+    for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++)
+        *c->stats.wal_status[i] = strcmp(slot.wal_status, wal_states[i]) == 0;
+    if (strcmp(slot.wal_status, "unreserved") == 0)
+        log_warning("the slot is about to lose WAL that it needs", "slot", c->options.slot,
+                    "safe_wal_bytes", slot.safe_wal_bytes, NULL);
+    return 0;
+}
+
 /* Until a signal or --until-lsn (0), or a fault. */
 static int stream(struct capture *c, struct err *err)
 {
@@ -387,6 +419,8 @@ static int stream(struct capture *c, struct err *err)
         int64_t now_ms = monotonic_ms();
         if (now_ms >= c->progress_due_ms)
             emit_progress(c, now_ms);
+        if (c->stats.file.path && now_ms >= c->slot_look_ms && look_at_slot(c, err))
+            return -1;
         if ((drained || output_pending(&c->out) >= OUTPUT_FLUSH_BYTES) && write_out(c, err))
             return -1;
 
@@ -516,7 +550,8 @@ static int connect_and_stream(struct capture *c, struct err *err)
     raise_lsn(&c->ack_limit_lsn, c->emitted_lsn);
     raise_lsn(&c->ack_limit_lsn, c->replication.wal_lsn);
     c->status_due_ms = 0;
-    notify_ready(&c->options.notify_fd);
+    notify_ready(&c->options.stage.notify_fd);
+    stats_ready(&c->stats.file);
     return stream(c, err);
 }
 
@@ -535,6 +570,7 @@ static int run(struct capture *c, struct err *err)
         }
         if (c->own_fault || !c->begun || err->kind != ERR_TEMPORARY)
             return -1;
+        stats_error(&c->stats.file, ERR_TEMPORARY);
         /* A connection that got somewhere, or lasted: not one that breaks at the same place again.
          */
         if (c->confirmed_lsn > confirmed_lsn || monotonic_ms() - begun_ms > BACKOFF_MAX_MS)
@@ -564,7 +600,7 @@ static void register_stats(struct capture_stats *s, const char *path)
         {'K', "type=\"commit_prepared\""}, {'r', "type=\"rollback_prepared\""},
         {'M', "type=\"message\""},
     };
-    stats_init(&s->file, path);
+    stats_init(&s->file, path, "pg-capture");
     for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
         s->messages[(unsigned char)letters[i].letter] =
             stats_register(&s->file, STATS_COUNTER, "pg2any_capture_messages_total",
@@ -574,29 +610,45 @@ static void register_stats(struct capture_stats *s, const char *path)
         stats_register(&s->file, STATS_COUNTER, "pg2any_capture_" #field "_total", NULL, help)
 #define GAUGE(field, help)                                                                         \
     s->field = stats_register(&s->file, STATS_GAUGE, "pg2any_capture_" #field, NULL, help)
-    COUNTER(received_bytes, "Bytes of pgoutput messages received.");
+    s->received_bytes =
+        stats_register(&s->file, STATS_COUNTER, "pg2any_network_bytes_received_total", NULL,
+                       "Bytes of pgoutput messages received.");
     COUNTER(emitted_bytes, "Bytes of frames put out.");
     COUNTER(connections, "Streams begun.");
-    GAUGE(connected, "1 while a stream is open.");
-    GAUGE(received_lsn, "Last position received from the server.");
+    s->connected = stats_register(&s->file, STATS_GAUGE, "pg2any_source_connection_status", NULL,
+                                  "1 while a stream is open.");
+    s->received_lsn = stats_register(&s->file, STATS_GAUGE, "pg2any_last_received_lsn", NULL,
+                                     "Last position received from the server, in bytes.");
     GAUGE(emitted_lsn, "End of what was put out.");
     GAUGE(acknowledged_lsn, "Position that every target has acknowledged.");
-    GAUGE(confirmed_lsn, "Position confirmed to the slot.");
+    GAUGE(covered_lsn, "Position that the targets will have when they have what was put out.");
+    s->confirmed_lsn = stats_register(&s->file, STATS_GAUGE, "pg2any_confirmed_flush_lsn", NULL,
+                                      "Position confirmed to the slot, in bytes.");
     s->commit_time =
         stats_register(&s->file, STATS_GAUGE, "pg2any_capture_last_commit_timestamp_seconds", NULL,
                        "Commit time of the last transaction put out, Unix time.");
-    GAUGE(pending_bytes, "Bytes that wait for the reader of stdout.");
+    s->pending_bytes = stats_register(&s->file, STATS_GAUGE, "pg2any_buffer_memory_usage_bytes",
+                                      NULL, "Frames that wait for the reader of stdout.");
+    s->lag_bytes = stats_register(&s->file, STATS_GAUGE, "pg2any_replication_lag_bytes", NULL,
+                                  "From the confirmed position to the end of the server's WAL.");
+    s->retained_bytes =
+        stats_register(&s->file, STATS_GAUGE, "pg2any_slot_retained_wal_bytes", NULL,
+                       "WAL that the server keeps for the slot; looked up every few seconds.");
+    for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++) {
+        char label[32];
+        (void)snprintf(label, sizeof label, "status=\"%s\"", wal_states[i]);
+        s->wal_status[i] =
+            stats_register(&s->file, STATS_GAUGE, "pg2any_slot_wal_status", label,
+                           "1 for the slot's wal_status (pg_replication_slots), 0 for the others.");
+    }
 #undef COUNTER
 #undef GAUGE
 }
 
-static void release(struct capture *c)
+static void release(struct capture *c, const struct err *err)
 {
-    if (c->stats.file.path) {
-        replication_close(&c->replication);
-        update_stats(c);
-        stats_write(&c->stats.file);
-    }
+    replication_close(&c->replication);
+    stats_end(&c->stats.file, err);
     write_lsn_file(c, monotonic_ms());
     disconnect(c);
     pgoutput_free(c->decoder);
@@ -611,13 +663,17 @@ static void release(struct capture *c)
 int capture_run(const struct capture_options *options, struct err *err)
 {
     struct capture *c = calloc(1, sizeof *c);
-    if (!c)
-        return err_nomem(err);
+    if (!c) {
+        (void)err_nomem(err);
+        return exit_status(err);
+    }
     c->options = *options;
     c->signals.fd = -1;
     c->status_interval_ms = (int64_t)options->status_interval_ms;
     c->waiter = (struct waiter){.wait = wait_for_session, .ctx = c};
-    register_stats(&c->stats, options->stats_file);
+    register_stats(&c->stats, options->stage.stats);
+    c->stats.file.update = update_stats;
+    c->stats.file.ctx = c;
     output_init(&c->out, STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
     catalog_init(&c->catalog, &c->source, &c->waiter, (int64_t)options->connect_timeout_ms);
     int rc = signals_init(&c->signals, err);
@@ -627,7 +683,10 @@ int capture_run(const struct capture_options *options, struct err *err)
         rc = acks_open(&c->acks, &options->acks, err);
     if (rc == 0)
         rc = run(c, err);
-    release(c);
+    if (rc == 0)
+        err_clear(err);
+    int status = exit_status(err);
+    release(c, err);
     free(c);
-    return rc;
+    return status;
 }

@@ -42,8 +42,7 @@ struct capture_options {
     uint64_t status_interval_ms;
     uint64_t connect_timeout_ms;
     const char *lsn_file;
-    const char *stats_file;
-    uint64_t notify_fd;
+    struct stage_options stage;
 };
 
 struct capture_stats {
@@ -55,10 +54,14 @@ struct capture_stats {
     uint64_t *connected;
     uint64_t *received_lsn;
     uint64_t *emitted_lsn;
+    uint64_t *covered_lsn;
     uint64_t *acknowledged_lsn;
     uint64_t *confirmed_lsn;
     uint64_t *commit_time;
     uint64_t *pending_bytes;
+    uint64_t *lag_bytes;
+    uint64_t *retained_bytes;
+    uint64_t *wal_status[4]; /* 1 for the present one */
 };
 
 struct capture {
@@ -93,6 +96,8 @@ struct capture {
     uint64_t ack_limit_lsn; /* an acknowledgement beyond it is nonsense */
     uint64_t confirmed_lsn;
     uint64_t reached_lsn; /* where --until-lsn was met; 0: not yet */
+    uint64_t server_lsn;  /* the end of the server's WAL, as far as it has told */
+    int64_t slot_look_ms; /* when the slot is looked at again, for the statistics */
 
     uint64_t progress_lsn;  /* of a keepalive, not emitted yet where > covered_lsn */
     int64_t server_time_us; /* of the last message */
@@ -109,7 +114,8 @@ struct capture {
     uint64_t lsn_file_lsn;
 };
 
-/* Runs until asked to stop (0) or until nothing more can be done (-1). */
+/* Runs until asked to stop or until nothing more can be done; the exit status. The error is logged.
+ */
 MUST_CHECK int capture_run(const struct capture_options *options, struct err *err);
 
 /* ---- between capture.c and start.c ---- */

@@ -424,7 +424,9 @@ int catalog_slot(struct catalog *c, const char *name, struct slot *slot, struct 
             " coalesce(to_jsonb(s) ->> 'invalidation_reason',"
             "  CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true' THEN 'conflict with recovery' END, ''),"
             " coalesce(s.safe_wal_size::text, ''), s.two_phase,"
-            " coalesce(s.confirmed_flush_lsn::text, '')"
+            " coalesce(s.confirmed_flush_lsn::text, ''), coalesce(s.restart_lsn::text, ''), s.active,"
+            " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
+            "  ELSE pg_current_wal_flush_lsn() END"
             " FROM pg_replication_slots s WHERE s.slot_name = $1",
             1, params, &result, err))
         return -1;
@@ -438,6 +440,11 @@ int catalog_slot(struct catalog *c, const char *name, struct slot *slot, struct 
         copy_field(slot->safe_wal_bytes, result, 4);
         slot->two_phase = truth(result, 0, 5);
         rc = read_lsn(result, 6, &slot->confirmed_flush_lsn, err);
+        if (rc == 0)
+            rc = read_lsn(result, 7, &slot->restart_lsn, err);
+        slot->active = truth(result, 0, 8);
+        if (rc == 0)
+            rc = read_lsn(result, 9, &slot->current_lsn, err);
     }
     PQclear(result);
     return rc;

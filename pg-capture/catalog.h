@@ -60,7 +60,10 @@ struct slot {
     char invalidation[SLOT_TEXT_SIZE];   /* why it cannot be used any more; "" */
     char safe_wal_bytes[SLOT_TEXT_SIZE]; /* "" where it is not limited */
     bool two_phase;
+    bool active;
     uint64_t confirmed_flush_lsn;
+    uint64_t restart_lsn;
+    uint64_t current_lsn; /* the end of the server's WAL when it was asked */
 };
 
 MUST_CHECK int catalog_slot(struct catalog *c, const char *name, struct slot *slot,

@@ -7,7 +7,6 @@
 #include "capture.h"
 #include "exit.h"
 #include "log.h"
-#include "notify.h"
 #include "options.h"
 #include "std_fds.h"
 
@@ -30,11 +29,11 @@ static const struct option_def options[] = {
      streaming_words},
     {"binary", OPTION_FLAG, FIELD(binary), "CDC_BINARY_FORMAT", NULL, NULL,
      "receive values in binary; what is put out is the same", 0, 0, NULL},
-    {"two-phase", OPTION_FLAG, FIELD(two_phase), NULL, NULL, NULL,
+    {"two-phase", OPTION_FLAG, FIELD(two_phase), "CDC_TWO_PHASE", NULL, NULL,
      "receive prepared transactions at PREPARE (PostgreSQL 15)", 0, 0, NULL},
-    {"messages", OPTION_FLAG, FIELD(messages), NULL, NULL, NULL,
+    {"messages", OPTION_FLAG, FIELD(messages), "CDC_MESSAGES", NULL, NULL,
      "receive what pg_logical_emit_message() writes", 0, 0, NULL},
-    {"pg-origin", OPTION_CHOICE, FIELD(origin), NULL, "any", "WHICH",
+    {"pg-origin", OPTION_CHOICE, FIELD(origin), "CDC_PG_ORIGIN", "any", "WHICH",
      "any: all changes; none: those without an origin (PostgreSQL 16)", 0, 0, origin_words},
     {"ack", OPTION_LIST, FIELD(acks), NULL, NULL, "FIFO",
      "made and read: LSNs that a target has made durable. Once for\n"
@@ -44,16 +43,12 @@ static const struct option_def options[] = {
      "leave when everything up to there is out and acknowledged; an\n"
      "LSN, or current: where the server is at the start",
      0, 0, NULL},
-    {"status-interval", OPTION_DURATION, FIELD(status_interval_ms), NULL, "10s", "TIME",
-     "at most between two status updates to the server", 100, 3600000, NULL},
+    {"status-interval", OPTION_DURATION, FIELD(status_interval_ms), "CDC_STATUS_INTERVAL", "10s",
+     "TIME", "at most between two status updates to the server", 100, 3600000, NULL},
     {"connect-timeout", OPTION_DURATION, FIELD(connect_timeout_ms), "CDC_CONNECTION_TIMEOUT", "30s",
      "TIME", "for opening a connection and for a query to the catalog", 100, 3600000, NULL},
     {"lsn-file", OPTION_STRING, FIELD(lsn_file), "CDC_LAST_LSN_FILE", NULL, "FILE",
      "where to write the last confirmed LSN, for people and scripts", 0, 0, NULL},
-    {"stats", OPTION_STRING, FIELD(stats_file), NULL, NULL, "FILE",
-     "statistics as Prometheus text, replaced every second", 0, 0, NULL},
-    {"notify-fd", OPTION_UINT, FIELD(notify_fd), NULL, NULL, "N",
-     "write a newline there when the stream has begun", 3, 65535, NULL},
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
@@ -69,17 +64,16 @@ int main(int argc, char **argv)
 {
     std_fds_reserve();
     log_init("pg-capture");
-    struct capture_options o = {.streaming = -1, .notify_fd = NOTIFY_NONE};
+    struct capture_options o = {.streaming = -1};
     struct err err = {0};
-    switch (options_parse(&program, argc, argv, &o, &err)) {
+    switch (options_parse(&program, argc, argv, &o, &o.stage, &err)) {
     case OPTIONS_LEAVE:
         return STATUS_OK;
     case OPTIONS_ERROR:
+        stats_never_began(o.stage.stats, program.name, &err);
         return exit_status(&err);
     case OPTIONS_RUN:
         break;
     }
-    if (capture_run(&o, &err) == 0)
-        err_clear(&err);
-    return exit_status(&err);
+    return capture_run(&o, &err);
 }

@@ -33,8 +33,6 @@ struct settings {
     uint64_t memory_limit;
     const char *spill_dir;
     uint64_t pipe_size;
-    const char *stats;
-    uint64_t notify_fd;
 };
 
 static const struct option_def option_table[] = {
@@ -44,13 +42,9 @@ static const struct option_def option_table[] = {
      64 * 1024, 0, NULL},
     {"spill-dir", OPTION_STRING, offsetof(struct settings, spill_dir), "CDC_SPILL_DIR", NULL, "DIR",
      "where spill files are made [$TMPDIR, else /var/tmp]", 0, 0, NULL},
-    {"pipe-size", OPTION_SIZE, offsetof(struct settings, pipe_size), NULL, "1MB", "SIZE",
+    {"pipe-size", OPTION_SIZE, offsetof(struct settings, pipe_size), "CDC_PIPE_SIZE", "1MB", "SIZE",
      "asked of the kernel for the pipes of stdin and stdout;\n0: leave them", 0, UINT64_C(1) << 30,
      NULL},
-    {"stats", OPTION_STRING, offsetof(struct settings, stats), NULL, NULL, "FILE",
-     "statistics in Prometheus' text format, replaced every second", 0, 0, NULL},
-    {"notify-fd", OPTION_UINT, offsetof(struct settings, notify_fd), NULL, NULL, "N",
-     "write a newline there when ready, as s6 wants it", 3, 1 << 20, NULL},
     {.name = NULL},
 };
 
@@ -65,7 +59,7 @@ static const struct program program = {
 /* What stats_register() gave. */
 struct metrics {
     uint64_t *frames_in, *bytes_in, *transactions, *replayed, *aborted, *subaborts, *changes;
-    uint64_t *changes_dropped, *open, *open_prepared, *memory, *spill, *spill_total;
+    uint64_t *changes_dropped, *open_prepared, *queue_depth, *memory, *spill, *spill_total;
 };
 
 struct run {
@@ -99,20 +93,23 @@ static void register_metrics(struct stats *s, struct metrics *m)
                                 "Changes in the transactions written.");
     m->changes_dropped = stats_register(s, STATS_COUNTER, "pg2any_assemble_dropped_changes_total",
                                         NULL, "Changes of rolled back subtransactions, left out.");
-    m->open = stats_register(s, STATS_GAUGE, "pg2any_assemble_open_transactions", NULL,
-                             "Transactions held now.");
+    m->queue_depth = stats_register(s, STATS_GAUGE, "pg2any_queue_depth", NULL,
+                                    "Transactions held until their outcome is known.");
     m->open_prepared = stats_register(s, STATS_GAUGE, "pg2any_assemble_open_prepared_transactions",
                                       NULL, "Of these, prepared ones.");
-    m->memory = stats_register(s, STATS_GAUGE, "pg2any_assemble_memory_bytes", NULL,
+    m->memory = stats_register(s, STATS_GAUGE, "pg2any_buffer_memory_usage_bytes", NULL,
                                "Memory of the transactions held now.");
-    m->spill = stats_register(s, STATS_GAUGE, "pg2any_assemble_spill_bytes", NULL,
-                              "Size of the spill files now.");
+    m->spill =
+        stats_register(s, STATS_GAUGE, "pg2any_spill_bytes", NULL, "Size of the spill files now.");
     m->spill_total = stats_register(s, STATS_COUNTER, "pg2any_assemble_spilled_bytes_total", NULL,
                                     "Bytes written to spill files.");
 }
 
-static void update_metrics(struct run *r)
+static void update_metrics(void *ctx)
 {
+    struct run *r = ctx;
+    if (!r->assembler)
+        return;
     const struct assemble_counters n = assembler_counters(r->assembler);
     *r->m.frames_in = r->frames_in;
     *r->m.bytes_in = r->in.offset;
@@ -122,22 +119,11 @@ static void update_metrics(struct run *r)
     *r->m.subaborts = n.subaborts;
     *r->m.changes = n.changes;
     *r->m.changes_dropped = n.changes_dropped;
-    *r->m.open = n.open;
+    *r->m.queue_depth = n.open;
     *r->m.open_prepared = n.open_prepared;
     *r->m.memory = r->pool.memory_bytes;
     *r->m.spill = r->pool.spilled_bytes;
     *r->m.spill_total = r->pool.spilled_bytes_total;
-}
-
-static void tick(struct run *r)
-{
-    if (!r->stats.path)
-        return;
-    int64_t now = monotonic_ms();
-    if (now < r->stats.next_ms)
-        return;
-    update_metrics(r);
-    stats_tick(&r->stats, now);
 }
 
 /*
@@ -150,7 +136,7 @@ static int drain(void *arg, struct err *err)
     for (;;) {
         if (output_try(&r->out, err))
             return -1;
-        tick(r);
+        stats_tick(&r->stats, monotonic_ms());
         if (output_pending(&r->out) == 0)
             return 0;
         struct pollfd p[2] = {{.fd = r->out.fd, .events = POLLOUT},
@@ -198,7 +184,7 @@ static int wait_and_read(struct run *r, struct err *err)
         int n = poll(p, 3, timeout);
         if (n < 0 && errno != EINTR)
             return err_errno(err, ERR_TEMPORARY, "waiting for input");
-        tick(r);
+        stats_tick(&r->stats, monotonic_ms());
         if (n < 0)
             continue;
         if (p[2].revents && signals_stop(&r->signals))
@@ -278,8 +264,6 @@ static void finish(struct run *r, struct err *err)
     } else if (drain(r, &late) && err->kind == ERR_NONE) {
         *err = late;
     }
-    update_metrics(r);
-    stats_write(&r->stats);
 }
 
 /* Each open transaction may have a spill file. */
@@ -293,7 +277,7 @@ static void raise_open_files(void)
     }
 }
 
-static int start(struct run *r, struct settings *s, struct err *err)
+static int start(struct run *r, struct settings *s, struct stage_options *stage, struct err *err)
 {
     if (signals_init(&r->signals, err))
         return -1;
@@ -314,36 +298,43 @@ static int start(struct run *r, struct settings *s, struct err *err)
     r->assembler = assembler_new(&r->pool, &sink);
     if (!r->assembler)
         return err_nomem(err);
-    stats_init(&r->stats, s->stats);
-    register_metrics(&r->stats, &r->m);
-    notify_ready(&s->notify_fd);
+    notify_ready(&stage->notify_fd);
+    stats_ready(&r->stats);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
     struct err err = {0};
-    struct settings s = {.notify_fd = NOTIFY_NONE};
+    struct settings s = {0};
+    struct stage_options stage;
     struct run r = {.signals.fd = -1, .out = {.fd = STDOUT_FILENO, .saved_flags = -1}};
 
     std_fds_reserve();
     log_init("txn-assemble");
-    switch (options_parse(&program, argc, argv, &s, &err)) {
+    switch (options_parse(&program, argc, argv, &s, &stage, &err)) {
     case OPTIONS_LEAVE:
         return STATUS_OK;
     case OPTIONS_ERROR:
+        stats_never_began(stage.stats, program.name, &err);
         return exit_status(&err);
     case OPTIONS_RUN:
         break;
     }
-    if (start(&r, &s, &err) == 0) {
+    stats_init(&r.stats, stage.stats, program.name);
+    register_metrics(&r.stats, &r.m);
+    r.stats.update = update_metrics;
+    r.stats.ctx = &r;
+    if (start(&r, &s, &stage, &err) == 0) {
         (void)loop(&r, &err);
         finish(&r, &err);
     }
+    int status = exit_status(&err);
+    stats_end(&r.stats, &err);
     assembler_free(r.assembler);
     store_pool_free(&r.pool);
     frame_reader_free(&r.in);
     output_close(&r.out);
     signals_close(&r.signals);
-    return exit_status(&err);
+    return status;
 }

@@ -81,7 +81,7 @@ sub session {
 sub wait_streamed {
     for my $way (grep { $_->{streams} } @ways) {
         wait_for(sub { ($way->{pipeline}->metric(assemble =>
-            'pg2any_assemble_open_transactions') // 0) > 0 }, 30, 'the stream to begin');
+            'pg2any_queue_depth') // 0) > 0 }, 30, 'the stream to begin');
     }
     return;
 }

@@ -24,7 +24,7 @@ $prepared->wait_streaming;
         q{insert into t select g, repeat('x', 100), 'n' from generate_series(1, 2000) g};
     for ($pipeline, $prepared) {
         my $held = $_;
-        wait_for(sub { ($held->metric(assemble => 'pg2any_assemble_open_transactions') // 0) > 0 },
+        wait_for(sub { ($held->metric(assemble => 'pg2any_queue_depth') // 0) > 0 },
             30, 'the stream to begin');
     }
     $dbh->do('commit');

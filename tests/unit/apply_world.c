@@ -34,7 +34,8 @@ void start(struct apply_world *w)
         .signals = &w->signals,
         .ack = {.path = "acks", .fd = fds[1]},
         .counters = {&c->transactions, &c->commits, &c->retries, &c->held_bytes, &c->checkpoint_lsn,
-                     &c->commit_time},
+                     &c->commit_time, &c->connected, &c->durations},
+        .stats = &w->stats,
         .max_transactions = 1000,
         .max_changes = 1000,
         .max_bytes = 1000000,
@@ -44,8 +45,6 @@ void start(struct apply_world *w)
         0);
     for (int i = 0; i < COUNTS; i++)
         g->rows.counted[i] = &c->rows[i];
-    for (int i = 0; i < DEST_CONFLICTS; i++)
-        g->conflicts.counted[i] = &c->conflicts[i];
     w->stream =
         (struct apply_stream){.group = g, .skipped = &c->skipped, .received_lsn = &c->received_lsn};
 }

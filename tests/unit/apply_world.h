@@ -15,9 +15,10 @@
 #include "dest_double.h"
 
 struct counters {
-    uint64_t rows[COUNTS], conflicts[DEST_CONFLICTS];
-    uint64_t transactions, commits, retries, held_bytes, checkpoint_lsn, commit_time;
+    uint64_t rows[COUNTS];
+    uint64_t transactions, commits, retries, held_bytes, checkpoint_lsn, commit_time, connected;
     uint64_t skipped, received_lsn;
+    struct stats_histogram durations;
 };
 
 struct apply_world {
@@ -26,6 +27,7 @@ struct apply_world {
     struct apply_group group;
     struct apply_stream stream;
     struct counters counters;
+    struct stats stats; /* without a file */
     struct err err;
     int acks;           /* the end that pg-capture would read */
     uint64_t acked_lsn; /* the last that came there */

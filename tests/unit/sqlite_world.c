@@ -233,8 +233,6 @@ int sqlite_setup(void **state)
     if (!mkdtemp(w->dir))
         return -1;
     (void)snprintf(w->path, sizeof w->path, "%s/db", w->dir);
-    for (int i = 0; i < DEST_CONFLICTS; i++)
-        w->conflicts.counted[i] = &w->counted[i];
     open_at(w, ":memory:");
     return 0;
 }

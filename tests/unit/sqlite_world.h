@@ -18,7 +18,6 @@ struct sqlite_world {
     struct err err;
     struct schema_map map;
     struct dest_conflicts conflicts;
-    uint64_t counted[DEST_CONFLICTS];
     char dir[64];
     char path[96];
 

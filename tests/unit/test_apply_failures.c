@@ -419,16 +419,16 @@ static void conflicts_follow_the_policy_and_are_counted_once(void **state)
         good(w, input_pauses(w));
         assert_true(w->dest.failed);
         has(w, cases[i].content);
-        assert_int_equal(w->counters.conflicts[DEST_INSERT_EXISTS], 1);
-        assert_int_equal(w->counters.conflicts[DEST_UPDATE_MISSING], 1);
-        assert_int_equal(w->counters.conflicts[DEST_DELETE_MISSING], 2);
+        assert_int_equal(w->group.conflicts.counted[DEST_INSERT_EXISTS], 1);
+        assert_int_equal(w->group.conflicts.counted[DEST_UPDATE_MISSING], 1);
+        assert_int_equal(w->group.conflicts.counted[DEST_DELETE_MISSING], 2);
         /* And where only the answer was lost they count, too. */
         good(w, feed(w, "B 12 400; D 12 1 nobody; C 12 400 410 1"));
         fail_next(w, 2, ERR_RETRY, true);
         w->dest.failed = false;
         good(w, input_pauses(w));
         assert_true(w->dest.failed);
-        assert_int_equal(w->counters.conflicts[DEST_DELETE_MISSING], 3);
+        assert_int_equal(w->group.conflicts.counted[DEST_DELETE_MISSING], 3);
     }
 }
 

@@ -1,4 +1,4 @@
-/* common/log.c, common/exit.c: logfmt lines on stderr. */
+/* common/log.c, common/exit.c: logfmt or JSON lines on stderr. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -102,6 +102,48 @@ static void a_long_line_is_cut_but_ends(void **state)
     assert_string_equal(end + 1, "tool=test level=info msg=next\n");
 }
 
+static void json_lines_are_json(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *written;
+    } cases[] = {
+        {"plain", "plain"},
+        {"", ""},
+        {"say \"hi\" \\", "say \\\"hi\\\" \\\\"},
+        {"a\nb\tc\x7f", "a\\u000ab\\u0009c\\u007f"},
+        {"na\xc3\xafve \xe2\x82\xac \xf0\x9f\x90\x98",
+         "na\xc3\xafve \xe2\x82\xac \xf0\x9f\x90\x98"},
+        {"\xff\xc3(\xed\xa0\x80", "\\ufffd\\ufffd(\\ufffd\\ufffd\\ufffd"},
+        {"\xc0\xaf\xf5", "\\ufffd\\ufffd\\ufffd"},
+        {"cut \xe2\x82", "cut \\ufffd\\ufffd"},
+    };
+    log_set_format(LOG_FORMAT_JSON);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char text[256], expected[256];
+        struct capture c;
+        capture_start(&c, STDERR_FILENO);
+        log_info("a message", "key", cases[i].value, NULL);
+        capture_end(&c, text, sizeof text);
+        (void)snprintf(
+            expected, sizeof expected,
+            "{\"tool\":\"test\",\"level\":\"info\",\"msg\":\"a message\",\"key\":\"%s\"}\n",
+            cases[i].written);
+        assert_string_equal(text, expected);
+    }
+    static char value[10001], text[20000];
+    memset(value, '\n', sizeof value - 1);
+    struct capture c;
+    capture_start(&c, STDERR_FILENO);
+    log_info("m", "k", value, "l", value, NULL);
+    capture_end(&c, text, sizeof text);
+    size_t len = strlen(text);
+    assert_true(len > 4000 && len <= 4096);
+    assert_string_equal(text + len - 3, "\"}\n");
+    assert_null(strstr(text, "\"l\""));
+    log_set_format(LOG_FORMAT_LOGFMT);
+}
+
 static void errno_is_kept(void **state)
 {
     (void)state;
@@ -147,6 +189,7 @@ int main(void)
         cmocka_unit_test(the_level_decides),
         cmocka_unit_test(a_pair_without_a_value_ends_the_line),
         cmocka_unit_test(a_long_line_is_cut_but_ends),
+        cmocka_unit_test(json_lines_are_json),
         cmocka_unit_test(errno_is_kept),
         cmocka_unit_test(errors_become_exit_statuses),
     };

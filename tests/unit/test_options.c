@@ -13,6 +13,7 @@
 
 #include "capture.h"
 #include "log.h"
+#include "notify.h"
 #include "options.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
@@ -82,7 +83,7 @@ static enum options_result parse(const char *command, const char *environment,
     (void)snprintf(argv_text, sizeof argv_text, "tool %s", command);
     n = split(argv_text, words);
     *target = (struct target){0};
-    return options_parse(&program, n, words, target, err);
+    return options_parse(&program, n, words, target, NULL, err);
 }
 
 static const char *rendered(const struct target *t, char *text, size_t size)
@@ -143,9 +144,9 @@ static void mistakes_name_what_is_wrong_and_what_is_allowed(void **state)
         {"-x", "", "unknown option -x", "--help"},
         {"--flag --number", "", "--number needs a value", ""},
         {"--flag=yes", "", "--flag=yes: it takes no value", ""},
-        {"operand", "", "unexpected argument operand", "stdin"},
-        {"-- operand", "", "unexpected argument operand", "stdin"},
-        {"--flag -", "", "unexpected argument -", "stdin"},
+        {"operand", "", "unexpected argument operand", "takes only options"},
+        {"-- operand", "", "unexpected argument operand", "takes only options"},
+        {"--flag -", "", "unexpected argument -", "takes only options"},
         {"--number 0", "", "--number: \"0\"", "from 1 to 10"},
         {"--number 11", "", "--number: \"11\"", "from 1 to 10"},
         {"--number -1", "", "--number: \"-1\"", "a whole number"},
@@ -181,6 +182,41 @@ static void mistakes_name_what_is_wrong_and_what_is_allowed(void **state)
     }
 }
 
+static void a_stage_has_its_own_options(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[8];
+        enum options_result result;
+        const char *stats;
+        uint64_t notify_fd;
+    } cases[] = {
+        {{"tool"}, OPTIONS_RUN, NULL, NOTIFY_NONE},
+        {{"tool", "--stats", "a", "--notify-fd", "3"}, OPTIONS_RUN, "a", 3},
+        {{"tool", "--stats=a", "--stats=b"}, OPTIONS_RUN, "b", NOTIFY_NONE},
+        {{"tool", "--nonsense", "--stats", "a"}, OPTIONS_ERROR, "a", NOTIFY_NONE},
+        {{"tool", "--number", "x", "--stats=a"}, OPTIONS_ERROR, "a", NOTIFY_NONE},
+        {{"tool", "--stats"}, OPTIONS_ERROR, NULL, NOTIFY_NONE},
+        {{"tool", "--notify-fd", "2"}, OPTIONS_ERROR, NULL, NOTIFY_NONE},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct target t;
+        struct err err = {0};
+        struct stage_options stage;
+        assert_int_equal(parse("", "", &t, &err), OPTIONS_RUN); /* an empty environment */
+        int n = 0;
+        while (cases[i].words[n])
+            n++;
+        assert_int_equal(
+            options_parse(&program, n, (char **)(uintptr_t)cases[i].words, &t, &stage, &err),
+            cases[i].result);
+        assert_true((stage.stats == NULL) == (cases[i].stats == NULL));
+        if (cases[i].stats)
+            assert_string_equal(stage.stats, cases[i].stats);
+        assert_true(stage.notify_fd == cases[i].notify_fd);
+    }
+}
+
 static void a_list_has_a_limit(void **state)
 {
     (void)state;
@@ -193,12 +229,13 @@ static void a_list_has_a_limit(void **state)
     struct target t;
     struct err err = {0};
     assert_int_equal(parse("", "", &t, &err), OPTIONS_RUN); /* an empty environment */
-    assert_int_equal(options_parse(&program, n, (char **)(uintptr_t)words, &t, &err), OPTIONS_RUN);
+    assert_int_equal(options_parse(&program, n, (char **)(uintptr_t)words, &t, NULL, &err),
+                     OPTIONS_RUN);
     assert_int_equal(t.list.n, OPTION_LIST_MAX);
     words[n++] = "--list";
     words[n++] = "x";
     t = (struct target){0};
-    assert_int_equal(options_parse(&program, n, (char **)(uintptr_t)words, &t, &err),
+    assert_int_equal(options_parse(&program, n, (char **)(uintptr_t)words, &t, NULL, &err),
                      OPTIONS_ERROR);
     assert_non_null(strstr(err.text, "more than 32"));
 }
@@ -248,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_come_from_flags_environment_and_defaults),
         cmocka_unit_test(mistakes_name_what_is_wrong_and_what_is_allowed),
+        cmocka_unit_test(a_stage_has_its_own_options),
         cmocka_unit_test(a_list_has_a_limit),
         cmocka_unit_test(help_and_version_go_to_stdout_whatever_else_is_wrong),
         cmocka_unit_test(the_log_level_is_set),

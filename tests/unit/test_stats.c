@@ -1,4 +1,5 @@
-/* common/stats.c, common/atomic_file.c: Prometheus text in a file that is always whole. */
+/* common/stats.c, common/stats_file.c, common/atomic_file.c: Prometheus text in a file that is
+ * always whole. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@
 #include "atomic_file.h"
 #include "capture.h"
 #include "stats.h"
+#include "stats_file.h"
 
 /* A directory of its own for each test, which must leave in it nothing but `file`. */
 struct place {
@@ -68,33 +70,173 @@ static int files_in(const char *directory)
     return n - 2;
 }
 
+/* The file without the state line and the metrics that every program has. */
+static const char *own_metrics(const char *path, char *text, size_t size)
+{
+    (void)content(path, text, size);
+    char *last = strstr(text, "pg2any_errors_total{error_type=\"retry\"");
+    assert_non_null(last);
+    return strchr(last, '\n') + 1;
+}
+
 static void metrics_are_prometheus_text(void **state)
 {
     struct place *p = *state;
     struct stats s;
-    stats_init(&s, p->file);
+    stats_init(&s, p->file, "tool");
     uint64_t *inserts = stats_register(&s, STATS_COUNTER, "rows_total", "type=\"insert\"", "Rows.");
-    uint64_t *deletes = stats_register(&s, STATS_COUNTER, "rows_total", "type=\"delete\"", "Rows.");
     uint64_t *lag = stats_register(&s, STATS_GAUGE, "lag_bytes", NULL, "Behind the server.");
+    uint64_t *deletes = stats_register(&s, STATS_COUNTER, "rows_total", "type=\"delete\"", "Rows.");
+    uint64_t *age = stats_register(&s, STATS_GAUGE_MS, "age_seconds", NULL, "Age.");
     *inserts = 5;
     *deletes += 2;
     *lag = UINT64_MAX;
+    *age = 61007;
+    assert_ptr_equal(stats_register(&s, STATS_COUNTER, "rows_total", "type=\"insert\"", "Rows."),
+                     inserts);
     stats_write(&s);
-    char text[1024];
-    assert_string_equal(content(p->file, text, sizeof text), "# HELP rows_total Rows.\n"
-                                                             "# TYPE rows_total counter\n"
-                                                             "rows_total{type=\"insert\"} 5\n"
-                                                             "rows_total{type=\"delete\"} 2\n"
-                                                             "# HELP lag_bytes Behind the server.\n"
-                                                             "# TYPE lag_bytes gauge\n"
-                                                             "lag_bytes 18446744073709551615\n");
+    char text[4096];
+    assert_string_equal(own_metrics(p->file, text, sizeof text),
+                        "# HELP rows_total Rows.\n"
+                        "# TYPE rows_total counter\n"
+                        "rows_total{type=\"insert\"} 5\n"
+                        "rows_total{type=\"delete\"} 2\n"
+                        "# HELP lag_bytes Behind the server.\n"
+                        "# TYPE lag_bytes gauge\n"
+                        "lag_bytes 18446744073709551615\n"
+                        "# HELP age_seconds Age.\n"
+                        "# TYPE age_seconds gauge\n"
+                        "age_seconds 61.007\n");
+    struct err none = {0};
+    stats_end(&s, &none);
+}
+
+static void a_histogram_counts_upwards(void **state)
+{
+    struct place *p = *state;
+    struct stats s;
+    stats_init(&s, p->file, "tool");
+    struct stats_histogram *h = stats_register_histogram(&s, "d_seconds", "Durations.");
+    static const int64_t durations_us[] = {-5, 0, 500, 501, 1000000, 31000000};
+    for (size_t i = 0; i < sizeof durations_us / sizeof *durations_us; i++)
+        stats_observe(h, durations_us[i]);
+    stats_write(&s);
+    char text[8192];
+    assert_string_equal(own_metrics(p->file, text, sizeof text),
+                        "# HELP d_seconds Durations.\n"
+                        "# TYPE d_seconds histogram\n"
+                        "d_seconds_bucket{le=\"0.0005\"} 3\n"
+                        "d_seconds_bucket{le=\"0.001\"} 4\n"
+                        "d_seconds_bucket{le=\"0.0025\"} 4\n"
+                        "d_seconds_bucket{le=\"0.005\"} 4\n"
+                        "d_seconds_bucket{le=\"0.01\"} 4\n"
+                        "d_seconds_bucket{le=\"0.025\"} 4\n"
+                        "d_seconds_bucket{le=\"0.05\"} 4\n"
+                        "d_seconds_bucket{le=\"0.1\"} 4\n"
+                        "d_seconds_bucket{le=\"0.25\"} 4\n"
+                        "d_seconds_bucket{le=\"0.5\"} 4\n"
+                        "d_seconds_bucket{le=\"1\"} 5\n"
+                        "d_seconds_bucket{le=\"5\"} 5\n"
+                        "d_seconds_bucket{le=\"30\"} 5\n"
+                        "d_seconds_bucket{le=\"+Inf\"} 6\n"
+                        "d_seconds_sum 32.001001\n"
+                        "d_seconds_count 6\n");
+    struct err none = {0};
+    stats_end(&s, &none);
+}
+
+static void label_values_are_escaped(void **state)
+{
+    (void)state;
+    struct buf labels = {0};
+    stats_label(&labels, "table", "public.a\"b\\c\nd");
+    stats_label(&labels, "type", "insert");
+    assert_string_equal(buf_cstr(&labels), "table=\"public.a\\\"b\\\\c\\nd\",type=\"insert\"");
+    buf_free(&labels);
+}
+
+static void a_process_goes_on_where_the_one_before_left_off(void **state)
+{
+    struct place *p = *state;
+    struct stats s;
+    struct stats_file f;
+    struct err err = {0};
+    double value;
+    stats_init(&s, p->file, "tool");
+    assert_int_equal(stats_file_read(&f, p->file, &err), 0);
+    assert_int_equal(f.state, STATS_STARTING);
+    assert_true(f.alive);
+    assert_int_equal(f.pid, getpid());
+    assert_string_equal(f.component, "tool");
+    assert_true(stats_file_value(&f, "pg2any_restarts_total", NULL, &value));
+    assert_true(value == 0);
+    stats_file_free(&f);
+
+    stats_ready(&s);
+    stats_error(&s, ERR_RETRY);
+    (void)err_set(&err, ERR_PERMANENT, "table a.b: it\nis \"no\" good");
+    stats_end(&s, &err);
+    assert_int_equal(stats_file_read(&f, p->file, &err), 0);
+    assert_int_equal(f.state, STATS_STOPPED);
+    assert_int_equal(f.status, 100);
+    assert_false(f.alive);
+    assert_string_equal(f.reason, "table a.b: it is \"no\" good");
+    stats_file_free(&f);
+
+    stats_init(&s, p->file, "tool");
+    stats_ready(&s);
+    assert_int_equal(stats_file_read(&f, p->file, &err), 0);
+    assert_int_equal(f.state, STATS_READY);
+    static const struct {
+        const char *name, *label;
+        double value;
+    } expected[] = {
+        {"pg2any_restarts_total", NULL, 1},
+        {"pg2any_errors_total", "error_type=\"permanent\"", 1},
+        {"pg2any_errors_total", "error_type=\"retry\"", 1},
+        {"pg2any_errors_total", "error_type=\"temporary\"", 0},
+        {"pg2any_build_info", "component=\"tool\"", 1},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_true(stats_file_value(&f, expected[i].name, expected[i].label, &value));
+        assert_true(value == expected[i].value);
+    }
+    assert_false(stats_file_value(&f, "pg2any_errors", NULL, &value));
+    assert_false(stats_file_value(&f, "pg2any_restarts_total", "x=\"1\"", &value));
+    stats_file_free(&f);
+    err_clear(&err);
+    stats_end(&s, &err);
+}
+
+static void what_is_no_statistics_file_is_refused(void **state)
+{
+    struct place *p = *state;
+    static const char *const texts[] = {
+        "",
+        "# pg2any",
+        "# pg2any component=a pid=x state=ready\n",
+        "# pg2any component=a pid=0 state=ready\n",
+        "# pg2any component=a pid=1 state=lost\n",
+        "# pg2any component=a pid=1 state=stopped\n",
+        "pg2any_restarts_total 1\n",
+        "# pg2any component=a pid=1 state=stopped status=x reason=\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct err err = {0};
+        struct stats_file f;
+        assert_int_equal(atomic_file_write(p->file, texts[i], strlen(texts[i]), &err), 0);
+        assert_int_equal(stats_file_read(&f, p->file, &err), -1);
+        assert_int_equal(err.kind, ERR_PERMANENT);
+        stats_file_free(&f);
+    }
 }
 
 static void a_tick_writes_once_a_second(void **state)
 {
     struct place *p = *state;
     struct stats s;
-    stats_init(&s, p->file);
+    struct err none = {0};
+    stats_init(&s, p->file, "tool");
     uint64_t *n = stats_register(&s, STATS_COUNTER, "n", NULL, "N.");
     static const struct {
         int64_t now_ms;
@@ -107,9 +249,12 @@ static void a_tick_writes_once_a_second(void **state)
         stats_tick(&s, ticks[i].now_ms);
         assert_int_equal(access(p->file, F_OK) == 0, ticks[i].written);
     }
-    stats_init(&s, NULL);
+    stats_end(&s, &none);
+    (void)unlink(p->file);
+    stats_init(&s, NULL, "tool");
     stats_tick(&s, 0);
     stats_write(&s);
+    stats_end(&s, &none);
     assert_int_equal(files_in(p->directory), 0);
 }
 
@@ -117,12 +262,12 @@ static void a_failure_is_logged_once(void **state)
 {
     struct place *p = *state;
     char missing[1100], text[1024];
+    struct err none = {0};
     (void)snprintf(missing, sizeof missing, "%s/missing/f", p->directory);
     struct stats s;
-    stats_init(&s, missing);
     struct capture c;
     capture_start(&c, STDERR_FILENO);
-    stats_write(&s);
+    stats_init(&s, missing, "tool");
     stats_write(&s);
     capture_end(&c, text, sizeof text);
     const char *end = strchr(text, '\n');
@@ -134,6 +279,7 @@ static void a_failure_is_logged_once(void **state)
     s.path = p->file;
     stats_write(&s);
     assert_false(s.failed);
+    stats_end(&s, &none);
 }
 
 static void a_file_is_replaced_whole(void **state)
@@ -185,6 +331,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(metrics_are_prometheus_text),
+        TEST(a_histogram_counts_upwards),
+        TEST(label_values_are_escaped),
+        TEST(a_process_goes_on_where_the_one_before_left_off),
+        TEST(what_is_no_statistics_file_is_refused),
         TEST(a_tick_writes_once_a_second),
         TEST(a_failure_is_logged_once),
         TEST(a_file_is_replaced_whole),

@@ -1,0 +1,121 @@
+#include "stats_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_BYTES (16 * 1024 * 1024)
+
+static int read_all(int fd, struct buf *text, struct err *err)
+{
+    for (;;) {
+        uint8_t *room = buf_reserve(text, 64 * 1024);
+        if (!room)
+            return err_nomem(err);
+        ssize_t n = read(fd, room, 64 * 1024);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(err, ERR_TEMPORARY, "reading");
+        if (n == 0)
+            break;
+        text->len += (size_t)n;
+        if (text->len > MAX_BYTES)
+            return err_set(err, ERR_PERMANENT, "it is larger than any statistics file");
+    }
+    (void)buf_cstr(text);
+    return buf_check(text, err);
+}
+
+/* "# pg2any component=NAME pid=N state=WORD[ status=N reason=TEXT]". */
+static int read_state(struct stats_file *f, struct err *err)
+{
+    static const char *const words[] = {"starting", "ready", "stopped"};
+    char word[16];
+    int at = 0;
+    const char *line = (const char *)f->text.data;
+    int n = sscanf(line, STATS_FILE_MAGIC " component=%63s pid=%d state=%15s%n", f->component,
+                   &f->pid, word, &at);
+    size_t state = 0;
+    while (n == 3 && state < 3 && strcmp(words[state], word) != 0)
+        state++;
+    if (n != 3 || state == 3 || f->pid <= 0)
+        return err_set(err, ERR_PERMANENT, "it is no statistics file");
+    f->state = (enum stats_state)state;
+    if (f->state != STATS_STOPPED)
+        return 0;
+    int reason = 0;
+    if (sscanf(line + at, " status=%d reason=%n", &f->status, &reason) != 1 || reason == 0)
+        return err_set(err, ERR_PERMANENT, "it is no statistics file");
+    const char *text = line + at + reason;
+    (void)snprintf(f->reason, sizeof f->reason, "%.*s", (int)strcspn(text, "\n"), text);
+    return 0;
+}
+
+int stats_file_read(struct stats_file *f, const char *path, struct err *err)
+{
+    *f = (struct stats_file){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_errno(err, ERR_TEMPORARY, "%s", path);
+    struct stat st;
+    int rc = fstat(fd, &st) == 0 ? 0 : err_errno(err, ERR_TEMPORARY, "reading");
+    if (rc == 0 && !S_ISREG(st.st_mode))
+        rc = err_set(err, ERR_PERMANENT, "it is no file");
+    if (rc == 0)
+        rc = read_all(fd, &f->text, err);
+    (void)close(fd);
+    if (rc == 0)
+        rc = read_state(f, err);
+    if (rc)
+        return err_context(err, "%s", path);
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    f->age_ms =
+        (now.tv_sec - st.st_mtim.tv_sec) * 1000 + (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000;
+    f->alive = f->state != STATS_STOPPED && (kill(f->pid, 0) == 0 || errno == EPERM);
+    return 0;
+}
+
+void stats_file_free(struct stats_file *f)
+{
+    buf_free(&f->text);
+}
+
+bool stats_file_value(const struct stats_file *f, const char *name, const char *label,
+                      double *value)
+{
+    size_t len = strlen(name);
+    const char *line = (const char *)f->text.data;
+    for (; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        if (strncmp(line, name, len) != 0 || (line[len] != ' ' && line[len] != '{'))
+            continue;
+        const char *end = strchrnul(line, '\n');
+        const char *at = line + len;
+        if (*at == '{') {
+            /* A label's value may hold any character; the last brace closes. */
+            const char *close = memrchr(at, '}', (size_t)(end - at));
+            if (!close)
+                continue;
+            if (label) {
+                const char *found = memmem(at, (size_t)(close - at), label, strlen(label));
+                if (!found)
+                    continue;
+            }
+            at = close + 1;
+        } else if (label) {
+            continue;
+        }
+        char *number_end;
+        *value = strtod(at, &number_end);
+        if (number_end > at && number_end <= end)
+            return true;
+    }
+    return false;
+}

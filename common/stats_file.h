@@ -1,0 +1,39 @@
+/*
+ * stats_file.h - reads what a program wrote with stats.h: how it is, and its metrics.
+ */
+#ifndef PG2ANY_STATS_FILE_H
+#define PG2ANY_STATS_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+
+#define STATS_FILE_MAGIC "# pg2any"
+
+enum stats_state { STATS_STARTING, STATS_READY, STATS_STOPPED };
+
+struct stats_file {
+    char component[64];
+    int pid;
+    enum stats_state state;
+    int status;                 /* the exit status, where it has stopped */
+    bool alive;                 /* it has not stopped, and its process is there */
+    int64_t age_ms;             /* since the file was written */
+    char reason[ERR_TEXT_SIZE]; /* why it stopped; "" where it did on purpose or was killed */
+    struct buf text;            /* the whole file, zero-terminated */
+};
+
+/*
+ * Reads the file at `path`; free it in any case. Temporary error where it cannot be read, permanent
+ * where it is something else. Whether the process is there is asked of this machine.
+ */
+MUST_CHECK int stats_file_read(struct stats_file *f, const char *path, struct err *err);
+void stats_file_free(struct stats_file *f);
+
+/* The value of the first metric of that name whose labels contain `label` (NULL: any). */
+bool stats_file_value(const struct stats_file *f, const char *name, const char *label,
+                      double *value);
+
+#endif
