@@ -34,6 +34,7 @@ PKGS_pg-capture   := libpq
 PKGS_txn-assemble := libxxhash
 PKGS_apply-sqlite := sqlite3
 PKGS_frame-dump   := jansson
+PKGS_frame-tee    :=
 # MariaDB's client library (Debian's default), or Oracle's.
 PKGS_apply-mysql  := $(or $(firstword $(foreach p,libmariadb mysqlclient,\
 	$(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p)))),libmariadb)
@@ -41,7 +42,7 @@ PKGS_apply-mysql  := $(or $(firstword $(foreach p,libmariadb mysqlclient,\
 PKGS_apply-mssql  := sybdb
 CFLAGS_sybdb      :=
 LIBS_sybdb        := -lsybdb
-ALL_TOOLS := pg-capture txn-assemble apply-sqlite apply-mysql apply-mssql frame-dump
+ALL_TOOLS := pg-capture txn-assemble apply-sqlite apply-mysql apply-mssql frame-dump frame-tee
 COMMON_PKGS := msgpack
 
 TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard $(t)/main.c),$(t)))

@@ -161,14 +161,14 @@ static int connect_session(struct dest *d, struct err *err)
 }
 
 /* So that a user who may not create tables can be given them. */
-static int have_tables(struct dest *d, bool *have, struct err *err)
+static int look_for_tables(struct dest *d, struct err *err)
 {
     struct buf sql = {0};
     struct mssql_result rows;
     buf_append_str(&sql, "SELECT 1 FROM sys.tables WHERE object_id IN (OBJECT_ID(N'" CHECKPOINT
                          "', N'U'), OBJECT_ID(N'" RELATION "', N'U'))");
     int rc = mssql_session_query(d->session, &sql, &rows, err);
-    *have = rows.nrows == 2;
+    d->have_tables = rows.nrows == 2;
     mssql_result_free(&rows);
     return rc;
 }
@@ -202,15 +202,15 @@ static int dest_open(const struct dest_config *config, struct dest **dest, struc
 {
     static const char *const words[] = {"off", "not verified", "verified"};
     struct dest *d = calloc(1, sizeof *d);
-    bool have;
     if (!d)
         return err_nomem(err);
     d->schema_map = config->schema_map;
     d->policy = value_policy("SQL Server", config);
     d->connect_timeout_ms = config->connect_timeout_ms;
     d->query_timeout_ms = config->query_timeout_ms;
+    d->look_only = config->look_only;
     if (mssql_uri_parse(&d->uri, config->uri, err) || connect_session(d, err) ||
-        have_tables(d, &have, err) || (!have && make_tables(d, err))) {
+        look_for_tables(d, err) || (!d->have_tables && !d->look_only && make_tables(d, err))) {
         dest_close(d);
         if (err->kind == ERR_RETRY)
             err->kind = ERR_TEMPORARY;
@@ -334,9 +334,13 @@ static int dest_checkpoint_get(struct dest *d, const char *origin, struct checkp
 {
     struct buf sql = {0};
     struct mssql_result rows;
-    buf_append_str(&sql,
-                   "SELECT remote_lsn, commit_time, system_identifier, timeline FROM " CHECKPOINT
-                   " WITH (UPDLOCK, HOLDLOCK, ROWLOCK) WHERE origin = ");
+    *found = false;
+    if (d->look_only && !d->have_tables)
+        return 0;
+    buf_printf(&sql,
+               "SELECT remote_lsn, commit_time, system_identifier, timeline FROM " CHECKPOINT
+               "%s WHERE origin = ",
+               d->look_only ? "" : " WITH (UPDLOCK, HOLDLOCK, ROWLOCK)");
     mssql_literal(&sql, origin);
     int rc = mssql_session_query(d->session, &sql, &rows, err);
     *found = rows.nrows > 0;
@@ -344,6 +348,19 @@ static int dest_checkpoint_get(struct dest *d, const char *origin, struct checkp
         rc = read_checkpoint(&rows, out, err);
     mssql_result_free(&rows);
     return rc ? err_context(err, "reading the checkpoint") : 0;
+}
+
+static int dest_checkpoint_drop(struct dest *d, const char *origin, struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_str(&sql, "DELETE FROM " CHECKPOINT " WHERE origin = ");
+    mssql_literal(&sql, origin);
+    buf_append_str(&sql, "; DELETE FROM " RELATION " WHERE origin = ");
+    mssql_literal(&sql, origin);
+    return mssql_session_run_buf(d->session, &sql, "dropping the checkpoint", err) ||
+                   mssql_session_run(d->session, "COMMIT TRANSACTION", NULL, err)
+               ? -1
+               : 0;
 }
 
 const struct dest_ops mssql_dest_ops = {
@@ -354,6 +371,9 @@ const struct dest_ops mssql_dest_ops = {
     .close = dest_close,
     .reset = dest_reset,
     .checkpoint_get = dest_checkpoint_get,
+    .checkpoint_drop = dest_checkpoint_drop,
+    .check = mssql_check,
+    .caveat = mssql_caveat,
     .begin = dest_begin,
     .commit = dest_commit,
     .target_name = mssql_target_name,

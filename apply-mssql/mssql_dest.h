@@ -36,6 +36,8 @@ struct dest {
     const struct schema_map *schema_map;
     struct value_policy policy;
     uint64_t connect_timeout_ms, query_timeout_ms;
+    bool look_only;
+    bool have_tables;              /* of ours */
     struct mssql_session *session; /* NULL: not connected */
     struct reconnect reconnect;
     bool connected_once;
@@ -154,6 +156,11 @@ MUST_CHECK int mssql_update(struct dest *d, struct dest_table *t, const uint8_t 
 MUST_CHECK int mssql_fill(struct dest *d, const char *target, const struct target_column *c,
                           enum mssql_form form, struct statement *s, struct err *err);
 void mssql_statement_free(struct statement *s);
+
+/* ---- mssql_check.c ---- */
+
+int mssql_check(struct dest *d, bool ddl, struct report *report, struct err *err);
+const char *mssql_caveat(const struct column *column);
 
 /* ---- mssql_run.c ---- */
 

@@ -204,6 +204,11 @@ int mssql_table_empty(struct dest *d, const char *target, bool *empty, struct er
 /* Runs and frees a statement that changes the schema, in the open transaction. */
 static int change(struct dest *d, struct buf *sql, struct err *err)
 {
+    if (d->look_only) {
+        int built = buf_check(sql, err);
+        buf_free(sql);
+        return built;
+    }
     mssql_session_be_patient(d->session, true);
     int rc = mssql_session_run_buf(d->session, sql, NULL, err);
     mssql_session_be_patient(d->session, false);
@@ -284,7 +289,7 @@ static int ensure_schema(struct dest *d, const char *target, struct err *err)
     if (rc && err->kind == ERR_PERMANENT)
         (void)err_hint(err, "as a user who may: %s, or map the schema with --schema-map",
                        buf_cstr(&statement));
-    else if (rc == 0)
+    else if (rc == 0 && !d->look_only)
         log_info("schema created", "schema", names.schema, NULL);
     buf_free(&statement);
     return rc;

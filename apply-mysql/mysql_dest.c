@@ -37,7 +37,7 @@ static int make_tables(struct dest *d, struct err *err)
 }
 
 /* So that a user who may not create tables can be given them. */
-static int have_tables(struct dest *d, bool *have, struct err *err)
+static int look_for_tables(struct dest *d, struct err *err)
 {
     struct buf sql = {0};
     MYSQL_RES *rows;
@@ -45,7 +45,7 @@ static int have_tables(struct dest *d, bool *have, struct err *err)
                          "AND table_name IN ('" CHECKPOINT_TABLE "', '" RELATION_TABLE "')");
     if (mysql_rows(d->schema, &sql, &rows, err))
         return -1;
-    *have = mysql_num_rows(rows) == 2;
+    d->have_tables = mysql_num_rows(rows) == 2;
     mysql_free_result(rows);
     return 0;
 }
@@ -65,15 +65,18 @@ static void dest_close(struct dest *d)
 static int dest_open(const struct dest_config *config, struct dest **dest, struct err *err)
 {
     struct dest *d = calloc(1, sizeof *d);
-    bool have;
     if (!d)
         return err_nomem(err);
     d->schema_map = config->schema_map;
     d->policy = value_policy("MySQL", config);
     d->connect_timeout_ms = config->connect_timeout_ms;
     d->query_timeout_ms = config->query_timeout_ms;
-    if (mysql_uri_parse(&d->uri, config->uri, err) || mysql_connect_both(d, err) ||
-        have_tables(d, &have, err) || (!have && make_tables(d, err))) {
+    d->look_only = config->look_only;
+    int rc = mysql_uri_parse(&d->uri, config->uri, err);
+    if (d->look_only)
+        d->uri.create_database = false;
+    if (rc || mysql_connect_both(d, err) || look_for_tables(d, err) ||
+        (!d->have_tables && !d->look_only && make_tables(d, err))) {
         dest_close(d);
         return err_context(err, "the target");
     }
@@ -215,11 +218,14 @@ static int dest_checkpoint_get(struct dest *d, const char *origin, struct checkp
 {
     struct buf sql = {0};
     MYSQL_RES *rows;
+    *found = false;
+    if (d->look_only && !d->have_tables)
+        return 0;
     buf_append_str(
         &sql, "SELECT remote_lsn, commit_time, system_identifier, timeline FROM " CHECKPOINT_TABLE
               " WHERE origin = ");
     mysql_text_literal(&sql, origin);
-    buf_append_str(&sql, " FOR UPDATE");
+    buf_append_str(&sql, d->look_only ? "" : " FOR UPDATE");
     if (mysql_rows(d->rows, &sql, &rows, err))
         return err_context(err, "reading the checkpoint");
     MYSQL_ROW row = mysql_fetch_row(rows);
@@ -227,6 +233,23 @@ static int dest_checkpoint_get(struct dest *d, const char *origin, struct checkp
     int rc = row ? read_checkpoint(row, out, err) : 0;
     mysql_free_result(rows);
     return rc;
+}
+
+static int delete_origin(struct dest *d, const char *table, const char *origin, struct err *err)
+{
+    struct buf sql = {0};
+    buf_printf(&sql, "DELETE FROM %s WHERE origin = ", table);
+    mysql_text_literal(&sql, origin);
+    return mysql_run_buf(d->rows, &sql, NULL, err);
+}
+
+static int dest_checkpoint_drop(struct dest *d, const char *origin, struct err *err)
+{
+    if (delete_origin(d, CHECKPOINT_TABLE, origin, err) ||
+        delete_origin(d, RELATION_TABLE, origin, err) || mysql_run(d->rows, "COMMIT", NULL, err))
+        return -1;
+    set_clean(d);
+    return 0;
 }
 
 const struct dest_ops mysql_dest_ops = {
@@ -238,6 +261,9 @@ const struct dest_ops mysql_dest_ops = {
     .close = dest_close,
     .reset = dest_reset,
     .checkpoint_get = dest_checkpoint_get,
+    .checkpoint_drop = dest_checkpoint_drop,
+    .check = mysql_check,
+    .caveat = mysql_caveat,
     .begin = dest_begin,
     .commit = dest_commit,
     .target_name = mysql_target_name,

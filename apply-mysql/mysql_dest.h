@@ -36,6 +36,8 @@ struct dest {
     const struct schema_map *schema_map;
     struct value_policy policy;
     uint64_t connect_timeout_ms, query_timeout_ms;
+    bool look_only;
+    bool have_tables;     /* of ours */
     MYSQL *rows, *schema; /* NULL: not connected */
     struct reconnect reconnect;
 
@@ -163,6 +165,11 @@ MUST_CHECK int table_delete(struct dest *d, struct dest_table *t, size_t size, M
 /* The UPDATE that writes the columns flagged in `columns`. */
 MUST_CHECK int table_update(struct dest *d, struct dest_table *t, const uint8_t *columns,
                             MYSQL_STMT **stmt, struct err *err);
+
+/* ---- mysql_check.c ---- */
+
+int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err);
+const char *mysql_caveat(const struct column *column);
 
 /* ---- mysql_run.c ---- */
 

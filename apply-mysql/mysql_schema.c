@@ -179,6 +179,8 @@ int mysql_table_empty(struct dest *d, const char *target, bool *empty, struct er
  */
 static int change(struct dest *d, const char *sql, struct err *err)
 {
+    if (d->look_only)
+        return 0;
     if (mysql_run(d->schema, sql, NULL, err) == 0)
         return 0;
     if (mysql_errno(d->schema) != ROW_SIZE_NO)

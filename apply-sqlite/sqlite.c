@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "lsn.h"
+#include "pg_type.h"
 
 #define SCHEME         "sqlite:"
 #define MAX_PATH_BYTES 4096
@@ -145,6 +147,20 @@ static const char tables[] =
     "NULL COLLATE NOCASE, namespace TEXT NOT NULL, name TEXT NOT NULL, frame BLOB NOT NULL, PRIMARY KEY "
     "(origin, relid), UNIQUE (origin, target));";
 
+/* Whether our tables are there. */
+static int look_for_tables(struct dest *d, struct err *err)
+{
+    sqlite3_stmt *s;
+    if (sqlite_prepare(d,
+                       "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN "
+                       "('" CHECKPOINT_TABLE "', 'pg2any_relation')",
+                       &s, err))
+        return -1;
+    d->have_tables = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 2;
+    int rc = sqlite3_finalize(s);
+    return rc == SQLITE_OK ? 0 : sqlite_fail(d, rc, "reading the schema", err);
+}
+
 static int set_up(struct dest *d, const struct dest_config *config, const char *synchronous,
                   struct err *err)
 {
@@ -154,6 +170,9 @@ static int set_up(struct dest *d, const struct dest_config *config, const char *
     /* A name in double quotes that is no column is an error, not a string. */
     (void)sqlite3_db_config(d->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     (void)sqlite3_db_config(d->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+    if (config->look_only)
+        return look_for_tables(d, err);
+    d->have_tables = true;
     (void)snprintf(pragma, sizeof pragma, "PRAGMA synchronous = %s", synchronous);
     if (sqlite_exec(d, "PRAGMA journal_mode = WAL", err) || sqlite_exec(d, pragma, err) ||
         /* The source enforced its foreign keys; rows of several transactions come in its order. */
@@ -200,9 +219,15 @@ static int sqlite_open(const struct dest_config *config, struct dest **dest, str
         return err_nomem(err);
     d->schema_map = config->schema_map;
     d->nan = config->nan;
-    int rc = sqlite3_open_v2(path, &d->db,
-                             SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                                 SQLITE_OPEN_EXRESCODE,
+    d->look_only = config->look_only;
+    /* To look at a database that is not there yet, an empty one does. */
+    bool there = !d->look_only || access(path, F_OK) == 0;
+    if (!there)
+        log_info("the database will be made", "database", path, NULL);
+    int rc = sqlite3_open_v2(there ? path : ":memory:", &d->db,
+                             (d->look_only && there ? SQLITE_OPEN_READWRITE
+                                                    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+                                 SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                              NULL);
     if (rc != SQLITE_OK || set_up(d, config, synchronous, err)) {
         if (rc != SQLITE_OK)
@@ -273,6 +298,9 @@ static int sqlite_checkpoint_get(struct dest *d, const char *origin, struct chec
                                  bool *found, struct err *err)
 {
     sqlite3_stmt *s;
+    *found = false;
+    if (!d->have_tables)
+        return 0;
     if (sqlite_prepare(
             d,
             "SELECT remote_lsn, commit_time, system_identifier, timeline FROM " CHECKPOINT_TABLE
@@ -291,6 +319,57 @@ static int sqlite_checkpoint_get(struct dest *d, const char *origin, struct chec
     return failed;
 }
 
+static int delete_origin(struct dest *d, const char *sql, const char *origin, struct err *err)
+{
+    sqlite3_stmt *s;
+    if (sqlite_prepare(d, sql, &s, err))
+        return -1;
+    (void)sqlite3_bind_text(s, 1, origin, -1, SQLITE_STATIC);
+    int rc = sqlite_run(d, s, sql, err);
+    (void)sqlite3_finalize(s);
+    return rc;
+}
+
+static int sqlite_checkpoint_drop(struct dest *d, const char *origin, struct err *err)
+{
+    return delete_origin(d, "DELETE FROM " CHECKPOINT_TABLE " WHERE origin = ?1", origin, err) ||
+                   delete_origin(d, "DELETE FROM pg2any_relation WHERE origin = ?1", origin, err) ||
+                   sqlite_run(d, d->commit, "COMMIT", err)
+               ? -1
+               : 0;
+}
+
+/* SQLite makes a journal beside the database: the folder must be writable, too. */
+static int sqlite_check(struct dest *d, bool ddl, struct report *report, struct err *err)
+{
+    (void)ddl;
+    (void)err;
+    const char *file = sqlite3_db_filename(d->db, "main");
+    if (!file || !*file) {
+        report_ok(report, "target: SQLite %s, a database that is not there yet",
+                  sqlite3_libversion());
+        return 0;
+    }
+    report_ok(report, "target: SQLite %s, %s", sqlite3_libversion(), file);
+    const char *slash = strrchr(file, '/');
+    char folder[MAX_PATH_BYTES];
+    (void)snprintf(folder, sizeof folder, "%.*s", slash > file ? (int)(slash - file) : 1,
+                   slash ? file : ".");
+    if (sqlite3_db_readonly(d->db, "main") == 1 || access(file, W_OK) != 0 ||
+        access(folder, W_OK | X_OK) != 0) {
+        report_fail(report, "this user may not write to %s and its folder", file);
+        report_mend(report, "chown or chmod both");
+    }
+    return 0;
+}
+
+static const char *sqlite_caveat(const struct column *column)
+{
+    return column->base_type_oid == PG_TYPE_FLOAT4 || column->base_type_oid == PG_TYPE_FLOAT8
+               ? "NaN stops the applier unless --nan says what to store"
+               : NULL;
+}
+
 const struct dest_ops sqlite_ops = {
     .name = "sqlite",
     .uri_help = "a path, :memory: or sqlite:PATH?synchronous=full",
@@ -298,6 +377,9 @@ const struct dest_ops sqlite_ops = {
     .close = sqlite_close,
     .reset = sqlite_reset,
     .checkpoint_get = sqlite_checkpoint_get,
+    .checkpoint_drop = sqlite_checkpoint_drop,
+    .check = sqlite_check,
+    .caveat = sqlite_caveat,
     .begin = sqlite_begin,
     .commit = sqlite_commit,
     .target_name = sqlite_target_name,

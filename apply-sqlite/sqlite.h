@@ -22,6 +22,8 @@ struct dest {
     sqlite3 *db;
     const struct schema_map *schema_map;
     enum dest_nan nan;
+    bool look_only;
+    bool have_tables; /* of ours; always, unless look_only */
     sqlite3_stmt *begin, *commit, *rollback, *put_checkpoint;
 };
 

@@ -134,7 +134,7 @@ int sqlite_table_empty(struct dest *d, const char *target, bool *empty, struct e
 static int run_sql(struct dest *d, struct buf *sql, struct err *err)
 {
     int rc = buf_check(sql, err);
-    if (rc == 0)
+    if (rc == 0 && !d->look_only)
         rc = sqlite_exec(d, buf_cstr(sql), err);
     buf_free(sql);
     return rc;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "apply_group.h"
+#include "apply_inspect.h"
 #include "apply_stream.h"
 #include "exit.h"
 #include "frame_reader.h"
@@ -18,6 +19,7 @@
 #include "options.h"
 #include "output.h"
 #include "stats.h"
+#include "version.h"
 
 #define LAST_ACK_MS 5000
 
@@ -37,6 +39,7 @@ struct apply_options {
     bool accept_gap;
     uint64_t query_timeout_ms;
     uint64_t connect_timeout_ms;
+    bool check, status, drop_checkpoint; /* at most one: do that instead (apply_inspect.h) */
 };
 
 static const char *const conflict_words[] = {"stop", "apply", "skip", NULL};
@@ -78,6 +81,14 @@ static const struct option_def option_defs[] = {
      "longest wait for the target in one operation", 1, 0, NULL},
     {"connect-timeout", OPTION_DURATION, FIELD(connect_timeout_ms), "CDC_CONNECTION_TIMEOUT", "30s",
      "TIME", "longest wait for a connection", 1, 0, NULL},
+    {"check", OPTION_FLAG, FIELD(check), NULL, NULL, NULL,
+     "look whether everything is as it has to be, change nothing, leave;\n"
+     "reads the tables' description that pg-capture --check writes",
+     0, 0, NULL},
+    {"status", OPTION_FLAG, FIELD(status), NULL, NULL, NULL,
+     "print the checkpoint of --origin, and leave", 0, 0, NULL},
+    {"drop-checkpoint", OPTION_FLAG, FIELD(drop_checkpoint), NULL, NULL, NULL,
+     "forget the checkpoint of --origin, and leave", 0, 0, NULL},
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
@@ -259,15 +270,55 @@ static void register_stats(struct apply *a, const char *component)
     a->group.stats = s;
 }
 
-static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
+/* What every mode needs. */
+static int check_options(struct apply *a, const struct dest_ops *ops, struct err *err)
 {
     const struct apply_options *o = &a->options;
-    struct apply_group *g = &a->group;
     if (!o->dest) {
         (void)err_set(err, ERR_PERMANENT, "no target");
         return err_hint(err, "give --dest or CDC_DEST_URI: %s", ops->uri_help);
     }
-    if (signals_init(&a->signals, err) || schema_map_parse(&a->schema_map, o->schema_map, err))
+    if (o->check + o->status + o->drop_checkpoint > 1)
+        return err_set(err, ERR_PERMANENT,
+                       "--check, --status and --drop-checkpoint exclude each other");
+    return schema_map_parse(&a->schema_map, o->schema_map, err);
+}
+
+static struct dest_config dest_config(const struct apply *a)
+{
+    const struct apply_options *o = &a->options;
+    return (struct dest_config){
+        .uri = o->dest,
+        .schema_map = &a->schema_map,
+        .connect_timeout_ms = o->connect_timeout_ms,
+        .query_timeout_ms = o->query_timeout_ms,
+        .nan = (enum dest_nan)o->nan,
+        .infinity = (enum dest_beyond)o->infinity,
+        .date_range = (enum dest_beyond)o->date_range,
+    };
+}
+
+static bool is_inspection(const struct apply *a)
+{
+    return a->options.check || a->options.status || a->options.drop_checkpoint;
+}
+
+static int inspect(struct apply *a, const struct dest_ops *ops, struct err *err)
+{
+    const struct apply_options *o = &a->options;
+    const struct dest_config config = dest_config(a);
+    if (o->check)
+        return apply_check(ops, &config, (enum schema_ddl)o->ddl, err);
+    if (o->status)
+        return apply_status(ops, &config, o->origin, err);
+    return apply_drop_checkpoint(ops, &config, o->origin, err);
+}
+
+static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
+{
+    const struct apply_options *o = &a->options;
+    struct apply_group *g = &a->group;
+    if (signals_init(&a->signals, err))
         return -1;
     frame_reader_init(&a->input, STDIN_FILENO);
     (void)fcntl(STDIN_FILENO, F_SETPIPE_SZ,
@@ -283,15 +334,11 @@ static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
     a->stream.origin = o->origin;
     a->stream.accept_gap = o->accept_gap;
     a->stream.ack_timeout_ms = (int64_t)o->connect_timeout_ms;
-    const struct dest_config config = {
-        .uri = o->dest,
-        .schema_map = &a->schema_map,
-        .connect_timeout_ms = o->connect_timeout_ms,
-        .query_timeout_ms = o->query_timeout_ms,
-        .nan = (enum dest_nan)o->nan,
-        .infinity = (enum dest_beyond)o->infinity,
-        .date_range = (enum dest_beyond)o->date_range,
-    };
+    const struct dest_config config = dest_config(a);
+    log_info("starting", "version", PG2ANY_VERSION, "conflict", conflict_words[o->conflict], "ddl",
+             ddl_words[o->ddl], "group_transactions", LOG_U64(o->group_transactions),
+             "group_changes", LOG_U64(o->group_changes), "group_bytes", LOG_U64(o->group_bytes),
+             NULL);
     if (ops->open(&config, &g->dest, err) ||
         apply_rows_init(&g->rows, ops, g->dest, (enum schema_ddl)o->ddl, &g->conflicts, err))
         return -1;
@@ -343,8 +390,12 @@ int apply_main(const struct dest_ops *ops, int argc, char **argv)
         break;
     }
     register_stats(&a, name);
-    if (start(&a, ops, &err) == 0)
-        (void)run(&a, &err);
+    if (check_options(&a, ops, &err) == 0) {
+        if (is_inspection(&a))
+            (void)inspect(&a, ops, &err);
+        else if (start(&a, ops, &err) == 0)
+            (void)run(&a, &err);
+    }
     int status = exit_status(&err);
     finish(&a, ops, &err);
     return status;

@@ -31,6 +31,7 @@
 #include "buf.h"
 #include "err.h"
 #include "relation.h"
+#include "report.h"
 #include "schema_map.h"
 #include "value.h"
 
@@ -51,6 +52,8 @@ struct dest_config {
     enum dest_nan nan;
     enum dest_beyond infinity;   /* ±infinity of floats, dates and timestamps */
     enum dest_beyond date_range; /* dates and timestamps outside the target's range */
+    bool look_only; /* nothing is changed: open() makes no tables, and table_create() goes only so
+                       far as to see whether it could */
 };
 
 #define CHECKPOINT_TABLE       "pg2any_checkpoint"
@@ -122,7 +125,7 @@ struct dest_ops {
     bool ddl_commits;
 
     /* Connects, makes the checkpoint tables on first use. Temporary errors while the target is
-     * unreachable. */
+     * unreachable. Under look_only checkpoint_get() finds nothing where there are no tables. */
     int (*open)(const struct dest_config *config, struct dest **dest, struct err *err);
     void (*close)(struct dest *dest);
 
@@ -144,6 +147,17 @@ struct dest_ops {
     /* Writes the checkpoint in the same transaction as the changes; durable when it returns 0. */
     int (*commit)(struct dest *dest, const char *origin, const struct checkpoint *checkpoint,
                   struct err *err);
+
+    /* Forgets what is kept of an origin, its checkpoint and relations, and commits. After begin. */
+    int (*checkpoint_drop)(struct dest *dest, const char *origin, struct err *err);
+
+    /* Reports on the server and on what this user may do there; `ddl`: make and change tables, too.
+     * An error is only what keeps it from finding out. */
+    int (*check)(struct dest *dest, bool ddl, struct report *report, struct err *err);
+
+    /* Which values of a column, which the source may send, no column of the target can hold, and
+     * what --check says of that; NULL: there are none. */
+    const char *(*caveat)(const struct column *column);
 
     /* ---- schema: primitives; schema.c holds the rules of when ---- */
 

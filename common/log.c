@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *log_tool = "pg2any";
@@ -151,6 +152,20 @@ static void json_pair(struct line *l, const char *key, const char *value)
     json_string(l, value);
 }
 
+/* As RFC 3339 has it. */
+static const char *utc_now(char text[40])
+{
+    struct timespec now;
+    struct tm tm;
+    char seconds[24];
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    if (!gmtime_r(&now.tv_sec, &tm) ||
+        strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+        return "";
+    (void)snprintf(text, 40, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
+    return text;
+}
+
 static void log_line(enum log_level level, const char *message, va_list ap)
 {
     if (!log_enabled(level))
@@ -159,6 +174,10 @@ static void log_line(enum log_level level, const char *message, va_list ap)
     void (*pair)(struct line *, const char *, const char *) =
         log_form == LOG_FORMAT_JSON ? json_pair : logfmt_pair;
     struct line l = {.len = 0};
+    if (log_form == LOG_FORMAT_JSON) {
+        char time[40];
+        json_pair(&l, "time", utc_now(time));
+    }
     pair(&l, "tool", log_tool);
     pair(&l, "level", level_names[level]);
     pair(&l, "msg", message);

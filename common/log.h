@@ -2,9 +2,10 @@
  * log.h - one line on stderr for each event: tool, level, message, then keys and values, in logfmt
  * or as a JSON object.
  *
- * No time stamps: the supervisor's logger adds them. Values of rows and passwords are never logged
- * at the default level. A line goes out with one write(2), so that the lines of the stages of a
- * pipeline that share a terminal do not mix. errno is kept.
+ * logfmt without time stamps: the supervisor's logger adds them. JSON, which cannot have anything
+ * in front of it, has a time. Values of rows and passwords are never logged at the default level. A
+ * line goes out with one write(2), so that the lines of the stages of a pipeline that share a
+ * terminal do not mix. errno is kept.
  */
 #ifndef PG2ANY_LOG_H
 #define PG2ANY_LOG_H

@@ -10,10 +10,7 @@
 
 #include "log.h"
 #include "notify.h"
-
-#ifndef PG2ANY_VERSION
-#define PG2ANY_VERSION "unknown"
-#endif
+#include "version.h"
 
 #define MAX_OPTIONS 64
 #define LONG_BASE   256 /* getopt values of the table's options start here */

@@ -12,10 +12,7 @@
 #include "log.h"
 #include "lsn.h"
 #include "stats_file.h"
-
-#ifndef PG2ANY_VERSION
-#define PG2ANY_VERSION "unknown"
-#endif
+#include "version.h"
 
 struct stats_metric {
     uint64_t value;

@@ -1,5 +1,7 @@
 #include "value_policy.h"
 
+#include "pg_type.h"
+
 struct value_policy value_policy(const char *target, const struct dest_config *config)
 {
     return (struct value_policy){target, config->nan, config->infinity, config->date_range};
@@ -31,4 +33,21 @@ enum dest_beyond policy_date(const struct value_policy *p, const char *what, str
         (void)err_hint(err, "--date-range null or extreme stores something else instead");
     }
     return p->date_range;
+}
+
+const char *policy_caveat(const struct column *c, const char *numbers, const char *dates)
+{
+    switch (c->base_type_oid) {
+    case PG_TYPE_FLOAT4:
+    case PG_TYPE_FLOAT8:
+        return numbers;
+    case PG_TYPE_NUMERIC:
+        return c->typmod >= 0 ? numbers : NULL; /* without a limit it is stored as text */
+    case PG_TYPE_DATE:
+    case PG_TYPE_TIMESTAMP:
+    case PG_TYPE_TIMESTAMPTZ:
+        return dates;
+    default:
+        return NULL;
+    }
 }

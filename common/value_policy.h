@@ -25,4 +25,10 @@ MUST_CHECK enum dest_beyond policy_infinity(const struct value_policy *p, struct
 MUST_CHECK enum dest_beyond policy_date(const struct value_policy *p, const char *what,
                                         struct err *err);
 
+/*
+ * What --check says of a column (dest.h, caveat): `numbers` where NaN or infinity may come, `dates`
+ * where a date may lie outside the target's range or be infinity, NULL for other columns.
+ */
+const char *policy_caveat(const struct column *c, const char *numbers, const char *dates);
+
 #endif

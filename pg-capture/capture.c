@@ -11,6 +11,7 @@
 #include "atomic_file.h"
 #include "exit.h"
 #include "frame.h"
+#include "inspect.h"
 #include "log.h"
 #include "lsn.h"
 #include "notify.h"
@@ -660,6 +661,20 @@ static void release(struct capture *c, const struct err *err)
     free(c->publication_text);
 }
 
+static int work(struct capture *c, struct err *err)
+{
+    const struct capture_options *o = &c->options;
+    if (o->check + o->status + o->drop_slot > 1)
+        return err_set(err, ERR_PERMANENT, "--check, --status and --drop-slot exclude each other");
+    if (o->check)
+        return capture_check(c, err);
+    if (o->status)
+        return capture_status(c, err);
+    if (o->drop_slot)
+        return capture_drop_slot(c, err);
+    return acks_open(&c->acks, &o->acks, err) || run(c, err) ? -1 : 0;
+}
+
 int capture_run(const struct capture_options *options, struct err *err)
 {
     struct capture *c = calloc(1, sizeof *c);
@@ -680,9 +695,7 @@ int capture_run(const struct capture_options *options, struct err *err)
     if (rc == 0)
         rc = capture_check_options(c, err);
     if (rc == 0)
-        rc = acks_open(&c->acks, &options->acks, err);
-    if (rc == 0)
-        rc = run(c, err);
+        rc = work(c, err);
     if (rc == 0)
         err_clear(err);
     int status = exit_status(err);

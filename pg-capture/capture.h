@@ -42,6 +42,7 @@ struct capture_options {
     uint64_t status_interval_ms;
     uint64_t connect_timeout_ms;
     const char *lsn_file;
+    bool check, status, drop_slot; /* at most one: do that instead (inspect.h) */
     struct stage_options stage;
 };
 
@@ -118,7 +119,7 @@ struct capture {
  */
 MUST_CHECK int capture_run(const struct capture_options *options, struct err *err);
 
-/* ---- between capture.c and start.c ---- */
+/* ---- between capture.c, start.c and inspect.c ---- */
 
 /* Checks what can be checked without a server: names, LSNs, the connection string. */
 MUST_CHECK int capture_check_options(struct capture *c, struct err *err);
@@ -128,6 +129,17 @@ MUST_CHECK int capture_check_options(struct capture *c, struct err *err);
  * into the output.
  */
 MUST_CHECK int capture_start(struct capture *c, struct err *err);
+
+/* What to ask the server for, by its version and the options. */
+MUST_CHECK int capture_choose_parameters(const struct capture *c, struct replication_start *s,
+                                         struct err *err);
+
+/* Permanent error where the slot is none of ours, or cannot be used any more. */
+MUST_CHECK int capture_check_slot(const struct capture *c, const struct slot *s,
+                                  const struct replication_start *start, struct err *err);
+
+/* Puts the hello into the output; c->start_lsn is known. */
+void capture_emit_hello(struct capture *c, const struct replication_start *start, bool created);
 
 /* Waits for `fd` or the deadline, and does what is due meanwhile; see struct waiter. fd -1: for the
  * deadline only. */

@@ -138,6 +138,12 @@ static int ask(struct catalog *c, const char *name, const char *sql, int nparams
     }
 }
 
+int catalog_query(struct catalog *c, const char *sql, int nparams, const char *const *params,
+                  PGresult **result, struct err *err)
+{
+    return ask(c, NULL, sql, nparams, params, result, err);
+}
+
 void array_of_text(struct buf *out, size_t n, const char *const *items)
 {
     buf_append_byte(out, '{');

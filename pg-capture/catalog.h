@@ -32,6 +32,10 @@ void catalog_init(struct catalog *c, const struct source *source, const struct w
                   int64_t time_limit_ms);
 void catalog_close(struct catalog *c);
 
+/* Any query with text parameters; the result is the caller's to PQclear(). */
+MUST_CHECK int catalog_query(struct catalog *c, const char *sql, int nparams,
+                             const char *const *params, PGresult **result, struct err *err);
+
 /* Permanent error that names the first of the publications that do not exist. */
 MUST_CHECK int catalog_check_publications(struct catalog *c, size_t n, const char *const *names,
                                           struct err *err);

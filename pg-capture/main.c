@@ -49,6 +49,14 @@ static const struct option_def options[] = {
      "TIME", "for opening a connection and for a query to the catalog", 100, 3600000, NULL},
     {"lsn-file", OPTION_STRING, FIELD(lsn_file), "CDC_LAST_LSN_FILE", NULL, "FILE",
      "where to write the last confirmed LSN, for people and scripts", 0, 0, NULL},
+    {"check", OPTION_FLAG, FIELD(check), NULL, NULL, NULL,
+     "look whether everything is as it has to be, change nothing, leave;\n"
+     "the report is on stderr, a description of the tables on stdout",
+     0, 0, NULL},
+    {"status", OPTION_FLAG, FIELD(status), NULL, NULL, NULL, "print how the slot is, and leave", 0,
+     0, NULL},
+    {"drop-slot", OPTION_FLAG, FIELD(drop_slot), NULL, NULL, NULL, "drop the slot, and leave", 0, 0,
+     NULL},
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 

@@ -130,6 +130,22 @@ int replication_create_slot(struct replication *r, const char *slot, bool two_ph
     return 0;
 }
 
+int replication_drop_slot(struct replication *r, const char *slot, int64_t deadline_ms,
+                          struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_str(&sql, "DROP_REPLICATION_SLOT ");
+    quoted(&sql, slot, '"');
+    PGresult *result;
+    if (command(r, &sql, deadline_ms, &result, err)) {
+        if (strcmp(r->session.sqlstate, "55006") == 0)
+            (void)err_hint(err, "stop the pg-capture that uses it");
+        return err_context(err, "dropping replication slot %s", slot);
+    }
+    PQclear(result);
+    return 0;
+}
+
 static const char *on_off(bool on)
 {
     return on ? "on" : "off";

@@ -43,6 +43,9 @@ uint32_t replication_server_version(const struct replication *r);
 MUST_CHECK int replication_create_slot(struct replication *r, const char *slot, bool two_phase,
                                        struct err *err);
 
+MUST_CHECK int replication_drop_slot(struct replication *r, const char *slot, int64_t deadline_ms,
+                                     struct err *err);
+
 enum streaming { STREAMING_OFF, STREAMING_ON, STREAMING_PARALLEL };
 
 struct replication_start {

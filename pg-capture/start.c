@@ -6,12 +6,9 @@
 #include "frame.h"
 #include "log.h"
 #include "lsn.h"
+#include "version.h"
 
 #define FLUSH_LOOK_MS 10
-
-#ifndef PG2ANY_VERSION
-#define PG2ANY_VERSION "unknown"
-#endif
 
 #define SLOT_BUSY_LIMIT_MS                                                                         \
     15000 /* how long a walsender that has lost its client may take to notice */
@@ -75,7 +72,7 @@ static int needs_protocol(const char *what, uint32_t needs, uint32_t has, struct
                    has);
 }
 
-static int choose_parameters(const struct capture *c, struct replication_start *s, struct err *err)
+int capture_choose_parameters(const struct capture *c, struct replication_start *s, struct err *err)
 {
     const struct capture_options *o = &c->options;
     uint32_t version = replication_server_version(&c->replication);
@@ -177,8 +174,8 @@ static int recreated(const struct capture *c, struct err *err, const char *what)
                     LSN(c->confirmed_lsn > c->start_lsn ? c->confirmed_lsn : c->start_lsn));
 }
 
-static int check_slot(const struct capture *c, const struct slot *s,
-                      const struct replication_start *start, struct err *err)
+int capture_check_slot(const struct capture *c, const struct slot *s,
+                       const struct replication_start *start, struct err *err)
 {
     const char *name = c->options.slot;
     if (*s->plugin == '\0')
@@ -218,7 +215,7 @@ static int find_slot(struct capture *c, const struct replication_start *start, b
     if (catalog_slot(&c->catalog, c->options.slot, &slot, err))
         return -1;
     if (slot.exists)
-        return check_slot(c, &slot, start, err);
+        return capture_check_slot(c, &slot, start, err);
     if (c->begun)
         return recreated(c, err, "does not exist any more");
     log_info("creating the replication slot, which waits for running transactions to end", "slot",
@@ -252,7 +249,7 @@ static int check_start(struct capture *c, const struct replication_start *start,
         return -1;
     if (!slot.exists)
         return recreated(c, err, "vanished while it was in use");
-    if (check_slot(c, &slot, start, err))
+    if (capture_check_slot(c, &slot, start, err))
         return -1;
     if (c->begun && slot.confirmed_flush_lsn > c->start_lsn &&
         slot.confirmed_flush_lsn > c->confirmed_lsn) {
@@ -288,7 +285,7 @@ static int same_server(struct capture *c, struct err *err)
     return 0;
 }
 
-static void emit_hello(struct capture *c, const struct replication_start *start, bool created)
+void capture_emit_hello(struct capture *c, const struct replication_start *start, bool created)
 {
     const struct replication *r = &c->replication;
     struct buf options = {0};
@@ -314,9 +311,6 @@ static void emit_hello(struct capture *c, const struct replication_start *start,
     for (size_t i = 0; i < c->npublications; i++)
         hello.publications[i] = bytes_of(c->publications[i]);
     frame_put_hello(&c->out.buf, &hello);
-    log_info("streaming", "slot", c->options.slot, "from", LSN(c->start_lsn), "timeline",
-             LOG_U64(r->timeline), "server_version", LOG_U64(hello.server_version), "protocol",
-             LOG_U64(start->protocol_version), "options", buf_cstr(&options), NULL);
     buf_free(&options);
 }
 
@@ -331,7 +325,7 @@ int capture_start(struct capture *c, struct err *err)
     bool created;
     int64_t deadline_ms = monotonic_ms() + (int64_t)c->options.connect_timeout_ms;
     if (replication_open(&c->replication, &c->source, &c->waiter, deadline_ms, err) ||
-        same_server(c, err) || choose_parameters(c, &start, err) || use_settings(c, err) ||
+        same_server(c, err) || capture_choose_parameters(c, &start, err) || use_settings(c, err) ||
         catalog_check_publications(&c->catalog, c->npublications, c->publications, err))
         return -1;
     if (start.binary && catalog_check_binary(&c->catalog, c->npublications, c->publications, err))
@@ -349,6 +343,16 @@ int capture_start(struct capture *c, struct err *err)
     c->decoder = pgoutput_new(&config);
     if (!c->decoder)
         return err_nomem(err);
-    emit_hello(c, &start, created);
+    capture_emit_hello(c, &start, created);
+    const PGconn *conn = c->replication.session.conn;
+    struct buf described = {0};
+    replication_describe(&start, &described);
+    log_info("streaming", "version", PG2ANY_VERSION, "host", PQhost(conn), "port", PQport(conn),
+             "database", c->replication.database, "user", PQuser(conn), "slot", c->options.slot,
+             "publications", c->options.publications, "from", LSN(c->start_lsn), "timeline",
+             LOG_U64(c->replication.timeline), "server_version",
+             LOG_U64(replication_server_version(&c->replication)), "protocol",
+             LOG_U64(start.protocol_version), "options", buf_cstr(&described), NULL);
+    buf_free(&described);
     return 0;
 }

@@ -311,7 +311,11 @@ my %FUNCTION = (
     XACT_STATE => [0, 0, sub { my ($self) = @_; return { sql => $self->{session}->xact_state, type => type_of({ name => 'smallint', arguments => [] }) } }],
     ROWCOUNT_BIG => [0, 0, sub { my ($self) = @_; return { sql => $self->{session}{rowcount}, type => $BIGINT } }],
     HAS_PERMS_BY_NAME => [3, 3, sub {
-        my ($self, $e, $name) = @_;
+        my ($self, $e, $name, $class, $permission) = @_;
+        if (uc($class->{constant} // '') eq 'DATABASE') {
+            my $ddl = ($permission->{constant} // '') =~ /\A(?:ALTER|CREATE TABLE)\z/i;
+            return { sql => $ddl ? $self->{session}->may_alter : 1, type => $INT };
+        }
         return { sql => "case when peer_object_id($name->{sql}) is null then null else " . $self->{session}->may_alter . ' end', type => $INT };
     }],
     ISJSON => [1, 1, sub { my ($self, $e, $x) = @_; return { sql => "json_valid($x->{sql})", type => $INT } }],

@@ -1,0 +1,62 @@
+/* --check: what the server and the user's permissions let the applier do. */
+#include "mssql_dest.h"
+
+static bool may(const struct mssql_result *rows, size_t column)
+{
+    return mssql_result_number(rows, 0, column) == 1;
+}
+
+/* In the database as a whole (Microsoft's documentation, "HAS_PERMS_BY_NAME"). */
+static int check_permissions(struct dest *d, bool ddl, struct report *report, struct err *err)
+{
+    static const char *const names[] = {"SELECT", "INSERT",       "UPDATE",
+                                        "DELETE", "CREATE TABLE", "ALTER"};
+    enum { ALWAYS = 4, ALL = 6 };
+    struct buf sql = {0}, missing = {0};
+    struct mssql_result rows;
+    size_t n = ddl || !d->have_tables ? ALL : ALWAYS;
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&sql, "%sHAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'%s')", i ? ", " : "SELECT ",
+                   names[i]);
+    int rc = mssql_session_query(d->session, &sql, &rows, err);
+    if (rc == 0 && rows.nrows != 1)
+        rc = err_set(err, ERR_PERMANENT, "the server does not say what this user may do");
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        if (!may(&rows, i))
+            buf_printf(&missing, "%s%s", missing.len ? ", " : "", names[i]);
+    if (rc == 0 && missing.len == 0) {
+        report_ok(report, "this user has the permissions that are needed in database %s",
+                  d->uri.base.database);
+    } else if (rc == 0) {
+        report_fail(report,
+                    "this user lacks permissions in database %s, unless single tables or schemas "
+                    "give them: %s",
+                    d->uri.base.database, buf_cstr(&missing));
+        report_mend(report, "GRANT %s TO [user];%s", buf_cstr(&missing),
+                    ddl ? "  -- or --ddl none, with the tables made by someone else" : "");
+    }
+    buf_free(&missing);
+    mssql_result_free(&rows);
+    return rc;
+}
+
+int mssql_check(struct dest *d, bool ddl, struct report *report, struct err *err)
+{
+    static const char *const words[] = {"off", "on, not verified", "on, verified"};
+    report_ok(report, "target: SQL Server %s at %s, database %s, TLS %s", d->version,
+              d->uri.base.host, d->uri.base.database, words[d->uri.encrypt]);
+    if (d->rows != ROWS_JSON) {
+        report_note(report, "the database's compatibility level is below 130: rows are sent as "
+                            "literals, which is slower");
+        report_mend(report, "ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = 130;");
+    }
+    return check_permissions(d, ddl, report, err);
+}
+
+const char *mssql_caveat(const struct column *column)
+{
+    return policy_caveat(
+        column, "NaN and infinities stop the applier unless --nan and --infinity say what to store",
+        "dates outside the years 1 to 9999 and infinity stop the applier unless --date-range and "
+        "--infinity say what to store");
+}

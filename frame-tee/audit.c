@@ -1,0 +1,288 @@
+#include "audit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "frame_reader.h"
+#include "log.h"
+#include "lsn.h"
+#include "relation.h"
+
+#define SUFFIX_DIGITS 16
+#define FLUSH_BYTES   (64 * 1024)
+
+/* The last description of a relation: its R frame, header included. */
+struct audit_relation {
+    uint32_t relid;
+    struct buf frame;
+    UT_hash_handle hh;
+};
+
+static int fault(const struct audit *a, const char *what, struct err *err)
+{
+    return err_errno(err, ERR_TEMPORARY, "%s the audit file %s", what, a->path);
+}
+
+/* ---- what a new file begins with ---- */
+
+static int remember_relation(struct audit *a, const struct frame *f, struct err *err)
+{
+    struct relation *rel;
+    if (relation_from_frame(f, &rel, err))
+        return -1;
+    uint32_t relid = rel->relid;
+    relation_free(rel);
+    struct audit_relation *r;
+    HASH_FIND(hh, a->relations, &relid, sizeof relid, r);
+    if (!r) {
+        r = calloc(1, sizeof *r);
+        if (!r)
+            return err_nomem(err);
+        r->relid = relid;
+        HASH_ADD(hh, a->relations, relid, sizeof r->relid, r);
+    }
+    r->frame.len = 0;
+    buf_append(&r->frame, frame_start(f), frame_length(f));
+    return buf_check(&r->frame, err);
+}
+
+static void forget_relations(struct audit *a)
+{
+    struct audit_relation *r, *next;
+    HASH_ITER (hh, a->relations, r, next) {
+        HASH_DEL(a->relations, r);
+        buf_free(&r->frame);
+        free(r);
+    }
+}
+
+/* A hello that begins where the file before ended, and every relation. */
+static int begin_file(struct audit *a, struct err *err)
+{
+    struct frame_hello h;
+    struct frame f = {.type = FRAME_HELLO,
+                      .size = (uint32_t)(a->hello.len - FRAME_HEADER_SIZE),
+                      .body = a->hello.data + FRAME_HEADER_SIZE};
+    if (frame_get_hello(&f, &h, err))
+        return -1;
+    if (a->last_lsn > h.start_lsn)
+        h.start_lsn = a->last_lsn;
+    if (h.wal_lsn < h.start_lsn)
+        h.wal_lsn = h.start_lsn;
+    h.slot_created = false;
+    frame_put_hello(&a->pending, &h);
+    for (struct audit_relation *r = a->relations; r; r = r->hh.next)
+        buf_append(&a->pending, r->frame.data, r->frame.len);
+    return buf_check(&a->pending, err);
+}
+
+/* What follows from a frame, whether it is written or was read. */
+static int follow(struct audit *a, const struct frame *f, struct err *err)
+{
+    struct frame_commit c;
+    switch (f->type) {
+    case FRAME_HELLO:
+        a->open = false;
+        forget_relations(a);
+        a->hello.len = 0;
+        buf_append(&a->hello, frame_start(f), frame_length(f));
+        return buf_check(&a->hello, err);
+    case FRAME_RELATION:
+        return remember_relation(a, f, err);
+    case FRAME_BEGIN:
+        a->open = true;
+        return 0;
+    case FRAME_COMMIT:
+        a->open = false;
+        if (frame_get_commit(f, &c, err))
+            return -1;
+        a->last_lsn = c.end_lsn;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* ---- files ---- */
+
+static int open_file(struct audit *a, struct err *err)
+{
+    struct stat st;
+    a->fd = open(a->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (a->fd < 0)
+        return err_errno(err, errno == ENOSPC ? ERR_TEMPORARY : ERR_PERMANENT,
+                         "opening the audit file %s", a->path);
+    if (fstat(a->fd, &st) != 0)
+        return fault(a, "looking at", err);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, ERR_PERMANENT, "the audit file %s is no file", a->path);
+    if (flock(a->fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)err_set(err, ERR_TEMPORARY, "another process writes the audit file %s", a->path);
+        return err_hint(err, "each pipeline needs one of its own");
+    }
+    return 0;
+}
+
+/* Reads what is there, to know its relations and where its last whole frame ends. */
+static int read_file(struct audit *a, struct err *err)
+{
+    struct frame_reader r;
+    int rc = 0;
+    frame_reader_init(&r, a->fd);
+    while (rc == 0) {
+        struct frame f;
+        enum frame_reader_status status = frame_reader_next(&r, &f, err);
+        if (status == FRAME_READER_ERROR)
+            rc = -1;
+        else if (status == FRAME_READER_FRAME)
+            rc = follow(a, &f, err);
+        else if (r.eof)
+            break;
+        else if (frame_reader_fill(&r, err) < 0)
+            rc = -1;
+    }
+    uint64_t left = frame_reader_left(&r);
+    a->size = r.offset;
+    frame_reader_free(&r);
+    if (rc && err->kind == ERR_PERMANENT)
+        return err_context(err, "%s is not an audit file, or is damaged: move it away", a->path);
+    if (rc)
+        return err_context(err, "reading the audit file %s", a->path);
+    if (left == 0)
+        return 0;
+    log_warning("a crash has cut the last frame of the audit file short; it is cut off", "file",
+                a->path, "bytes", LOG_U64(left), NULL);
+    return ftruncate(a->fd, (off_t)a->size) == 0 ? 0 : fault(a, "cutting", err);
+}
+
+int audit_open(struct audit *a, const char *path, uint64_t max_bytes, uint64_t keep,
+               struct err *err)
+{
+    *a = (struct audit){.path = path, .max_bytes = max_bytes, .keep = keep, .fd = -1};
+    if (!path)
+        return 0;
+    return open_file(a, err) || read_file(a, err) ? -1 : 0;
+}
+
+int audit_flush(struct audit *a, struct err *err)
+{
+    if (buf_check(&a->pending, err))
+        return -1;
+    size_t sent = 0;
+    while (sent < a->pending.len) {
+        ssize_t n = write(a->fd, a->pending.data + sent, a->pending.len - sent);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            (void)fault(a, "writing", err);
+            /* So that the next process finds whole frames only. */
+            if (ftruncate(a->fd, (off_t)a->size) != 0)
+                return err_context(err, "and it could not be cut back");
+            return -1;
+        }
+        sent += (size_t)n;
+    }
+    a->size += sent;
+    a->written_bytes += sent;
+    buf_reset(&a->pending, 4 * FLUSH_BYTES);
+    return 0;
+}
+
+static bool is_rotated(const char *name, const char *base)
+{
+    size_t len = strlen(base);
+    return strncmp(name, base, len) == 0 && name[len] == '.' &&
+           strspn(name + len + 1, "0123456789ABCDEF") == SUFFIX_DIGITS &&
+           name[len + 1 + SUFFIX_DIGITS] == '\0';
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Removes the oldest beyond `keep`. A folder that cannot be read is no reason to stop. */
+static void remove_oldest(const struct audit *a)
+{
+    char *for_directory = strdup(a->path), *for_base = strdup(a->path);
+    const char *directory = for_directory ? dirname(for_directory) : "";
+    const char *base = for_base ? basename(for_base) : "";
+    char **names = NULL;
+    size_t n = 0;
+    DIR *d = opendir(directory);
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        if (!is_rotated(e->d_name, base))
+            continue;
+        char **more = realloc(names, (n + 1) * sizeof *names);
+        if (!more)
+            break;
+        names = more;
+        names[n] = strdup(e->d_name);
+        n += names[n] != NULL;
+    }
+    if (n > 0)
+        qsort(names, n, sizeof *names, by_name);
+    for (size_t i = 0; i < n; i++) {
+        if (n - i > a->keep && unlinkat(dirfd(d), names[i], 0) != 0)
+            log_warning("cannot remove an old audit file", "file", names[i], "reason",
+                        strerror(errno), NULL);
+        free(names[i]);
+    }
+    free(names);
+    if (d)
+        (void)closedir(d);
+    free(for_directory);
+    free(for_base);
+}
+
+static int rotate(struct audit *a, struct err *err)
+{
+    if (audit_flush(a, err))
+        return -1;
+    struct buf name = {0};
+    buf_printf(&name, "%s.%016" PRIX64, a->path, a->last_lsn);
+    int rc = buf_check(&name, err);
+    if (rc == 0 && rename(a->path, buf_cstr(&name)) != 0)
+        rc = fault(a, "renaming", err);
+    buf_free(&name);
+    if (rc)
+        return -1;
+    (void)close(a->fd);
+    a->size = 0;
+    a->files++;
+    remove_oldest(a);
+    return open_file(a, err) || begin_file(a, err) ? -1 : 0;
+}
+
+int audit_frame(struct audit *a, const struct frame *f, struct err *err)
+{
+    if (!a->path || f->type == FRAME_PROGRESS || f->type == FRAME_END)
+        return 0;
+    /* Before a frame that begins something: behind it a transaction is open. */
+    if (a->size + a->pending.len >= a->max_bytes && !a->open && a->last_lsn > 0 &&
+        f->type == FRAME_BEGIN && rotate(a, err))
+        return -1;
+    if (follow(a, f, err))
+        return err_context(err, "%s frame", frame_type_name(f->type));
+    buf_append(&a->pending, frame_start(f), frame_length(f));
+    return a->pending.len >= FLUSH_BYTES ? audit_flush(a, err) : buf_check(&a->pending, err);
+}
+
+void audit_close(struct audit *a)
+{
+    if (a->path && a->fd >= 0)
+        (void)close(a->fd);
+    forget_relations(a);
+    buf_free(&a->hello);
+    buf_free(&a->pending);
+    a->fd = -1;
+}

@@ -1,0 +1,53 @@
+/*
+ * audit.h - a file of everything that was passed on, in files that can each be read by themselves.
+ *
+ * The file takes frames as they come, whole; what keeps a stream alive and says nothing of the data
+ * (progress, end) is left out. At its size, between two transactions, it is renamed to
+ * FILE.<LSN of the last commit in it, 16 hexadecimal digits> and a new one begun with a hello and
+ * every relation known. That hello's start LSN is where the file before ended, so that an applier
+ * notices when one is missing. The oldest beyond `keep` are removed.
+ *
+ * After a restart the file is gone on with; a frame that a crash cut short is cut off. A crash of
+ * the pipeline repeats transactions, behind a new hello, as in any stream: who reads must do as
+ * docs/FRAMES.md says. Written before it is passed on, but not synced: what the machine loses in a
+ * power failure may be missing here.
+ */
+#ifndef PG2ANY_AUDIT_H
+#define PG2ANY_AUDIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+#include "frame.h"
+
+struct audit_relation;
+
+struct audit {
+    const char *path; /* NULL: there is none; borrowed */
+    uint64_t max_bytes;
+    uint64_t keep;
+    int fd;
+    uint64_t size;
+    bool open;         /* within a transaction */
+    uint64_t last_lsn; /* end of the last commit; 0: none yet */
+    struct buf hello;  /* the last one, header included */
+    struct audit_relation *relations;
+    struct buf pending; /* frames that are not written yet */
+    uint64_t written_bytes, files;
+};
+
+/* Opens the file, or makes it (0600), and goes to its end. Temporary error where another process
+ * writes it, permanent where it is something else. */
+MUST_CHECK int audit_open(struct audit *a, const char *path, uint64_t max_bytes, uint64_t keep,
+                          struct err *err);
+
+MUST_CHECK int audit_frame(struct audit *a, const struct frame *f, struct err *err);
+
+/* Writes what is pending. Blocks as a file does. A full disk is a temporary error. */
+MUST_CHECK int audit_flush(struct audit *a, struct err *err);
+
+void audit_close(struct audit *a);
+
+#endif

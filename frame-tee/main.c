@@ -1,0 +1,278 @@
+/*
+ * frame-tee - passes committed frames on to several readers, and keeps an audit file of them.
+ *
+ * What comes on stdin goes to the audit file, then to stdout and to each --output-fd. The slowest
+ * reader slows the reading: nothing is held but what is on its way. A reader that is gone ends the
+ * program, so that all begin again together at a new hello.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "exit.h"
+#include "frame_reader.h"
+#include "log.h"
+#include "lsn.h"
+#include "notify.h"
+#include "options.h"
+#include "output.h"
+#include "signals.h"
+#include "stats.h"
+#include "std_fds.h"
+#include "version.h"
+
+#define HIGH_BYTES  (1024 * 1024) /* more than this waits for a reader: stop reading */
+#define MAX_OUTPUTS (1 + OPTION_LIST_MAX)
+
+struct settings {
+    struct option_list output_fds;
+    const char *audit;
+    uint64_t audit_size;
+    uint64_t audit_keep;
+};
+
+static const struct option_def option_table[] = {
+    {"output-fd", OPTION_LIST, offsetof(struct settings, output_fds), NULL, NULL, "N",
+     "write the frames there, too; once for each further reader", 0, 0, NULL},
+    {"audit", OPTION_STRING, offsetof(struct settings, audit), "CDC_AUDIT_FILE", NULL, "FILE",
+     "append every frame to this file", 0, 0, NULL},
+    {"audit-size", OPTION_SIZE, offsetof(struct settings, audit_size), "CDC_AUDIT_SIZE", "100MB",
+     "SIZE", "rename it then, between two transactions, and begin another", 4096, 0, NULL},
+    {"audit-keep", OPTION_UINT, offsetof(struct settings, audit_keep), "CDC_AUDIT_KEEP", "10", "N",
+     "how many renamed files are kept", 0, 1000000, NULL},
+    {.name = NULL},
+};
+
+static const struct program program = {
+    "frame-tee",
+    "[option]... <committed.frames >committed.frames",
+    "Passes frames on to several readers, and keeps an audit file of them.",
+    option_table,
+};
+
+struct run {
+    struct frame_reader in;
+    struct signals signals;
+    struct audit audit;
+    struct output outputs[MAX_OUTPUTS];
+    char names[MAX_OUTPUTS][24];
+    size_t noutputs;
+    bool ended; /* Z has come */
+    struct stats stats;
+    uint64_t *frames, *held, *audit_bytes, *audit_files;
+};
+
+static size_t pending(const struct run *r)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < r->noutputs; i++)
+        if (output_pending(&r->outputs[i]) > most)
+            most = output_pending(&r->outputs[i]);
+    return most;
+}
+
+static void update_stats(void *ctx)
+{
+    struct run *r = ctx;
+    *r->held = 0;
+    for (size_t i = 0; i < r->noutputs; i++)
+        *r->held += output_pending(&r->outputs[i]);
+    *r->audit_bytes = r->audit.written_bytes;
+    *r->audit_files = r->audit.files;
+}
+
+static void register_stats(struct run *r)
+{
+    struct stats *s = &r->stats;
+    r->frames = stats_register(s, STATS_COUNTER, "pg2any_tee_frames_total", NULL, "Frames read.");
+    r->held = stats_register(s, STATS_GAUGE, "pg2any_buffer_memory_usage_bytes", NULL,
+                             "Frames that wait for a reader.");
+    r->audit_bytes = stats_register(s, STATS_COUNTER, "pg2any_audit_bytes_total", NULL,
+                                    "Bytes written to the audit file.");
+    r->audit_files = stats_register(s, STATS_COUNTER, "pg2any_audit_files_total", NULL,
+                                    "Audit files that were full.");
+    s->update = update_stats;
+    s->ctx = r;
+}
+
+static int take_frame(struct run *r, const struct frame *f, struct err *err)
+{
+    ++*r->frames;
+    if (audit_frame(&r->audit, f, err))
+        return -1;
+    for (size_t i = 0; i < r->noutputs; i++)
+        buf_append(&r->outputs[i].buf, frame_start(f), frame_length(f));
+    r->ended = f->type == FRAME_END;
+    return 0;
+}
+
+/* Every whole frame that is there, as long as the readers keep up; first into the audit file. */
+static int take_frames(struct run *r, struct err *err)
+{
+    struct frame f;
+    while (!r->ended && pending(r) < HIGH_BYTES) {
+        enum frame_reader_status status = frame_reader_next(&r->in, &f, err);
+        if (status == FRAME_READER_ERROR)
+            return -1;
+        if (status == FRAME_READER_MORE)
+            break;
+        if (take_frame(r, &f, err))
+            return -1;
+    }
+    if (r->audit.path && audit_flush(&r->audit, err))
+        return -1;
+    for (size_t i = 0; i < r->noutputs; i++)
+        if (output_try(&r->outputs[i], err))
+            return -1;
+    return 0;
+}
+
+/* Waits for input, where there is room for it, for the readers and for signals;
+ * `*readable`: there is input. */
+static int wait_for_any(struct run *r, bool *readable, struct err *err)
+{
+    struct pollfd p[2 + MAX_OUTPUTS];
+    bool room = pending(r) < HIGH_BYTES && !r->ended && !r->signals.stop;
+    p[0] = (struct pollfd){.fd = room ? r->in.fd : -1, .events = POLLIN};
+    p[1] = (struct pollfd){.fd = r->signals.stop ? -1 : r->signals.fd, .events = POLLIN};
+    for (size_t i = 0; i < r->noutputs; i++)
+        p[2 + i] = (struct pollfd){.fd = r->outputs[i].fd,
+                                   .events = output_pending(&r->outputs[i]) > 0 ? POLLOUT : 0};
+    int n = poll(p, 2 + r->noutputs, r->stats.path ? STATS_INTERVAL_MS : -1);
+    if (n < 0 && errno != EINTR)
+        return err_errno(err, ERR_TEMPORARY, "poll");
+    *readable = n > 0 && p[0].revents;
+    if (n > 0 && p[1].revents)
+        (void)signals_stop(&r->signals);
+    for (size_t i = 0; n > 0 && i < r->noutputs; i++)
+        if (output_check_revents(&r->outputs[i], p[2 + i].revents, err))
+            return -1;
+    stats_tick(&r->stats, monotonic_ms());
+    return 0;
+}
+
+/* Everything that the outputs hold goes out. */
+static int drain(struct run *r, struct err *err)
+{
+    bool readable;
+    while (pending(r) > 0) {
+        for (size_t i = 0; i < r->noutputs; i++)
+            if (output_try(&r->outputs[i], err))
+                return -1;
+        if (pending(r) > 0 && wait_for_any(r, &readable, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int loop(struct run *r, struct err *err)
+{
+    for (;;) {
+        bool readable;
+        if (take_frames(r, err))
+            return -1;
+        if (r->ended || r->signals.stop)
+            return 0;
+        if (r->in.eof && pending(r) < HIGH_BYTES) {
+            (void)err_set(err, ERR_TEMPORARY, "the input ended without an end frame");
+            return err_hint(err, "the writer of the input crashed or was killed");
+        }
+        if (wait_for_any(r, &readable, err))
+            return -1;
+        if (readable && frame_reader_fill(&r->in, err) < 0)
+            return -1;
+    }
+}
+
+/* What is whole goes out, whatever happened. */
+static void finish(struct run *r, struct err *err)
+{
+    struct err late = {0};
+    if (r->signals.stop && !r->ended && err->kind == ERR_NONE) {
+        struct frame_end z = {.why = bytes_of("stopped by signal")};
+        for (size_t i = 0; i < r->noutputs; i++)
+            frame_put_end(&r->outputs[i].buf, &z);
+        log_info("stopped by signal", NULL);
+    }
+    if (drain(r, &late) && err->kind == ERR_NONE && !r->signals.stop)
+        *err = late;
+}
+
+static void add_output(struct run *r, int fd, const char *name)
+{
+    struct output *o = &r->outputs[r->noutputs];
+    (void)snprintf(r->names[r->noutputs], sizeof r->names[0], "%s", name);
+    output_init(o, fd, r->names[r->noutputs], OUTPUT_PIPE_SIZE);
+    r->noutputs++;
+}
+
+static int open_outputs(struct run *r, const struct option_list *fds, struct err *err)
+{
+    add_output(r, STDOUT_FILENO, "stdout");
+    for (size_t i = 0; i < fds->n; i++) {
+        char *end, name[24];
+        long fd = strtol(fds->items[i], &end, 10);
+        if (*fds->items[i] == '\0' || *end != '\0' || fd < 3 || fd > 65535)
+            return err_set(err, ERR_PERMANENT, "--output-fd: \"%s\" is no descriptor from 3 on",
+                           fds->items[i]);
+        if (fcntl((int)fd, F_GETFD) < 0)
+            return err_errno(err, ERR_PERMANENT, "--output-fd %ld", fd);
+        (void)snprintf(name, sizeof name, "descriptor %ld", fd);
+        add_output(r, (int)fd, name);
+    }
+    return 0;
+}
+
+static int start(struct run *r, const struct settings *s, struct stage_options *stage,
+                 struct err *err)
+{
+    if (signals_init(&r->signals, err) || open_outputs(r, &s->output_fds, err) ||
+        audit_open(&r->audit, s->audit, s->audit_size, s->audit_keep, err))
+        return -1;
+    frame_reader_init(&r->in, STDIN_FILENO);
+    log_info("starting", "version", PG2ANY_VERSION, "readers", LOG_U64(r->noutputs), "audit",
+             s->audit ? s->audit : "none", NULL);
+    notify_ready(&stage->notify_fd);
+    stats_ready(&r->stats);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = {0};
+    struct settings s = {0};
+    struct stage_options stage;
+    static struct run r = {.signals.fd = -1, .in.fd = -1, .audit.fd = -1};
+
+    std_fds_reserve();
+    log_init(program.name);
+    switch (options_parse(&program, argc, argv, &s, &stage, &err)) {
+    case OPTIONS_LEAVE:
+        return STATUS_OK;
+    case OPTIONS_ERROR:
+        stats_never_began(stage.stats, program.name, &err);
+        return exit_status(&err);
+    case OPTIONS_RUN:
+        break;
+    }
+    stats_init(&r.stats, stage.stats, program.name);
+    register_stats(&r);
+    if (start(&r, &s, &stage, &err) == 0) {
+        (void)loop(&r, &err);
+        finish(&r, &err);
+    }
+    int status = exit_status(&err);
+    stats_end(&r.stats, &err);
+    audit_close(&r.audit);
+    frame_reader_free(&r.in);
+    for (size_t i = 0; i < r.noutputs; i++)
+        output_close(&r.outputs[i]);
+    signals_close(&r.signals);
+    return status;
+}

@@ -1,0 +1,373 @@
+#include "inspect.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "frame.h"
+#include "log.h"
+#include "lsn.h"
+#include "report.h"
+
+static int query(struct capture *c, const char *sql, int nparams, const char *const *params,
+                 PGresult **result, struct err *err)
+{
+    return catalog_query(&c->catalog, sql, nparams, params, result, err);
+}
+
+static bool is_true(const PGresult *r, int row, int column)
+{
+    return *field(r, row, column) == 't';
+}
+
+/* ---- the server ---- */
+
+static int check_server(struct capture *c, struct report *r, struct err *err)
+{
+    PGresult *rows;
+    if (query(c,
+              "SELECT current_setting('server_version'), current_database(), current_user,"
+              " current_setting('wal_level'), r.rolreplication OR r.rolsuper,"
+              " quote_ident(current_user), pg_is_in_recovery(),"
+              " current_setting('max_wal_senders')::int,"
+              " (SELECT count(*) FROM pg_stat_get_wal_senders()),"
+              " current_setting('max_replication_slots')::int,"
+              " (SELECT count(*) FROM pg_replication_slots),"
+              " (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size')"
+              " FROM pg_roles r WHERE r.rolname = current_user",
+              0, NULL, &rows, err))
+        return -1;
+    const PGconn *conn = c->catalog.session.conn;
+    report_ok(r, "source: PostgreSQL %s, database %s at %s port %s, user %s, TLS %s",
+              field(rows, 0, 0), field(rows, 0, 1), PQhost(conn), PQport(conn), field(rows, 0, 2),
+              PQsslInUse((PGconn *)(uintptr_t)conn) ? "on" : "off");
+    if (strcmp(field(rows, 0, 3), "logical") == 0) {
+        report_ok(r, "wal_level is logical");
+    } else {
+        report_fail(r, "wal_level is %s, not logical", field(rows, 0, 3));
+        report_mend(r, "ALTER SYSTEM SET wal_level = logical; and restart the server");
+    }
+    if (is_true(rows, 0, 4)) {
+        report_ok(r, "user %s may replicate", field(rows, 0, 2));
+    } else {
+        report_fail(r, "user %s may not replicate", field(rows, 0, 2));
+        report_mend(r, "ALTER ROLE %s REPLICATION;", field(rows, 0, 5));
+    }
+    long senders = strtol(field(rows, 0, 7), NULL, 10), used = strtol(field(rows, 0, 8), NULL, 10);
+    if (used < senders) {
+        report_ok(r, "WAL senders: %ld of %ld in use", used, senders);
+    } else {
+        report_fail(r, "all %ld WAL senders are in use", senders);
+        report_mend(r, "ALTER SYSTEM SET max_wal_senders = %ld; and restart the server",
+                    senders + 5);
+    }
+    if (strcmp(field(rows, 0, 11), "-1") == 0) {
+        report_note(r, "max_slot_wal_keep_size is -1: while pg2any is down, the slot keeps WAL "
+                       "until the server's disk is full");
+        report_mend(r, "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT "
+                       "pg_reload_conf();  -- beyond it the slot is lost instead");
+    }
+    PQclear(rows);
+    return 0;
+}
+
+static int check_slots(struct capture *c, const struct replication_start *start, struct report *r,
+                       struct err *err)
+{
+    struct slot slot;
+    PGresult *rows;
+    const char *name = c->options.slot;
+    if (catalog_slot(&c->catalog, name, &slot, err))
+        return -1;
+    if (slot.exists) {
+        if (capture_check_slot(c, &slot, start, err)) {
+            report_err(r, err, "slot");
+            return 0;
+        }
+        report_ok(r, "slot %s: %s, confirmed up to %s%s", name, slot.wal_status,
+                  LSN(slot.confirmed_flush_lsn), slot.active ? ", in use now" : "");
+        c->start_lsn = slot.confirmed_flush_lsn;
+        return 0;
+    }
+    c->start_lsn = c->replication.wal_lsn;
+    if (query(c,
+              "SELECT current_setting('max_replication_slots')::int, count(*)"
+              " FROM pg_replication_slots",
+              0, NULL, &rows, err))
+        return -1;
+    long slots = strtol(field(rows, 0, 0), NULL, 10), used = strtol(field(rows, 0, 1), NULL, 10);
+    PQclear(rows);
+    if (used < slots) {
+        report_ok(r, "slot %s does not exist and will be made; %ld of %ld slots in use", name, used,
+                  slots);
+    } else {
+        report_fail(r, "slot %s does not exist, and all %ld slots are in use", name, slots);
+        report_mend(r,
+                    "SELECT slot_name FROM pg_replication_slots WHERE NOT active;  -- drop what "
+                    "nobody needs, or: ALTER SYSTEM SET max_replication_slots = %ld; and restart",
+                    slots + 5);
+    }
+    return 0;
+}
+
+/* ---- publications and tables ---- */
+
+static int check_publications(struct capture *c, struct report *r, struct err *err)
+{
+    for (size_t i = 0; i < c->npublications; i++) {
+        PGresult *rows;
+        const char *params[] = {c->publications[i]};
+        if (query(c,
+                  "SELECT quote_ident($1), p.pubname IS NOT NULL,"
+                  " (SELECT count(*) FROM pg_publication_tables t WHERE t.pubname = $1),"
+                  " concat_ws(', ', CASE WHEN NOT pubinsert THEN 'insert' END,"
+                  "  CASE WHEN NOT pubupdate THEN 'update' END,"
+                  "  CASE WHEN NOT pubdelete THEN 'delete' END,"
+                  "  CASE WHEN NOT pubtruncate THEN 'truncate' END)"
+                  " FROM (SELECT) one LEFT JOIN pg_publication p ON p.pubname = $1",
+                  1, params, &rows, err))
+            return -1;
+        const char *quoted = field(rows, 0, 0);
+        if (!is_true(rows, 0, 1)) {
+            report_fail(r, "publication %s does not exist in this database", quoted);
+            report_mend(r, "CREATE PUBLICATION %s FOR ALL TABLES;", quoted);
+        } else if (strcmp(field(rows, 0, 2), "0") == 0) {
+            report_note(r, "publication %s has no tables: nothing will be replicated", quoted);
+            report_mend(r, "ALTER PUBLICATION %s ADD TABLE ...;", quoted);
+        } else {
+            report_ok(r, "publication %s: %s tables", quoted, field(rows, 0, 2));
+        }
+        if (is_true(rows, 0, 1) && *field(rows, 0, 3)) {
+            report_note(r, "publication %s leaves out: %s", quoted, field(rows, 0, 3));
+            report_mend(r,
+                        "ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');",
+                        quoted);
+        }
+        PQclear(rows);
+    }
+    return 0;
+}
+
+static int check_identities(struct capture *c, const char *publications, struct report *r,
+                            struct err *err)
+{
+    PGresult *rows;
+    const char *params[] = {publications};
+    if (query(c,
+              "SELECT DISTINCT format('%I.%I', n.nspname, t.relname), t.relreplident,"
+              " EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary"
+              "  AND i.indimmediate),"
+              " EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisreplident)"
+              " FROM pg_publication_tables p"
+              " JOIN pg_publication b ON b.pubname = p.pubname AND (b.pubupdate OR b.pubdelete)"
+              " JOIN pg_namespace n ON n.nspname = p.schemaname"
+              " JOIN pg_class t ON t.relnamespace = n.oid AND t.relname = p.tablename"
+              " WHERE p.pubname = ANY ($1::text[]) ORDER BY 1",
+              1, params, &rows, err))
+        return -1;
+    int good = 0;
+    for (int i = 0; i < PQntuples(rows); i++) {
+        const char *table = field(rows, i, 0);
+        char identity = *field(rows, i, 1);
+        bool primary = is_true(rows, i, 2);
+        bool works = identity == REPLICA_IDENTITY_DEFAULT ? primary
+                     : identity == REPLICA_IDENTITY_INDEX ? is_true(rows, i, 3)
+                                                          : identity == REPLICA_IDENTITY_FULL;
+        good += works;
+        if (!works) {
+            report_fail(r,
+                        "table %s has no replica identity: PostgreSQL itself will refuse UPDATE "
+                        "and DELETE on it",
+                        table);
+            report_mend(r,
+                        "ALTER TABLE %s ADD PRIMARY KEY (...);  -- or: ALTER TABLE %s REPLICA "
+                        "IDENTITY FULL;",
+                        table, table);
+        } else if (identity == REPLICA_IDENTITY_FULL && !primary) {
+            report_note(r,
+                        "table %s has no primary key: each UPDATE and DELETE scans the table at "
+                        "the target",
+                        table);
+        }
+    }
+    if (good == PQntuples(rows) && good > 0)
+        report_ok(r, "replica identity: %d tables have one", good);
+    PQclear(rows);
+    return 0;
+}
+
+/* ---- what the stream would say of the tables ---- */
+
+/* Column lists are as old as PostgreSQL 15; generated columns may be published from 18 on. */
+static const char columns_sql_head[] =
+    "SELECT DISTINCT c.oid, n.nspname, c.relname, c.relreplident, a.attname, a.atttypid,"
+    " a.atttypmod, c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid"
+    "  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate"
+    "   WHEN 'i' THEN i.indisreplident END"
+    "  AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])), a.attnum"
+    " FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
+    " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
+    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped";
+static const char columns_sql_lists[] = " AND a.attname = ANY (p.attnames)";
+static const char columns_sql_stored[] = " AND a.attgenerated = ''";
+static const char columns_sql_tail[] =
+    " WHERE p.pubname = ANY ($1::text[]) ORDER BY n.nspname, c.relname, c.oid, a.attnum";
+
+static uint32_t number(const PGresult *r, int row, int column)
+{
+    return (uint32_t)strtoul(field(r, row, column), NULL, 10);
+}
+
+/* The relation whose columns are in the rows `from` to before `to`. */
+static int emit_relation(struct capture *c, const PGresult *rows, int from, int to, struct err *err)
+{
+    struct relation rel = {
+        .relid = number(rows, from, 0),
+        .namespace = field(rows, from, 1),
+        .name = field(rows, from, 2),
+        .replica_identity = *field(rows, from, 3),
+        .ncolumns = (uint32_t)(to - from),
+    };
+    rel.columns = calloc(rel.ncolumns, sizeof *rel.columns);
+    if (!rel.columns)
+        return err_nomem(err);
+    for (int row = from; row < to; row++)
+        rel.columns[row - from] = (struct column){
+            .name = field(rows, row, 4),
+            .type_oid = number(rows, row, 5),
+            .base_type_oid = number(rows, row, 5),
+            .typmod = (int32_t)strtol(field(rows, row, 6), NULL, 10),
+            .key = is_true(rows, row, 7),
+            .type_name = "",
+        };
+    int rc = catalog_relation(&c->catalog, &rel, 0, err);
+    if (rc == 0)
+        relation_to_frame(&rel, &c->out.buf);
+    free(rel.columns);
+    return rc;
+}
+
+static int emit_relations(struct capture *c, const char *publications, struct err *err)
+{
+    uint32_t version = replication_server_version(&c->replication);
+    char sql[sizeof columns_sql_head + sizeof columns_sql_lists + sizeof columns_sql_stored +
+             sizeof columns_sql_tail];
+    (void)snprintf(sql, sizeof sql, "%s%s%s%s", columns_sql_head,
+                   version >= 150000 ? columns_sql_lists : "",
+                   version < 180000 ? columns_sql_stored : "", columns_sql_tail);
+    PGresult *rows;
+    const char *params[] = {publications};
+    if (query(c, sql, 1, params, &rows, err))
+        return -1;
+    int rc = 0;
+    for (int from = 0, to; rc == 0 && from < PQntuples(rows); from = to) {
+        for (to = from; to < PQntuples(rows) && number(rows, to, 0) == number(rows, from, 0);)
+            to++;
+        rc = emit_relation(c, rows, from, to, err);
+    }
+    PQclear(rows);
+    return rc;
+}
+
+/* ---- the whole ---- */
+
+/* Everything that needs both connections; what cannot be asked is an error. */
+static int check_all(struct capture *c, struct report *r, struct err *err)
+{
+    struct replication_start start;
+    if (check_server(c, r, err))
+        return -1;
+    int64_t deadline_ms = monotonic_ms() + (int64_t)c->options.connect_timeout_ms;
+    if (replication_open(&c->replication, &c->source, &c->waiter, deadline_ms, err)) {
+        report_err(r, err, "replication connection");
+        report_mend(r, "pg_hba.conf must let this user in for the database; then SELECT "
+                       "pg_reload_conf();");
+        return 0;
+    }
+    if (capture_choose_parameters(c, &start, err))
+        report_err(r, err, "options");
+    if (check_slots(c, &start, r, err) || check_publications(c, r, err))
+        return -1;
+    if (start.binary && catalog_check_binary(&c->catalog, c->npublications, c->publications, err)) {
+        if (err->kind != ERR_PERMANENT)
+            return -1;
+        report_err(r, err, "binary mode");
+    }
+    struct buf list = {0};
+    array_of_text(&list, c->npublications, c->publications);
+    int rc = check_identities(c, buf_cstr(&list), r, err);
+    if (rc == 0) {
+        capture_emit_hello(c, &start, false);
+        rc = emit_relations(c, buf_cstr(&list), err);
+    }
+    buf_free(&list);
+    return rc;
+}
+
+int capture_check(struct capture *c, struct err *err)
+{
+    struct report r = {.fd = STDERR_FILENO};
+    struct frame_end z = {.why = bytes_of("check")};
+    int rc = check_all(c, &r, err);
+    if (rc) {
+        enum err_kind kind = err->kind;
+        report_err(&r, err, "source");
+        return err_set(err, kind, "the source could not be checked to the end");
+    }
+    if (c->out.buf.len > 0 && !isatty(STDOUT_FILENO)) {
+        frame_put_end(&c->out.buf, &z);
+        struct err gone = {0};
+        if (output_flush(&c->out, &gone)) /* without a reader the report is all there is */
+            log_debug("the relations were not read", "reason", gone.text, NULL);
+    }
+    if (r.failures > 0)
+        return err_set(err, ERR_PERMANENT, "the source has %u failures", r.failures);
+    return 0;
+}
+
+int capture_status(struct capture *c, struct err *err)
+{
+    struct report r = {.fd = STDOUT_FILENO};
+    struct slot slot;
+    if (catalog_slot(&c->catalog, c->options.slot, &slot, err))
+        return -1;
+    const PGconn *conn = c->catalog.session.conn;
+    report_value(&r, "source", "%s at %s port %s", PQdb(conn), PQhost(conn), PQport(conn));
+    if (!slot.exists) {
+        report_value(&r, "slot", "%s does not exist", c->options.slot);
+        return 0;
+    }
+    report_value(&r, "slot", "%s, %s, wal_status %s%s%s", c->options.slot,
+                 slot.active ? "active" : "inactive", slot.wal_status,
+                 *slot.invalidation ? ", invalid: " : "", slot.invalidation);
+    report_value(&r, "server's WAL", "%s", LSN(slot.current_lsn));
+    report_value(&r, "confirmed", "%s", LSN(slot.confirmed_flush_lsn));
+    report_value(&r, "lag", "%" PRIu64 " bytes",
+                 slot.current_lsn > slot.confirmed_flush_lsn
+                     ? slot.current_lsn - slot.confirmed_flush_lsn
+                     : 0);
+    report_value(&r, "retained WAL", "%" PRIu64 " bytes",
+                 slot.restart_lsn && slot.current_lsn > slot.restart_lsn
+                     ? slot.current_lsn - slot.restart_lsn
+                     : 0);
+    return 0;
+}
+
+int capture_drop_slot(struct capture *c, struct err *err)
+{
+    struct slot slot;
+    if (catalog_slot(&c->catalog, c->options.slot, &slot, err))
+        return -1;
+    if (!slot.exists) {
+        log_info("there is no such slot", "slot", c->options.slot, NULL);
+        return 0;
+    }
+    int64_t deadline_ms = monotonic_ms() + (int64_t)c->options.connect_timeout_ms;
+    if (replication_open(&c->replication, &c->source, &c->waiter, deadline_ms, err) ||
+        replication_drop_slot(&c->replication, c->options.slot, deadline_ms, err))
+        return -1;
+    log_info("the slot is dropped", "slot", c->options.slot, "was_at",
+             LSN(slot.confirmed_flush_lsn), NULL);
+    return 0;
+}
