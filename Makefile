@@ -35,6 +35,8 @@ PKGS_txn-assemble := libxxhash
 PKGS_apply-sqlite := sqlite3
 PKGS_frame-dump   := jansson
 PKGS_frame-tee    :=
+PKGS_pg2any       :=
+PKGS_metrics-http := libmicrohttpd
 # MariaDB's client library (Debian's default), or Oracle's.
 PKGS_apply-mysql  := $(or $(firstword $(foreach p,libmariadb mysqlclient,\
 	$(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p)))),libmariadb)
@@ -42,10 +44,13 @@ PKGS_apply-mysql  := $(or $(firstword $(foreach p,libmariadb mysqlclient,\
 PKGS_apply-mssql  := sybdb
 CFLAGS_sybdb      :=
 LIBS_sybdb        := -lsybdb
-ALL_TOOLS := pg-capture txn-assemble apply-sqlite apply-mysql apply-mssql frame-dump frame-tee
+ALL_TOOLS := pg-capture txn-assemble apply-sqlite apply-mysql apply-mssql frame-dump frame-tee pg2any metrics-http
 COMMON_PKGS := msgpack
 
-TOOLS := $(foreach t,$(ALL_TOOLS),$(if $(wildcard $(t)/main.c),$(t)))
+# METRICS=0 builds without metrics-http, and without the HTTP library.
+METRICS   ?= 1
+TOOLS := $(foreach t,$(if $(filter 0,$(METRICS)),$(filter-out metrics-http,$(ALL_TOOLS)),$(ALL_TOOLS)),\
+	$(if $(wildcard $(t)/main.c),$(t)))
 
 # pkg-config is asked when a recipe first needs the answer, once: `make deps` has to work before
 # pkg-config or any of the packages is there.

@@ -205,6 +205,7 @@ static void sqlite_close(struct dest *d)
     (void)sqlite3_finalize(d->rollback);
     (void)sqlite3_finalize(d->put_checkpoint);
     (void)sqlite3_close_v2(d->db);
+    free(d->looked_at);
     free(d);
 }
 
@@ -222,13 +223,14 @@ static int sqlite_open(const struct dest_config *config, struct dest **dest, str
     d->look_only = config->look_only;
     /* To look at a database that is not there yet, an empty one does. */
     bool there = !d->look_only || access(path, F_OK) == 0;
-    if (!there)
-        log_info("the database will be made", "database", path, NULL);
+    d->looked_at = strdup(path);
     int rc = sqlite3_open_v2(there ? path : ":memory:", &d->db,
                              (d->look_only && there ? SQLITE_OPEN_READWRITE
                                                     : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
                                  SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
                              NULL);
+    if (!d->looked_at)
+        rc = SQLITE_NOMEM;
     if (rc != SQLITE_OK || set_up(d, config, synchronous, err)) {
         if (rc != SQLITE_OK)
             (void)sqlite_fail(d, rc, "opening the database", err);
@@ -340,25 +342,27 @@ static int sqlite_checkpoint_drop(struct dest *d, const char *origin, struct err
 }
 
 /* SQLite makes a journal beside the database: the folder must be writable, too. */
+static bool folder_is_writable(const char *file)
+{
+    char folder[MAX_PATH_BYTES];
+    const char *slash = strrchr(file, '/');
+    (void)snprintf(folder, sizeof folder, "%.*s", slash > file ? (int)(slash - file) : 1,
+                   slash ? file : ".");
+    return access(folder, W_OK | X_OK) == 0;
+}
+
 static int sqlite_check(struct dest *d, bool ddl, struct report *report, struct err *err)
 {
     (void)ddl;
     (void)err;
-    const char *file = sqlite3_db_filename(d->db, "main");
-    if (!file || !*file) {
-        report_ok(report, "target: SQLite %s, a database that is not there yet",
-                  sqlite3_libversion());
-        return 0;
-    }
-    report_ok(report, "target: SQLite %s, %s", sqlite3_libversion(), file);
-    const char *slash = strrchr(file, '/');
-    char folder[MAX_PATH_BYTES];
-    (void)snprintf(folder, sizeof folder, "%.*s", slash > file ? (int)(slash - file) : 1,
-                   slash ? file : ".");
-    if (sqlite3_db_readonly(d->db, "main") == 1 || access(file, W_OK) != 0 ||
-        access(folder, W_OK | X_OK) != 0) {
-        report_fail(report, "this user may not write to %s and its folder", file);
-        report_mend(report, "chown or chmod both");
+    const char *file = d->looked_at;
+    bool there = access(file, F_OK) == 0;
+    report_ok(report, "target: SQLite %s, %s%s", sqlite3_libversion(), file,
+              there ? "" : ", which will be made");
+    if (!folder_is_writable(file) || (there && access(file, W_OK) != 0)) {
+        report_fail(report, "this user may not write to %s and to its folder, or there is none",
+                    file);
+        report_mend(report, "mkdir, chown or chmod");
     }
     return 0;
 }

@@ -23,6 +23,8 @@ struct dest {
     const struct schema_map *schema_map;
     enum dest_nan nan;
     bool look_only;
+    char
+        *looked_at; /* the database's path: under look_only another is open while it is not there */
     bool have_tables; /* of ours; always, unless look_only */
     sqlite3_stmt *begin, *commit, *rollback, *put_checkpoint;
 };

@@ -202,7 +202,7 @@ int apply_status(const struct dest_ops *ops, const struct dest_config *config, c
     report_value(&r, "checkpoint", "%s of origin %s", LSN(c.remote_lsn), origin);
     report_value(&r, "last commit", "%s",
                  c.commit_time_us ? pg_time_text(time, c.commit_time_us) : "none yet");
-    report_value(&r, "source", "system %s, timeline %u", c.system_identifier, c.timeline);
+    report_value(&r, "follows", "system %s, timeline %u", c.system_identifier, c.timeline);
     return 0;
 }
 

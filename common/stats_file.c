@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "exit.h"
+
 #define MAX_BYTES (16 * 1024 * 1024)
 
 static int read_all(int fd, struct buf *text, struct err *err)
@@ -80,6 +82,30 @@ int stats_file_read(struct stats_file *f, const char *path, struct err *err)
     f->age_ms =
         (now.tv_sec - st.st_mtim.tv_sec) * 1000 + (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000;
     f->alive = f->state != STATS_STOPPED && (kill(f->pid, 0) == 0 || errno == EPERM);
+    return 0;
+}
+
+static bool is_zero(const struct stats_file *f, const char *name)
+{
+    double value;
+    return stats_file_value(f, name, NULL, &value) && value == 0;
+}
+
+int stats_file_fault(const struct stats_file *f, const char *stage, struct err *err)
+{
+    if (!f)
+        return err_set(err, ERR_TEMPORARY, "%s has not been started", stage);
+    if (f->state == STATS_STOPPED && f->status == STATUS_PERMANENT)
+        return err_set(err, ERR_PERMANENT, "%s has stopped for good: %s", stage, f->reason);
+    if (f->state == STATS_STOPPED)
+        return err_set(err, ERR_TEMPORARY, "%s has stopped%s%s", stage, *f->reason ? ": " : "",
+                       f->reason);
+    if (!f->alive)
+        return err_set(err, ERR_TEMPORARY, "%s was killed or crashed", stage);
+    if (is_zero(f, "pg2any_source_connection_status"))
+        return err_set(err, ERR_TEMPORARY, "%s is not connected to the source", stage);
+    if (is_zero(f, "pg2any_destination_connection_status"))
+        return err_set(err, ERR_TEMPORARY, "%s is not connected to the target", stage);
     return 0;
 }
 

@@ -32,6 +32,13 @@ struct stats_file {
 MUST_CHECK int stats_file_read(struct stats_file *f, const char *path, struct err *err);
 void stats_file_free(struct stats_file *f);
 
+/*
+ * What keeps a stage from working, in the words that pg2any status and /health use: a permanent
+ * error where it has stopped for good, with the reason it gave itself; a temporary one where it
+ * does not run, or is not connected. 0: nothing does. `f` NULL: it was never started.
+ */
+MUST_CHECK int stats_file_fault(const struct stats_file *f, const char *stage, struct err *err);
+
 /* The value of the first metric of that name whose labels contain `label` (NULL: any). */
 bool stats_file_value(const struct stats_file *f, const char *name, const char *label,
                       double *value);

@@ -23,7 +23,7 @@ static bool is_true(const PGresult *r, int row, int column)
 
 /* ---- the server ---- */
 
-static int check_server(struct capture *c, struct report *r, struct err *err)
+static int check_server(struct capture *c, struct report *r, bool *may_replicate, struct err *err)
 {
     PGresult *rows;
     if (query(c,
@@ -48,7 +48,8 @@ static int check_server(struct capture *c, struct report *r, struct err *err)
         report_fail(r, "wal_level is %s, not logical", field(rows, 0, 3));
         report_mend(r, "ALTER SYSTEM SET wal_level = logical; and restart the server");
     }
-    if (is_true(rows, 0, 4)) {
+    *may_replicate = is_true(rows, 0, 4);
+    if (*may_replicate) {
         report_ok(r, "user %s may replicate", field(rows, 0, 2));
     } else {
         report_fail(r, "user %s may not replicate", field(rows, 0, 2));
@@ -272,32 +273,38 @@ static int emit_relations(struct capture *c, const char *publications, struct er
 
 /* ---- the whole ---- */
 
-/* Everything that needs both connections; what cannot be asked is an error. */
-static int check_all(struct capture *c, struct report *r, struct err *err)
+/* What a stream would need: the connection, the options, the slot. */
+static int check_stream(struct capture *c, struct replication_start *start, struct report *r,
+                        struct err *err)
 {
-    struct replication_start start;
-    if (check_server(c, r, err))
-        return -1;
     int64_t deadline_ms = monotonic_ms() + (int64_t)c->options.connect_timeout_ms;
     if (replication_open(&c->replication, &c->source, &c->waiter, deadline_ms, err)) {
-        report_err(r, err, "replication connection");
-        report_mend(r, "pg_hba.conf must let this user in for the database; then SELECT "
-                       "pg_reload_conf();");
+        report_err(r, err, "source");
         return 0;
     }
-    if (capture_choose_parameters(c, &start, err))
+    if (capture_choose_parameters(c, start, err))
         report_err(r, err, "options");
-    if (check_slots(c, &start, r, err) || check_publications(c, r, err))
-        return -1;
-    if (start.binary && catalog_check_binary(&c->catalog, c->npublications, c->publications, err)) {
+    if (start->binary &&
+        catalog_check_binary(&c->catalog, c->npublications, c->publications, err)) {
         if (err->kind != ERR_PERMANENT)
             return -1;
         report_err(r, err, "binary mode");
     }
+    return check_slots(c, start, r, err);
+}
+
+/* What cannot be asked is an error. */
+static int check_all(struct capture *c, struct report *r, struct err *err)
+{
+    struct replication_start start = {0};
+    bool may_replicate;
+    if (check_server(c, r, &may_replicate, err) ||
+        (may_replicate && check_stream(c, &start, r, err)) || check_publications(c, r, err))
+        return -1;
     struct buf list = {0};
     array_of_text(&list, c->npublications, c->publications);
     int rc = check_identities(c, buf_cstr(&list), r, err);
-    if (rc == 0) {
+    if (rc == 0 && c->replication.session.conn) {
         capture_emit_hello(c, &start, false);
         rc = emit_relations(c, buf_cstr(&list), err);
     }

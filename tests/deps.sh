@@ -57,6 +57,7 @@ need libpq libpq-dev pkg-config --exists libpq
 need SQLite libsqlite3-dev pkg-config --exists sqlite3
 need msgpack-c libmsgpack-dev pkg-config --exists msgpack
 need jansson libjansson-dev pkg-config --exists jansson
+[ "${METRICS:-1}" = 0 ] || need libmicrohttpd libmicrohttpd-dev pkg-config --exists libmicrohttpd
 need xxHash libxxhash-dev pkg-config --exists libxxhash
 need 'a MySQL client library' default-libmysqlclient-dev has_mysql_client
 need FreeTDS freetds-dev has_header sybdb.h
@@ -75,6 +76,8 @@ need 'the MariaDB client' mariadb-client-core command -v my_print_defaults
 need openssl openssl command -v openssl
 need 'the SQLite shell' sqlite3 command -v sqlite3
 need jq jq command -v jq
+need s6 s6 command -v s6-svscan
+need mandoc mandoc command -v mandoc
 for extra; do
     need "$extra" "$extra" command -v "$extra"
 done

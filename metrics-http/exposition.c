@@ -1,0 +1,145 @@
+#include "exposition.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "stats.h"
+
+struct family {
+    char *name;
+    struct buf head, samples;
+    UT_hash_handle hh;
+};
+
+static struct family *family_of(struct exposition *e, const char *name, size_t len)
+{
+    struct family *f;
+    HASH_FIND(hh, e->families, name, len, f);
+    if (f)
+        return f;
+    f = calloc(1, sizeof *f);
+    char *copy = f ? strndup(name, len) : NULL;
+    if (!copy) {
+        free(f);
+        return NULL;
+    }
+    f->name = copy;
+    HASH_ADD_KEYPTR(hh, e->families, f->name, len, f);
+    return f;
+}
+
+static size_t name_length(const char *p)
+{
+    size_t n = 0;
+    while (isalnum((unsigned char)p[n]) || p[n] == '_' || p[n] == ':')
+        n++;
+    return n;
+}
+
+static bool ends_with(const char *name, size_t len, const char *end)
+{
+    size_t n = strlen(end);
+    return len >= n && memcmp(name + len - n, end, n) == 0;
+}
+
+/* A comment: of a HELP or TYPE the family that the samples behind it belong to. */
+static struct family *take_comment(struct exposition *e, const char *line, size_t len,
+                                   struct family *current)
+{
+    if (len < 8 || (strncmp(line, "# HELP ", 7) != 0 && strncmp(line, "# TYPE ", 7) != 0))
+        return current;
+    size_t n = name_length(line + 7);
+    struct family *f = n > 0 ? family_of(e, line + 7, n) : NULL;
+    if (!f)
+        return current;
+    /* The first file's; the others say the same. */
+    if (f->samples.len == 0 && !(f->head.len > 0 && line[2] == 'H')) {
+        buf_append(&f->head, line, len);
+        buf_append_byte(&f->head, '\n');
+    }
+    return f;
+}
+
+static void take_sample(struct family *f, const char *line, size_t len, const char *stage,
+                        bool alive)
+{
+    size_t n = name_length(line);
+    bool labels = n < len && line[n] == '{';
+    const char *close = labels ? memrchr(line, '}', len) : line + n - 1;
+    if (n == 0 || !close || close + 2 > line + len || close[1] != ' ')
+        return;
+    buf_append(&f->samples, line, n);
+    buf_append_byte(&f->samples, '{');
+    struct buf label = {0};
+    stats_label(&label, "stage", stage);
+    buf_append(&f->samples, label.data, label.len);
+    buf_free(&label);
+    if (labels && close > line + n + 1) {
+        buf_append_byte(&f->samples, ',');
+        buf_append(&f->samples, line + n + 1, (size_t)(close - line) - n - 1);
+    }
+    buf_append_str(&f->samples, "} ");
+    if (!alive && (ends_with(line, n, "_connection_status") || ends_with(line, n, "_per_second")))
+        buf_append_byte(&f->samples, '0');
+    else
+        buf_append(&f->samples, close + 2, (size_t)(line + len - close) - 2);
+    buf_append_byte(&f->samples, '\n');
+}
+
+void exposition_add(struct exposition *e, const char *stage, const struct stats_file *file)
+{
+    const char *line = (const char *)file->text.data;
+    struct family *current = NULL;
+    while (line && *line) {
+        size_t len = strcspn(line, "\n");
+        if (line[len] == '\0')
+            break; /* a line without its end */
+        if (*line == '#')
+            current = take_comment(e, line, len, current);
+        else if (current && strncmp(line, current->name, strlen(current->name)) == 0)
+            take_sample(current, line, len, stage, file->alive);
+        line += len + 1;
+    }
+}
+
+void exposition_gauge(struct exposition *e, const char *name, const char *help, const char *stage,
+                      double value)
+{
+    struct family *f = family_of(e, name, strlen(name));
+    if (!f)
+        return;
+    if (f->head.len == 0)
+        buf_printf(&f->head, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+    buf_append_str(&f->samples, name);
+    if (stage) {
+        struct buf label = {0};
+        stats_label(&label, "stage", stage);
+        buf_printf(&f->samples, "{%s}", buf_cstr(&label));
+        buf_free(&label);
+    }
+    buf_printf(&f->samples, " %.15g\n", value);
+}
+
+void exposition_write(const struct exposition *e, struct buf *out)
+{
+    for (const struct family *f = e->families; f; f = f->hh.next) {
+        if (f->samples.len == 0 || f->samples.failed || f->head.failed)
+            continue;
+        buf_append(out, f->head.data, f->head.len);
+        buf_append(out, f->samples.data, f->samples.len);
+    }
+}
+
+void exposition_free(struct exposition *e)
+{
+    struct family *f, *next;
+    HASH_ITER (hh, e->families, f, next) {
+        HASH_DEL(e->families, f);
+        buf_free(&f->head);
+        buf_free(&f->samples);
+        free(f->name);
+        free(f);
+    }
+}

@@ -1,0 +1,104 @@
+/*
+ * metrics-http - serves the statistics that the stages of a pipeline write, and whether it works.
+ */
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "exit.h"
+#include "health.h"
+#include "log.h"
+#include "lsn.h"
+#include "notify.h"
+#include "options.h"
+#include "server.h"
+#include "signals.h"
+#include "std_fds.h"
+#include "version.h"
+
+#define TICK_MS 1000
+
+struct settings {
+    struct option_list stats;
+    const char *listen;
+    const char *port;
+    uint64_t stall_ms;
+    uint64_t notify_fd;
+};
+
+static const struct option_def option_table[] = {
+    {"stats", OPTION_LIST, offsetof(struct settings, stats), NULL, NULL, "FILE",
+     "a statistics file to serve; once for each stage of the pipeline.\n"
+     "Its name, without .prom, is the stage's",
+     0, 0, NULL},
+    {"listen", OPTION_STRING, offsetof(struct settings, listen), "METRICS_LISTEN", NULL,
+     "ADDRESS:PORT", "where to listen [127.0.0.1:8080]", 0, 0, NULL},
+    {"port", OPTION_STRING, offsetof(struct settings, port), "METRICS_PORT", NULL, "PORT",
+     "the same, on 127.0.0.1", 0, 0, NULL},
+    {"stall", OPTION_DURATION, offsetof(struct settings, stall_ms), "METRICS_STALL", "60s", "TIME",
+     "how long the target may stand still while changes wait", 1000, 86400000, NULL},
+    {"notify-fd", OPTION_UINT, offsetof(struct settings, notify_fd), NULL, NULL, "N",
+     "write a newline there when ready, as s6 wants it", 3, 65535, NULL},
+    {.name = NULL},
+};
+
+static const struct program program = {
+    "metrics-http",
+    "--stats FILE... [OPTION]...",
+    "Serves the statistics of a pipeline at /metrics in Prometheus' text format, whether it works\n"
+    "at /health and whether it has started at /ready.",
+    option_table,
+};
+
+static int serve(const struct settings *s, const char *listen, struct err *err)
+{
+    struct signals signals = {.fd = -1};
+    static struct health health;
+    struct server *server;
+    uint64_t notify_fd = s->notify_fd;
+    if (signals_init(&signals, err))
+        return -1;
+    health_init(&health, &s->stats, (int64_t)s->stall_ms);
+    health_look(&health, monotonic_ms());
+    log_info("starting", "version", PG2ANY_VERSION, NULL);
+    if (server_start(&server, listen, &health, err)) {
+        signals_close(&signals);
+        health_free(&health);
+        return -1;
+    }
+    notify_ready(&notify_fd);
+    while (!signals_stop(&signals)) {
+        struct pollfd p = {.fd = signals.fd, .events = POLLIN};
+        (void)poll(&p, 1, TICK_MS);
+        server_tick(server, monotonic_ms());
+    }
+    server_stop(server);
+    health_free(&health);
+    signals_close(&signals);
+    log_info("stopped by signal", NULL);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = {0};
+    struct settings s = {.notify_fd = NOTIFY_NONE};
+    char by_port[40];
+    std_fds_reserve();
+    log_init(program.name);
+    switch (options_parse(&program, argc, argv, &s, NULL, &err)) {
+    case OPTIONS_LEAVE:
+        return STATUS_OK;
+    case OPTIONS_ERROR:
+        return exit_status(&err);
+    case OPTIONS_RUN:
+        break;
+    }
+    (void)snprintf(by_port, sizeof by_port, "127.0.0.1:%.16s", s.port ? s.port : "8080");
+    if (s.stats.n == 0)
+        (void)err_set(&err, ERR_PERMANENT, "no --stats: nothing to serve");
+    else
+        (void)serve(&s, s.listen ? s.listen : by_port, &err);
+    return exit_status(&err);
+}

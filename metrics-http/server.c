@@ -1,0 +1,236 @@
+#include "server.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <microhttpd.h>
+
+#include "log.h"
+#include "lsn.h"
+
+#define MAX_CONNECTIONS  64
+#define CONNECTION_BYTES (16 * 1024) /* of memory each: a request's line and headers */
+#define CONNECTION_MS    10000       /* from its beginning to its end */
+#define IDLE_S           5
+
+struct client {
+    int fd; /* -1: free */
+    int64_t begun_ms;
+};
+
+struct server {
+    struct MHD_Daemon *daemon;
+    struct health *health;
+    pthread_mutex_t lock; /* of `health` and `clients` */
+    struct client clients[MAX_CONNECTIONS];
+};
+
+/* ---- answering ---- */
+
+struct answer {
+    unsigned status;
+    const char *type;
+    const void *text;
+    size_t size;
+};
+
+static const char text_type[] = "text/plain; charset=utf-8";
+
+static struct answer say(unsigned status, const char *text)
+{
+    return (struct answer){status, text_type, text, strlen(text)};
+}
+
+/* What is asked for; the lock is held. */
+static struct answer answer_to(const struct health *h, const char *url)
+{
+    if (strcmp(url, "/metrics") == 0)
+        return (struct answer){MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
+                               h->metrics.data ? (const void *)h->metrics.data : "",
+                               h->metrics.len};
+    if (strcmp(url, "/health") == 0)
+        return h->healthy ? say(MHD_HTTP_OK, "ok") : say(MHD_HTTP_SERVICE_UNAVAILABLE, h->why);
+    if (strcmp(url, "/ready") == 0)
+        return h->ready ? say(MHD_HTTP_OK, "ready")
+                        : say(MHD_HTTP_SERVICE_UNAVAILABLE, h->why_not_ready);
+    if (strcmp(url, "/") == 0)
+        return say(MHD_HTTP_OK, "/metrics /health /ready");
+    return say(MHD_HTTP_NOT_FOUND, "there are /metrics, /health and /ready");
+}
+
+static enum MHD_Result reply(struct MHD_Connection *connection, struct answer a)
+{
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(a.size, (void *)(uintptr_t)a.text, MHD_RESPMEM_MUST_COPY);
+    if (!r)
+        return MHD_NO;
+    (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, a.type);
+    (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (a.status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        (void)MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    enum MHD_Result queued = MHD_queue_response(connection, a.status, r);
+    MHD_destroy_response(r);
+    return queued;
+}
+
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_size, void **state)
+{
+    struct server *s = ctx;
+    (void)version;
+    (void)upload;
+    (void)upload_size;
+    (void)state;
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return reply(connection, say(MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD"));
+    (void)pthread_mutex_lock(&s->lock);
+    health_look(s->health, monotonic_ms());
+    enum MHD_Result result = reply(connection, answer_to(s->health, url));
+    (void)pthread_mutex_unlock(&s->lock);
+    return result;
+}
+
+/* ---- connections ---- */
+
+static int fd_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+/* The library tells of the end before it closes the socket, so that a number in the table is never
+ * another connection's. */
+static void on_connection(void *ctx, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct server *s = ctx;
+    (void)pthread_mutex_lock(&s->lock);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        for (size_t i = 0; i < MAX_CONNECTIONS; i++)
+            if (s->clients[i].fd < 0) {
+                s->clients[i] = (struct client){fd_of(connection), monotonic_ms()};
+                *socket_context = &s->clients[i];
+                break;
+            }
+    } else if (*socket_context) {
+        ((struct client *)*socket_context)->fd = -1;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+void server_tick(struct server *s, int64_t now_ms)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    health_look(s->health, now_ms);
+    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
+        if (s->clients[i].fd >= 0 && now_ms - s->clients[i].begun_ms > CONNECTION_MS)
+            (void)shutdown(s->clients[i].fd, SHUT_RDWR);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- listening ---- */
+
+static int split_address(const char *text, char *host, size_t size, const char **port,
+                         struct err *err)
+{
+    const char *colon = strrchr(text, ':');
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    const char *from = text;
+    if (len >= 2 && text[0] == '[' && text[len - 1] == ']') {
+        from++;
+        len -= 2;
+    }
+    if (!colon || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
+        strlen(colon + 1) > 5 || strtoul(colon + 1, NULL, 10) > 65535 || len >= size) {
+        (void)err_set(err, ERR_PERMANENT, "--listen: \"%s\" is no address and port", text);
+        return err_hint(err, "such as 127.0.0.1:8080 or [::1]:8080");
+    }
+    (void)snprintf(host, size, "%.*s", (int)len, from);
+    *port = colon + 1;
+    return 0;
+}
+
+static int open_socket(const char *text, int *out, struct err *err)
+{
+    char host[256];
+    const char *port = "";
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+    if (split_address(text, host, sizeof host, &port, err))
+        return -1;
+    int rc = getaddrinfo(*host ? host : NULL, port, &hints, &found);
+    if (rc != 0)
+        return err_set(err, ERR_PERMANENT, "--listen %s: %s", text, gai_strerror(rc));
+    int on = 1;
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0 ||
+        listen(fd, MAX_CONNECTIONS) != 0) {
+        bool busy = errno == EADDRINUSE;
+        (void)err_errno(err, busy ? ERR_TEMPORARY : ERR_PERMANENT, "listening on %s", text);
+        if (busy)
+            (void)err_hint(err, "another program has the port: choose another METRICS_PORT");
+        if (fd >= 0)
+            (void)close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(found);
+    *out = fd;
+    return fd >= 0 ? 0 : -1;
+}
+
+static void say_to_log(void *ctx, const char *format, va_list ap)
+{
+    char text[256];
+    (void)ctx;
+    (void)vsnprintf(text, sizeof text, format, ap);
+    text[strcspn(text, "\n")] = '\0';
+    log_debug("the HTTP library says", "text", text, NULL);
+}
+
+int server_start(struct server **server, const char *listen, struct health *health, struct err *err)
+{
+    int fd;
+    if (open_socket(listen, &fd, err))
+        return -1;
+    struct server *s = calloc(1, sizeof *s);
+    if (!s) {
+        (void)close(fd);
+        return err_nomem(err);
+    }
+    s->health = health;
+    (void)pthread_mutex_init(&s->lock, NULL);
+    for (size_t i = 0; i < MAX_CONNECTIONS; i++)
+        s->clients[i].fd = -1;
+    s->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_request, s, MHD_OPTION_EXTERNAL_LOGGER, say_to_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_END);
+    if (!s->daemon) {
+        (void)close(fd);
+        (void)pthread_mutex_destroy(&s->lock);
+        free(s);
+        return err_set(err, ERR_TEMPORARY, "the HTTP server cannot be started");
+    }
+    log_info("listening", "address", listen, NULL);
+    *server = s;
+    return 0;
+}
+
+void server_stop(struct server *s)
+{
+    MHD_stop_daemon(s->daemon);
+    (void)pthread_mutex_destroy(&s->lock);
+    free(s);
+}

@@ -1,0 +1,21 @@
+/*
+ * env_file.h - NAME=value lines into the environment, as in Docker's and other .env files.
+ *
+ * Empty lines and those that begin with # are skipped; a word "export" in front is. A value in
+ * single quotes is taken as it is; in double quotes \" \\ \n \$ are undone; without quotes it ends
+ * before " #" and blanks at its end are not part of it. Nothing is expanded. What the environment
+ * has already wins over the file.
+ */
+#ifndef PG2ANY_ENV_FILE_H
+#define PG2ANY_ENV_FILE_H
+
+#include "err.h"
+
+/* Permanent error, with file and line, for anything else than that. Names a value never. */
+MUST_CHECK int env_file_load(const char *path, struct err *err);
+
+/* A directory with a file for each variable, the value in its first line (s6-envdir). What the
+ * environment has already wins, all but PATH. */
+MUST_CHECK int env_dir_load(const char *path, struct err *err);
+
+#endif

@@ -1,0 +1,207 @@
+#include "inspect.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exit.h"
+#include "log.h"
+#include "spawn.h"
+#include "stats_file.h"
+
+/* Runs a program with stdin and stdout given (-1: stdin empty, stdout ours); its exit status. */
+static int run_program(const struct plan *plan, const struct stage *stage, const char *const *argv,
+                       int in, int out, bool report_on_stdout, struct err *err)
+{
+    int null = in < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+    struct spawn_fd fds[3] = {{in < 0 ? null : in, STDIN_FILENO}};
+    size_t n = 1;
+    if (report_on_stdout)
+        fds[n++] = (struct spawn_fd){STDOUT_FILENO, STDERR_FILENO};
+    if (out >= 0)
+        fds[n++] = (struct spawn_fd){out, STDOUT_FILENO};
+    pid_t pid = spawn(plan, stage, argv, fds, n, err);
+    if (null >= 0)
+        (void)close(null);
+    if (pid < 0)
+        return -1;
+    int status = spawn_wait(pid);
+    return status >= 0 ? status : err_errno(err, ERR_TEMPORARY, "waiting for %s", argv[0]);
+}
+
+static const char *origin_of(const struct plan *plan, const struct stage *stage)
+{
+    char name[32] = "CDC_ORIGIN";
+    if (stage->target > 1)
+        (void)snprintf(name, sizeof name, "CDC_ORIGIN_%u", stage->target);
+    const char *own = getenv(name), *common = getenv("CDC_ORIGIN");
+    return own && *own ? own : common && *common ? common : plan->slot;
+}
+
+/* An applier with one flag and its origin. */
+static int run_applier(const struct plan *plan, const struct stage *stage, const char *flag,
+                       const char *log_level, struct err *err)
+{
+    const char *const argv[] = {stage->program, flag,      "--origin", origin_of(plan, stage),
+                                "--log-level",  log_level, NULL};
+    return run_program(plan, stage, argv, -1, -1, false, err);
+}
+
+/* ---- check ---- */
+
+/* A file without a name for the description of the tables, which every applier reads. */
+static int scratch_file(struct err *err)
+{
+    FILE *f = tmpfile();
+    int fd = f ? fcntl(fileno(f), F_DUPFD_CLOEXEC, 64) : -1;
+    if (f)
+        (void)fclose(f);
+    return fd >= 0 ? fd : err_errno(err, ERR_TEMPORARY, "making a temporary file");
+}
+
+/* Adds up: 100 outweighs 111, that 0. */
+static int worse(int a, int b)
+{
+    int x = a == STATUS_OK || a == STATUS_TEMPORARY ? a : STATUS_PERMANENT;
+    int y = b == STATUS_OK || b == STATUS_TEMPORARY ? b : STATUS_PERMANENT;
+    return x == STATUS_PERMANENT || y == STATUS_PERMANENT ? STATUS_PERMANENT : x ? x : y;
+}
+
+int inspect_check(const struct plan *plan, struct err *err)
+{
+    const char *const capture[] = {"pg-capture", "--check", "--log-level", "warning", NULL};
+    int fd = scratch_file(err);
+    if (fd < 0)
+        return -1;
+    (void)fflush(stdout);
+    int status = run_program(plan, &plan->stages[0], capture, -1, fd, true, err);
+    for (size_t i = 0; status >= 0 && i < plan->nstages; i++) {
+        const struct stage *s = &plan->stages[i];
+        const char *const apply[] = {s->program, "--check", "--log-level", "warning", NULL};
+        if (s->kind != STAGE_APPLY)
+            continue;
+        if (plan->ntargets > 1)
+            (void)printf("target %u\n", s->target);
+        (void)fflush(stdout);
+        int one = lseek(fd, 0, SEEK_SET) == 0 ? run_program(plan, s, apply, fd, -1, true, err)
+                                              : err_errno(err, ERR_TEMPORARY, "reading back");
+        status = one < 0 ? -1 : worse(status, one);
+    }
+    (void)close(fd);
+    if (status == STATUS_OK)
+        return 0;
+    if (status > 0)
+        return err_set(err, status == STATUS_TEMPORARY ? ERR_TEMPORARY : ERR_PERMANENT,
+                       "the configuration does not work yet; the report above says what to mend");
+    return -1;
+}
+
+/* ---- status ---- */
+
+static const char *number(const struct stats_file *f, const char *name, char *out, size_t size)
+{
+    double value;
+    if (!stats_file_value(f, name, NULL, &value))
+        return NULL;
+    (void)snprintf(out, size, "%.15g", value);
+    return out;
+}
+
+/* One line for a process. What stops the pipeline goes into `err`, a permanent reason first. */
+static void show_process(const struct stage *s, struct err *err)
+{
+    static const struct {
+        const char *name, *label;
+    } shown[] = {
+        {"pg2any_restarts_total", "restarts"},
+        {"pg2any_replication_lag_bytes", "lag_bytes"},
+        {"pg2any_replication_lag_seconds", "lag_seconds"},
+        {"pg2any_queue_depth", "queue"},
+        {"pg2any_spill_bytes", "spill_bytes"},
+        {"pg2any_events_per_second", "events_per_second"},
+    };
+    struct stats_file f;
+    struct err fault = {0};
+    bool there = stats_file_read(&f, s->stats, &fault) == 0;
+    int rc = stats_file_fault(there ? &f : NULL, s->name, &fault);
+    (void)printf("%-17s %s: ", s->name, s->program);
+    if (there && f.alive) {
+        (void)printf("%s, pid %d", f.state == STATS_READY ? "running" : "starting", f.pid);
+        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+            char text[32];
+            if (number(&f, shown[i].name, text, sizeof text))
+                (void)printf(", %s %s", shown[i].label, text);
+        }
+        (void)printf("\n");
+    }
+    if (rc && !(there && f.alive))
+        (void)printf("%s\n", fault.text);
+    else if (rc)
+        (void)printf("%-17s %s\n", "", fault.text);
+    if (rc && (err->kind == ERR_NONE || (fault.kind == ERR_PERMANENT && err->kind != fault.kind)))
+        *err = fault;
+    stats_file_free(&f);
+}
+
+int inspect_status(const struct plan *plan, struct err *err)
+{
+    const char *const capture[] = {"pg-capture", "--status", "--log-level", "warning", NULL};
+    struct err ignored = {0};
+    for (size_t i = 0; i < plan->nstages; i++)
+        show_process(&plan->stages[i], err);
+    (void)fflush(stdout);
+    /* A side that cannot be asked has said why on stderr; the rest is shown all the same. */
+    bool asked = run_program(plan, &plan->stages[0], capture, -1, -1, false, &ignored) == STATUS_OK;
+    for (size_t i = 0; i < plan->nstages; i++) {
+        const struct stage *s = &plan->stages[i];
+        if (s->kind != STAGE_APPLY)
+            continue;
+        if (plan->ntargets > 1)
+            (void)printf("%-17s %u\n", "target", s->target);
+        (void)fflush(stdout);
+        if (run_applier(plan, s, "--status", "warning", &ignored) != STATUS_OK)
+            asked = false;
+    }
+    if (!asked && err->kind == ERR_NONE)
+        (void)err_set(err, ERR_TEMPORARY, "not every side could be asked");
+    return err->kind == ERR_NONE ? 0 : -1;
+}
+
+/* ---- drop ---- */
+
+static int ask(const struct plan *plan, struct err *err)
+{
+    char answer[80];
+    (void)printf("This drops replication slot %s, and the checkpoint in %u target%s. What changes "
+                 "at the source\nfrom now on will be missing at the target, until it is copied "
+                 "anew. The rows at the target stay.\nType the slot's name to go on: ",
+                 plan->slot, plan->ntargets, plan->ntargets > 1 ? "s" : "");
+    (void)fflush(stdout);
+    if (!fgets(answer, sizeof answer, stdin))
+        answer[0] = '\0';
+    answer[strcspn(answer, "\n")] = '\0';
+    if (strcmp(answer, plan->slot) == 0)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT, "nothing was dropped");
+    return err_hint(err, "the answer was not the slot's name; --yes does not ask");
+}
+
+int inspect_drop(const struct plan *plan, bool sure, struct err *err)
+{
+    const char *const capture[] = {"pg-capture", "--drop-slot", NULL};
+    if (!sure && ask(plan, err))
+        return -1;
+    int status = run_program(plan, &plan->stages[0], capture, -1, -1, false, err);
+    for (size_t i = 0; status == STATUS_OK && i < plan->nstages; i++)
+        if (plan->stages[i].kind == STAGE_APPLY)
+            status = run_applier(plan, &plan->stages[i], "--drop-checkpoint", "info", err);
+    if (status == STATUS_OK)
+        return 0;
+    if (status > 0)
+        return err_set(err, status == STATUS_TEMPORARY ? ERR_TEMPORARY : ERR_PERMANENT,
+                       "not everything was dropped; the error above says why");
+    return -1;
+}

@@ -1,0 +1,23 @@
+/*
+ * inspect.h - pg2any check, status and drop: the stages look each at their own side.
+ */
+#ifndef PG2ANY_INSPECT_H
+#define PG2ANY_INSPECT_H
+
+#include <stdbool.h>
+
+#include "err.h"
+#include "plan.h"
+
+/* Runs pg-capture --check and, with what it says of the tables, each applier's --check. Changes
+ * nothing. The reports go to stdout. */
+MUST_CHECK int inspect_check(const struct plan *plan, struct err *err);
+
+/* Slot, checkpoints and processes, on stdout. Permanent error where a stage has stopped for good,
+ * with its reason; temporary where one does not run. */
+MUST_CHECK int inspect_status(const struct plan *plan, struct err *err);
+
+/* Drops the slot, then each target's checkpoint. Asks on the terminal first, unless `sure`. */
+MUST_CHECK int inspect_drop(const struct plan *plan, bool sure, struct err *err);
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * pg2any - puts the pipeline together from the environment: runs it, looks at it, sets it up for a
+ * supervisor, takes it down.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "env_file.h"
+#include "exit.h"
+#include "init.h"
+#include "inspect.h"
+#include "log.h"
+#include "notify.h"
+#include "options.h"
+#include "plan.h"
+#include "run.h"
+#include "stage.h"
+#include "std_fds.h"
+#include "version.h"
+
+struct settings {
+    const char *env_file, *env_dir;
+    const char *until_lsn;
+    bool yes;
+    uint64_t notify_fd;
+};
+
+#define ENVIRONMENT                                                                                \
+    {"env-file",                                                                                   \
+     OPTION_STRING,                                                                                \
+     offsetof(struct settings, env_file),                                                          \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     "FILE",                                                                                       \
+     "NAME=value lines; the environment wins over them",                                           \
+     0,                                                                                            \
+     0,                                                                                            \
+     NULL},                                                                                        \
+    {                                                                                              \
+        "env-dir", OPTION_STRING, offsetof(struct settings, env_dir), NULL, NULL, "DIR",           \
+            "a file for each variable, as pg2any init makes and s6-envdir reads", 0, 0, NULL       \
+    }
+
+static const struct option_def plain_options[] = {ENVIRONMENT, {.name = NULL}};
+
+static const struct option_def run_options[] = {
+    ENVIRONMENT,
+    {"until-lsn", OPTION_STRING, offsetof(struct settings, until_lsn), NULL, NULL, "LSN",
+     "leave when everything up to there is at the targets; an LSN, or\n"
+     "current: where the server is at the start",
+     0, 0, NULL},
+    {.name = NULL},
+};
+
+static const struct option_def drop_options[] = {
+    ENVIRONMENT,
+    {"yes", OPTION_FLAG, offsetof(struct settings, yes), NULL, NULL, NULL, "do not ask", 0, 0,
+     NULL},
+    {.name = NULL},
+};
+
+static const struct option_def stage_options[] = {
+    ENVIRONMENT,
+    {"notify-fd", OPTION_UINT, offsetof(struct settings, notify_fd), NULL, NULL, "N",
+     "handed on to the stage's program", 3, 65535, NULL},
+    {.name = NULL},
+};
+
+static int do_run(const struct plan *p, const struct settings *s, const char *operand,
+                  struct err *err)
+{
+    (void)operand;
+    return run_pipeline(p, s->until_lsn, err);
+}
+
+static int do_check(const struct plan *p, const struct settings *s, const char *operand,
+                    struct err *err)
+{
+    (void)s;
+    (void)operand;
+    return inspect_check(p, err);
+}
+
+static int do_status(const struct plan *p, const struct settings *s, const char *operand,
+                     struct err *err)
+{
+    (void)s;
+    (void)operand;
+    return inspect_status(p, err);
+}
+
+static int do_drop(const struct plan *p, const struct settings *s, const char *operand,
+                   struct err *err)
+{
+    (void)operand;
+    return inspect_drop(p, s->yes, err);
+}
+
+static int do_init(const struct plan *p, const struct settings *s, const char *operand,
+                   struct err *err)
+{
+    (void)s;
+    return init_services(p, operand, err);
+}
+
+static int do_stage(const struct plan *p, const struct settings *s, const char *operand,
+                    struct err *err)
+{
+    return stage_exec(p, operand, s->notify_fd, err);
+}
+
+static const struct command {
+    const char *name;
+    const char *operand; /* NULL: it takes none */
+    const char *purpose;
+    const struct option_def *options;
+    int (*run)(const struct plan *, const struct settings *, const char *, struct err *);
+} commands[] = {
+    {"run", NULL,
+     "Runs the pipeline in the foreground. Starts it again after temporary errors, ends at\n"
+     "permanent ones.",
+     run_options, do_run},
+    {"check", NULL,
+     "Looks whether source and targets are as they have to be, and says what to mend. Changes\n"
+     "nothing.",
+     plain_options, do_check},
+    {"status", NULL, "Shows processes, slot, lag and checkpoints.", plain_options, do_status},
+    {"init", "DIR", "Writes the pipeline into DIR as service directories for s6.", plain_options,
+     do_init},
+    {"drop", NULL, "Drops the slot and the checkpoints, after asking.", drop_options, do_drop},
+    {"stage", "NAME",
+     "Becomes one stage of the pipeline, joined to its neighbours by FIFOs. For supervisors.",
+     stage_options, do_stage},
+};
+
+#define NCOMMANDS (sizeof commands / sizeof *commands)
+
+static void print_help(void)
+{
+    (void)printf(
+        "Usage: pg2any COMMAND [OPTION]...\n\n"
+        "Replicates PostgreSQL into MySQL, SQL Server or SQLite as the environment says.\n\n"
+        "Commands:\n");
+    for (size_t i = 0; i < NCOMMANDS; i++) {
+        char name[24];
+        (void)snprintf(name, sizeof name, "%s %s", commands[i].name,
+                       commands[i].operand ? commands[i].operand : "");
+        (void)printf("  %-12s", name);
+        for (const char *p = commands[i].purpose; *p; p++) {
+            (void)putchar(*p);
+            if (*p == '\n')
+                (void)printf("%14s", "");
+        }
+        (void)putchar('\n');
+    }
+    (void)printf("\npg2any COMMAND --help lists the options of a command.\n\n"
+                 "Exit status: 0 stopped on purpose; 100 permanent error; 111 temporary error, "
+                 "start again.\n");
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < NCOMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int load_environment(const struct settings *s, struct err *err)
+{
+    if (s->env_file && env_file_load(s->env_file, err))
+        return -1;
+    return s->env_dir ? env_dir_load(s->env_dir, err) : 0;
+}
+
+/* `argv` begins with the command's name. The operand, where there is one, is the last word. */
+static int run_command(const struct command *c, int argc, char **argv, struct err *err)
+{
+    char name[32], synopsis[64];
+    struct settings s = {.notify_fd = NOTIFY_NONE};
+    struct plan plan;
+    const char *operand = NULL;
+    (void)snprintf(name, sizeof name, "pg2any %s", c->name);
+    (void)snprintf(synopsis, sizeof synopsis, "[OPTION]...%s%s", c->operand ? " " : "",
+                   c->operand ? c->operand : "");
+    const struct program program = {name, synopsis, c->purpose, c->options};
+    if (c->operand && argc > 1 && argv[argc - 1][0] != '-')
+        operand = argv[--argc];
+    char *last = argv[argc];
+    argv[argc] = NULL;
+    enum options_result result = options_parse(&program, argc, argv, &s, NULL, err);
+    argv[argc] = last;
+    if (result != OPTIONS_RUN)
+        return result == OPTIONS_LEAVE ? 0 : -1;
+    if (c->operand && !operand)
+        return err_set(err, ERR_PERMANENT, "%s: %s is missing", name, c->operand);
+    if (load_environment(&s, err))
+        return -1;
+    /* Once more: how to log may have been in the file. */
+    argv[argc] = NULL;
+    result = options_parse(&program, argc, argv, &s, NULL, err);
+    argv[argc] = last;
+    if (result != OPTIONS_RUN || plan_make(&plan, err))
+        return -1;
+    return c->run(&plan, &s, operand, err);
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = {0};
+    std_fds_reserve();
+    log_init("pg2any");
+    const char *word = argc > 1 ? argv[1] : "";
+    if (strcmp(word, "--help") == 0) {
+        print_help();
+        return STATUS_OK;
+    }
+    if (strcmp(word, "--version") == 0) {
+        (void)printf("pg2any %s\n", PG2ANY_VERSION);
+        return STATUS_OK;
+    }
+    const struct command *c = find_command(word);
+    if (!c) {
+        (void)err_set(&err, ERR_PERMANENT, *word ? "there is no command %s" : "no command", word);
+        (void)err_hint(&err, "pg2any --help lists them");
+    } else if (run_command(c, argc - 1, argv + 1, &err) == 0) {
+        err_clear(&err);
+    }
+    return exit_status(&err);
+}

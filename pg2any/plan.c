@@ -1,0 +1,291 @@
+#include "plan.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PREFIX "CDC_"
+
+static const char *set_value(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+/* A target's variable: NAME for the first, NAME_2 for the second. */
+static const char *target_value(const char *name, unsigned target)
+{
+    char full[128];
+    if (target == 1)
+        return set_value(name);
+    (void)snprintf(full, sizeof full, "%s_%u", name, target);
+    return set_value(full);
+}
+
+/* "directory/name", and the suffix. */
+static int join_path(char out[PLAN_PATH_SIZE], const char *directory, const char *name,
+                     const char *suffix, struct err *err)
+{
+    int n = snprintf(out, PLAN_PATH_SIZE, "%s%s%s%s", directory, *name ? "/" : "", name, suffix);
+    if (n >= 0 && n < PLAN_PATH_SIZE)
+        return 0;
+    return err_set(err, ERR_PERMANENT, "a path below %s is too long", directory);
+}
+
+/* ---- targets ---- */
+
+static const struct {
+    const char *name, *program;
+} types[] = {
+    {"MySQL", "apply-mysql"}, {"MariaDB", "apply-mysql"}, {"SqlServer", "apply-mssql"},
+    {"MSSQL", "apply-mssql"}, {"SQLite", "apply-sqlite"},
+};
+
+/* From the URI where the type is not given: a scheme tells all but a plain path, which is SQLite.
+ */
+static const char *program_of_uri(const char *uri)
+{
+    static const struct {
+        const char *scheme, *program;
+    } schemes[] = {
+        {"mysql://", "apply-mysql"},
+        {"mariadb://", "apply-mysql"},
+        {"sqlserver://", "apply-mssql"},
+        {"mssql://", "apply-mssql"},
+    };
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncasecmp(uri, schemes[i].scheme, strlen(schemes[i].scheme)) == 0)
+            return schemes[i].program;
+    return "apply-sqlite";
+}
+
+static int find_program(unsigned target, const char **program, struct err *err)
+{
+    const char *type = target_value("CDC_DEST_TYPE", target);
+    const char *uri = target_value("CDC_DEST_URI", target);
+    char suffix[16] = "";
+    if (target > 1)
+        (void)snprintf(suffix, sizeof suffix, "_%u", target);
+    if (!uri) {
+        (void)err_set(err, ERR_PERMANENT, "CDC_DEST_URI%s is not set: where to?", suffix);
+        return err_hint(err, "mysql://user@host/database, sqlserver://user:password@host/database "
+                             "or the path of a SQLite database");
+    }
+    if (!type) {
+        *program = program_of_uri(uri);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strcasecmp(type, types[i].name) == 0) {
+            *program = types[i].program;
+            return 0;
+        }
+    return err_set(err, ERR_PERMANENT,
+                   "CDC_DEST_TYPE%s: \"%s\" is not one of MySQL, MariaDB, SqlServer, SQLite",
+                   suffix, type);
+}
+
+static bool is_described(unsigned target)
+{
+    return target_value("CDC_DEST_TYPE", target) || target_value("CDC_DEST_URI", target);
+}
+
+static int count_targets(struct plan *p, struct err *err)
+{
+    p->ntargets = 1;
+    while (is_described(p->ntargets + 1))
+        p->ntargets++;
+    if (p->ntargets > PLAN_MAX_TARGETS)
+        return err_set(err, ERR_PERMANENT, "more than %d targets", PLAN_MAX_TARGETS);
+    for (unsigned i = p->ntargets + 2; i <= 2 * PLAN_MAX_TARGETS; i++)
+        if (is_described(i))
+            return err_set(err, ERR_PERMANENT,
+                           "there is a CDC_DEST_URI_%u or CDC_DEST_TYPE_%u, but no target %u", i, i,
+                           p->ntargets + 1);
+    return 0;
+}
+
+/* ---- places ---- */
+
+static int find_bin_dir(struct plan *p, struct err *err)
+{
+    ssize_t n = readlink("/proc/self/exe", p->bin_dir, sizeof p->bin_dir - 1);
+    if (n < 0)
+        return err_errno(err, ERR_PERMANENT, "finding this program");
+    p->bin_dir[n] = '\0';
+    char *slash = strrchr(p->bin_dir, '/');
+    if (slash)
+        *slash = '\0';
+    return 0;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int find_state_dir(struct plan *p, struct err *err)
+{
+    const char *given = set_value("CDC_STATE_DIR"), *runtime = set_value("XDG_RUNTIME_DIR");
+    char user[64], name[160];
+    (void)snprintf(user, sizeof user, "/run/user/%u", (unsigned)geteuid());
+    if (given)
+        return join_path(p->state_dir, given, "", "", err);
+    (void)snprintf(name, sizeof name, "pg2any-%.64s", p->slot);
+    if (runtime)
+        return join_path(p->state_dir, runtime, name, "", err);
+    if (is_directory(user))
+        return join_path(p->state_dir, user, name, "", err);
+    (void)snprintf(name, sizeof name, "pg2any-%u-%.64s", (unsigned)geteuid(), p->slot);
+    return join_path(p->state_dir, "/tmp", name, "", err);
+}
+
+int plan_make_state_dir(const struct plan *p, struct err *err)
+{
+    struct stat st;
+    if (mkdir(p->state_dir, 0700) != 0 && errno != EEXIST) {
+        (void)err_errno(err, ERR_PERMANENT, "making the state directory %s", p->state_dir);
+        return err_hint(err, "name another in CDC_STATE_DIR");
+    }
+    /* Below /tmp anyone may have been here first. */
+    if (lstat(p->state_dir, &st) != 0)
+        return err_errno(err, ERR_PERMANENT, "the state directory %s", p->state_dir);
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "the state directory %s is not a directory that only this user can enter",
+                      p->state_dir);
+        return err_hint(err, "remove it, chmod 700 it, or name another in CDC_STATE_DIR");
+    }
+    return 0;
+}
+
+/* ---- stages ---- */
+
+static int add_stage(struct plan *p, enum stage_kind kind, const char *program, unsigned target,
+                     struct err *err)
+{
+    static const char *const names[] = {"capture", "assemble", "tee", "apply"};
+    struct stage *s = &p->stages[p->nstages++];
+    *s = (struct stage){.kind = kind, .program = program, .target = target};
+    if (target > 1)
+        (void)snprintf(s->name, sizeof s->name, "%s-%u", names[kind], target);
+    else
+        (void)snprintf(s->name, sizeof s->name, "%s", names[kind]);
+    if (join_path(s->stats, p->state_dir, s->name, ".prom", err))
+        return -1;
+    return target ? join_path(s->ack, p->state_dir, s->name, ".ack", err) : 0;
+}
+
+int plan_make(struct plan *p, struct err *err)
+{
+    const char *programs[PLAN_MAX_TARGETS + 1];
+    *p = (struct plan){.slot = set_value("CDC_REPLICATION_SLOT")};
+    if (!p->slot)
+        p->slot = "cdc_slot";
+    if (!set_value("CDC_SOURCE_CONNECTION_STRING")) {
+        (void)err_set(err, ERR_PERMANENT, "CDC_SOURCE_CONNECTION_STRING is not set: where from?");
+        return err_hint(err, "postgresql://user@host/database, in the environment or in a file "
+                             "that --env-file names");
+    }
+    if (count_targets(p, err) || find_bin_dir(p, err) || find_state_dir(p, err))
+        return -1;
+    for (unsigned i = 1; i <= p->ntargets; i++)
+        if (find_program(i, &programs[i], err))
+            return -1;
+    if (add_stage(p, STAGE_CAPTURE, "pg-capture", 0, err) ||
+        add_stage(p, STAGE_ASSEMBLE, "txn-assemble", 0, err))
+        return -1;
+    if ((p->ntargets > 1 || set_value("CDC_AUDIT_FILE")) &&
+        add_stage(p, STAGE_TEE, "frame-tee", 0, err))
+        return -1;
+    for (unsigned i = 1; i <= p->ntargets; i++)
+        if (add_stage(p, STAGE_APPLY, programs[i], i, err))
+            return -1;
+    return 0;
+}
+
+/* ---- a stage's environment ---- */
+
+/* The target that a variable's name ends with, "CDC_DEST_URI_2"; 1: none. */
+static unsigned target_of_name(const char *name, size_t len)
+{
+    size_t digits = 0;
+    while (digits < len && isdigit((unsigned char)name[len - 1 - digits]))
+        digits++;
+    if (digits == 0 || digits > 3 || len < digits + 1 || name[len - 1 - digits] != '_')
+        return 1;
+    return (unsigned)strtoul(name + len - digits, NULL, 10);
+}
+
+static bool is_of_source(const char *name)
+{
+    return strncmp(name, "CDC_SOURCE_", 11) == 0 ||
+           (strncmp(name, "PG", 2) == 0 && strncmp(name, "PG2ANY", 6) != 0);
+}
+
+static bool is_of_target(const char *name)
+{
+    return strncmp(name, "CDC_DEST_", 9) == 0;
+}
+
+/* Takes out what the stage is not to have; `*name` is taken over where it is the target's own. */
+static int sort_variable(const struct stage *s, const char *variable, struct err *err)
+{
+    size_t len = strcspn(variable, "=");
+    char name[256], common[256];
+    if (len >= sizeof name)
+        return 0;
+    (void)snprintf(name, sizeof name, "%.*s", (int)len, variable);
+    unsigned target = strncmp(name, PREFIX, strlen(PREFIX)) == 0 ? target_of_name(name, len) : 1;
+    if (target > 1 && target == s->target) {
+        (void)snprintf(common, sizeof common, "%.*s", (int)(strrchr(name, '_') - name), name);
+        if (setenv(common, variable + len + 1, 1) != 0)
+            return err_nomem(err);
+    }
+    if (target > 1 || (is_of_source(name) && s->kind != STAGE_CAPTURE) ||
+        (is_of_target(name) && s->kind != STAGE_APPLY))
+        (void)unsetenv(name);
+    return 0;
+}
+
+int plan_enter_stage(const struct stage *s, struct err *err)
+{
+    size_t n = 0;
+    while (environ[n])
+        n++;
+    /* The environment changes below our feet. */
+    char **copy = calloc(n + 1, sizeof *copy);
+    if (!copy)
+        return err_nomem(err);
+    int rc = 0;
+    for (size_t i = 0; i < n; i++)
+        copy[i] = strdup(environ[i]);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = copy[i] ? sort_variable(s, copy[i], err) : err_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        if (copy[i])
+            explicit_bzero(copy[i], strlen(copy[i]));
+        free(copy[i]);
+    }
+    free(copy);
+    return rc;
+}
+
+int plan_exec(const struct plan *p, const char *const *argv, struct err *err)
+{
+    char path[2 * PLAN_PATH_SIZE];
+    char *const *words = (char *const *)(uintptr_t)argv; /* execv(3) changes none of them */
+    (void)snprintf(path, sizeof path, "%s/%s", p->bin_dir, argv[0]);
+    if (access(path, X_OK) == 0)
+        (void)execv(path, words);
+    else
+        (void)execvp(argv[0], words);
+    return err_errno(err, ERR_PERMANENT, "starting %s", argv[0]);
+}

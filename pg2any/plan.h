@@ -1,0 +1,56 @@
+/*
+ * plan.h - the pipeline that the environment asks for: its stages, what each is started with, and
+ * where they keep what they share.
+ *
+ * Target 1 is described by CDC_DEST_TYPE, CDC_DEST_URI and the other variables of an applier.
+ * Further ones by the same names with _2, _3, ... at the end; what a further target does not set
+ * for itself it has in common with the first, all but type and URI.
+ */
+#ifndef PG2ANY_PLAN_H
+#define PG2ANY_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+
+#define PLAN_MAX_TARGETS 16
+#define PLAN_MAX_STAGES  (3 + PLAN_MAX_TARGETS)
+#define PLAN_PATH_SIZE   512
+
+enum stage_kind { STAGE_CAPTURE, STAGE_ASSEMBLE, STAGE_TEE, STAGE_APPLY };
+
+struct stage {
+    enum stage_kind kind;
+    char name[24];              /* "capture", "apply-2": of its files */
+    const char *program;        /* "apply-mysql" */
+    unsigned target;            /* from 1; 0: no applier */
+    char stats[PLAN_PATH_SIZE]; /* its statistics file */
+    char ack[PLAN_PATH_SIZE];   /* an applier's FIFO */
+};
+
+struct plan {
+    char state_dir[PLAN_PATH_SIZE];
+    char bin_dir[PLAN_PATH_SIZE]; /* of this program: the others are looked for there first */
+    const char *slot;
+    unsigned ntargets;
+    size_t nstages; /* from capture on; a tee only where it is needed */
+    struct stage stages[PLAN_MAX_STAGES];
+};
+
+/* From the environment. Permanent error that names the variable. Makes nothing. */
+MUST_CHECK int plan_make(struct plan *p, struct err *err);
+
+/* The state directory: made where it is not there, and ours alone. */
+MUST_CHECK int plan_make_state_dir(const struct plan *p, struct err *err);
+
+/*
+ * In a child: gives the environment of a stage. A target's own variables take the place of the
+ * common ones; what is no business of the stage, other stages' passwords above all, is taken out.
+ */
+MUST_CHECK int plan_enter_stage(const struct stage *s, struct err *err);
+
+/* In a child: becomes the program. Returns only with an error. */
+int plan_exec(const struct plan *p, const char *const *argv, struct err *err);
+
+#endif

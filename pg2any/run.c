@@ -1,0 +1,404 @@
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "buf.h"
+#include "exit.h"
+#include "log.h"
+#include "lsn.h"
+#include "redact.h"
+#include "spawn.h"
+#include "stats_file.h"
+#include "version.h"
+
+#define BACKOFF_FIRST_MS   1000
+#define BACKOFF_WORKED_MS  5000  /* the most after a pipeline whose stages all were ready */
+#define BACKOFF_MAX_MS     60000 /* the most after one that did not get so far */
+#define LASTED_MS          30000 /* one that ran that long begins with the first pause again */
+#define READY_FD           3     /* of a stage */
+#define READY_FD_WORD      "3"
+#define FOLLOW_LIMIT_MS    15000 /* for the others to notice that one stage has ended */
+#define STOP_LIMIT_MS      20000 /* for all to end after capture was asked to */
+#define TERM_LIMIT_MS      10000 /* for one to end after SIGTERM; then SIGKILL */
+#define METRICS_BACKOFF_MS 5000
+
+struct child {
+    pid_t pid;    /* 0: not running */
+    int status;   /* once it has ended */
+    int ready_fd; /* of a stage: where it says that it is ready */
+};
+
+struct run {
+    const struct plan *plan;
+    const char *until_lsn;
+    sigset_t signals; /* blocked, and waited for */
+    struct child stages[PLAN_MAX_STAGES];
+    size_t running;
+    bool stop; /* asked to */
+    struct child metrics;
+    int64_t metrics_due_ms; /* when it is started again */
+    bool metrics_wanted;
+};
+
+/* ---- starting ---- */
+
+static int start_stage(struct run *r, size_t i, const struct spawn_fd *fds, size_t nfds,
+                       struct err *err)
+{
+    struct args a;
+    args_of_stage(&a, r->plan, &r->plan->stages[i]);
+    if (i == 0 && r->until_lsn)
+        args_add(&a, "--until-lsn", r->until_lsn);
+    args_add(&a, "--notify-fd", READY_FD_WORD);
+    int ready[2];
+    if (spawn_pipe(ready, err))
+        return -1;
+    struct spawn_fd all[3 + PLAN_MAX_TARGETS] = {{ready[1], READY_FD}};
+    memcpy(all + 1, fds, nfds * sizeof *fds);
+    pid_t pid = spawn(r->plan, &r->plan->stages[i], a.words, all, nfds + 1, err);
+    (void)close(ready[1]);
+    if (pid < 0) {
+        (void)close(ready[0]);
+        return -1;
+    }
+    r->stages[i] = (struct child){.pid = pid, .ready_fd = ready[0]};
+    r->running++;
+    return 0;
+}
+
+/* Once all have ended: whether all had been ready before. */
+static bool was_ready(struct run *r)
+{
+    bool all = true;
+    for (size_t i = 0; i < r->plan->nstages; i++) {
+        char line;
+        if (r->stages[i].ready_fd < 0)
+            return false; /* it was never started */
+        all = read(r->stages[i].ready_fd, &line, 1) == 1 && all;
+        (void)close(r->stages[i].ready_fd);
+        r->stages[i].ready_fd = -1;
+    }
+    return all;
+}
+
+/* Reading ends of the appliers', one for each target: from the tee, or from the assembler. */
+static int start_appliers(struct run *r, const int *inputs, struct err *err)
+{
+    size_t first = r->plan->nstages - r->plan->ntargets;
+    for (unsigned i = 0; i < r->plan->ntargets; i++) {
+        const struct spawn_fd fd = {inputs[i], STDIN_FILENO};
+        if (start_stage(r, first + i, &fd, 1, err))
+            return -1;
+    }
+    return 0;
+}
+
+static void close_all(int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (fds[i] >= 0)
+            (void)close(fds[i]);
+}
+
+/* capture | assemble [| tee] | applier, ...: all pipes are made, then all stages started. */
+static int start_stages(struct run *r, struct err *err)
+{
+    const struct plan *p = r->plan;
+    bool tee = p->stages[2].kind == STAGE_TEE;
+    size_t links = 1 + tee; /* of one stage with the next, before the appliers */
+    int reads[2 + PLAN_MAX_TARGETS], writes[2 + PLAN_MAX_TARGETS];
+    size_t n = 0;
+    int rc = 0;
+    for (; rc == 0 && n < links + p->ntargets; n++) {
+        int ends[2] = {-1, -1};
+        rc = spawn_pipe(ends, err);
+        reads[n] = ends[0];
+        writes[n] = ends[1];
+    }
+    if (rc == 0) {
+        const struct spawn_fd capture = {writes[0], STDOUT_FILENO};
+        rc = start_stage(r, 0, &capture, 1, err);
+    }
+    if (rc == 0) {
+        const struct spawn_fd assemble[] = {{reads[0], STDIN_FILENO}, {writes[1], STDOUT_FILENO}};
+        rc = start_stage(r, 1, assemble, 2, err);
+    }
+    if (rc == 0 && tee) {
+        struct spawn_fd fds[2 + PLAN_MAX_TARGETS] = {{reads[1], STDIN_FILENO},
+                                                     {writes[2], STDOUT_FILENO}};
+        for (unsigned i = 1; i < p->ntargets; i++)
+            fds[1 + i] = (struct spawn_fd){writes[2 + i], (int)(ARGS_FIRST_OUTPUT_FD + i - 1)};
+        rc = start_stage(r, 2, fds, 1 + p->ntargets, err);
+    }
+    if (rc == 0)
+        rc = start_appliers(r, reads + links, err);
+    close_all(reads, n);
+    close_all(writes, n);
+    return rc;
+}
+
+/* ---- metrics-http ---- */
+
+static void start_metrics(struct run *r)
+{
+    struct args a;
+    struct err err = {0};
+    args_of_metrics(&a, r->plan);
+    pid_t pid = spawn(r->plan, NULL, a.words, NULL, 0, &err);
+    if (pid < 0) {
+        log_warning("metrics-http cannot be started", "reason", err.text, NULL);
+        r->metrics_due_ms = monotonic_ms() + METRICS_BACKOFF_MS;
+        return;
+    }
+    r->metrics = (struct child){.pid = pid, .ready_fd = -1};
+}
+
+static void metrics_ended(struct run *r, int status)
+{
+    r->metrics.pid = 0;
+    if (r->stop)
+        return;
+    r->metrics_wanted = status != STATUS_PERMANENT;
+    r->metrics_due_ms = monotonic_ms() + METRICS_BACKOFF_MS;
+    log_warning(r->metrics_wanted ? "metrics-http ended and is started again"
+                                  : "metrics-http ended for good; the pipeline goes on without",
+                "status", LOG_U64((uint64_t)status), NULL);
+}
+
+/* ---- waiting ---- */
+
+static void reap(struct run *r)
+{
+    int wait_status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+        int status = spawn_status(wait_status);
+        if (pid == r->metrics.pid)
+            metrics_ended(r, status);
+        for (size_t i = 0; i < r->plan->nstages; i++)
+            if (pid == r->stages[i].pid) {
+                r->stages[i].pid = 0;
+                r->stages[i].status = status;
+                r->running--;
+            }
+    }
+}
+
+/* For a signal or until then; takes what has ended. */
+static void wait_until(struct run *r, int64_t deadline_ms)
+{
+    if (r->metrics_wanted && r->metrics.pid == 0) {
+        if (monotonic_ms() >= r->metrics_due_ms)
+            start_metrics(r);
+        else if (r->metrics_due_ms < deadline_ms)
+            deadline_ms = r->metrics_due_ms;
+    }
+    int64_t left_ms = deadline_ms - monotonic_ms();
+    if (left_ms < 0)
+        left_ms = 0;
+    struct timespec left = {left_ms / 1000, left_ms % 1000 * 1000000};
+    int signal = sigtimedwait(&r->signals, NULL, &left);
+    if (signal == SIGTERM || signal == SIGINT)
+        r->stop = true;
+    reap(r);
+}
+
+static void signal_stages(const struct run *r, int signal)
+{
+    for (size_t i = 0; i < r->plan->nstages; i++)
+        if (r->stages[i].pid > 0)
+            (void)kill(r->stages[i].pid, signal);
+}
+
+/* One has ended, or all are to: they get time to end by themselves, then are made to. */
+static void wait_for_the_others(struct run *r, int64_t limit_ms)
+{
+    static const int signals[] = {0, SIGTERM, SIGKILL};
+    for (int step = 0; r->running > 0 && step < 3; step++) {
+        if (signals[step])
+            signal_stages(r, signals[step]);
+        int64_t end_ms = monotonic_ms() + (step == 0 ? limit_ms : TERM_LIMIT_MS);
+        while (r->running > 0 && monotonic_ms() < end_ms) {
+            bool stop = r->stop;
+            wait_until(r, end_ms);
+            if (r->stop && !stop && step == 0)
+                signal_stages(r, SIGTERM);
+        }
+    }
+}
+
+/* Runs until all have ended, for whatever reason. */
+static void wait_for_stages(struct run *r)
+{
+    size_t all = r->plan->nstages;
+    while (r->running == all && !r->stop)
+        wait_until(r, monotonic_ms() + BACKOFF_MAX_MS);
+    if (r->stop && r->stages[0].pid > 0) {
+        /* capture says that this is the end, and the others leave when they have read that. */
+        (void)kill(r->stages[0].pid, SIGTERM);
+        wait_for_the_others(r, STOP_LIMIT_MS);
+    } else {
+        wait_for_the_others(r, FOLLOW_LIMIT_MS);
+    }
+}
+
+/* ---- what came of it ---- */
+
+/* Why a stage ended, as it has said itself. */
+static void describe(const struct stage *s, int status, struct err *err)
+{
+    struct stats_file f;
+    struct err unread = {0};
+    const char *reason = "it left no reason; its log may";
+    if (stats_file_read(&f, s->stats, &unread) == 0 && f.state == STATS_STOPPED &&
+        f.status == status && *f.reason)
+        reason = f.reason;
+    else if (status > 128)
+        reason = strsignal(status - 128);
+    (void)err_set(err, status == STATUS_PERMANENT ? ERR_PERMANENT : ERR_TEMPORARY, "%s (%s): %s",
+                  s->name, s->program, reason);
+    stats_file_free(&f);
+}
+
+/* 0: all left on purpose. Otherwise the error of the one that matters: a permanent one, else one
+ * that did not just follow its neighbour. */
+static int outcome(const struct run *r, struct err *err)
+{
+    const struct plan *p = r->plan;
+    const size_t none = p->nstages;
+    size_t worst = none;
+    for (size_t i = 0; i < p->nstages; i++) {
+        int status = r->stages[i].status;
+        if (status == STATUS_OK)
+            continue;
+        bool permanent = status != STATUS_TEMPORARY && status <= 128;
+        bool killed = status > 128;
+        int was = worst == none ? STATUS_OK : r->stages[worst].status;
+        if (permanent || worst == none || (killed && was == STATUS_TEMPORARY))
+            worst = i;
+        if (permanent)
+            break;
+    }
+    if (worst == none)
+        return 0;
+    describe(&p->stages[worst], r->stages[worst].status, err);
+    return -1;
+}
+
+static void say_what_runs(const struct run *r)
+{
+    const struct plan *p = r->plan;
+    struct buf source = {0}, targets = {0};
+    redact(&source, getenv("CDC_SOURCE_CONNECTION_STRING"));
+    for (size_t i = 0; i < p->nstages; i++) {
+        char name[40] = "CDC_DEST_URI";
+        if (p->stages[i].target == 0)
+            continue;
+        if (p->stages[i].target > 1)
+            (void)snprintf(name, sizeof name, "CDC_DEST_URI_%u", p->stages[i].target);
+        buf_printf(&targets, "%s%s ", targets.len ? ", " : "", p->stages[i].program + 6);
+        redact(&targets, getenv(name));
+    }
+    const char *port = getenv("METRICS_PORT"), *audit = getenv("CDC_AUDIT_FILE");
+    log_info("pg2any runs", "version", PG2ANY_VERSION, "source", buf_cstr(&source), "slot", p->slot,
+             "targets", buf_cstr(&targets), "state_dir", p->state_dir, "metrics_port",
+             port && *port ? port : "none", "audit", audit && *audit ? audit : "none", NULL);
+    buf_free(&source);
+    buf_free(&targets);
+}
+
+/* Keeps a second one of the same slot away, as long as this process lives. */
+static int lock_state_dir(const struct plan *p, struct err *err)
+{
+    char path[PLAN_PATH_SIZE + 8];
+    (void)snprintf(path, sizeof path, "%s/lock", p->state_dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_errno(err, ERR_PERMANENT, "opening %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0; /* kept open */
+    (void)close(fd);
+    (void)err_set(err, ERR_PERMANENT, "another pg2any run uses the state directory %s",
+                  p->state_dir);
+    return err_hint(err, "stop it, or give this one a CDC_STATE_DIR of its own");
+}
+
+/* Waits before the next try; false: asked to stop. */
+static bool pause_for(struct run *r, int64_t ms)
+{
+    int64_t end_ms = monotonic_ms() + ms;
+    while (!r->stop && monotonic_ms() < end_ms)
+        wait_until(r, end_ms);
+    return !r->stop;
+}
+
+static int run_until_the_end(struct run *r, struct err *err)
+{
+    int64_t backoff_ms = BACKOFF_FIRST_MS;
+    for (;;) {
+        int64_t begun_ms = monotonic_ms();
+        r->running = 0;
+        for (size_t i = 0; i < r->plan->nstages; i++)
+            r->stages[i] = (struct child){.ready_fd = -1};
+        if (start_stages(r, err)) {
+            signal_stages(r, SIGTERM);
+            wait_for_the_others(r, TERM_LIMIT_MS);
+        } else {
+            wait_for_stages(r);
+            if (outcome(r, err) == 0)
+                return 0;
+            if (err->kind == ERR_PERMANENT)
+                return -1;
+        }
+        if (r->stop) {
+            log_warning("stopped, but not in good order; what is missing comes again", "reason",
+                        err->text, NULL);
+            err_clear(err);
+            return 0;
+        }
+        bool worked = was_ready(r);
+        if (monotonic_ms() - begun_ms > LASTED_MS)
+            backoff_ms = BACKOFF_FIRST_MS;
+        else if (worked && backoff_ms > BACKOFF_WORKED_MS)
+            backoff_ms = BACKOFF_WORKED_MS;
+        log_warning("the pipeline is started again", "reason", err->text, "wait_ms",
+                    LOG_U64((uint64_t)backoff_ms), NULL);
+        err_clear(err);
+        if (!pause_for(r, backoff_ms))
+            return 0;
+        backoff_ms = backoff_ms * 2 < BACKOFF_MAX_MS ? backoff_ms * 2 : BACKOFF_MAX_MS;
+    }
+}
+
+int run_pipeline(const struct plan *plan, const char *until_lsn, struct err *err)
+{
+    struct run r = {.plan = plan, .until_lsn = until_lsn};
+    const char *port = getenv("METRICS_PORT");
+    if (plan_make_state_dir(plan, err) || lock_state_dir(plan, err))
+        return -1;
+    (void)sigemptyset(&r.signals);
+    (void)sigaddset(&r.signals, SIGTERM);
+    (void)sigaddset(&r.signals, SIGINT);
+    (void)sigaddset(&r.signals, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &r.signals, NULL) != 0)
+        return err_errno(err, ERR_TEMPORARY, "blocking signals");
+    r.metrics_wanted = port && *port;
+    say_what_runs(&r);
+    int rc = run_until_the_end(&r, err);
+    if (r.metrics.pid > 0) {
+        r.stop = true;
+        (void)kill(r.metrics.pid, SIGTERM);
+        (void)spawn_wait(r.metrics.pid);
+    }
+    return rc;
+}

@@ -1,0 +1,18 @@
+/*
+ * run.h - pg2any run: the whole pipeline in the foreground.
+ *
+ * Stages are children joined by pipes. When one ends, the others notice by their pipes and end,
+ * too; then the pipeline is started again, after a pause that grows while it does not last. A
+ * permanent error ends all. metrics-http, where METRICS_PORT asks for it, runs beside the pipeline
+ * and does not bring it down.
+ */
+#ifndef PG2ANY_RUN_H
+#define PG2ANY_RUN_H
+
+#include "err.h"
+#include "plan.h"
+
+/* `until_lsn` NULL: for ever. The error says which stage ended for which reason. */
+MUST_CHECK int run_pipeline(const struct plan *plan, const char *until_lsn, struct err *err);
+
+#endif

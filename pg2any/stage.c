@@ -1,0 +1,91 @@
+#include "stage.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "args.h"
+#include "join.h"
+#include "notify.h"
+
+/* Where the stage reads from: its FIFO is named after it. */
+static int fifo_of(const struct plan *plan, const char *stage, char out[PLAN_PATH_SIZE],
+                   struct err *err)
+{
+    int n = snprintf(out, PLAN_PATH_SIZE, "%s/%s.fifo", plan->state_dir, stage);
+    return n < PLAN_PATH_SIZE ? 0
+                              : err_set(err, ERR_PERMANENT,
+                                        "the state directory's path is too "
+                                        "long");
+}
+
+static bool reads_from(const struct plan *plan, const struct stage *reader,
+                       const struct stage *writer)
+{
+    bool tee = plan->stages[2].kind == STAGE_TEE;
+    switch (writer->kind) {
+    case STAGE_CAPTURE:
+        return reader->kind == STAGE_ASSEMBLE;
+    case STAGE_ASSEMBLE:
+        return reader->kind == (tee ? STAGE_TEE : STAGE_APPLY);
+    case STAGE_TEE:
+        return reader->kind == STAGE_APPLY;
+    case STAGE_APPLY:
+        return false;
+    }
+    return false;
+}
+
+static int exec_stage(const struct plan *plan, const struct stage *s, uint64_t notify_fd,
+                      struct err *err)
+{
+    static char input[PLAN_PATH_SIZE], outputs[PLAN_MAX_TARGETS][PLAN_PATH_SIZE];
+    struct option_list writes = {.n = 0};
+    struct args a;
+    char number[24];
+    args_of_stage(&a, plan, s);
+    if (notify_fd != NOTIFY_NONE) {
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)notify_fd);
+        args_add(&a, "--notify-fd", number);
+    }
+    for (size_t i = 0; i < plan->nstages; i++)
+        if (reads_from(plan, &plan->stages[i], s)) {
+            if (fifo_of(plan, plan->stages[i].name, outputs[writes.n], err))
+                return -1;
+            writes.items[writes.n] = outputs[writes.n];
+            writes.n++;
+        }
+    if (s->kind != STAGE_CAPTURE && fifo_of(plan, s->name, input, err))
+        return -1;
+    if (plan_enter_stage(s, err))
+        return -1;
+    return join_and_exec(plan, s->kind == STAGE_CAPTURE ? NULL : input, &writes, a.words, err);
+}
+
+static int exec_metrics(const struct plan *plan, uint64_t notify_fd, struct err *err)
+{
+    static const struct stage none = {.kind = STAGE_ASSEMBLE}; /* has no secret */
+    struct args a;
+    char number[24];
+    args_of_metrics(&a, plan);
+    if (notify_fd != NOTIFY_NONE) {
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)notify_fd);
+        args_add(&a, "--notify-fd", number);
+    }
+    if (plan_enter_stage(&none, err))
+        return -1;
+    return plan_exec(plan, a.words, err);
+}
+
+int stage_exec(const struct plan *plan, const char *name, uint64_t notify_fd, struct err *err)
+{
+    if (plan_make_state_dir(plan, err))
+        return -1;
+    if (strcmp(name, "metrics") == 0)
+        return exec_metrics(plan, notify_fd, err);
+    for (size_t i = 0; i < plan->nstages; i++)
+        if (strcmp(plan->stages[i].name, name) == 0)
+            return exec_stage(plan, &plan->stages[i], notify_fd, err);
+    (void)err_set(err, ERR_PERMANENT, "the configuration has no stage %s", name);
+    return err_hint(err, "stages are capture, assemble, apply, apply-2 and so on, metrics, and tee "
+                         "where there are several targets or an audit file");
+}

@@ -1,0 +1,16 @@
+/*
+ * stage.h - pg2any stage: one stage of the pipeline as a process of its own, for a supervisor.
+ */
+#ifndef PG2ANY_STAGE_H
+#define PG2ANY_STAGE_H
+
+#include <stdint.h>
+
+#include "err.h"
+#include "plan.h"
+
+/* Joins the stage of that name ("capture", "apply-2", "metrics") to its neighbours (join.h) and
+ * becomes its program. Returns only with an error. */
+int stage_exec(const struct plan *plan, const char *name, uint64_t notify_fd, struct err *err);
+
+#endif

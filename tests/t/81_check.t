@@ -1,0 +1,144 @@
+# pg2any check finds what would keep a pipeline from working, says the statement that mends it, and changes
+# nothing. Then pg2any status, drop.
+
+use Pg2any::Front;
+use Pg2any::Test;
+
+my $pg = Pg2any::Postgres->new(settings => { wal_level => 'replica', max_slot_wal_keep_size => '1GB',
+    max_replication_slots => 1, max_wal_senders => 2 });
+$pg->do('create table keyed (id int primary key, f float8, d date)', 'create table keyless (v text)',
+    'create role weak login');
+my $front = Pg2any::Front->new(pg => $pg, targets => [new_target(kind => 'sqlite')]);
+
+sub check {
+    my ($status, $out, $err) = $front->command(['check']);
+    note($out);
+    return ($status, $out, $err);
+}
+
+# Everything that can be wrong at the source at once.
+$front->{env}{CDC_SOURCE_CONNECTION_STRING} = $pg->uri(user => 'weak');
+my ($status, $out, $err) = check();
+is($status, 100, 'a source that cannot work: 100');
+like($out, qr/^FAIL  wal_level is replica, not logical\n      mend: ALTER SYSTEM SET wal_level = logical;/m, 'wal_level');
+like($out, qr/^FAIL  user weak may not replicate\n      mend: ALTER ROLE weak REPLICATION;/m, 'privilege');
+$pg->do('alter role weak replication');
+($status, $out) = check();
+like($out, qr/^FAIL  publication cdc_pub does not exist in this database\n      mend: CREATE PUBLICATION cdc_pub FOR ALL TABLES;/m,
+    'publication');
+ok(!-e $front->{targets}[0]->file, 'and no target was made');
+
+$pg->configure(wal_level => 'logical');
+$pg->restart;
+$front->{env}{CDC_SOURCE_CONNECTION_STRING} = $pg->uri(user => 'weak');
+$pg->do('create publication cdc_pub');
+($status, $out) = check();
+like($out, qr/^note  publication cdc_pub has no tables/m, 'a publication without tables');
+$pg->do('alter publication cdc_pub set (publish = \'insert, update\')', 'alter publication cdc_pub add table keyed, keyless');
+($status, $out) = check();
+like($out, qr/^note  publication cdc_pub leaves out: delete, truncate\n      mend: ALTER PUBLICATION cdc_pub SET/m, 'what it leaves out');
+like($out, qr/^FAIL  table public\.keyless has no replica identity.*\n      mend: ALTER TABLE public\.keyless ADD PRIMARY KEY/m,
+    'a table that cannot be updated');
+$pg->do('alter table keyless replica identity full');
+($status, $out) = check();
+is($status, 0, 'mended, it passes');
+like($out, qr/^note  table public\.keyless has no primary key: each UPDATE and DELETE scans/m, 'and warns of what is slow');
+like($out, qr/^note  NaN stops the applier unless --nan says what to store \(public\.keyed\.f\)/m, 'and of values without a place');
+like($out, qr/^ok    tables: 0 are there and fit, 2 will be made/m, 'the tables were looked at');
+ok(!-e $front->{targets}[0]->file, 'nothing was made at the target');
+is($pg->value('select count(*) from pg_replication_slots'), 0, 'nor at the source');
+
+$pg->do(q{select pg_create_physical_replication_slot('other')});
+($status, $out) = check();
+like($out, qr/^FAIL  slot cdc_slot does not exist, and all 1 slots are in use\n      mend: /m, 'no free slot');
+$pg->do(q{select pg_drop_replication_slot('other')});
+
+my $first = Pg2any::Front->new(pg => $pg, targets => [new_target(kind => 'sqlite')],
+    env => { CDC_REPLICATION_SLOT => 'first' });
+$first->start;
+$first->wait_all_ready;
+$pg->do(q{alter system set max_wal_senders = 1});
+my $held = $pg->value('select count(*) from pg_stat_get_wal_senders()');
+is($held, 1, 'a pipeline holds a WAL sender');
+is($first->stop, 0, 'it stops');
+$pg->drop_slot('first');
+
+# A table at the target that does not fit.
+my $target = $front->{targets}[0];
+is(($front->command(['run', '--until-lsn', 'current']))[0], 0, 'the pipeline makes the target');
+$target->dbh->do('create table keyed (id integer primary key, f integer)');
+($status, $out) = check();
+is($status, 100, 'a table that does not fit');
+like($out, qr/^FAIL  table public\.keyed: /m, 'is named');
+$target->dbh->do('drop table keyed');
+$front->{env}{CDC_DDL} = 'none';
+($status, $out) = check();
+like($out, qr/^FAIL  table public\.keyed: the target has no keyed, and --ddl none makes none/m, '--ddl none without the table');
+delete $front->{env}{CDC_DDL};
+
+# Mistakes in reaching either side.
+for my $case (
+    ['a wrong password', { CDC_SOURCE_CONNECTION_STRING => 'postgresql://nobody_here@127.0.0.1:' . $pg->port . '/postgres' }, 100, qr/FAIL  source: .*nobody_here/],
+    ['no server', { CDC_SOURCE_CONNECTION_STRING => 'postgresql://x@127.0.0.1:1/postgres' }, 111, qr/FAIL  source: .*refused/i],
+    ['a folder that is not there', { CDC_DEST_URI => '/nonexistent/x.db' }, 100, qr/FAIL  this user may not write to \/nonexistent/],
+    ['a type that is none', { CDC_DEST_TYPE => 'oracle' }, 100, undef, qr/CDC_DEST_TYPE: \\"oracle\\" is not one of MySQL/],
+    ['no target', { CDC_DEST_URI => undef }, 100, undef, qr/CDC_DEST_URI is not set/],
+    ['a gap among the targets', { CDC_DEST_URI_3 => 'x.db' }, 100, undef, qr/there is a CDC_DEST_URI_3 .*, but no target 2/],
+) {
+    my ($name, $env, $expected, $report, $error) = @$case;
+    my ($got, $text, $log) = $front->command(['check'], env => $env);
+    is($got, $expected, "$name: $expected");
+    like($text, $report, 'the report says so') if $report;
+    like($log, $error, 'the error says so') if $error;
+}
+
+# The .env file.
+my $file = fresh_name('my.env');
+open my $fh, '>', $file or die "$file: $!\n";
+print {$fh} "# a comment\n\nexport CDC_DEST_URI=\"", $target->dest, "\"  # where to\nCDC_DEST_TYPE = x\n";
+close $fh or die "$file: $!\n";
+($status, undef, $err) = $front->command(['check', '--env-file', $file]);
+is($status, 100, 'a line of an env file that is none: 100');
+like($err, qr/my\.env, line 4: it is not NAME=value/, 'named by its number');
+open $fh, '>', $file or die "$file: $!\n";
+print {$fh} "CDC_SOURCE_CONNECTION_STRING='", $pg->uri, "'\nCDC_DEST_TYPE=MySQL\nexport CDC_DEST_URI=", $target->dest,
+    " # where to\n";
+close $fh or die "$file: $!\n";
+($status) = $front->command(['check', '--env-file', $file],
+    env => { CDC_SOURCE_CONNECTION_STRING => undef, CDC_DEST_URI => undef, CDC_DEST_TYPE => 'SQLite' });
+is($status, 0, 'a good one is taken, and the environment wins');
+
+# Status without processes, then with.
+($status, $out) = $front->command(['status']);
+is($status, 111, 'status of a pipeline that does not run: 111');
+like($out, qr/^slot +cdc_slot, inactive, wal_status reserved$/m, 'shows the slot');
+like($out, qr{^checkpoint +[0-9A-F]+/[0-9A-F]+ of origin cdc_slot$}m, 'and the checkpoint');
+$front->start;
+$front->wait_all_ready;
+($status, $out) = $front->command(['status']);
+is($status, 0, 'status of one that runs: 0');
+like($out, qr/^$_->[0] +$_->[1]: running, pid \d+, restarts \d+/m, "shows $_->[0]")
+    for ['capture', 'pg-capture'], ['assemble', 'txn-assemble'], ['apply', 'apply-sqlite'];
+like($out, qr/^lag +\d+ bytes$/m, 'the lag in bytes');
+like($out, qr/lag_seconds \d/, 'and in seconds');
+like($out, qr/^retained WAL +\d+ bytes$/m, 'and what is retained');
+like($out, qr/^slot +cdc_slot, active/m, 'the slot is active');
+
+# Drop asks, and only then drops.
+is($front->stop, 0, 'it stops');
+my $no = fresh_name('no');
+open $fh, '>', $no or die "$no: $!\n";
+print {$fh} "no\n";
+close $fh or die "$no: $!\n";
+($status, $out, $err) = $front->command(['drop'], stdin => $no);
+is($status, 100, 'drop, answered with no');
+like($out, qr/This drops replication slot cdc_slot/, 'says what it would do');
+ok($pg->slot('cdc_slot'), 'and does nothing');
+ok($target->checkpoint, 'at either side');
+($status, $out, $err) = $front->command(['drop', '--yes']);
+is($status, 0, 'drop --yes');
+ok(!$pg->slot('cdc_slot'), 'the slot is gone');
+ok(!$target->checkpoint, 'and the checkpoint');
+is(($front->command(['drop', '--yes']))[0], 0, 'once more: there is nothing to drop');
+
+done_testing;
