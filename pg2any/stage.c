@@ -1,7 +1,9 @@
 #include "stage.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "args.h"
 #include "join.h"
@@ -78,6 +80,9 @@ static int exec_metrics(const struct plan *plan, uint64_t notify_fd, struct err 
 
 int stage_exec(const struct plan *plan, const char *name, uint64_t notify_fd, struct err *err)
 {
+    /* A supervisor that is killed starts the stage a second time: the first one must not go on
+     * beside it. The program that we become inherits this. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (plan_make_state_dir(plan, err))
         return -1;
     if (strcmp(name, "metrics") == 0)

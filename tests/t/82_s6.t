@@ -1,0 +1,143 @@
+# A pipeline with two targets under s6, with load. Every service, and a logger, is killed with -9 in turn,
+# then services at random, and both servers are restarted: it is back within seconds each time, in the end
+# source and targets are equal, no process is orphaned, no FIFO left wrong. Then a permanent error: the same
+# reason in s6-svstat, /health, pg2any status and the log.
+#
+# PG2ANY_KILLS: how many at random (4). PG2ANY_SEED: chooses what, and the load.
+
+use HTTP::Tiny;
+use Pg2any::Load;
+use Pg2any::MySQL;
+use Pg2any::S6;
+use Pg2any::Test;
+
+my $kills = $ENV{PG2ANY_KILLS} // 4;
+my $seed = $ENV{PG2ANY_SEED} // int rand 1_000_000;
+diag("PG2ANY_SEED=$seed PG2ANY_KILLS=$kills");
+srand $seed;
+
+my $pg = Pg2any::Postgres->new(settings => { logical_decoding_work_mem => '64kB' });
+$pg->do(Pg2any::Load::schema(), 'create publication cdc_pub for all tables');
+my $mariadb = Pg2any::MySQL->new(fast => 1);
+my $dir = Pg2any::S6::writable_dir('data');
+my @targets = (new_target(kind => 'mysql', server => $mariadb),
+    new_target(kind => 'sqlite', file => "$dir/target.db"));
+my $port = Pg2any::Postgres::free_port();
+my $s6 = Pg2any::S6->new(pg => $pg, targets => \@targets,
+    env => { METRICS_PORT => $port, CDC_AUDIT_FILE => "$dir/audit.frames", CDC_MEMORY_LIMIT => '256kB',
+        CDC_SPILL_DIR => $dir });
+
+sub http {
+    my ($path) = @_;
+    return HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$port$path");
+}
+
+# Both targets move on, and /health agrees that all is well.
+sub works_again {
+    my ($what, $limit) = @_;
+    my @before = map { ($_->checkpoint // { remote_lsn => '' })->{remote_lsn} } @targets;
+    my $began = now();
+    my $moved = eval {
+        for my $i (0, 1) {
+            wait_for(sub {
+                my $checkpoint = $targets[$i]->checkpoint or return 0;
+                return $checkpoint->{remote_lsn} ne $before[$i];
+            }, $limit // 60, "$what: progress at target " . ($i + 1));
+        }
+        wait_for(sub { http('/health')->{status} == 200 }, 60, "$what: /health");
+        1;
+    };
+    diag($@) if !$moved;
+    note(sprintf '%s: %.1f s', $what, now() - $began);
+    return ok($moved, "$what: works again");
+}
+
+is((stat $s6->root . '/env')[2] & 07777, 0700, 'the configuration is readable by its owner alone');
+is_deeply([grep { (stat $_)[2] & 077 } glob $s6->root . '/env/*'], [], 'each file of it, too');
+$s6->start;
+$s6->wait_all_ready;
+my @writers = Pg2any::Load::start($pg, writers => 2, seed => $seed, pause => 0.03);
+works_again('at the start');
+is(http('/ready')->{status}, 200, '/ready says so');
+my ($user) = map { (stat "/proc/$_")[4] } $s6->pid_of('capture');
+is($user, defined Pg2any::S6::stage_user() ? (getpwnam Pg2any::S6::stage_user())[2] : $>, 'the stages run as an ordinary user');
+
+my @services = ($s6->stages, 'metrics');
+for my $name (@services, qw(capture/log metrics/log)) {
+    my $pid = wait_for(sub { $s6->service_pid($name) }, 20, "$name to run");
+    ok(kill('KILL', $pid), "kill -9 of $name");
+    wait_for(sub { my $new = $s6->service_pid($name); $new && $new != $pid }, 30, "$name to run again");
+    works_again("after $name");
+}
+for my $n (1 .. $kills) {
+    Pg2any::Load::check(@writers);
+    let_pass(rand 0.3);
+    my $name = $services[rand @services];
+    my $pid = wait_for(sub { $s6->service_pid($name) }, 20, "$name to run");
+    kill 'KILL', $pid;
+    wait_for(sub { my $new = $s6->service_pid($name); $new && $new != $pid }, 30, "$name to run again");
+    works_again("after kill number $n, $name");
+}
+
+$pg->restart('immediate');
+works_again('after the restart of PostgreSQL');
+$mariadb->kill9;
+$mariadb->start;
+works_again('after the restart of MariaDB');
+
+# The supervisor of a stage dies as well; its stage must not go on beside the next one.
+my $orphan = $s6->pid_of('apply');
+my ($supervisor) = Pg2any::Postgres::read_file("/proc/$orphan/status") =~ /^PPid:\s+(\d+)/m;
+ok(kill('KILL', $supervisor), 'kill -9 of the supervisor of apply');
+wait_for(sub { !kill 0, $orphan }, 20, 'its stage to leave');
+works_again('after the supervisor of apply');
+
+Pg2any::Load::stop(@writers);
+$s6->wait_caught_up(120);
+same_content($pg, $targets[$_], [@Pg2any::Load::TABLES], 'target ' . ($_ + 1) . ' equals the source') for 0, 1;
+cmp_ok($s6->metric(capture => 'pg2any_restarts_total'), '>', 3, 'restarts are counted');
+
+is_deeply([sort map { m{([^/]+)\z} } grep { -p } glob $s6->state_dir . '/*'],
+    [sort qw(assemble.fifo tee.fifo apply.fifo apply-2.fifo apply.ack apply-2.ack)], 'the FIFOs are those that belong there');
+is_deeply([grep { (stat $_)[2] & 077 } glob $s6->state_dir . '/*'], [], 'nobody else can open them');
+like($s6->stage_log('apply'), qr/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +tool=apply-mysql level=info/m, 'logs are stamped');
+
+# A permanent error.
+$pg->do('create table ledger (id int primary key, v text)', q{insert into ledger values (1, 'one')});
+$s6->wait_caught_up;
+$targets[0]->dbh->do(q{insert into ledger values (2, 'mine')});
+$pg->do(q{insert into ledger values (2, 'theirs')});
+my $state = wait_for(sub {
+    my $s = $s6->state('apply');
+    ($s->{state} // '') eq 'stopped' && $s->{status} == 100 ? $s : undef;
+}, 30, 'apply to stop for good');
+my $reason = $state->{reason};
+like($reason, qr/conflict insert_exists/, 'a permanent error: the statistics have the reason');
+wait_for(sub { $s6->svstat('apply') =~ /down \(exitcode 100\)/ }, 20, 's6-svstat to show it');
+my $down = $s6->svstat('apply');
+unlike($down, qr/want up/, 's6-svstat: exit code 100, and it is not started again');
+like($s6->stage_log('apply'), qr/level=error msg="\Q${\ ($reason =~ s{(["\\])}{\\$1}gr)}\E" kind=permanent/, 'the log has it');
+my $health;
+ok(eval { wait_for(sub { $health = http('/health'); $health->{status} == 503 }, 10, 'a 503'); 1 }, '/health: 503');
+is($health->{content}, "apply has stopped for good: $reason", 'with the same reason');
+is(http('/ready')->{status}, 503, '/ready: 503');
+my ($status, $out) = $s6->command(['status', '--env-dir', $s6->root . '/env'],
+    env => { map { $_ => undef } grep { /^CDC_/ } keys %{ $s6->{env} } });
+is($status, 100, 'pg2any status: 100');
+like($out, qr/^apply +apply-mysql: apply has stopped for good: \Q$reason\E$/m, 'with the same reason');
+wait_for(sub { !$pg->slot('cdc_slot')->{active} }, 30, 'the slot to be free');
+pass('the rest of the pipeline waits, and holds no connection to the source');
+
+# Mended, and started again by hand.
+$targets[0]->dbh->do('delete from ledger where id = 2');
+is(($s6->s6('s6-svc', '-u', $s6->service('apply')))[0], 0, 'mended and brought up');
+$s6->wait_caught_up(60);
+same_content($pg, $targets[$_], ['ledger'], 'target ' . ($_ + 1) . ' goes on') for 0, 1;
+
+my @before = $s6->processes;
+cmp_ok(scalar @before, '>=', 6, 'the processes are seen');
+$s6->stop;
+is_deeply([grep { kill 0, $_ } @before], [], 'stopped: no process is orphaned');
+same_content($pg, $targets[$_], [@Pg2any::Load::TABLES], 'target ' . ($_ + 1) . ' at the end') for 0, 1;
+
+done_testing;
