@@ -60,6 +60,26 @@ static int read_state(struct stats_file *f, struct err *err)
     return 0;
 }
 
+/* A process that has ended and that nobody has waited for yet is still there to kill(2). */
+static bool is_zombie(int pid)
+{
+    char path[32], text[512];
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    (void)close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *state = strrchr(text, ')'); /* the program's name before it may hold anything */
+    return state && state[1] == ' ' && (state[2] == 'Z' || state[2] == 'X');
+}
+
+static bool is_there(int pid)
+{
+    return (kill(pid, 0) == 0 || errno == EPERM) && !is_zombie(pid);
+}
+
 int stats_file_read(struct stats_file *f, const char *path, struct err *err)
 {
     *f = (struct stats_file){0};
@@ -81,7 +101,7 @@ int stats_file_read(struct stats_file *f, const char *path, struct err *err)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     f->age_ms =
         (now.tv_sec - st.st_mtim.tv_sec) * 1000 + (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000;
-    f->alive = f->state != STATS_STOPPED && (kill(f->pid, 0) == 0 || errno == EPERM);
+    f->alive = f->state != STATS_STOPPED && is_there(f->pid);
     return 0;
 }
 

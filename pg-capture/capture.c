@@ -116,6 +116,16 @@ static void update_stats(void *ctx)
     *s->lag_bytes = end_lsn > done_lsn && done_lsn > 0 ? end_lsn - done_lsn : 0;
 }
 
+void capture_note_slot(struct capture *c, const struct slot *slot)
+{
+    raise_lsn(&c->server_lsn, slot->current_lsn);
+    *c->stats.retained_bytes = slot->restart_lsn && slot->current_lsn > slot->restart_lsn
+                                   ? slot->current_lsn - slot->restart_lsn
+                                   : 0;
+    for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++)
+        *c->stats.wal_status[i] = strcmp(slot->wal_status, wal_states[i]) == 0;
+}
+
 static int tick(struct capture *c, struct err *err)
 {
     int64_t now_ms = monotonic_ms();
@@ -396,12 +406,7 @@ static int look_at_slot(struct capture *c, struct err *err)
         err_clear(err);
         return 0;
     }
-    raise_lsn(&c->server_lsn, slot.current_lsn);
-    *c->stats.retained_bytes = slot.restart_lsn && slot.current_lsn > slot.restart_lsn
-                                   ? slot.current_lsn - slot.restart_lsn
-                                   : 0;
-    for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++)
-        *c->stats.wal_status[i] = strcmp(slot.wal_status, wal_states[i]) == 0;
+    capture_note_slot(c, &slot);
     if (strcmp(slot.wal_status, "unreserved") == 0)
         log_warning("the slot is about to lose WAL that it needs", "slot", c->options.slot,
                     "safe_wal_bytes", slot.safe_wal_bytes, NULL);

@@ -35,6 +35,7 @@ struct capture_options {
     int streaming;             /* enum streaming; -1: on, where the protocol has it */
     bool binary;
     bool two_phase;
+    bool failover; /* only where the slot is made */
     bool messages;
     int origin; /* 0: any, 1: none */
     struct option_list acks;
@@ -137,6 +138,9 @@ MUST_CHECK int capture_choose_parameters(const struct capture *c, struct replica
 /* Permanent error where the slot is none of ours, or cannot be used any more. */
 MUST_CHECK int capture_check_slot(const struct capture *c, const struct slot *s,
                                   const struct replication_start *start, struct err *err);
+
+/* The slot as it was found goes into the statistics: also one that cannot be used any more. */
+void capture_note_slot(struct capture *c, const struct slot *slot);
 
 /* Puts the hello into the output; c->start_lsn is known. */
 void capture_emit_hello(struct capture *c, const struct replication_start *start, bool created);

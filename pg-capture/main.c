@@ -31,6 +31,8 @@ static const struct option_def options[] = {
      "receive values in binary; what is put out is the same", 0, 0, NULL},
     {"two-phase", OPTION_FLAG, FIELD(two_phase), "CDC_TWO_PHASE", NULL, NULL,
      "receive prepared transactions at PREPARE (PostgreSQL 15)", 0, 0, NULL},
+    {"failover", OPTION_FLAG, FIELD(failover), "CDC_FAILOVER", NULL, NULL,
+     "make the slot one that standbys keep, too (PostgreSQL 17)", 0, 0, NULL},
     {"messages", OPTION_FLAG, FIELD(messages), "CDC_MESSAGES", NULL, NULL,
      "receive what pg_logical_emit_message() writes", 0, 0, NULL},
     {"pg-origin", OPTION_CHOICE, FIELD(origin), "CDC_PG_ORIGIN", "any", "WHICH",

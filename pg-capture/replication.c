@@ -109,7 +109,7 @@ static int command(struct replication *r, struct buf *sql, int64_t deadline_ms, 
     return rc;
 }
 
-int replication_create_slot(struct replication *r, const char *slot, bool two_phase,
+int replication_create_slot(struct replication *r, const char *slot, bool two_phase, bool failover,
                             struct err *err)
 {
     struct buf sql = {0};
@@ -117,7 +117,8 @@ int replication_create_slot(struct replication *r, const char *slot, bool two_ph
     quoted(&sql, slot, '"');
     buf_append_str(&sql, " LOGICAL pgoutput ");
     if (replication_server_version(r) >= 150000)
-        buf_printf(&sql, "(SNAPSHOT 'nothing'%s)", two_phase ? ", TWO_PHASE" : "");
+        buf_printf(&sql, "(SNAPSHOT 'nothing'%s%s)", two_phase ? ", TWO_PHASE" : "",
+                   failover ? ", FAILOVER" : "");
     else
         buf_append_str(&sql, "NOEXPORT_SNAPSHOT");
     PGresult *result;

@@ -41,7 +41,7 @@ uint32_t replication_server_version(const struct replication *r);
 
 /* Waits, without limit, for the transactions that run now. */
 MUST_CHECK int replication_create_slot(struct replication *r, const char *slot, bool two_phase,
-                                       struct err *err);
+                                       bool failover, struct err *err);
 
 MUST_CHECK int replication_drop_slot(struct replication *r, const char *slot, int64_t deadline_ms,
                                      struct err *err);

@@ -105,6 +105,8 @@ int capture_choose_parameters(const struct capture *c, struct replication_start 
         return needs_protocol("--streaming on", 2, protocol, err);
     if (o->two_phase && version < 150000)
         return too_old("--two-phase", 15, version, err);
+    if (o->failover && version < 170000)
+        return too_old("--failover", 17, version, err);
     if (o->two_phase && protocol < 3)
         return needs_protocol("--two-phase", 3, protocol, err);
     if (s->origin_none && version < 160000)
@@ -214,6 +216,7 @@ static int find_slot(struct capture *c, const struct replication_start *start, b
     *created = false;
     if (catalog_slot(&c->catalog, c->options.slot, &slot, err))
         return -1;
+    capture_note_slot(c, &slot);
     if (slot.exists)
         return capture_check_slot(c, &slot, start, err);
     if (c->begun)
@@ -221,7 +224,8 @@ static int find_slot(struct capture *c, const struct replication_start *start, b
     log_info("creating the replication slot, which waits for running transactions to end", "slot",
              c->options.slot, NULL);
     *created = true;
-    return replication_create_slot(&c->replication, c->options.slot, start->two_phase, err);
+    return replication_create_slot(&c->replication, c->options.slot, start->two_phase,
+                                   c->options.failover, err);
 }
 
 static int start_stream(struct capture *c, const struct replication_start *start, struct err *err)

@@ -198,7 +198,6 @@ static int find_user(struct init *in, struct err *err)
 static int make_all(const struct init *in, struct err *err)
 {
     const struct plan *p = in->plan;
-    const char *port = getenv("METRICS_PORT");
     if (make_below(in, "service", "", 0755, false, err) ||
         make_below(in, "env", "", 0700, false, err) || make_below(in, "run", "", 0700, true, err) ||
         make_below(in, "log", "", 0755, false, err) || write_configuration(in, err))
@@ -206,7 +205,7 @@ static int make_all(const struct init *in, struct err *err)
     for (size_t i = 0; i < p->nstages; i++)
         if (make_service(in, p->stages[i].name, err))
             return -1;
-    return port && *port ? make_service(in, "metrics", err) : 0;
+    return plan_wants_metrics() ? make_service(in, "metrics", err) : 0;
 }
 
 int init_services(const struct plan *plan, const char *directory, struct err *err)

@@ -211,6 +211,11 @@ int plan_make(struct plan *p, struct err *err)
     return 0;
 }
 
+bool plan_wants_metrics(void)
+{
+    return set_value("METRICS_PORT") || set_value("METRICS_LISTEN");
+}
+
 /* ---- a stage's environment ---- */
 
 /* The target that a variable's name ends with, "CDC_DEST_URI_2"; 1: none. */

@@ -41,6 +41,9 @@ struct plan {
 /* From the environment. Permanent error that names the variable. Makes nothing. */
 MUST_CHECK int plan_make(struct plan *p, struct err *err);
 
+/* Whether METRICS_PORT or METRICS_LISTEN asks for metrics-http. */
+bool plan_wants_metrics(void);
+
 /* The state directory: made where it is not there, and ours alone. */
 MUST_CHECK int plan_make_state_dir(const struct plan *p, struct err *err);
 

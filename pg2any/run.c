@@ -309,10 +309,10 @@ static void say_what_runs(const struct run *r)
         buf_printf(&targets, "%s%s ", targets.len ? ", " : "", p->stages[i].program + 6);
         redact(&targets, getenv(name));
     }
-    const char *port = getenv("METRICS_PORT"), *audit = getenv("CDC_AUDIT_FILE");
+    const char *audit = getenv("CDC_AUDIT_FILE");
     log_info("pg2any runs", "version", PG2ANY_VERSION, "source", buf_cstr(&source), "slot", p->slot,
-             "targets", buf_cstr(&targets), "state_dir", p->state_dir, "metrics_port",
-             port && *port ? port : "none", "audit", audit && *audit ? audit : "none", NULL);
+             "targets", buf_cstr(&targets), "state_dir", p->state_dir, "metrics",
+             plan_wants_metrics() ? "on" : "off", "audit", audit && *audit ? audit : "none", NULL);
     buf_free(&source);
     buf_free(&targets);
 }
@@ -383,7 +383,6 @@ static int run_until_the_end(struct run *r, struct err *err)
 int run_pipeline(const struct plan *plan, const char *until_lsn, struct err *err)
 {
     struct run r = {.plan = plan, .until_lsn = until_lsn};
-    const char *port = getenv("METRICS_PORT");
     if (plan_make_state_dir(plan, err) || lock_state_dir(plan, err))
         return -1;
     (void)sigemptyset(&r.signals);
@@ -392,7 +391,7 @@ int run_pipeline(const struct plan *plan, const char *until_lsn, struct err *err
     (void)sigaddset(&r.signals, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &r.signals, NULL) != 0)
         return err_errno(err, ERR_TEMPORARY, "blocking signals");
-    r.metrics_wanted = port && *port;
+    r.metrics_wanted = plan_wants_metrics();
     say_what_runs(&r);
     int rc = run_until_the_end(&r, err);
     if (r.metrics.pid > 0) {

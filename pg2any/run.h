@@ -3,8 +3,8 @@
  *
  * Stages are children joined by pipes. When one ends, the others notice by their pipes and end,
  * too; then the pipeline is started again, after a pause that grows while it does not last. A
- * permanent error ends all. metrics-http, where METRICS_PORT asks for it, runs beside the pipeline
- * and does not bring it down.
+ * permanent error ends all. metrics-http, where METRICS_PORT or METRICS_LISTEN asks for it, runs
+ * beside the pipeline and does not bring it down.
  */
 #ifndef PG2ANY_RUN_H
 #define PG2ANY_RUN_H

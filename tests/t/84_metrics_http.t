@@ -1,0 +1,134 @@
+# metrics-http by itself: files that are missing, damaged or hostile; clients that are slow, hostile or
+# many. It goes on answering, in bounded memory.
+
+use HTTP::Tiny;
+use IO::Socket::INET;
+use Pg2any::Pipeline;
+use Pg2any::Test;
+
+my $dir = fresh_name('stats');
+mkdir $dir or die "$dir: $!\n";
+
+sub write_file {
+    my ($name, $text) = @_;
+    open my $fh, '>', "$dir/$name" or die "$dir/$name: $!\n";
+    print {$fh} $text;
+    close $fh or die "$dir/$name: $!\n";
+    return;
+}
+
+my $port = Pg2any::Postgres::free_port();
+my $log = fresh_name('metrics.log');
+
+sub start {
+    my (@args) = @_;
+    return Pg2any::Process->start(name => 'metrics-http', argv => [Pg2any::Pipeline::tool('metrics-http'), @args],
+        stderr => $log, env => { METRICS_PORT => undef, METRICS_LISTEN => undef });
+}
+
+sub get {
+    my ($path) = @_;
+    return HTTP::Tiny->new(timeout => 15)->get("http://127.0.0.1:$port$path");
+}
+
+my $alive = "pid=$$ state=ready";
+my $server = start('--port', $port, map { ('--stats', "$dir/$_.prom") } 'capture', 'apply', 'a"b\\c');
+wait_for(sub { get('/')->{status} == 200 }, 20, 'the server');
+is(get('/health')->{status}, 503, 'no file at all: 503');
+is(get('/health')->{content}, 'capture has not been started', 'with the reason');
+is(get('/metrics')->{status}, 200, '/metrics answers all the same');
+
+write_file('capture.prom', "# pg2any component=pg-capture $alive\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\npg2any_x 1\n"
+    . "pg2any_x{a=\"b\"} 2\npg2any_x{a=\"}\"} 3\npg2any_y 4\nrubbish\n# TYPE\n# HELP pg2any_x X.\npg2any_x{a=\"c\"} 5\npg2any_x 6");
+write_file('apply.prom', "# pg2any component=apply-sqlite $alive\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\npg2any_x 7\n");
+write_file('a"b\\c.prom', "# pg2any component=frame-tee $alive\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\npg2any_x 8\n");
+wait_for(sub { get('/health')->{status} == 200 }, 10, 'all three');
+my $text = get('/metrics')->{content};
+is(join('', grep { !/pg2any_(?:up|health)/ } split /^/, $text), <<'END', 'files are merged, what is no metric is left out');
+# HELP pg2any_x X.
+# TYPE pg2any_x gauge
+pg2any_x{stage="capture"} 1
+pg2any_x{stage="capture",a="b"} 2
+pg2any_x{stage="capture",a="}"} 3
+pg2any_x{stage="capture",a="c"} 5
+pg2any_x{stage="apply"} 7
+pg2any_x{stage="a\"b\\c"} 8
+END
+is(get('/ready')->{status}, 200, '/ready');
+
+for my $case (['empty', ''], ['binary', join '', map { chr } 0 .. 255], ['no state', "pg2any_x 1\n"],
+    ['a pid of nobody', "# pg2any component=x pid=4194303 state=ready\n"], ['a pid of everybody', "# pg2any component=x pid=-1 state=ready\n"],
+    ['stopped', "# pg2any component=x pid=1 state=stopped status=100 reason=why not\n"]) {
+    my ($name, $content) = @$case;
+    write_file('apply.prom', $content);
+    my $ill = wait_for(sub { my $h = get('/health'); $h->{status} == 503 && $h }, 10, "a 503 for $name");
+    like($ill->{content}, qr/\Aapply has not been started|\Aapply was killed|\Aapply has stopped for good: why not\z/, "$name: 503");
+}
+unlink "$dir/apply.prom" or die "unlink: $!\n";
+mkdir "$dir/apply.prom" or die "mkdir: $!\n";
+wait_for(sub { get('/health')->{status} == 503 }, 10, 'a directory');
+rmdir "$dir/apply.prom" or die "rmdir: $!\n";
+write_file('apply.prom', "# pg2any component=apply-sqlite $alive\n");
+wait_for(sub { get('/health')->{status} == 200 }, 10, 'all is well again');
+
+# Requests.
+is(get('/nonsense')->{status}, 404, 'another path: 404');
+is(HTTP::Tiny->new->post("http://127.0.0.1:$port/metrics", { content => 'x' x 100_000 })->{status}, 405, 'POST: 405');
+is(HTTP::Tiny->new->head("http://127.0.0.1:$port/metrics")->{status}, 200, 'HEAD');
+
+sub raw {
+    my ($bytes) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5) or return;
+    $socket->blocking(0);
+    syswrite $socket, $bytes if length $bytes;
+    return $socket;
+}
+
+for my $bytes ("GET /\0 HTTP/1.1\r\n\r\n", "\xff\xfe\0\0" x 1000, 'GET ' . '/x' x 50_000 . " HTTP/1.1\r\n\r\n",
+    "GET /metrics HTTP/1.1\r\n" . ("X: " . 'y' x 1000 . "\r\n") x 1000 . "\r\n", "GET /metrics HTTP/9.9\r\n\r\n", "\r\n" x 10_000,
+    "GET /metrics HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    "GET /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n") {
+    raw($bytes) for 1 .. 3;
+}
+is(get('/health')->{status}, 200, 'requests that make no sense do not matter');
+
+# More clients than there are places, which say nothing, or a byte now and then.
+my @silent = map { raw('') } 1 .. 80;
+my @slow = map { raw('GET /met') } 1 .. 20;
+my $began = now();
+my $answered = eval {
+    wait_for(sub {
+        syswrite $_, 'x' for grep { defined } @slow;
+        get('/health')->{status} == 200;
+    }, 40, 'an answer');
+};
+ok($answered, sprintf 'a client gets an answer beside 100 that hold their connections (after %.1f s)', now() - $began);
+$_ && close $_ for @silent, @slow;
+wait_for(sub { get('/health')->{status} == 200 }, 20, 'the server');
+
+# Clients that ask and do not read.
+write_file('capture.prom', "# pg2any component=pg-capture $alive\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\n"
+    . join('', map { "pg2any_x{n=\"$_\"} 1\n" } 1 .. 50_000));
+wait_for(sub { length(get('/metrics')->{content}) > 1_000_000 }, 10, 'the long text');
+my @deaf = grep { defined } map { raw("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") } 1 .. 30;
+cmp_ok(length(get('/metrics')->{content}), '>', 1_000_000, 'a long answer, beside 30 clients that do not read theirs');
+close $_ for @deaf;
+cmp_ok($server->peak_memory_kb, '<', 200_000, 'in bounded memory');
+ok($server->running, 'and it runs');
+
+my $second = start('--port', $port, '--stats', "$dir/capture.prom");
+is($second->wait_exit(10), 111, 'a port that is in use: 111');
+like(Pg2any::Postgres::read_file($log), qr/another program has the port/, 'and what to do');
+is($server->stop, 0, 'asked to stop, it leaves with 0');
+
+is(start('--listen', 'nonsense', '--stats', 'x')->wait_exit(10), 100, 'an address that is none: 100');
+is(start('--listen', '127.0.0.1:99999', '--stats', 'x')->wait_exit(10), 100, 'a port that is none: 100');
+is(start('--listen', "127.0.0.1:$port")->wait_exit(10), 100, 'nothing to serve: 100');
+my $six = start('--listen', "[::1]:$port", '--stats', "$dir/apply.prom");
+my $has_six = eval { wait_for(sub { HTTP::Tiny->new(timeout => 2)->get("http://[::1]:$port/health")->{status} == 200 || !$six->running }, 10, 'IPv6'); $six->running };
+SKIP: {
+    skip 'no IPv6 here', 1 if !$has_six;
+    is($six->stop, 0, 'IPv6 works');
+}
+
+done_testing;
