@@ -1,6 +1,7 @@
 /* --check: what the server and the user's privileges let the applier do. */
 #include "mysql_dest.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,7 +45,8 @@ static int look_for_privileges(struct dest *d, struct needed *needed, struct err
     return 0;
 }
 
-static int check_privileges(struct dest *d, bool ddl, struct report *report, struct err *err)
+static int check_privileges(struct dest *d, bool ddl, const char *account, struct report *report,
+                            struct err *err)
 {
     /* TRUNCATE at the source is a DELETE here, so that it can be part of a transaction. */
     static const char *const always[] = {"SELECT", "INSERT", "UPDATE", "DELETE", NULL};
@@ -67,8 +69,8 @@ static int check_privileges(struct dest *d, bool ddl, struct report *report, str
                     "this user lacks privileges on database %s, unless single tables or a role "
                     "give them: %s",
                     d->uri.base.database, buf_cstr(&missing));
-        report_mend(report, "GRANT %s ON `%s`.* TO CURRENT_USER's account%s", buf_cstr(&missing),
-                    d->uri.base.database,
+        report_mend(report, "GRANT %s ON `%s`.* TO %s%s", buf_cstr(&missing), d->uri.base.database,
+                    account,
                     ddl ? ";  -- or --ddl none, with the tables made by someone else" : ";");
     }
     buf_free(&missing);
@@ -82,7 +84,8 @@ int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err
     const char *cipher = mysql_get_ssl_cipher(d->schema);
     report_ok(report, "target: %s, %s, database %s, TLS %s", mysql_get_server_info(d->schema),
               mysql_get_host_info(d->schema), d->uri.base.database, cipher ? cipher : "off");
-    buf_append_str(&sql, "SELECT @@innodb_flush_log_at_trx_commit, @@read_only, CURRENT_USER()");
+    buf_append_str(&sql, "SELECT @@innodb_flush_log_at_trx_commit, @@read_only, "
+                         "CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')");
     if (mysql_rows(d->schema, &sql, &rows, err))
         return -1;
     MYSQL_ROW row = mysql_fetch_row(rows);
@@ -97,10 +100,12 @@ int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err
         report_fail(report, "the server is read-only");
         report_mend(report, "SET GLOBAL read_only = OFF;  -- or name the primary in CDC_DEST_URI");
     }
+    char account[256];
+    (void)snprintf(account, sizeof account, "%s", row && row[2] ? row[2] : "");
     mysql_free_result(rows);
     report_ok(report, "a row may have %llu bytes (max_allowed_packet)",
               (unsigned long long)d->max_packet);
-    return check_privileges(d, ddl, report, err);
+    return check_privileges(d, ddl, account, report, err);
 }
 
 const char *mysql_caveat(const struct column *column)
