@@ -89,6 +89,9 @@ static int begin_file(struct audit *a, struct err *err)
 static int follow(struct audit *a, const struct frame *f, struct err *err)
 {
     struct frame_commit c;
+    struct frame_progress k;
+    a->tail_is_progress = f->type == FRAME_PROGRESS;
+    a->tail_bytes = frame_length(f);
     switch (f->type) {
     case FRAME_HELLO:
         a->open = false;
@@ -107,6 +110,12 @@ static int follow(struct audit *a, const struct frame *f, struct err *err)
             return -1;
         a->last_lsn = c.end_lsn;
         return 0;
+    case FRAME_PROGRESS:
+        if (frame_get_progress(f, &k, err))
+            return -1;
+        if (k.lsn > a->last_lsn)
+            a->last_lsn = k.lsn;
+        return 0;
     default:
         return 0;
     }
@@ -117,7 +126,7 @@ static int follow(struct audit *a, const struct frame *f, struct err *err)
 static int open_file(struct audit *a, struct err *err)
 {
     struct stat st;
-    a->fd = open(a->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    a->fd = open(a->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (a->fd < 0)
         return err_errno(err, errno == ENOSPC ? ERR_TEMPORARY : ERR_PERMANENT,
                          "opening the audit file %s", a->path);
@@ -179,7 +188,8 @@ int audit_flush(struct audit *a, struct err *err)
         return -1;
     size_t sent = 0;
     while (sent < a->pending.len) {
-        ssize_t n = write(a->fd, a->pending.data + sent, a->pending.len - sent);
+        ssize_t n =
+            pwrite(a->fd, a->pending.data + sent, a->pending.len - sent, (off_t)(a->size + sent));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
@@ -258,15 +268,33 @@ static int rotate(struct audit *a, struct err *err)
         return -1;
     (void)close(a->fd);
     a->size = 0;
+    a->tail_is_progress = false;
     a->files++;
     remove_oldest(a);
     return open_file(a, err) || begin_file(a, err) ? -1 : 0;
 }
 
+/*
+ * The next frame takes the place of the last one. In the file it is overwritten in one write(2): an
+ * LSN that the slot may have confirmed by now is never gone. A progress frame is never shorter than
+ * one before it, because LSNs grow and the clock has a fixed size.
+ */
+static void replace_tail(struct audit *a, size_t bytes)
+{
+    if (bytes < a->tail_bytes)
+        return;
+    if (a->pending.len >= a->tail_bytes)
+        a->pending.len -= a->tail_bytes;
+    else
+        a->size -= a->tail_bytes;
+}
+
 int audit_frame(struct audit *a, const struct frame *f, struct err *err)
 {
-    if (!a->path || f->type == FRAME_PROGRESS || f->type == FRAME_END)
+    if (!a->path || f->type == FRAME_END)
         return 0;
+    if (f->type == FRAME_PROGRESS && a->tail_is_progress)
+        replace_tail(a, frame_length(f));
     /* Before a frame that begins something: behind it a transaction is open. */
     if (a->size + a->pending.len >= a->max_bytes && !a->open && a->last_lsn > 0 &&
         f->type == FRAME_BEGIN && rotate(a, err))

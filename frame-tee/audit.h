@@ -1,11 +1,11 @@
 /*
  * audit.h - a file of everything that was passed on, in files that can each be read by themselves.
  *
- * The file takes frames as they come, whole; what keeps a stream alive and says nothing of the data
- * (progress, end) is left out. At its size, between two transactions, it is renamed to
- * FILE.<LSN of the last commit in it, 16 hexadecimal digits> and a new one begun with a hello and
- * every relation known. That hello's start LSN is where the file before ended, so that an applier
- * notices when one is missing. The oldest beyond `keep` are removed.
+ * The file takes frames as they come, whole. The end frame is left out, because the file goes on;
+ * of progress frames in a row the last stays, in the place of those before it. At its size, between
+ * two transactions, it is renamed to FILE.<the last LSN in it, 16 hexadecimal digits> and a new one
+ * begun with a hello and every relation known. That hello's start LSN is where the file before
+ * ended, so that an applier notices when one is missing. The oldest beyond `keep` are removed.
  *
  * After a restart the file is gone on with; a frame that a crash cut short is cut off. A crash of
  * the pipeline repeats transactions, behind a new hello, as in any stream: who reads must do as
@@ -30,9 +30,11 @@ struct audit {
     uint64_t keep;
     int fd;
     uint64_t size;
-    bool open;         /* within a transaction */
-    uint64_t last_lsn; /* end of the last commit; 0: none yet */
-    struct buf hello;  /* the last one, header included */
+    bool open;             /* within a transaction */
+    uint64_t last_lsn;     /* everything up to here is in the files; 0: nothing yet */
+    bool tail_is_progress; /* the last frame, in `pending` or in the file */
+    size_t tail_bytes;     /* of that frame */
+    struct buf hello;      /* the last one, header included */
     struct audit_relation *relations;
     struct buf pending; /* frames that are not written yet */
     uint64_t written_bytes, files;

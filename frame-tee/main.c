@@ -190,10 +190,12 @@ static int loop(struct run *r, struct err *err)
     }
 }
 
-/* What is whole goes out, whatever happened. */
+/* What is whole goes out, whatever happened, but nothing that is not in the audit file. */
 static void finish(struct run *r, struct err *err)
 {
     struct err late = {0};
+    if (r->audit.path && audit_flush(&r->audit, &late))
+        return;
     if (r->signals.stop && !r->ended && err->kind == ERR_NONE) {
         struct frame_end z = {.why = bytes_of("stopped by signal")};
         for (size_t i = 0; i < r->noutputs; i++)

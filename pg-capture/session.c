@@ -17,7 +17,6 @@ static const char common_settings[] =
     " -c extra_float_digits=3 -c lc_monetary=C -c statement_timeout=0 -c lock_timeout=0"
     " -c idle_in_transaction_session_timeout=0 -c search_path=pg_catalog"
     " -c quote_all_identifiers=off";
-static const char catalog_settings[] = " -c default_transaction_read_only=on";
 
 /* ---- where to ---- */
 
@@ -250,6 +249,14 @@ static int late_settings(struct session *s, const struct waiter *waiter, int64_t
                       err))
         return -1;
     PQclear(result);
+    /* Not from the start: libpq would take the server for one that cannot be written to, where
+     * target_session_attrs=read-write looks for one that can. */
+    if (s->kind == SESSION_CATALOG) {
+        if (session_query(s, "SET default_transaction_read_only = on", 0, NULL, waiter, deadline_ms,
+                          &result, err))
+            return -1;
+        PQclear(result);
+    }
     if (PQserverVersion(s->conn) < 170000)
         return 0;
     if (session_query(s, "SET transaction_timeout = 0", 0, NULL, waiter, deadline_ms, &result, err))
@@ -269,8 +276,6 @@ static int open_session(struct session *s, const struct source *source, const st
     if (user_settings)
         buf_append_str(&settings, user_settings);
     buf_append_str(&settings, common_settings);
-    if (s->kind == SESSION_CATALOG)
-        buf_append_str(&settings, catalog_settings);
     s->conn = start_connecting(source, s->kind, buf_cstr(&settings));
     bool failed = settings.failed;
     buf_free(&settings);

@@ -17,7 +17,8 @@ MUST_CHECK int inspect_check(const struct plan *plan, struct err *err);
  * with its reason; temporary where one does not run. */
 MUST_CHECK int inspect_status(const struct plan *plan, struct err *err);
 
-/* Drops the slot, then each target's checkpoint. Asks on the terminal first, unless `sure`. */
+/* Drops the slot, then each target's checkpoint. Asks for the slot's name on stdin first, unless
+ * `sure`. */
 MUST_CHECK int inspect_drop(const struct plan *plan, bool sure, struct err *err);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * join.h - pg2any join: joins a stage to its neighbours by named FIFOs, then becomes the stage's
+ * join.h - joins a stage to its neighbours by named FIFOs, then becomes the stage's
  * program. For supervisors that keep each stage as a service of its own.
  *
  * The FIFO to read from is made afresh (0600), so that what an earlier reader left is never found

@@ -249,7 +249,8 @@ static int sort_variable(const struct stage *s, const char *variable, struct err
         return 0;
     (void)snprintf(name, sizeof name, "%.*s", (int)len, variable);
     unsigned target = strncmp(name, PREFIX, strlen(PREFIX)) == 0 ? target_of_name(name, len) : 1;
-    if (target > 1 && target == s->target) {
+    /* Empty is as good as not set: then the common one counts. */
+    if (target > 1 && target == s->target && variable[len + 1] != '\0') {
         (void)snprintf(common, sizeof common, "%.*s", (int)(strrchr(name, '_') - name), name);
         if (setenv(common, variable + len + 1, 1) != 0)
             return err_nomem(err);

@@ -235,9 +235,9 @@ for my $case (
     my $p = start_assemble(stdin => $in_r, args => \@args);
     close $in_r;
     print $in_w $start;
-    wait_for(sub { -e $stats && raw($stats) =~ /assemble_spill_bytes (\d+)/ && $1 > 1_900_000 }, 10,
+    wait_for(sub { -e $stats && raw($stats) =~ /spill_bytes (\d+)/ && $1 > 1_900_000 }, 10,
         'the transaction to be spilled');
-    my ($memory) = raw($stats) =~ /assemble_memory_bytes (\d+)/;
+    my ($memory) = raw($stats) =~ /buffer_memory_usage_bytes (\d+)/;
     cmp_ok($memory, '<=', 64 * 1024, 'memory stays below the limit');
     ok((grep { (readlink // '') =~ m{\A\Q$dir\E/} } glob "/proc/@{[$p->pid]}/fd/*"),
         'a spill file is open');

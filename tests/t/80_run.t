@@ -70,6 +70,13 @@ cmp_ok($front->metric(apply => 'pg2any_restarts_total'), '>=', 5, 'restarts are 
 like($front->log_text, qr/msg="the pipeline is started again" reason="tee \(frame-tee\): Killed"/,
     'the log says what was started again, and why');
 
+# Nothing happens but WAL that is none of ours: what is confirmed goes beyond the last commit.
+my $idle = $pg->value(q{select pg_logical_emit_message(false, 'x', repeat('y', 100000))::text});
+wait_for(sub { lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn}) >= lsn_number($idle) }, 60, 'the slot to move on');
+my $killed = $front->pid_of('tee');
+ok(kill('KILL', $killed), 'kill -9 of tee while nothing happens');
+$front->wait_ready('tee', $killed);
+
 # The server goes away and comes back.
 $pg->restart('immediate');
 add_rows();

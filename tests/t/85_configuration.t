@@ -73,6 +73,13 @@ my $resized = eval { wait_for(sub { fcntl($writer, 1032, 0) == 256 * 1024 }, 10,
 ok($resized, 'CDC_PIPE_SIZE is asked of the kernel');
 $alone->stop;
 
+# libpq looks for a server that can be written to: sessions of ours that only read must not put it off.
+for my $attributes (qw(read-write primary any)) {
+    my ($got, undef, $text) = run_tool('pg-capture', args => ['--status'],
+        env => { CDC_SOURCE_CONNECTION_STRING => $pg->uri . "?target_session_attrs=$attributes", CDC_REPLICATION_SLOT => 'mine' });
+    is($got, 0, "target_session_attrs=$attributes") or diag($text);
+}
+
 # Memory, logs as JSON, groups.
 my $spill = fresh_name('spill');
 mkdir $spill or die "$spill: $!\n";
