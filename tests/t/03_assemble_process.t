@@ -185,7 +185,7 @@ for my $case (
     my $stats = fresh_name('assemble.prom');
     my $p = start_assemble(stdin => file($big), stdout => $out_w, args => ['--stats', $stats]);
     close $out_w;
-    wait_for(sub { -e $stats && raw($stats) =~ /open_transactions 1/ }, 10,
+    wait_for(sub { -e $stats && raw($stats) =~ /queue_depth 1/ }, 10,
         'the transaction to be held');
     $p->signal('TERM');
     my $blocked = "/proc/@{[$p->pid]}/status";
@@ -199,7 +199,7 @@ for my $case (
     $stats = fresh_name('assemble.prom');
     $p = start_assemble(stdin => file($big), stdout => $out_w, args => ['--stats', $stats]);
     close $out_w;
-    wait_for(sub { -e $stats && raw($stats) =~ /open_transactions 1/ }, 10,
+    wait_for(sub { -e $stats && raw($stats) =~ /queue_depth 1/ }, 10,
         'the transaction to be held');
     $p->signal('TERM');
     $blocked = "/proc/@{[$p->pid]}/status";
