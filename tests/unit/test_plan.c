@@ -1,0 +1,283 @@
+/* pg2any/plan.c, env_file.c, args.c: a configuration becomes a pipeline; a stage gets what is its
+ * own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "pg2any/args.h"
+#include "pg2any/env_file.h"
+#include "pg2any/plan.h"
+
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+
+/* An environment of these alone, and PATH. */
+static void set_environment(const char *const *variables)
+{
+    char *path = strdup(getenv("PATH") ? getenv("PATH") : "/usr/bin:/bin");
+    assert_non_null(path);
+    assert_int_equal(clearenv(), 0);
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    free(path);
+    for (; *variables; variables++) {
+        char name[128];
+        const char *equals = strchr(*variables, '=');
+        assert_non_null(equals);
+        (void)snprintf(name, sizeof name, "%.*s", (int)(equals - *variables), *variables);
+        assert_int_equal(setenv(name, equals + 1, 1), 0);
+    }
+}
+
+#define SOURCE "CDC_SOURCE_CONNECTION_STRING=postgresql://h/d"
+
+static void targets_become_stages(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variables[8];
+        const char *stages; /* name=program, or what the error says */
+    } cases[] = {
+        {{SOURCE, "CDC_DEST_URI=x.db"},
+         "capture=pg-capture assemble=txn-assemble apply=apply-sqlite"},
+        {{SOURCE, "CDC_DEST_URI=mysql://h/d", "CDC_DEST_TYPE="},
+         "capture=pg-capture assemble=txn-assemble apply=apply-mysql"},
+        {{SOURCE, "CDC_DEST_URI=MARIADB://h/d"},
+         "capture=pg-capture assemble=txn-assemble apply=apply-mysql"},
+        {{SOURCE, "CDC_DEST_URI=sqlserver://h/d"},
+         "capture=pg-capture assemble=txn-assemble apply=apply-mssql"},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_TYPE=sqlserver"},
+         "capture=pg-capture assemble=txn-assemble apply=apply-mssql"},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_AUDIT_FILE=a"},
+         "capture=pg-capture assemble=txn-assemble tee=frame-tee apply=apply-sqlite"},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_2=mysql://h/d", "CDC_DEST_TYPE_2=MySQL"},
+         "capture=pg-capture assemble=txn-assemble tee=frame-tee apply=apply-sqlite "
+         "apply-2=apply-mysql"},
+        {{SOURCE}, "CDC_DEST_URI is not set"},
+        {{SOURCE, "CDC_DEST_URI="}, "CDC_DEST_URI is not set"},
+        {{"CDC_DEST_URI=x"}, "CDC_SOURCE_CONNECTION_STRING is not set"},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_TYPE_2=MySQL"}, "CDC_DEST_URI_2 is not set"},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_3=y"}, "but no target 2"},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_TYPE=Oracle"}, "\"Oracle\" is not one of"},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct plan p;
+        struct err err = {0};
+        char text[512] = "";
+        set_environment(cases[i].variables);
+        if (plan_make(&p, &err)) {
+            assert_int_equal(err.kind, ERR_PERMANENT);
+            if (!strstr(err.text, cases[i].stages))
+                fail_msg("%s, not %s", err.text, cases[i].stages);
+            continue;
+        }
+        for (size_t s = 0; s < p.nstages; s++) {
+            size_t used = strlen(text);
+            (void)snprintf(text + used, sizeof text - used, "%s%s=%s", s ? " " : "",
+                           p.stages[s].name, p.stages[s].program);
+        }
+        assert_string_equal(text, cases[i].stages);
+    }
+}
+
+/* One variable as a stage sees it; NULL: not at all. */
+static void a_stage_gets_what_is_its_own(void **state)
+{
+    (void)state;
+    static const char *const environment[] = {SOURCE,
+                                              "PGPASSWORD=source",
+                                              "PG2ANY_BIN=b",
+                                              "CDC_DEST_URI=one",
+                                              "CDC_DEST_URI_2=two",
+                                              "CDC_DEST_URI_12=twelve",
+                                              "CDC_CONFLICT=skip",
+                                              "CDC_CONFLICT_2=apply",
+                                              "CDC_DDL_2=",
+                                              "CDC_DDL=none",
+                                              "CDC_NAN_12=null",
+                                              "CDC_MEMORY_LIMIT=1MB",
+                                              "HOME_2=mine",
+                                              NULL};
+    static const struct {
+        enum stage_kind kind;
+        unsigned target;
+        const char *name, *value;
+    } cases[] = {
+        {STAGE_CAPTURE, 0, "CDC_SOURCE_CONNECTION_STRING", "postgresql://h/d"},
+        {STAGE_CAPTURE, 0, "PGPASSWORD", "source"},
+        {STAGE_CAPTURE, 0, "CDC_DEST_URI", NULL},
+        {STAGE_CAPTURE, 0, "CDC_DEST_URI_2", NULL},
+        {STAGE_ASSEMBLE, 0, "CDC_SOURCE_CONNECTION_STRING", NULL},
+        {STAGE_ASSEMBLE, 0, "PGPASSWORD", NULL},
+        {STAGE_ASSEMBLE, 0, "PG2ANY_BIN", "b"},
+        {STAGE_ASSEMBLE, 0, "CDC_DEST_URI", NULL},
+        {STAGE_ASSEMBLE, 0, "CDC_DEST_URI_12", NULL},
+        {STAGE_ASSEMBLE, 0, "CDC_MEMORY_LIMIT", "1MB"},
+        {STAGE_TEE, 0, "CDC_DEST_URI_2", NULL},
+        {STAGE_APPLY, 1, "CDC_DEST_URI", "one"},
+        {STAGE_APPLY, 1, "CDC_DEST_URI_2", NULL},
+        {STAGE_APPLY, 1, "CDC_CONFLICT", "skip"},
+        {STAGE_APPLY, 1, "CDC_SOURCE_CONNECTION_STRING", NULL},
+        {STAGE_APPLY, 1, "PGPASSWORD", NULL},
+        {STAGE_APPLY, 2, "CDC_DEST_URI", "two"},
+        {STAGE_APPLY, 2, "CDC_CONFLICT", "apply"},
+        {STAGE_APPLY, 2, "CDC_DDL", "none"},
+        {STAGE_APPLY, 2, "CDC_NAN", NULL},
+        {STAGE_APPLY, 2, "HOME_2", "mine"},
+        {STAGE_APPLY, 12, "CDC_DEST_URI", "twelve"},
+        {STAGE_APPLY, 12, "CDC_NAN", "null"},
+        {STAGE_APPLY, 12, "CDC_CONFLICT", "skip"},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        const struct stage s = {.kind = cases[i].kind, .target = cases[i].target};
+        struct err err = {0};
+        set_environment(environment);
+        assert_int_equal(plan_enter_stage(&s, &err), 0);
+        const char *value = getenv(cases[i].name);
+        if ((value == NULL) != (cases[i].value == NULL))
+            fail_msg("stage %d, target %u: %s is %s", (int)s.kind, s.target, cases[i].name,
+                     value ? value : "not set");
+        if (value)
+            assert_string_equal(value, cases[i].value);
+    }
+}
+
+static void programs_get_their_files(void **state)
+{
+    (void)state;
+    static const char *const environment[] = {
+        SOURCE, "CDC_DEST_URI=a", "CDC_DEST_URI_2=b", "CDC_DEST_URI_3=c", "CDC_STATE_DIR=/s", NULL};
+    static const char *const expected[] = {
+        "pg-capture --stats /s/capture.prom --ack /s/apply.ack --ack /s/apply-2.ack --ack "
+        "/s/apply-3.ack",
+        "txn-assemble --stats /s/assemble.prom",
+        "frame-tee --stats /s/tee.prom --output-fd 4 --output-fd 5",
+        "apply-sqlite --stats /s/apply.prom --ack /s/apply.ack",
+        "apply-sqlite --stats /s/apply-2.prom --ack /s/apply-2.ack",
+        "apply-sqlite --stats /s/apply-3.prom --ack /s/apply-3.ack",
+    };
+    struct plan p;
+    struct err err = {0};
+    set_environment(environment);
+    assert_int_equal(plan_make(&p, &err), 0);
+    assert_int_equal(p.nstages, LENGTH(expected));
+    for (size_t i = 0; i < p.nstages; i++) {
+        struct args a;
+        char text[512] = "";
+        args_of_stage(&a, &p, &p.stages[i]);
+        for (size_t w = 0; a.words[w]; w++) {
+            size_t used = strlen(text);
+            (void)snprintf(text + used, sizeof text - used, "%s%s", w ? " " : "", a.words[w]);
+        }
+        assert_string_equal(text, expected[i]);
+    }
+}
+
+static void a_state_directory_is_ours_alone(void **state)
+{
+    (void)state;
+    char base[] = "/tmp/pg2any-test-plan-XXXXXX";
+    struct plan p = {0};
+    struct err err = {0};
+    assert_non_null(mkdtemp(base));
+    (void)snprintf(p.state_dir, sizeof p.state_dir, "%s/state", base);
+    assert_int_equal(plan_make_state_dir(&p, &err), 0);
+    assert_int_equal(plan_make_state_dir(&p, &err), 0); /* it is there */
+    struct stat st;
+    assert_int_equal(stat(p.state_dir, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(chmod(p.state_dir, 0750), 0);
+    assert_int_equal(plan_make_state_dir(&p, &err), -1);
+    assert_int_equal(err.kind, ERR_PERMANENT);
+    assert_int_equal(rmdir(p.state_dir), 0);
+    assert_int_equal(symlink(base, p.state_dir), 0); /* to a directory that would do */
+    assert_int_equal(plan_make_state_dir(&p, &err), -1);
+    assert_int_equal(unlink(p.state_dir), 0);
+    assert_int_equal(rmdir(base), 0);
+}
+
+static void an_env_file_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *value; /* of A; NULL: not set; "!…": an error that says that */
+    } cases[] = {
+        {"A=b\n", "b"},
+        {"A=b", "b"},
+        {"A=\n", ""},
+        {"  A=b  \n", "b"},
+        {"export A=b\n", "b"},
+        {"export\tA=b\r\n", "b"},
+        {"# A=b\n\n   # x\n", NULL},
+        {"A=b # c\n", "b"},
+        {"A=b#c\n", "b#c"},
+        {"A=#b\n", ""},
+        {"A='b # \"c\" $d \\n'\n", "b # \"c\" $d \\n"},
+        {"A=\"b \\\"c\\\" \\$d \\\\ \\n \\x\"  # e\n", "b \"c\" $d \\ \n \\x"},
+        {"A=b=c\n", "b=c"},
+        {"A=b c\n", "b c"},
+        {"A=postgresql://u:p%40@h/d?x=y&z=w\n", "postgresql://u:p%40@h/d?x=y&z=w"},
+        {"SET=2\n", NULL},
+        {"A='b\n", "!line 1: the closing quote"},
+        {"A=\"b\\\"\n", "!line 1: the closing quote"},
+        {"\nA='b' c\n", "!line 2: something stands behind"},
+        {"A = b\n", "!not NAME=value"},
+        {"A\n", "!not NAME=value"},
+        {"1A=b\n", "!not NAME=value"},
+        {"A-B=c\n", "!not NAME=value"},
+        {"=b\n", "!not NAME=value"},
+    };
+    static const char *const environment[] = {"SET=1", NULL};
+    char path[] = "/tmp/pg2any-test-env-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct err err = {0};
+        size_t len = strlen(cases[i].text);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, cases[i].text, len, 0), len);
+        set_environment(environment);
+        int rc = env_file_load(path, &err);
+        const char *expected = cases[i].value, *value = getenv("A");
+        if (expected && *expected == '!') {
+            assert_int_equal(rc, -1);
+            assert_int_equal(err.kind, ERR_PERMANENT);
+            if (!strstr(err.text, expected + 1))
+                fail_msg("%s: %s", cases[i].text, err.text);
+            continue;
+        }
+        assert_int_equal(rc, 0);
+        if ((value == NULL) != (expected == NULL))
+            fail_msg("%s: %s", cases[i].text, value ? value : "not set");
+        if (value)
+            assert_string_equal(value, expected);
+        assert_string_equal(getenv("SET"), "1"); /* what was there wins */
+    }
+    assert_int_equal(pwrite(fd, "A=b\0c\n", 6, 0), 6);
+    assert_int_equal(ftruncate(fd, 6), 0);
+    struct err err = {0};
+    assert_int_equal(env_file_load(path, &err), -1);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(env_file_load(path, &err), -1);
+    assert_int_equal(err.kind, ERR_PERMANENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(targets_become_stages),
+        cmocka_unit_test(a_stage_gets_what_is_its_own),
+        cmocka_unit_test(programs_get_their_files),
+        cmocka_unit_test(a_state_directory_is_ours_alone),
+        cmocka_unit_test(an_env_file_is_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
