@@ -102,7 +102,40 @@ is_deeply([sort map { m{([^/]+)\z} } grep { -p } glob $s6->state_dir . '/*'],
 is_deeply([grep { (stat $_)[2] & 077 } glob $s6->state_dir . '/*'], [], 'nobody else can open them');
 like($s6->stage_log('apply'), qr/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +tool=apply-mysql level=info/m, 'logs are stamped');
 
-# A permanent error.
+# A permanent error of a stage that has stopped: the same reason everywhere.
+sub shows_everywhere {
+    my ($stage, $like) = @_;
+    my $state = $s6->state($stage);
+    my $reason = $state->{reason};
+    like($reason, $like, "a permanent error of $stage: the statistics have the reason");
+    wait_for(sub { $s6->svstat($stage) =~ /down \(exitcode 100\)/ }, 20, 's6-svstat to show it');
+    unlike($s6->svstat($stage), qr/want up/, 's6-svstat: exit code 100, and it is not started again');
+    (my $quoted = $reason) =~ s{(["\\])}{\\$1}g;
+    like($s6->stage_log($stage), qr/level=error msg="\Q$quoted\E" kind=permanent/, 'the log has it');
+    my $health;
+    ok(eval { wait_for(sub { $health = http('/health'); $health->{status} == 503 && $health->{content} =~ /for good/ }, 10, 'a 503'); 1 },
+        '/health: 503');
+    is($health->{content}, "$stage has stopped for good: $reason", 'with the same reason');
+    is(http('/ready')->{status}, 503, '/ready: 503');
+    my ($status, $out) = $s6->command(['status', '--env-dir', $s6->root . '/env'],
+        env => { map { $_ => undef } grep { /^CDC_/ } keys %{ $s6->{env} } });
+    is($status, 100, 'pg2any status: 100');
+    like($out, qr/^$stage +\S+: $stage has stopped for good: \Q$reason\E$/m, 'with the same reason');
+    return;
+}
+
+# The configuration of a service changes; undef: the variable goes.
+sub configure {
+    my ($name, $value) = @_;
+    my $file = $s6->root . "/env/$name";
+    return unlink $file if !defined $value;
+    open my $fh, '>', $file or die "$file: $!\n";
+    print {$fh} $value;
+    close $fh or die "$file: $!\n";
+    return;
+}
+
+# A permanent error of the applier.
 $pg->do('create table ledger (id int primary key, v text)', q{insert into ledger values (1, 'one')});
 $s6->wait_caught_up;
 $targets[0]->dbh->do(q{insert into ledger values (2, 'mine')});
@@ -111,20 +144,7 @@ my $state = wait_for(sub {
     my $s = $s6->state('apply');
     ($s->{state} // '') eq 'stopped' && $s->{status} == 100 ? $s : undef;
 }, 30, 'apply to stop for good');
-my $reason = $state->{reason};
-like($reason, qr/conflict insert_exists/, 'a permanent error: the statistics have the reason');
-wait_for(sub { $s6->svstat('apply') =~ /down \(exitcode 100\)/ }, 20, 's6-svstat to show it');
-my $down = $s6->svstat('apply');
-unlike($down, qr/want up/, 's6-svstat: exit code 100, and it is not started again');
-like($s6->stage_log('apply'), qr/level=error msg="\Q${\ ($reason =~ s{(["\\])}{\\$1}gr)}\E" kind=permanent/, 'the log has it');
-my $health;
-ok(eval { wait_for(sub { $health = http('/health'); $health->{status} == 503 }, 10, 'a 503'); 1 }, '/health: 503');
-is($health->{content}, "apply has stopped for good: $reason", 'with the same reason');
-is(http('/ready')->{status}, 503, '/ready: 503');
-my ($status, $out) = $s6->command(['status', '--env-dir', $s6->root . '/env'],
-    env => { map { $_ => undef } grep { /^CDC_/ } keys %{ $s6->{env} } });
-is($status, 100, 'pg2any status: 100');
-like($out, qr/^apply +apply-mysql: apply has stopped for good: \Q$reason\E$/m, 'with the same reason');
+shows_everywhere('apply', qr/conflict insert_exists/);
 wait_for(sub { !$pg->slot('cdc_slot')->{active} }, 30, 'the slot to be free');
 pass('the rest of the pipeline waits, and holds no connection to the source');
 
@@ -133,6 +153,24 @@ $targets[0]->dbh->do('delete from ledger where id = 2');
 is(($s6->s6('s6-svc', '-u', $s6->service('apply')))[0], 0, 'mended and brought up');
 $s6->wait_caught_up(60);
 same_content($pg, $targets[$_], ['ledger'], 'target ' . ($_ + 1) . ' goes on') for 0, 1;
+
+# And of each other stage.
+for my $case (['capture', 'CDC_PUBLICATION', 'missing', undef, qr/publication "missing" does not exist/],
+    ['assemble', 'CDC_SPILL_DIR', '/nonexistent', $dir, qr/nonexistent/],
+    ['tee', 'CDC_AUDIT_FILE', '/nonexistent/x', "$dir/audit.frames", qr/nonexistent/]) {
+    my ($stage, $variable, $wrong, $right, $like) = @$case;
+    configure($variable, $wrong);
+    my $pid = $s6->service_pid($stage);
+    $s6->s6('s6-svc', '-r', $s6->service($stage));
+    wait_for(sub { my $s = $s6->state($stage); ($s->{state} // '') eq 'stopped' && $s->{status} == 100 }, 30, "$stage to stop for good");
+    shows_everywhere($stage, $like);
+    configure($variable, $right);
+    $s6->s6('s6-svc', '-u', $s6->service($stage));
+    wait_for(sub { http('/health')->{status} == 200 }, 40, "$stage to be well again");
+    $pg->do('update ledger set v = v || 1');
+    $s6->wait_caught_up(60);
+    same_content($pg, $targets[$_], ['ledger'], "mended, target " . ($_ + 1) . ' goes on') for 0, 1;
+}
 
 my @before = $s6->processes;
 cmp_ok(scalar @before, '>=', 6, 'the processes are seen');
