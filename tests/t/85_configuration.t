@@ -64,7 +64,7 @@ my $first = $reply->();
 my $began = now();
 wait_for(sub { $reply->() ne $first }, 20, 'a status update');
 cmp_ok(now() - $began, '<', 5, 'CDC_STATUS_INTERVAL: updates come that often');
-wait_for(sub { ($front->metric(apply => 'pg2any_transactions_processed_total') // 0) == 6 }, 10, 'the statistics');
+wait_for(sub { ($front->metric(apply => 'pg2any_transactions_processed_total') // 0) >= 6 }, 10, 'the statistics');
 cmp_ok($front->metric(apply => 'pg2any_apply_commits_total'), '>=', 6, 'CDC_GROUP_TRANSACTIONS=1: a target commit for each');
 pipe my $reader, my $writer or die "pipe: $!\n";
 my $alone = Pg2any::Process->start(name => 'txn-assemble', argv => [Pg2any::Pipeline::tool('txn-assemble')], stdin => $reader,
