@@ -32,10 +32,12 @@ static const char *target_value(const char *name, unsigned target)
 static int join_path(char out[PLAN_PATH_SIZE], const char *directory, const char *name,
                      const char *suffix, struct err *err)
 {
-    int n = snprintf(out, PLAN_PATH_SIZE, "%s%s%s%s", directory, *name ? "/" : "", name, suffix);
-    if (n >= 0 && n < PLAN_PATH_SIZE)
-        return 0;
-    return err_set(err, ERR_PERMANENT, "a path below %s is too long", directory);
+    char path[PLAN_PATH_SIZE]; /* `out` and the others may be parts of one struct */
+    int n = snprintf(path, sizeof path, "%s%s%s%s", directory, *name ? "/" : "", name, suffix);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return err_set(err, ERR_PERMANENT, "a path below %s is too long", directory);
+    memcpy(out, path, (size_t)n + 1);
+    return 0;
 }
 
 /* ---- targets ---- */
