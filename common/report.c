@@ -6,6 +6,7 @@
 #include "buf.h"
 
 /* Control characters, which a name may hold, would let it look like another line. */
+PRINTF_LIKE(3, 0)
 static void put(const struct report *r, const char *head, const char *fmt, va_list ap)
 {
     char text[ERR_TEXT_SIZE + 512];

@@ -174,7 +174,7 @@ static int drain(struct run *r, struct err *err)
 static int loop(struct run *r, struct err *err)
 {
     for (;;) {
-        bool readable;
+        bool readable = false;
         if (take_frames(r, err))
             return -1;
         if (r->ended || r->signals.stop)

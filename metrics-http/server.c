@@ -188,6 +188,7 @@ static int open_socket(const char *text, int *out, struct err *err)
     return fd >= 0 ? 0 : -1;
 }
 
+PRINTF_LIKE(2, 0)
 static void say_to_log(void *ctx, const char *format, va_list ap)
 {
     char text[256];

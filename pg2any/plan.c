@@ -187,7 +187,7 @@ static int add_stage(struct plan *p, enum stage_kind kind, const char *program, 
 
 int plan_make(struct plan *p, struct err *err)
 {
-    const char *programs[PLAN_MAX_TARGETS + 1];
+    const char *programs[PLAN_MAX_TARGETS + 1] = {NULL};
     *p = (struct plan){.slot = set_value("CDC_REPLICATION_SLOT")};
     if (!p->slot)
         p->slot = "cdc_slot";
