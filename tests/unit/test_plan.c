@@ -168,8 +168,8 @@ static void programs_get_their_files(void **state)
     static const char *const environment[] = {
         SOURCE, "CDC_DEST_URI=a", "CDC_DEST_URI_2=b", "CDC_DEST_URI_3=c", "CDC_STATE_DIR=/s", NULL};
     static const char *const expected[] = {
-        "pg-capture --stats /s/capture.prom --ack /s/apply.ack --ack /s/apply-2.ack --ack "
-        "/s/apply-3.ack",
+        ("pg-capture --stats /s/capture.prom --ack /s/apply.ack --ack /s/apply-2.ack --ack "
+         "/s/apply-3.ack"),
         "txn-assemble --stats /s/assemble.prom",
         "frame-tee --stats /s/tee.prom --output-fd 4 --output-fd 5",
         "apply-sqlite --stats /s/apply.prom --ack /s/apply.ack",
