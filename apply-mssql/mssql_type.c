@@ -10,6 +10,7 @@
 #include "key_size.h"
 #include "pg_text.h"
 #include "pg_type.h"
+#include "utf8.h"
 
 #define DECIMAL_PRECISION  38
 #define CLUSTERED_BYTES    900
@@ -172,27 +173,6 @@ static int not_a(struct err *err, const char *what)
     return err_set(err, ERR_PERMANENT, "the value is not %s", what);
 }
 
-/* Bytes of the UTF-8 character that begins at `p`; 0: there is none (RFC 3629). */
-static size_t character(const unsigned char *p, const unsigned char *end)
-{
-    size_t left = (size_t)(end - p);
-    size_t n = p[0] < 0x80   ? 1
-               : p[0] < 0xc2 ? 0
-               : p[0] < 0xe0 ? 2
-               : p[0] < 0xf0 ? 3
-               : p[0] < 0xf5 ? 4
-                             : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 /* Of ASCII: what has to be written otherwise in a JSON string (RFC 8259). */
 static bool is_special(unsigned char c, enum mssql_rows rows)
 {
@@ -236,7 +216,7 @@ static int append_text(struct buf *out, enum mssql_rows rows, const char *data, 
             *units += 1;
             continue;
         }
-        size_t n = character(p, end);
+        size_t n = utf8_character(p, end);
         if (n == 0)
             return not_a(err, "UTF-8 text");
         *units += n == 4 ? 2 : 1;

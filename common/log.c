@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "utf8.h"
+
 static const char *log_tool = "pg2any";
 static enum log_level log_max = LOG_LEVEL_INFO;
 static enum log_format log_form = LOG_FORMAT_LOGFMT;
@@ -104,28 +106,14 @@ static void logfmt_pair(struct line *l, const char *key, const char *value)
 
 /* ---- JSON ---- */
 
-/* The bytes of the UTF-8 character at `p`; 0: it is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *p)
-{
-    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 4;
-    if (n == 4 && (p[0] < 0xf0 || p[0] > 0xf4))
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 /* RFC 8259, section 7. What is no UTF-8 becomes the replacement character. */
 static void json_string(struct line *l, const char *s)
 {
+    const unsigned char *end = (const unsigned char *)s + strlen(s);
     put(l, "\"");
-    for (const unsigned char *p = (const unsigned char *)s; *p;) {
+    for (const unsigned char *p = (const unsigned char *)s; p < end;) {
         char escaped[8];
-        size_t n = utf8_length(p);
+        size_t n = utf8_character(p, end);
         if (n == 0)
             (void)snprintf(escaped, sizeof escaped, "\\ufffd");
         else if (*p == '"' || *p == '\\')
