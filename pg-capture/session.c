@@ -129,6 +129,26 @@ static void hint_connection(const char *state, struct err *err)
         (void)err_hint(err, "max_connections and max_wal_senders bound the number of connections");
 }
 
+/*
+ * Faults of TLS that do not go away by themselves. libpq has no code for them, only texts, which
+ * are in English: this program sets no locale.
+ */
+static bool is_about_tls(const char *text)
+{
+    static const char *const texts[] = {"certificate verify failed",
+                                        "does not match host name",
+                                        "root certificate file",
+                                        "does not support SSL",
+                                        "certificate file \"",
+                                        "private key file \"",
+                                        "sslrootcert",
+                                        "invalid sslmode"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strstr(text, texts[i]))
+            return true;
+    return false;
+}
+
 /* Length of a SQLSTATE and its colon at `p` ("28P01: "), or 0. */
 static size_t sqlstate_at(const char *p)
 {
@@ -171,8 +191,13 @@ static int connect_error(struct session *s, struct err *err)
         text.len--;
     enum err_kind kind =
         PQconnectionNeedsPassword(s->conn) ? ERR_PERMANENT : sqlstate_kind(s->sqlstate);
-    (void)err_set(err, kind, "%s", text.len > 0 ? buf_cstr(&text) : "the connection failed");
+    bool tls = kind == ERR_TEMPORARY && is_about_tls(buf_cstr(&text));
+    (void)err_set(err, tls ? ERR_PERMANENT : kind, "%s",
+                  text.len > 0 ? buf_cstr(&text) : "the connection failed");
     buf_free(&text);
+    if (tls)
+        return err_hint(err, "check sslmode, sslrootcert and the host's name in the source's "
+                             "connection string, and the server's certificate");
     hint_connection(s->sqlstate, err);
     return -1;
 }
