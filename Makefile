@@ -98,7 +98,7 @@ UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 E2E_TESTS := $(wildcard tests/t/*.t)
 # Those that need a PostgreSQL: the others say the same on every version.
-VERSION_TESTS := $(filter-out tests/t/03_% tests/t/04_% tests/t/05_% tests/t/70_% tests/t/71_% tests/t/82_% tests/t/84_% tests/t/86_%,$(E2E_TESTS))
+VERSION_TESTS := $(filter-out tests/t/03_% tests/t/04_% tests/t/05_% tests/t/70_% tests/t/71_% tests/t/82_% tests/t/84_% tests/t/86_% tests/t/87_%,$(E2E_TESTS))
 # Against MariaDB or MySQL as the target.
 MYSQL_TESTS := $(wildcard tests/t/mysql/*.t)
 # Against the TDS peer, which stands for SQL Server.
