@@ -45,17 +45,20 @@ static void redact_pairs(struct buf *out, const char *p)
     }
 }
 
-static void redact_uri(struct buf *out, const char *where, const char *authority)
+/* What stands behind the scheme. An @ behind a slash or a question mark may be part of a password,
+ * in front of the host or among the parameters: then only what is before all of them is shown. */
+static void redact_authority(struct buf *out, const char *authority)
 {
-    size_t len = strlen(authority);
-    const char *at = memrchr(authority, '@', len);
-    /* A password may hold a question mark; parameters may hold an @. What is doubtful goes. */
-    const char *rest = at ? at + 1 : authority;
-    size_t user = at ? strcspn(authority, ":@") : 0;
-    buf_printf(out, "%.*s", (int)(authority - where), where);
-    if (at)
-        buf_printf(out, "%.*s@", (int)user, authority);
-    buf_printf(out, "%.*s", (int)strcspn(rest, "?"), rest);
+    const char *at = strrchr(authority, '@');
+    size_t plain = strcspn(authority, "/?");
+    if (!at) {
+        buf_printf(out, "%.*s", (int)strcspn(authority, "?"), authority);
+    } else if (at > authority + plain) {
+        buf_printf(out, "%.*s", (int)strcspn(authority, ":@/?"), authority);
+    } else {
+        buf_printf(out, "%.*s@", (int)strcspn(authority, ":@"), authority);
+        buf_printf(out, "%.*s", (int)strcspn(at + 1, "?"), at + 1);
+    }
 }
 
 void redact(struct buf *out, const char *where)
@@ -63,10 +66,12 @@ void redact(struct buf *out, const char *where)
     const char *scheme = strstr(where, "://");
     size_t name =
         strspn(where, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-");
-    if (scheme && where + name == scheme)
-        redact_uri(out, where, scheme + 3);
-    else if (strchr(where, '='))
+    if (scheme && where + name == scheme) {
+        buf_printf(out, "%.*s://", (int)name, where);
+        redact_authority(out, scheme + 3);
+    } else if (strchr(where, '=')) {
         redact_pairs(out, where);
-    else
-        buf_append_str(out, where);
+    } else if (!strchr(where, '@') && !strstr(where, ":/")) {
+        buf_append_str(out, where); /* a path; anything else may be a URI with a mistake in it */
+    }
 }

@@ -108,7 +108,8 @@ static int follow(struct audit *a, const struct frame *f, struct err *err)
         a->open = false;
         if (frame_get_commit(f, &c, err))
             return -1;
-        a->last_lsn = c.end_lsn;
+        if (c.end_lsn > a->last_lsn) /* after a crash some come again */
+            a->last_lsn = c.end_lsn;
         return 0;
     case FRAME_PROGRESS:
         if (frame_get_progress(f, &k, err))
@@ -173,12 +174,92 @@ static int read_file(struct audit *a, struct err *err)
     return ftruncate(a->fd, (off_t)a->size) == 0 ? 0 : fault(a, "cutting", err);
 }
 
+static bool is_rotated(const char *name, const char *base)
+{
+    size_t len = strlen(base);
+    return strncmp(name, base, len) == 0 && name[len] == '.' &&
+           strspn(name + len + 1, "0123456789ABCDEF") == SUFFIX_DIGITS &&
+           name[len + 1 + SUFFIX_DIGITS] == '\0';
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct names {
+    char **list;
+    size_t n;
+};
+
+static void names_free(struct names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        free(names->list[i]);
+    free(names->list);
+}
+
+/* Looks up the renamed files, oldest first, for names_free(); the directory that they are in, or
+ * NULL where it cannot be read. */
+static DIR *list_rotated(const struct audit *a, struct names *names)
+{
+    char *for_directory = strdup(a->path), *for_base = strdup(a->path);
+    *names = (struct names){0};
+    DIR *d = for_directory && for_base ? opendir(dirname(for_directory)) : NULL;
+    const char *base = for_base ? basename(for_base) : "";
+    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
+        if (!is_rotated(e->d_name, base))
+            continue;
+        char **more = realloc(names->list, (names->n + 1) * sizeof *more);
+        if (!more)
+            break;
+        names->list = more;
+        more[names->n] = strdup(e->d_name);
+        names->n += more[names->n] != NULL;
+    }
+    if (names->n > 0)
+        qsort(names->list, names->n, sizeof *names->list, by_name);
+    free(for_directory);
+    free(for_base);
+    return d;
+}
+
+/* Removes the oldest beyond `keep`. A directory that cannot be read is no reason to stop. */
+static void remove_oldest(const struct audit *a)
+{
+    struct names names;
+    DIR *d = list_rotated(a, &names);
+    for (size_t i = 0; d && i + a->keep < names.n; i++)
+        if (unlinkat(dirfd(d), names.list[i], 0) != 0)
+            log_warning("cannot remove an old audit file", "file", names.list[i], "reason",
+                        strerror(errno), NULL);
+    names_free(&names);
+    if (d)
+        (void)closedir(d);
+}
+
+/* What the newest renamed file ends with: everything up to there is in the files. */
+static void find_last_rotation(struct audit *a)
+{
+    struct names names;
+    DIR *d = list_rotated(a, &names);
+    if (names.n > 0) {
+        const char *newest = names.list[names.n - 1];
+        a->rotated_lsn = strtoull(newest + strlen(newest) - SUFFIX_DIGITS, NULL, 16);
+        a->last_lsn = a->rotated_lsn;
+    }
+    names_free(&names);
+    if (d)
+        (void)closedir(d);
+}
+
 int audit_open(struct audit *a, const char *path, uint64_t max_bytes, uint64_t keep,
                struct err *err)
 {
     *a = (struct audit){.path = path, .max_bytes = max_bytes, .keep = keep, .fd = -1};
     if (!path)
         return 0;
+    find_last_rotation(a);
     return open_file(a, err) || read_file(a, err) ? -1 : 0;
 }
 
@@ -207,53 +288,6 @@ int audit_flush(struct audit *a, struct err *err)
     return 0;
 }
 
-static bool is_rotated(const char *name, const char *base)
-{
-    size_t len = strlen(base);
-    return strncmp(name, base, len) == 0 && name[len] == '.' &&
-           strspn(name + len + 1, "0123456789ABCDEF") == SUFFIX_DIGITS &&
-           name[len + 1 + SUFFIX_DIGITS] == '\0';
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Removes the oldest beyond `keep`. A folder that cannot be read is no reason to stop. */
-static void remove_oldest(const struct audit *a)
-{
-    char *for_directory = strdup(a->path), *for_base = strdup(a->path);
-    const char *directory = for_directory ? dirname(for_directory) : "";
-    const char *base = for_base ? basename(for_base) : "";
-    char **names = NULL;
-    size_t n = 0;
-    DIR *d = opendir(directory);
-    for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
-        if (!is_rotated(e->d_name, base))
-            continue;
-        char **more = realloc(names, (n + 1) * sizeof *names);
-        if (!more)
-            break;
-        names = more;
-        names[n] = strdup(e->d_name);
-        n += names[n] != NULL;
-    }
-    if (n > 0)
-        qsort(names, n, sizeof *names, by_name);
-    for (size_t i = 0; i < n; i++) {
-        if (n - i > a->keep && unlinkat(dirfd(d), names[i], 0) != 0)
-            log_warning("cannot remove an old audit file", "file", names[i], "reason",
-                        strerror(errno), NULL);
-        free(names[i]);
-    }
-    free(names);
-    if (d)
-        (void)closedir(d);
-    free(for_directory);
-    free(for_base);
-}
-
 static int rotate(struct audit *a, struct err *err)
 {
     if (audit_flush(a, err))
@@ -261,13 +295,14 @@ static int rotate(struct audit *a, struct err *err)
     struct buf name = {0};
     buf_printf(&name, "%s.%016" PRIX64, a->path, a->last_lsn);
     int rc = buf_check(&name, err);
-    if (rc == 0 && rename(a->path, buf_cstr(&name)) != 0)
+    if (rc == 0 && renameat2(AT_FDCWD, a->path, AT_FDCWD, buf_cstr(&name), RENAME_NOREPLACE) != 0)
         rc = fault(a, "renaming", err);
     buf_free(&name);
     if (rc)
         return -1;
     (void)close(a->fd);
     a->size = 0;
+    a->rotated_lsn = a->last_lsn;
     a->tail_is_progress = false;
     a->files++;
     remove_oldest(a);
@@ -275,34 +310,38 @@ static int rotate(struct audit *a, struct err *err)
 }
 
 /*
- * The next frame takes the place of the last one. In the file it is overwritten in one write(2): an
- * LSN that the slot may have confirmed by now is never gone. A progress frame is never shorter than
- * one before it, because LSNs grow and the clock has a fixed size.
+ * The next frame takes the place of the last one; true: in the file. There it is to be written at
+ * once and by itself, over what needs no room any more: so an LSN that the slot may have confirmed
+ * is never gone. A progress frame is never shorter than one before it, because LSNs grow and the
+ * clock has a fixed size.
  */
-static void replace_tail(struct audit *a, size_t bytes)
+static bool replace_tail(struct audit *a, size_t bytes)
 {
     if (bytes < a->tail_bytes)
-        return;
-    if (a->pending.len >= a->tail_bytes)
-        a->pending.len -= a->tail_bytes;
-    else
+        return false;
+    bool in_file = a->pending.len < a->tail_bytes;
+    if (in_file)
         a->size -= a->tail_bytes;
+    else
+        a->pending.len -= a->tail_bytes;
+    return in_file;
 }
 
 int audit_frame(struct audit *a, const struct frame *f, struct err *err)
 {
     if (!a->path || f->type == FRAME_END)
         return 0;
-    if (f->type == FRAME_PROGRESS && a->tail_is_progress)
-        replace_tail(a, frame_length(f));
+    bool in_file =
+        f->type == FRAME_PROGRESS && a->tail_is_progress && replace_tail(a, frame_length(f));
     /* Before a frame that begins something: behind it a transaction is open. */
-    if (a->size + a->pending.len >= a->max_bytes && !a->open && a->last_lsn > 0 &&
-        f->type == FRAME_BEGIN && rotate(a, err))
+    if (a->size + a->pending.len >= a->max_bytes && !a->open && f->type == FRAME_BEGIN &&
+        a->last_lsn > a->rotated_lsn && rotate(a, err))
         return -1;
     if (follow(a, f, err))
         return err_context(err, "%s frame", frame_type_name(f->type));
     buf_append(&a->pending, frame_start(f), frame_length(f));
-    return a->pending.len >= FLUSH_BYTES ? audit_flush(a, err) : buf_check(&a->pending, err);
+    return in_file || a->pending.len >= FLUSH_BYTES ? audit_flush(a, err)
+                                                    : buf_check(&a->pending, err);
 }
 
 void audit_close(struct audit *a)

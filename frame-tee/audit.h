@@ -7,7 +7,8 @@
  * begun with a hello and every relation known. That hello's start LSN is where the file before
  * ended, so that an applier notices when one is missing. The oldest beyond `keep` are removed.
  *
- * After a restart the file is gone on with; a frame that a crash cut short is cut off. A crash of
+ * While transactions come again that are in the files already, it is not renamed. After a restart
+ * the file is gone on with; a frame that a crash cut short is cut off. A crash of
  * the pipeline repeats transactions, behind a new hello, as in any stream: who reads must do as
  * docs/FRAMES.md says. Written before it is passed on, but not synced: what the machine loses in a
  * power failure may be missing here.
@@ -32,6 +33,7 @@ struct audit {
     uint64_t size;
     bool open;             /* within a transaction */
     uint64_t last_lsn;     /* everything up to here is in the files; 0: nothing yet */
+    uint64_t rotated_lsn;  /* the same of the newest file that was renamed */
     bool tail_is_progress; /* the last frame, in `pending` or in the file */
     size_t tail_bytes;     /* of that frame */
     struct buf hello;      /* the last one, header included */

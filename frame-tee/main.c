@@ -63,7 +63,8 @@ struct run {
     struct output outputs[MAX_OUTPUTS];
     char names[MAX_OUTPUTS][24];
     size_t noutputs;
-    bool ended; /* Z has come */
+    bool ended;   /* Z has come */
+    bool starved; /* no whole frame is left of what was read */
     struct stats stats;
     uint64_t *frames, *held, *audit_bytes, *audit_files;
 };
@@ -120,7 +121,8 @@ static int take_frames(struct run *r, struct err *err)
         enum frame_reader_status status = frame_reader_next(&r->in, &f, err);
         if (status == FRAME_READER_ERROR)
             return -1;
-        if (status == FRAME_READER_MORE)
+        r->starved = status == FRAME_READER_MORE;
+        if (r->starved)
             break;
         if (take_frame(r, &f, err))
             return -1;
@@ -179,7 +181,7 @@ static int loop(struct run *r, struct err *err)
             return -1;
         if (r->ended || r->signals.stop)
             return 0;
-        if (r->in.eof && pending(r) < HIGH_BYTES) {
+        if (r->in.eof && r->starved) {
             (void)err_set(err, ERR_TEMPORARY, "the input ended without an end frame");
             return err_hint(err, "the writer of the input crashed or was killed");
         }

@@ -151,6 +151,58 @@ is($status, 0, 'with room it goes on');
     }
 }
 
+# A crash after which transactions come again that are in renamed files already.
+{
+    my $again = fresh_name('again');
+    my @commits = grep { $_->[0] eq 'C' } split_frames($bytes);
+    my @small = (args => ['--audit', $again, '--audit-size', '4kB', '--audit-keep', 1000]);
+    for my $share (0.4, 0.7) {
+        my $cut = $commits[@commits * $share][2] + 10;
+        ($status) = tee(@small, stdin => write_bytes(fresh_name('first.frames'), substr $bytes, 0, $cut));
+        is($status, 111, 'a crash');
+    }
+    my %before = map { $_ => read_frames($_) } glob "$again.*";
+    ($status, $log) = tee(@small);
+    is($status, 0, 'the stream comes again, from its beginning') or diag($log);
+    is_deeply([grep { read_frames($_) ne $before{$_} } sort keys %before], [], 'no file that was there is written over');
+    my $target = new_target(kind => 'sqlite');
+    replay($target, sort(glob "$again.*"), $again);
+    is_source($target, 'all of them in order give the content');
+}
+
+# A reader that is slow when the input ends.
+{
+    my ($hello, $end) = map { my $type = $_; map { substr $bytes, $_->[1], $_->[2] - $_->[1] } grep { $_->[0] eq $type } split_frames($bytes) } 'H', 'Z';
+    my $many = $hello . join('', map { pack 'C N a C Q> C q>', 0xc9, 18, 'k', 0xcf, 1e12 + $_, 0xd3, 700_000_000_000_000 } 1 .. 200_000) . $end;
+    pipe my $slow, my $into or die "pipe: $!\n";
+    my $process = Pg2any::Process->start(name => 'frame-tee', argv => [Pg2any::Pipeline::tool('frame-tee')],
+        stdin => write_bytes(fresh_name('many.frames'), $many), stdout => $into, stderr => fresh_name('slow.log'));
+    close $into or die "close: $!\n";
+    my $got = '';
+    1 while sysread $slow, $got, 4096, length $got;
+    is($process->wait_exit(30), 0, 'a slow reader: 0');
+    ok($got eq $many, 'it gets every byte, the end too');
+}
+
+# The disk is full when a progress frame takes the place of another: that one's LSN may be confirmed.
+{
+    my ($hello) = map { substr $bytes, $_->[1], $_->[2] - $_->[1] } grep { $_->[0] eq 'H' } split_frames($bytes);
+    my $progress = sub { pack 'C N a C Q> C q>', 0xc9, 18, 'k', 0xcf, 1e12 + $_[0], 0xd3, 700_000_000_000_000 };
+    pipe my $from, my $to or die "pipe: $!\n";
+    my $tight = fresh_name('tight');
+    my $process = Pg2any::Process->start(name => 'frame-tee',
+        argv => ['sh', '-c', q{trap '' XFSZ; ulimit -f 8; exec "$@"}, 'sh', Pg2any::Pipeline::tool('frame-tee'), '--audit', $tight],
+        stdin => $from, stderr => fresh_name('tight.log'));
+    close $from or die "close: $!\n";
+    syswrite $to, $hello . $progress->(500);
+    wait_for(sub { (split_frames(read_frames($tight)))[-1][0] eq 'k' }, 10, 'the first progress frame') if wait_for(sub { -s $tight }, 10, 'the file');
+    syswrite $to, $progress->(501) . substr $bytes, length $hello;
+    is($process->wait_exit(30), 111, 'a disk that is full behind a progress frame: 111');
+    my @left = split_frames(read_frames($tight));
+    my ($kept) = map { (frame_fields(read_frames($tight), $_))[0] } grep { $_->[0] eq 'k' } @left;
+    is($kept, 1e12 + 501, 'it is kept');
+}
+
 # Two writers.
 pipe my $reader, my $writer or die "pipe: $!\n";
 my $first = Pg2any::Process->start(name => 'frame-tee', argv => [Pg2any::Pipeline::tool('frame-tee'), '--audit', my $shared = fresh_name('shared')],
