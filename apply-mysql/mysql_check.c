@@ -7,13 +7,29 @@
 
 #include "pg_type.h"
 
-/* Everything that is granted to this user on the database or on all of them; roles apart. Grants on
- * a database may hold patterns (MySQL manual, "GRANT Statement"). */
-static const char privileges_sql[] =
-    "SELECT p.privilege_type FROM information_schema.user_privileges p WHERE p.grantee = "
-    "CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''') UNION SELECT s.privilege_type FROM "
-    "information_schema.schema_privileges s WHERE s.grantee = CONCAT('''', REPLACE(CURRENT_USER(), "
-    "'@', '''@'''), '''') AND DATABASE() LIKE s.table_schema";
+/*
+ * What is granted to this user on a database or on all of them, as privileges; single tables and
+ * roles, which may give more, only as that they are there. Grants on a database may hold patterns
+ * (MySQL manual, "GRANT Statement").
+ */
+static void append_grants_query(struct buf *sql, const char *account, const char *database)
+{
+    buf_append_str(sql, "SELECT p.privilege_type FROM information_schema.user_privileges p WHERE "
+                        "p.grantee = ");
+    mysql_text_literal(sql, account);
+    buf_append_str(sql, " UNION SELECT s.privilege_type FROM information_schema.schema_privileges "
+                        "s WHERE s.grantee = ");
+    mysql_text_literal(sql, account);
+    buf_append_str(sql, " AND ");
+    mysql_text_literal(sql, database);
+    buf_append_str(sql, " LIKE s.table_schema UNION SELECT '(table)' FROM "
+                        "information_schema.table_privileges t WHERE t.grantee = ");
+    mysql_text_literal(sql, account);
+    buf_append_str(sql, " AND t.table_schema = ");
+    mysql_text_literal(sql, database);
+    buf_append_str(sql, " UNION SELECT '(role)' FROM DUAL WHERE CURRENT_ROLE() NOT IN ('', "
+                        "'NONE')");
+}
 
 #define MAX_NEEDED 8
 
@@ -22,6 +38,7 @@ struct needed {
     const char *names[MAX_NEEDED];
     bool found[MAX_NEEDED];
     size_t n;
+    bool maybe; /* there are grants that may give what is not found */
 };
 
 static void need(struct needed *needed, const char *const *names)
@@ -30,50 +47,74 @@ static void need(struct needed *needed, const char *const *names)
         needed->names[needed->n++] = names[i];
 }
 
-static int look_for_privileges(struct dest *d, struct needed *needed, struct err *err)
+static int look_for_privileges(struct dest *d, const char *account, const char *database,
+                               struct needed *needed, struct err *err)
 {
     struct buf sql = {0};
     MYSQL_RES *rows;
-    buf_append_str(&sql, privileges_sql);
+    append_grants_query(&sql, account, database);
     if (mysql_rows(d->schema, &sql, &rows, err))
         return -1;
-    for (MYSQL_ROW row; (row = mysql_fetch_row(rows)) != NULL;)
+    for (MYSQL_ROW row; (row = mysql_fetch_row(rows)) != NULL;) {
+        needed->maybe = needed->maybe || (row[0] && row[0][0] == '(');
         for (size_t i = 0; i < needed->n; i++)
             if (row[0] && strcmp(row[0], needed->names[i]) == 0)
                 needed->found[i] = true;
+    }
     mysql_free_result(rows);
     return 0;
 }
 
-static int check_privileges(struct dest *d, bool ddl, const char *account, struct report *report,
-                            struct err *err)
+static int check_privileges(struct dest *d, bool ddl, const char *account, const char *database,
+                            struct report *report, struct err *err)
 {
     /* TRUNCATE at the source is a DELETE here, so that it can be part of a transaction. */
     static const char *const always[] = {"SELECT", "INSERT", "UPDATE", "DELETE", NULL};
     static const char *const for_ddl[] = {"CREATE", "ALTER", "DROP", "INDEX", NULL};
+    bool ours = strcmp(database, d->uri.base.database) == 0;
     struct needed needed = {.n = 0};
     struct buf missing = {0};
     need(&needed, always);
-    if (ddl || !d->have_tables)
+    if (ddl || (ours && !d->have_tables))
         need(&needed, for_ddl);
-    if (look_for_privileges(d, &needed, err))
+    if (look_for_privileges(d, account, database, &needed, err))
         return -1;
     for (size_t i = 0; i < needed.n; i++)
         if (!needed.found[i])
             buf_printf(&missing, "%s%s", missing.len ? ", " : "", needed.names[i]);
-    if (missing.len == 0) {
-        report_ok(report, "this user has the privileges that are needed on database %s",
-                  d->uri.base.database);
-    } else {
-        report_fail(report,
-                    "this user lacks privileges on database %s, unless single tables or a role "
-                    "give them: %s",
-                    d->uri.base.database, buf_cstr(&missing));
-        report_mend(report, "GRANT %s ON `%s`.* TO %s%s", buf_cstr(&missing), d->uri.base.database,
-                    account,
+    if (missing.len == 0)
+        report_ok(report, "this user has the privileges that are needed on database %s", database);
+    else if (needed.maybe)
+        report_note(report,
+                    "this user has no privilege on database %s as a whole for: %s; single tables "
+                    "or a role may give it",
+                    database, buf_cstr(&missing));
+    else
+        report_fail(report, "this user lacks privileges on database %s: %s", database,
+                    buf_cstr(&missing));
+    if (missing.len > 0)
+        report_mend(report, "GRANT %s ON `%s`.* TO %s%s", buf_cstr(&missing), database, account,
                     ddl ? ";  -- or --ddl none, with the tables made by someone else" : ";");
-    }
     buf_free(&missing);
+    return 0;
+}
+
+/* The database of the URI, and those that --schema-map names. */
+static int check_databases(struct dest *d, bool ddl, const char *account, struct report *report,
+                           struct err *err)
+{
+    const struct schema_map *map = d->schema_map;
+    if (d->no_database)
+        report_note(report, "database %s does not exist and will be made", d->uri.base.database);
+    if (check_privileges(d, ddl, account, d->uri.base.database, report, err))
+        return -1;
+    for (size_t i = 0; i < map->n; i++) {
+        bool seen = strcmp(map->entries[i].to, d->uri.base.database) == 0;
+        for (size_t j = 0; j < i; j++)
+            seen = seen || strcmp(map->entries[i].to, map->entries[j].to) == 0;
+        if (!seen && check_privileges(d, ddl, account, map->entries[i].to, report, err))
+            return -1;
+    }
     return 0;
 }
 
@@ -84,8 +125,11 @@ int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err
     const char *cipher = mysql_get_ssl_cipher(d->schema);
     report_ok(report, "target: %s, %s, database %s, TLS %s", mysql_get_server_info(d->schema),
               mysql_get_host_info(d->schema), d->uri.base.database, cipher ? cipher : "off");
-    buf_append_str(&sql, "SELECT @@innodb_flush_log_at_trx_commit, @@read_only, "
-                         "CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')");
+    /* The account as grants have it, 'user'@'host'. */
+    buf_append_str(&sql,
+                   "SELECT @@innodb_flush_log_at_trx_commit, @@read_only, CONCAT('''', LEFT(u, "
+                   "CHAR_LENGTH(u) - CHAR_LENGTH(SUBSTRING_INDEX(u, '@', -1)) - 1), '''@''', "
+                   "SUBSTRING_INDEX(u, '@', -1), '''') FROM (SELECT CURRENT_USER() AS u) AS me");
     if (mysql_rows(d->schema, &sql, &rows, err))
         return -1;
     MYSQL_ROW row = mysql_fetch_row(rows);
@@ -105,7 +149,7 @@ int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err
     mysql_free_result(rows);
     report_ok(report, "a row may have %llu bytes (max_allowed_packet)",
               (unsigned long long)d->max_packet);
-    return check_privileges(d, ddl, account, report, err);
+    return check_databases(d, ddl, account, report, err);
 }
 
 const char *mysql_caveat(const struct column *column)

@@ -323,6 +323,9 @@ static int connect_schema(struct dest *d, struct err *err)
     err_clear(err);
     if (connect_to(d, NULL, true, &d->schema, err))
         return -1;
+    d->no_database = d->look_only;
+    if (d->no_database)
+        return ask_server(d, d->schema, err);
     return ask_server(d, d->schema, err) || mysql_create_database(d, d->uri.base.database, err) ||
                    (mysql_select_db(d->schema, d->uri.base.database) &&
                     mysql_fail(d->schema, "choosing the database", err))
@@ -332,7 +335,8 @@ static int connect_schema(struct dest *d, struct err *err)
 
 int mysql_connect_both(struct dest *d, struct err *err)
 {
-    if (connect_schema(d, err) || connect_to(d, d->uri.base.database, false, &d->rows, err)) {
+    if (connect_schema(d, err) ||
+        connect_to(d, d->no_database ? NULL : d->uri.base.database, false, &d->rows, err)) {
         mysql_disconnect(d);
         return -1;
     }

@@ -72,11 +72,8 @@ static int dest_open(const struct dest_config *config, struct dest **dest, struc
     d->connect_timeout_ms = config->connect_timeout_ms;
     d->query_timeout_ms = config->query_timeout_ms;
     d->look_only = config->look_only;
-    int rc = mysql_uri_parse(&d->uri, config->uri, err);
-    if (d->look_only)
-        d->uri.create_database = false;
-    if (rc || mysql_connect_both(d, err) || look_for_tables(d, err) ||
-        (!d->have_tables && !d->look_only && make_tables(d, err))) {
+    if (mysql_uri_parse(&d->uri, config->uri, err) || mysql_connect_both(d, err) ||
+        look_for_tables(d, err) || (!d->have_tables && !d->look_only && make_tables(d, err))) {
         dest_close(d);
         return err_context(err, "the target");
     }

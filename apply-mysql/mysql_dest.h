@@ -38,6 +38,7 @@ struct dest {
     uint64_t connect_timeout_ms, query_timeout_ms;
     bool look_only;
     bool have_tables;     /* of ours */
+    bool no_database;     /* under look_only: it is missing, and would be made */
     MYSQL *rows, *schema; /* NULL: not connected */
     struct reconnect reconnect;
 

@@ -1,5 +1,6 @@
 #include "sqlite.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,7 +223,7 @@ static int sqlite_open(const struct dest_config *config, struct dest **dest, str
     d->nan = config->nan;
     d->look_only = config->look_only;
     /* To look at a database that is not there yet, an empty one does. */
-    bool there = !d->look_only || access(path, F_OK) == 0;
+    bool there = !d->look_only || access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
     d->looked_at = strdup(path);
     int rc = sqlite3_open_v2(there ? path : ":memory:", &d->db,
                              (d->look_only && there ? SQLITE_OPEN_READWRITE

@@ -214,15 +214,25 @@ int apply_drop_checkpoint(const struct dest_ops *ops, const struct dest_config *
     bool found;
     if (!origin)
         return no_origin(err);
+    /* First to look: opening it for work would make what is missing. */
+    struct dest_config look = *config;
+    look.look_only = true;
+    if (ops->open(&look, &dest, err))
+        return -1;
+    int rc = ops->checkpoint_get(dest, origin, &c, &found, err);
+    ops->close(dest);
+    if (rc || !found) {
+        if (rc == 0)
+            log_info("there is no such checkpoint", "origin", origin, NULL);
+        return rc;
+    }
     if (ops->open(config, &dest, err))
         return -1;
-    int rc = 0;
     if (ops->begin(dest, err) || ops->checkpoint_get(dest, origin, &c, &found, err) ||
         ops->checkpoint_drop(dest, origin, err))
         rc = -1;
     else
-        log_info(found ? "the checkpoint is dropped" : "there is no such checkpoint", "origin",
-                 origin, "was_at", found ? LSN(c.remote_lsn) : NULL, NULL);
+        log_info("the checkpoint is dropped", "origin", origin, "was_at", LSN(c.remote_lsn), NULL);
     ops->close(dest);
     return rc;
 }

@@ -57,35 +57,53 @@ static int read_state(struct stats_file *f, struct err *err)
         return err_set(err, ERR_PERMANENT, "it is no statistics file");
     const char *text = line + at + reason;
     (void)snprintf(f->reason, sizeof f->reason, "%.*s", (int)strcspn(text, "\n"), text);
+    for (char *p = f->reason; *p; p++) /* it goes to terminals, and anyone may have written it */
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
     return 0;
 }
 
-/* A process that has ended and that nobody has waited for yet is still there to kill(2). */
-static bool is_zombie(int pid)
+/*
+ * Whether the process that wrote a file at that time is still there, and no other has its pid
+ * since: files outlive the machine's start, and in a container pids come again soon. A process that
+ * has ended and that nobody has waited for yet is still there to kill(2). The fields: proc(5),
+ * stat.
+ */
+static bool is_there(int pid, const struct timespec *written)
 {
-    char path[32], text[512];
+    char path[32], text[1024];
+    unsigned long long start_ticks = 0;
+    struct timespec now, up;
+    if (kill(pid, 0) != 0 && errno != EPERM)
+        return false;
     (void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
+        return errno != ENOENT; /* hidden: what kill(2) says has to do */
     ssize_t n = read(fd, text, sizeof text - 1);
     (void)close(fd);
     text[n > 0 ? n : 0] = '\0';
     const char *state = strrchr(text, ')'); /* the program's name before it may hold anything */
-    return state && state[1] == ' ' && (state[2] == 'Z' || state[2] == 'X');
+    if (!state || state[1] != ' ' || state[2] == 'Z' || state[2] == 'X')
+        return false;
+    const char *field = state + 2;
+    for (int i = 3; field && i < 22; i++)
+        field = strchr(field, ' ') ? strchr(field, ' ') + 1 : NULL;
+    if (!field || sscanf(field, "%llu", &start_ticks) != 1)
+        return true;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)clock_gettime(CLOCK_BOOTTIME, &up);
+    int64_t started_s = now.tv_sec - up.tv_sec + (int64_t)start_ticks / sysconf(_SC_CLK_TCK);
+    return started_s <= written->tv_sec + 2; /* the clocks are a little apart */
 }
 
-static bool is_there(int pid)
+static int read_file(struct stats_file *f, const char *path, struct err *err)
 {
-    return (kill(pid, 0) == 0 || errno == EPERM) && !is_zombie(pid);
-}
-
-int stats_file_read(struct stats_file *f, const char *path, struct err *err)
-{
-    *f = (struct stats_file){0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0) {
+        f->missing = errno == ENOENT;
         return err_errno(err, ERR_TEMPORARY, "%s", path);
+    }
     struct stat st;
     int rc = fstat(fd, &st) == 0 ? 0 : err_errno(err, ERR_TEMPORARY, "reading");
     if (rc == 0 && !S_ISREG(st.st_mode))
@@ -101,8 +119,19 @@ int stats_file_read(struct stats_file *f, const char *path, struct err *err)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     f->age_ms =
         (now.tv_sec - st.st_mtim.tv_sec) * 1000 + (now.tv_nsec - st.st_mtim.tv_nsec) / 1000000;
-    f->alive = f->state != STATS_STOPPED && is_there(f->pid);
+    f->alive = f->state != STATS_STOPPED && is_there(f->pid, &st.st_mtim);
     return 0;
+}
+
+int stats_file_read(struct stats_file *f, const char *path, struct err *err)
+{
+    *f = (struct stats_file){0};
+    if (read_file(f, path, err) == 0)
+        return 0;
+    f->pid = 0; /* none: stats_file_fault() tells by it */
+    f->alive = false;
+    (void)snprintf(f->reason, sizeof f->reason, "%s", err->text);
+    return -1;
 }
 
 static bool is_zero(const struct stats_file *f, const char *name)
@@ -113,8 +142,11 @@ static bool is_zero(const struct stats_file *f, const char *name)
 
 int stats_file_fault(const struct stats_file *f, const char *stage, struct err *err)
 {
-    if (!f)
+    if (f->missing)
         return err_set(err, ERR_TEMPORARY, "%s has not been started", stage);
+    if (f->pid == 0)
+        return err_set(err, ERR_TEMPORARY, "the statistics of %s cannot be read: %s", stage,
+                       f->reason);
     if (f->state == STATS_STOPPED && f->status == STATUS_PERMANENT)
         return err_set(err, ERR_PERMANENT, "%s has stopped for good: %s", stage, f->reason);
     if (f->state == STATS_STOPPED)

@@ -19,14 +19,17 @@ struct stats_file {
     int pid;
     enum stats_state state;
     int status;                 /* the exit status, where it has stopped */
-    bool alive;                 /* it has not stopped, and its process is there */
+    bool alive;                 /* it has not stopped, and the process that wrote it is there */
+    bool missing;               /* it was never started: there is no such file */
     int64_t age_ms;             /* since the file was written */
-    char reason[ERR_TEXT_SIZE]; /* why it stopped; "" where it did on purpose or was killed */
+    char reason[ERR_TEXT_SIZE]; /* why it stopped, "" where it did on purpose or was killed; why the
+                                   file could not be read */
     struct buf text;            /* the whole file, zero-terminated */
 };
 
 /*
- * Reads the file at `path`; free it in any case. Temporary error where it cannot be read, permanent
+ * Reads the file at `path`; free it in any case, and stats_file_fault() understands it in any case.
+ * Temporary error where it cannot be read, permanent
  * where it is something else. Whether the process is there is asked of this machine.
  */
 MUST_CHECK int stats_file_read(struct stats_file *f, const char *path, struct err *err);
@@ -35,7 +38,7 @@ void stats_file_free(struct stats_file *f);
 /*
  * What keeps a stage from working, in the words that pg2any status and /health use: a permanent
  * error where it has stopped for good, with the reason it gave itself; a temporary one where it
- * does not run, or is not connected. 0: nothing does. `f` NULL: it was never started.
+ * does not run, or is not connected. 0: nothing does.
  */
 MUST_CHECK int stats_file_fault(const struct stats_file *f, const char *stage, struct err *err);
 

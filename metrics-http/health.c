@@ -25,11 +25,11 @@ void health_init(struct health *h, const struct option_list *files, int64_t stal
 }
 
 /* What the whole pipeline has put out: of the capture among the files. */
-static double covered_lsn(const struct stats_file *files, const bool *there, size_t n)
+static double covered_lsn(const struct stats_file *files, size_t n)
 {
     double lsn = 0;
     for (size_t i = 0; i < n; i++)
-        if (there[i] && stats_file_value(&files[i], "pg2any_capture_covered_lsn", NULL, &lsn))
+        if (stats_file_value(&files[i], "pg2any_capture_covered_lsn", NULL, &lsn))
             break;
     return lsn;
 }
@@ -70,30 +70,29 @@ static int check_stage(const struct health *h, struct watched *w, const struct s
 void health_look(struct health *h, int64_t now_ms)
 {
     static struct stats_file files[HEALTH_MAX_STAGES]; /* of 2 kB and more each */
-    bool there[HEALTH_MAX_STAGES];
     if (h->made_ms != 0 && now_ms - h->made_ms < FRESH_MS)
         return;
     h->made_ms = now_ms;
     for (size_t i = 0; i < h->nstages; i++) {
         struct err err = {0};
-        there[i] = stats_file_read(&files[i], h->stages[i].path, &err) == 0;
+        (void)!stats_file_read(&files[i], h->stages[i].path,
+                               &err); /* what came of it is in the file */
     }
     struct exposition e = {0};
     struct err worst = {0}, unready = {0};
-    double covered = covered_lsn(files, there, h->nstages);
+    double covered = covered_lsn(files, h->nstages);
     for (size_t i = 0; i < h->nstages; i++) {
         struct watched *w = &h->stages[i];
         struct err err = {0};
-        const struct stats_file *f = there[i] ? &files[i] : NULL;
+        const struct stats_file *f = &files[i];
         if (check_stage(h, w, f, covered, now_ms, &err) &&
             (worst.kind == ERR_NONE || (worst.kind != ERR_PERMANENT && err.kind == ERR_PERMANENT)))
             worst = err;
-        if (f && f->alive && f->state != STATS_READY && unready.kind == ERR_NONE)
+        if (f->alive && f->state != STATS_READY && unready.kind == ERR_NONE)
             (void)err_set(&unready, ERR_TEMPORARY, "%s is starting", w->name);
-        if (f)
-            exposition_add(&e, w->name, f);
+        exposition_add(&e, w->name, f);
         exposition_gauge(&e, "pg2any_up", "1 while the stage's process is there.", w->name,
-                         f && f->alive);
+                         f->alive);
     }
     h->healthy = worst.kind == ERR_NONE;
     h->ready = h->healthy && unready.kind == ERR_NONE;

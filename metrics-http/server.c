@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,21 +163,32 @@ static int open_socket(const char *text, int *out, struct err *err)
 {
     char host[256];
     const char *port = "";
-    const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
-                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
     if (split_address(text, host, sizeof host, &port, err))
         return -1;
+    /* All addresses: a socket of IPv6 takes those of IPv4 as well, where there is IPv6. */
+    int probe = *host ? -1 : socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*host == '\0')
+        hints.ai_family = probe >= 0 ? AF_INET6 : AF_INET;
+    if (probe >= 0)
+        (void)close(probe);
     int rc = getaddrinfo(*host ? host : NULL, port, &hints, &found);
     if (rc != 0)
-        return err_set(err, ERR_PERMANENT, "--listen %s: %s", text, gai_strerror(rc));
-    int on = 1;
+        return err_set(err, rc == EAI_AGAIN ? ERR_TEMPORARY : ERR_PERMANENT, "--listen %s: %s",
+                       text, gai_strerror(rc));
+    int on = 1, off = 0;
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (fd >= 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (*host == '\0' && found->ai_family == AF_INET6)
+            (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    }
     if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) != 0 ||
         listen(fd, MAX_CONNECTIONS) != 0) {
         bool busy = errno == EADDRINUSE;
-        (void)err_errno(err, busy ? ERR_TEMPORARY : ERR_PERMANENT, "listening on %s", text);
+        bool later = busy || errno == EADDRNOTAVAIL; /* the address may not be up yet */
+        (void)err_errno(err, later ? ERR_TEMPORARY : ERR_PERMANENT, "listening on %s", text);
         if (busy)
             (void)err_hint(err, "another program has the port: choose another METRICS_PORT");
         if (fd >= 0)

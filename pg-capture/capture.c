@@ -694,7 +694,9 @@ int capture_run(const struct capture_options *options, struct err *err)
     register_stats(&c->stats, options->stage.stats);
     c->stats.file.update = update_stats;
     c->stats.file.ctx = c;
-    output_init(&c->out, STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
+    /* Only a stream has frames for stdout, and a reader there that is missed. */
+    bool inspects = options->check || options->status || options->drop_slot;
+    output_init(&c->out, inspects ? -1 : STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
     catalog_init(&c->catalog, &c->source, &c->waiter, (int64_t)options->connect_timeout_ms);
     int rc = signals_init(&c->signals, err);
     if (rc == 0)

@@ -142,8 +142,9 @@ MUST_CHECK int capture_check_slot(const struct capture *c, const struct slot *s,
 /* The slot as it was found goes into the statistics: also one that cannot be used any more. */
 void capture_note_slot(struct capture *c, const struct slot *slot);
 
-/* Puts the hello into the output; c->start_lsn is known. */
-void capture_emit_hello(struct capture *c, const struct replication_start *start, bool created);
+/* Appends the hello; c->start_lsn is known. */
+void capture_put_hello(const struct capture *c, const struct replication_start *start, bool created,
+                       struct buf *out);
 
 /* Waits for `fd` or the deadline, and does what is due meanwhile; see struct waiter. fd -1: for the
  * deadline only. */

@@ -48,6 +48,8 @@ static int check_server(struct capture *c, struct report *r, bool *may_replicate
         report_fail(r, "wal_level is %s, not logical", field(rows, 0, 3));
         report_mend(r, "ALTER SYSTEM SET wal_level = logical; and restart the server");
     }
+    if (is_true(rows, 0, 6) && PQserverVersion(conn) < 160000)
+        report_fail(r, "the server is a standby, which decodes from PostgreSQL 16 on");
     *may_replicate = is_true(rows, 0, 4);
     if (*may_replicate) {
         report_ok(r, "user %s may replicate", field(rows, 0, 2));
@@ -221,7 +223,8 @@ static uint32_t number(const PGresult *r, int row, int column)
 }
 
 /* The relation whose columns are in the rows `from` to before `to`. */
-static int emit_relation(struct capture *c, const PGresult *rows, int from, int to, struct err *err)
+static int put_relation(struct capture *c, const PGresult *rows, int from, int to, struct buf *out,
+                        struct err *err)
 {
     struct relation rel = {
         .relid = number(rows, from, 0),
@@ -244,12 +247,13 @@ static int emit_relation(struct capture *c, const PGresult *rows, int from, int 
         };
     int rc = catalog_relation(&c->catalog, &rel, 0, err);
     if (rc == 0)
-        relation_to_frame(&rel, &c->out.buf);
+        relation_to_frame(&rel, out);
     free(rel.columns);
     return rc;
 }
 
-static int emit_relations(struct capture *c, const char *publications, struct err *err)
+static int put_relations(struct capture *c, const char *publications, struct buf *out,
+                         struct err *err)
 {
     uint32_t version = replication_server_version(&c->replication);
     char sql[sizeof columns_sql_head + sizeof columns_sql_lists + sizeof columns_sql_stored +
@@ -265,7 +269,7 @@ static int emit_relations(struct capture *c, const char *publications, struct er
     for (int from = 0, to; rc == 0 && from < PQntuples(rows); from = to) {
         for (to = from; to < PQntuples(rows) && number(rows, to, 0) == number(rows, from, 0);)
             to++;
-        rc = emit_relation(c, rows, from, to, err);
+        rc = put_relation(c, rows, from, to, out, err);
     }
     PQclear(rows);
     return rc;
@@ -294,7 +298,7 @@ static int check_stream(struct capture *c, struct replication_start *start, stru
 }
 
 /* What cannot be asked is an error. */
-static int check_all(struct capture *c, struct report *r, struct err *err)
+static int check_all(struct capture *c, struct report *r, struct buf *out, struct err *err)
 {
     struct replication_start start = {0};
     bool may_replicate;
@@ -305,32 +309,45 @@ static int check_all(struct capture *c, struct report *r, struct err *err)
     array_of_text(&list, c->npublications, c->publications);
     int rc = check_identities(c, buf_cstr(&list), r, err);
     if (rc == 0 && c->replication.session.conn) {
-        capture_emit_hello(c, &start, false);
-        rc = emit_relations(c, buf_cstr(&list), err);
+        capture_put_hello(c, &start, false, out);
+        rc = put_relations(c, buf_cstr(&list), out, err);
     }
     buf_free(&list);
     return rc;
 }
 
+/* Without a reader the report is all there is. */
+static void write_description(struct buf *frames)
+{
+    struct output out;
+    struct err gone = {0};
+    struct frame_end z = {.why = bytes_of("check")};
+    if (frames->len == 0 || isatty(STDOUT_FILENO))
+        return;
+    frame_put_end(frames, &z);
+    output_init(&out, STDOUT_FILENO, "stdout", 0);
+    buf_append(&out.buf, frames->data, frames->len);
+    if (output_flush(&out, &gone))
+        log_debug("the relations were not read", "reason", gone.text, NULL);
+    output_close(&out);
+}
+
 int capture_check(struct capture *c, struct err *err)
 {
     struct report r = {.fd = STDERR_FILENO};
-    struct frame_end z = {.why = bytes_of("check")};
-    int rc = check_all(c, &r, err);
+    struct buf frames = {0};
+    int rc = check_all(c, &r, &frames, err);
     if (rc) {
         enum err_kind kind = err->kind;
         report_err(&r, err, "source");
-        return err_set(err, kind, "the source could not be checked to the end");
+        (void)err_set(err, kind, "the source could not be checked to the end");
+    } else {
+        write_description(&frames);
+        if (r.failures > 0)
+            rc = err_set(err, ERR_PERMANENT, "the source has %u failures", r.failures);
     }
-    if (c->out.buf.len > 0 && !isatty(STDOUT_FILENO)) {
-        frame_put_end(&c->out.buf, &z);
-        struct err gone = {0};
-        if (output_flush(&c->out, &gone)) /* without a reader the report is all there is */
-            log_debug("the relations were not read", "reason", gone.text, NULL);
-    }
-    if (r.failures > 0)
-        return err_set(err, ERR_PERMANENT, "the source has %u failures", r.failures);
-    return 0;
+    buf_free(&frames);
+    return rc;
 }
 
 int capture_status(struct capture *c, struct err *err)

@@ -289,7 +289,8 @@ static int same_server(struct capture *c, struct err *err)
     return 0;
 }
 
-void capture_emit_hello(struct capture *c, const struct replication_start *start, bool created)
+void capture_put_hello(const struct capture *c, const struct replication_start *start, bool created,
+                       struct buf *out)
 {
     const struct replication *r = &c->replication;
     struct buf options = {0};
@@ -314,7 +315,7 @@ void capture_emit_hello(struct capture *c, const struct replication_start *start
     memcpy(hello.timelines, r->timelines, r->ntimelines * sizeof *r->timelines);
     for (size_t i = 0; i < c->npublications; i++)
         hello.publications[i] = bytes_of(c->publications[i]);
-    frame_put_hello(&c->out.buf, &hello);
+    frame_put_hello(out, &hello);
     buf_free(&options);
 }
 
@@ -347,7 +348,7 @@ int capture_start(struct capture *c, struct err *err)
     c->decoder = pgoutput_new(&config);
     if (!c->decoder)
         return err_nomem(err);
-    capture_emit_hello(c, &start, created);
+    capture_put_hello(c, &start, created, &c->out.buf);
     const PGconn *conn = c->replication.session.conn;
     struct buf described = {0};
     replication_describe(&start, &described);

@@ -3,9 +3,54 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* The names that the environment had, with a value, before anything was loaded. */
+struct given {
+    char **names;
+    size_t n;
+};
+
+static void given_free(struct given *g)
+{
+    for (size_t i = 0; i < g->n; i++)
+        free(g->names[i]);
+    free(g->names);
+}
+
+static int given_now(struct given *g, struct err *err)
+{
+    size_t n = 0;
+    while (environ[n])
+        n++;
+    *g = (struct given){.names = calloc(n + 1, sizeof *g->names)};
+    if (!g->names)
+        return err_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strcspn(environ[i], "=");
+        if (environ[i][len] == '\0' || environ[i][len + 1] == '\0')
+            continue;
+        g->names[g->n] = strndup(environ[i], len);
+        if (!g->names[g->n++]) {
+            g->n--;
+            given_free(g);
+            return err_nomem(err);
+        }
+    }
+    return 0;
+}
+
+static bool is_given(const struct given *g, const char *name)
+{
+    for (size_t i = 0; i < g->n; i++)
+        if (strcmp(g->names[i], name) == 0)
+            return true;
+    return false;
+}
 
 /* Undoes the quotes of `text` in place; NULL, or what is wrong with it. */
 static const char *unquote(char *text)
@@ -43,7 +88,7 @@ static void cut_comment(char *text)
 }
 
 /* NULL, or what is wrong with the line. */
-static const char *take_line(char *line)
+static const char *take_line(const struct given *given, char *line)
 {
     line += strspn(line, " \t");
     if (*line == '\0' || *line == '#')
@@ -62,12 +107,12 @@ static const char *take_line(char *line)
         wrong = unquote(value);
     else
         cut_comment(value);
-    if (!wrong && setenv(line, value, 0) != 0)
+    if (!wrong && !is_given(given, line) && setenv(line, value, 1) != 0)
         return "out of memory";
     return wrong;
 }
 
-static int load_variable(int dir, const char *name, struct err *err)
+static int load_variable(const struct given *given, int dir, const char *name, struct err *err)
 {
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
@@ -82,7 +127,7 @@ static int load_variable(int dir, const char *name, struct err *err)
             len--;
         line[len] = '\0';
     }
-    int rc = n > 0 && setenv(name, line, 0) != 0 ? err_nomem(err) : 0;
+    int rc = n > 0 && !is_given(given, name) && setenv(name, line, 1) != 0 ? err_nomem(err) : 0;
     if (line)
         explicit_bzero(line, size);
     free(line);
@@ -92,22 +137,33 @@ static int load_variable(int dir, const char *name, struct err *err)
 
 int env_dir_load(const char *path, struct err *err)
 {
-    DIR *d = opendir(path);
+    struct given given;
     int rc = 0;
+    DIR *d = opendir(path);
     if (!d)
         return err_errno(err, ERR_PERMANENT, "%s", path);
+    if (given_now(&given, err)) {
+        (void)closedir(d);
+        return -1;
+    }
     for (struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;)
         if (*e->d_name != '.' && strcmp(e->d_name, "PATH") != 0)
-            rc = load_variable(dirfd(d), e->d_name, err);
+            rc = load_variable(&given, dirfd(d), e->d_name, err);
     (void)closedir(d);
+    given_free(&given);
     return rc ? err_context(err, "%s", path) : 0;
 }
 
 int env_file_load(const char *path, struct err *err)
 {
+    struct given given;
     FILE *f = fopen(path, "re");
     if (!f)
         return err_errno(err, ERR_PERMANENT, "%s", path);
+    if (given_now(&given, err)) {
+        (void)fclose(f);
+        return -1;
+    }
     char *line = NULL;
     size_t size = 0;
     ssize_t n;
@@ -115,7 +171,8 @@ int env_file_load(const char *path, struct err *err)
     for (int number = 1; rc == 0 && (n = getline(&line, &size, f)) >= 0; number++) {
         while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
             line[--n] = '\0';
-        const char *wrong = strlen(line) == (size_t)n ? take_line(line) : "it has a zero byte";
+        const char *wrong =
+            strlen(line) == (size_t)n ? take_line(&given, line) : "it has a zero byte";
         if (wrong)
             rc = err_set(err, ERR_PERMANENT, "%s, line %d: %s", path, number, wrong);
     }
@@ -125,5 +182,6 @@ int env_file_load(const char *path, struct err *err)
         explicit_bzero(line, size);
     free(line);
     (void)fclose(f);
+    given_free(&given);
     return rc;
 }

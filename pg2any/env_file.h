@@ -4,7 +4,8 @@
  * Empty lines and those that begin with # are skipped; a word "export" in front is. A value in
  * single quotes is taken as it is; in double quotes \" \\ \n \$ are undone; without quotes it ends
  * before " #" and blanks at its end are not part of it. Nothing is expanded. What the environment
- * has already wins over the file.
+ * has already wins over the file, unless it is empty there; of two lines for one variable the last
+ * wins.
  */
 #ifndef PG2ANY_ENV_FILE_H
 #define PG2ANY_ENV_FILE_H
@@ -15,7 +16,7 @@
 MUST_CHECK int env_file_load(const char *path, struct err *err);
 
 /* A directory with a file for each variable, the value in its first line (s6-envdir). What the
- * environment has already wins, all but PATH. */
+ * environment has already wins, unless it is empty there. PATH is left alone. */
 MUST_CHECK int env_dir_load(const char *path, struct err *err);
 
 #endif

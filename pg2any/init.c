@@ -79,12 +79,20 @@ static bool is_configuration(const char *variable)
 static int write_variable(const struct init *in, const char *name, const char *value,
                           struct err *err)
 {
-    if (strchr(value, '\n'))
-        return err_set(err, ERR_PERMANENT, "%s has more than one line", name);
     char *path = path_of(in->root, "env", name, err);
     int rc = path ? write_file(path, value, strlen(value), 0600, err) : -1;
     free(path);
     return rc;
+}
+
+/* Before anything is made: a file of s6-envdir has one line. */
+static int check_configuration(struct err *err)
+{
+    for (char **v = environ; *v; v++)
+        if (is_configuration(*v) && strchr(*v, '\n'))
+            return err_set(err, ERR_PERMANENT, "%.*s has more than one line", (int)strcspn(*v, "="),
+                           *v);
+    return 0;
 }
 
 static int write_configuration(const struct init *in, struct err *err)
@@ -219,7 +227,8 @@ int init_services(const struct plan *plan, const char *directory, struct err *er
     int rc = strlen(in.root) + 32 < PLAN_PATH_SIZE
                  ? 0
                  : err_set(err, ERR_PERMANENT, "the path %s is too long", in.root);
-    if (rc == 0 && (find_user(&in, err) || find_templates(&in, err) || make_all(&in, err)))
+    if (rc == 0 && (check_configuration(err) || find_user(&in, err) || find_templates(&in, err) ||
+                    make_all(&in, err)))
         rc = -1;
     if (rc == 0)
         (void)printf("The pipeline is set up in %s. Start it with:\n\n    s6-svscan %s/service\n\n"

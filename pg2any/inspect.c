@@ -125,10 +125,10 @@ static void show_process(const struct stage *s, struct err *err)
     };
     struct stats_file f;
     struct err fault = {0};
-    bool there = stats_file_read(&f, s->stats, &fault) == 0;
-    int rc = stats_file_fault(there ? &f : NULL, s->name, &fault);
+    (void)!stats_file_read(&f, s->stats, &fault); /* what came of it is in `f`, too */
+    int rc = stats_file_fault(&f, s->name, &fault);
     (void)printf("%-17s %s: ", s->name, s->program);
-    if (there && f.alive) {
+    if (f.alive) {
         (void)printf("%s, pid %d", f.state == STATS_READY ? "running" : "starting", f.pid);
         for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
             char text[32];
@@ -137,7 +137,7 @@ static void show_process(const struct stage *s, struct err *err)
         }
         (void)printf("\n");
     }
-    if (rc && !(there && f.alive))
+    if (rc && !f.alive)
         (void)printf("%s\n", fault.text);
     else if (rc)
         (void)printf("%-17s %s\n", "", fault.text);
@@ -150,6 +150,8 @@ int inspect_status(const struct plan *plan, struct err *err)
 {
     const char *const capture[] = {"pg-capture", "--status", "--log-level", "warning", NULL};
     struct err ignored = {0};
+    if (plan_check_state_dir(plan, err))
+        return -1;
     for (size_t i = 0; i < plan->nstages; i++)
         show_process(&plan->stages[i], err);
     (void)fflush(stdout);
@@ -192,7 +194,8 @@ static int ask(const struct plan *plan, struct err *err)
 int inspect_drop(const struct plan *plan, bool sure, struct err *err)
 {
     const char *const capture[] = {"pg-capture", "--drop-slot", NULL};
-    if (!sure && ask(plan, err))
+    if (plan_make_state_dir(plan, err) || plan_lock_state_dir(plan, err) ||
+        (!sure && ask(plan, err)))
         return -1;
     int status = run_program(plan, &plan->stages[0], capture, -1, -1, false, err);
     for (size_t i = 0; status == STATUS_OK && i < plan->nstages; i++)

@@ -2,6 +2,7 @@
  * pg2any - puts the pipeline together from the environment: runs it, looks at it, sets it up for a
  * supervisor, takes it down.
  */
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static const struct option_def drop_options[] = {
 static const struct option_def stage_options[] = {
     ENVIRONMENT,
     {"notify-fd", OPTION_UINT, offsetof(struct settings, notify_fd), NULL, NULL, "N",
-     "handed on to the stage's program", 3, 65535, NULL},
+     "handed on to the stage's program; 3, because FIFOs follow", 3, 3, NULL},
     {.name = NULL},
 };
 
@@ -210,6 +211,7 @@ int main(int argc, char **argv)
 {
     struct err err = {0};
     std_fds_reserve();
+    (void)signal(SIGCHLD, SIG_DFL); /* who ignores it leaves that to us, and no child to wait for */
     log_init("pg2any");
     const char *word = argc > 1 ? argv[1] : "";
     if (strcmp(word, "--help") == 0) {

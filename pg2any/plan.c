@@ -2,11 +2,13 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,6 +168,30 @@ int plan_make_state_dir(const struct plan *p, struct err *err)
         return err_hint(err, "remove it, chmod 700 it, or name another in CDC_STATE_DIR");
     }
     return 0;
+}
+
+int plan_lock_state_dir(const struct plan *p, struct err *err)
+{
+    char path[PLAN_PATH_SIZE + 8];
+    (void)snprintf(path, sizeof path, "%s/lock", p->state_dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_errno(err, ERR_PERMANENT, "opening %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0; /* kept open */
+    (void)close(fd);
+    (void)err_set(err, ERR_PERMANENT, "another pg2any run uses the state directory %s",
+                  p->state_dir);
+    return err_hint(err, "stop it, or give this one a CDC_STATE_DIR of its own");
+}
+
+int plan_check_state_dir(const struct plan *p, struct err *err)
+{
+    struct stat st;
+    if (set_value("CDC_STATE_DIR") || geteuid() == 0 || lstat(p->state_dir, &st) != 0 ||
+        (S_ISDIR(st.st_mode) && st.st_uid == geteuid()))
+        return 0;
+    return err_set(err, ERR_PERMANENT, "the state directory %s is somebody else's", p->state_dir);
 }
 
 /* ---- stages ---- */

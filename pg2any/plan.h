@@ -47,6 +47,13 @@ bool plan_wants_metrics(void);
 /* The state directory: made where it is not there, and ours alone. */
 MUST_CHECK int plan_make_state_dir(const struct plan *p, struct err *err);
 
+/* Keeps every other pg2any that runs or drops the same pipeline away, for as long as this process
+ * lives. Permanent error where there is one. */
+MUST_CHECK int plan_lock_state_dir(const struct plan *p, struct err *err);
+
+/* To be looked at, where it is there: ours, or one that was named, or we are root. */
+MUST_CHECK int plan_check_state_dir(const struct plan *p, struct err *err);
+
 /*
  * In a child: gives the environment of a stage. A target's own variables take the place of the
  * common ones; what is no business of the stage, other stages' passwords above all, is taken out.

@@ -1,12 +1,9 @@
 #include "run.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -317,22 +314,6 @@ static void say_what_runs(const struct run *r)
     buf_free(&targets);
 }
 
-/* Keeps a second one of the same slot away, as long as this process lives. */
-static int lock_state_dir(const struct plan *p, struct err *err)
-{
-    char path[PLAN_PATH_SIZE + 8];
-    (void)snprintf(path, sizeof path, "%s/lock", p->state_dir);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_errno(err, ERR_PERMANENT, "opening %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        return 0; /* kept open */
-    (void)close(fd);
-    (void)err_set(err, ERR_PERMANENT, "another pg2any run uses the state directory %s",
-                  p->state_dir);
-    return err_hint(err, "stop it, or give this one a CDC_STATE_DIR of its own");
-}
-
 /* Waits before the next try; false: asked to stop. */
 static bool pause_for(struct run *r, int64_t ms)
 {
@@ -383,7 +364,7 @@ static int run_until_the_end(struct run *r, struct err *err)
 int run_pipeline(const struct plan *plan, const char *until_lsn, struct err *err)
 {
     struct run r = {.plan = plan, .until_lsn = until_lsn};
-    if (plan_make_state_dir(plan, err) || lock_state_dir(plan, err))
+    if (plan_make_state_dir(plan, err) || plan_lock_state_dir(plan, err))
         return -1;
     (void)sigemptyset(&r.signals);
     (void)sigaddset(&r.signals, SIGTERM);

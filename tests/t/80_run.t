@@ -101,6 +101,11 @@ my $confirmed = lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn});
 cmp_ok($confirmed, '<=', lsn_number($_->checkpoint->{remote_lsn}), 'the slot is not ahead of a target')
     for @targets;
 
+# Whoever starts it may ignore SIGCHLD.
+my $ignoring = Pg2any::Process->start(name => 'pg2any run', argv => ['sh', '-c', q{trap '' CHLD; exec "$@"}, 'sh', Pg2any::Pipeline::tool('pg2any'), 'run'],
+    stderr => $front->log_file, env => $front->environment(CDC_SOURCE_CONNECTION_STRING => 'nonsense'));
+is($ignoring->wait_exit(30), 100, 'with SIGCHLD ignored it sees its stages end');
+
 # kill -9 of the front command itself.
 $front->start;
 $front->wait_all_ready;

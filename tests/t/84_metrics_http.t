@@ -62,7 +62,7 @@ for my $case (['empty', ''], ['binary', join '', map { chr } 0 .. 255], ['no sta
     my ($name, $content) = @$case;
     write_file('apply.prom', $content);
     my $ill = wait_for(sub { my $h = get('/health'); $h->{status} == 503 && $h }, 10, "a 503 for $name");
-    like($ill->{content}, qr/\Aapply has not been started|\Aapply was killed|\Aapply has stopped for good: why not\z/, "$name: 503");
+    like($ill->{content}, qr/\Athe statistics of apply cannot be read|\Aapply was killed|\Aapply has stopped for good: why not\z/, "$name: 503");
 }
 unlink "$dir/apply.prom" or die "unlink: $!\n";
 mkdir "$dir/apply.prom" or die "mkdir: $!\n";

@@ -23,10 +23,29 @@ sub uri {
 my $front = Pg2any::Front->new(pg => $pg, targets => [$target], env => {
     CDC_SOURCE_CONNECTION_STRING => $pg->uri(user => 'cdc'), CDC_DEST_URI => uri('writer'), CDC_DDL => 'none' });
 
+# A database that is missing is made, if the user may; a user with an @ in the name; a database that only
+# --schema-map names; a grant on a table.
+$mariadb->do($_) for q{create user 'a@b'@'%' identified by 'a@b-pw'}, q{grant all on `new%`.* to 'a@b'@'%'},
+    q{create user 'tables'@'%' identified by 'tables-pw'}, q{create table shop.other (id int primary key)}, q{grant select on shop.other to 'tables'@'%'};
+my $missing = Pg2any::Front->new(pg => $pg, targets => [$target], env => {
+    CDC_SOURCE_CONNECTION_STRING => $pg->uri(user => 'cdc'), CDC_DEST_URI => $mariadb->uri(db => 'newdb', user => 'a@b', password => 'a@b-pw') });
+my ($found, $text) = $missing->command(['check']);
+is($found, 0, 'a database that is missing and will be made') or diag($text);
+like($text, qr/^note  database newdb does not exist and will be made/m, 'said');
+is($mariadb->connect(db => 'mysql')->selectrow_array(q{select count(*) from information_schema.schemata where schema_name = 'newdb'}), 0,
+    'and not made by looking');
+($found, $text) = $missing->command(['check'], env => { CDC_SCHEMA_MAPPING => 'public:shop' });
+is($found, 100, 'a database that a schema is mapped to, without privileges');
+like($text, qr/^FAIL  this user lacks privileges on database shop: SELECT, .*\n      mend: GRANT .* TO 'a\@b'\@'%'/m, 'named, with the account');
+($found, $text) = $missing->command(['check'], env => { CDC_DEST_URI => $mariadb->uri(db => 'shop', user => 'tables', password => 'tables-pw'),
+    CDC_DDL => 'none' });
+like($text, qr/^note  this user has no privilege on database shop as a whole for: .*single tables/m, 'grants on tables: a note');
+$mariadb->do('drop table shop.other');
+
 # Nothing is there yet: the check says what is missing, and what to grant.
 my ($status, $out) = $front->command(['check']);
 is($status, 100, 'a user without DDL, and no tables: 100');
-like($out, qr/^FAIL  this user lacks privileges on database shop.*: CREATE, ALTER, DROP, INDEX\n      mend: GRANT CREATE, ALTER, DROP, INDEX ON `shop`\.\* TO 'writer'\@'%'/m,
+like($out, qr/^FAIL  this user lacks privileges on database shop: CREATE, ALTER, DROP, INDEX\n      mend: GRANT CREATE, ALTER, DROP, INDEX ON `shop`\.\* TO 'writer'\@'%'/m,
     'the report says what to grant');
 like($out, qr/^FAIL  table public\.t: the target has no `shop`\.`t`, and --ddl none makes none/m, 'and which table is missing');
 ($status) = $front->command(['run', '--until-lsn', 'current']);

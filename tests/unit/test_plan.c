@@ -21,7 +21,8 @@
 
 static bool is_ours(const char *variable)
 {
-    static const char *const begins[] = {"CDC_", "METRICS_", "PG", "XDG_", "HOME_2=", "SET=", "A="};
+    static const char *const begins[] = {"CDC_",    "METRICS_", "PG", "XDG_",
+                                         "HOME_2=", "SET=",     "A=", "EMPTY="};
     for (size_t i = 0; i < LENGTH(begins); i++)
         if (strncmp(variable, begins[i], strlen(begins[i])) == 0)
             return true;
@@ -238,6 +239,8 @@ static void an_env_file_is_read(void **state)
         {"A=b c\n", "b c"},
         {"A=postgresql://u:p%40@h/d?x=y&z=w\n", "postgresql://u:p%40@h/d?x=y&z=w"},
         {"SET=2\n", NULL},
+        {"A=1\nA=2\n", "2"},
+        {"EMPTY=2\nA=b\n", "b"},
         {"A='b\n", "!line 1: the closing quote"},
         {"A=\"b\\\"\n", "!line 1: the closing quote"},
         {"\nA='b' c\n", "!line 2: something stands behind"},
@@ -247,7 +250,7 @@ static void an_env_file_is_read(void **state)
         {"A-B=c\n", "!not NAME=value"},
         {"=b\n", "!not NAME=value"},
     };
-    static const char *const environment[] = {"SET=1", NULL};
+    static const char *const environment[] = {"SET=1", "EMPTY=", NULL};
     char path[] = "/tmp/pg2any-test-env-XXXXXX";
     int fd = mkstemp(path);
     assert_true(fd >= 0);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -208,6 +209,35 @@ static void a_process_goes_on_where_the_one_before_left_off(void **state)
     stats_end(&s, &err);
 }
 
+static void a_pid_that_came_again_is_another_process(void **state)
+{
+    struct place *p = *state;
+    struct err err = {0};
+    struct stats_file f;
+    char text[100];
+    (void)snprintf(text, sizeof text, "# pg2any component=tool pid=%d state=ready\n",
+                   (int)getpid());
+    assert_int_equal(atomic_file_write(p->file, text, strlen(text), &err), 0);
+    assert_int_equal(stats_file_read(&f, p->file, &err), 0);
+    assert_true(f.alive);
+    assert_int_equal(stats_file_fault(&f, "x", &err), 0);
+    stats_file_free(&f);
+
+    const struct timespec long_ago[] = {{1000000000, 0}, {1000000000, 0}}; /* before this process */
+    assert_int_equal(utimensat(AT_FDCWD, p->file, long_ago, 0), 0);
+    assert_int_equal(stats_file_read(&f, p->file, &err), 0);
+    assert_false(f.alive);
+    assert_int_equal(stats_file_fault(&f, "x", &err), -1);
+    assert_string_equal(err.text, "x was killed or crashed");
+    stats_file_free(&f);
+
+    assert_int_equal(unlink(p->file), 0);
+    assert_int_equal(stats_file_read(&f, p->file, &err), -1);
+    assert_int_equal(stats_file_fault(&f, "x", &err), -1);
+    assert_string_equal(err.text, "x has not been started");
+    stats_file_free(&f);
+}
+
 static void what_is_no_statistics_file_is_refused(void **state)
 {
     struct place *p = *state;
@@ -334,6 +364,7 @@ int main(void)
         TEST(a_histogram_counts_upwards),
         TEST(label_values_are_escaped),
         TEST(a_process_goes_on_where_the_one_before_left_off),
+        TEST(a_pid_that_came_again_is_another_process),
         TEST(what_is_no_statistics_file_is_refused),
         TEST(a_tick_writes_once_a_second),
         TEST(a_failure_is_logged_once),

@@ -312,7 +312,7 @@ my %FUNCTION = (
     ROWCOUNT_BIG => [0, 0, sub { my ($self) = @_; return { sql => $self->{session}{rowcount}, type => $BIGINT } }],
     HAS_PERMS_BY_NAME => [3, 3, sub {
         my ($self, $e, $name, $class, $permission) = @_;
-        if (uc($class->{constant} // '') eq 'DATABASE') {
+        if (uc($class->{constant} // '') =~ /\A(?:DATABASE|SCHEMA)\z/) {
             my $ddl = ($permission->{constant} // '') =~ /\A(?:ALTER|CREATE TABLE)\z/i;
             return { sql => $ddl ? $self->{session}->may_alter : 1, type => $INT };
         }
