@@ -19,18 +19,26 @@ struct table_count {
     UT_hash_handle hh;
 };
 
-/* The table may be new, or renamed since. */
-static void register_table(struct table_counts *t, struct table_count *c, const char *table)
+static bool is_of(const char *table, const struct relation *rel)
 {
-    if (c->table && strcmp(c->table, table) == 0)
-        return;
-    struct buf labels = {0};
+    size_t n = strlen(rel->namespace);
+    return table && strncmp(table, rel->namespace, n) == 0 && table[n] == '.' &&
+           strcmp(table + n + 1, rel->name) == 0;
+}
+
+/* The table is new, or renamed since. */
+static void register_table(struct table_counts *t, struct table_count *c,
+                           const struct relation *rel)
+{
+    struct buf table = {0}, labels = {0};
+    buf_printf(&table, "%s.%s", rel->namespace, rel->name);
     stats_label(&labels, t->label, c->key.kind);
-    stats_label(&labels, "table", table);
+    stats_label(&labels, "table", buf_cstr(&table));
     c->counted = stats_register(t->stats, STATS_COUNTER, t->name, buf_cstr(&labels), t->help);
-    buf_free(&labels);
     free(c->table);
-    c->table = strdup(table);
+    c->table = strdup(buf_cstr(&table));
+    buf_free(&table);
+    buf_free(&labels);
 }
 
 void table_counts_add(struct table_counts *t, const struct relation *rel, const char *kind,
@@ -48,10 +56,8 @@ void table_counts_add(struct table_counts *t, const struct relation *rel, const 
         c->key = key;
         HASH_ADD(hh, t->counts, key, sizeof c->key, c);
     }
-    struct buf table = {0};
-    buf_printf(&table, "%s.%s", rel->namespace, rel->name);
-    register_table(t, c, buf_cstr(&table));
-    buf_free(&table);
+    if (!is_of(c->table, rel))
+        register_table(t, c, rel);
     c->pending += n;
 }
 
