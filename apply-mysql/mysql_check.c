@@ -126,10 +126,11 @@ int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err
     report_ok(report, "target: %s, %s, database %s, TLS %s", mysql_get_server_info(d->schema),
               mysql_get_host_info(d->schema), d->uri.base.database, cipher ? cipher : "off");
     /* The account as grants have it, 'user'@'host'. */
-    buf_append_str(&sql,
-                   "SELECT @@innodb_flush_log_at_trx_commit, @@read_only, CONCAT('''', LEFT(u, "
-                   "CHAR_LENGTH(u) - CHAR_LENGTH(SUBSTRING_INDEX(u, '@', -1)) - 1), '''@''', "
-                   "SUBSTRING_INDEX(u, '@', -1), '''') FROM (SELECT CURRENT_USER() AS u) AS me");
+    buf_append_str(
+        &sql,
+        "SELECT @@innodb_flush_log_at_trx_commit, @@read_only, CONCAT('''', LEFT(u, "
+        "CHAR_LENGTH(u) - CHAR_LENGTH(SUBSTRING_INDEX(u, '@', -1)) - 1), '''@''', "
+        "SUBSTRING_INDEX(u, '@', -1), ''''), @@SESSION.sql_mode FROM (SELECT CURRENT_USER() AS u) AS me");
     if (mysql_rows(d->schema, &sql, &rows, err))
         return -1;
     MYSQL_ROW row = mysql_fetch_row(rows);
@@ -143,6 +144,15 @@ int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err
     if (row && row[1] && strcmp(row[1], "0") != 0) {
         report_fail(report, "the server is read-only");
         report_mend(report, "SET GLOBAL read_only = OFF;  -- or name the primary in CDC_DEST_URI");
+    }
+    /* What the session asked for; a proxy in between may have kept it to itself. */
+    if (row && row[3] && strstr(row[3], "STRICT_ALL_TABLES") &&
+        strstr(row[3], "NO_AUTO_VALUE_ON_ZERO")) {
+        report_ok(report, "the session's sql_mode is strict, whatever the server's is");
+    } else {
+        report_fail(report, "the session's sql_mode is not the one that was set: %s",
+                    row && row[3] ? row[3] : "");
+        report_mend(report, "connect to the server itself, not by way of a proxy");
     }
     char account[256];
     (void)snprintf(account, sizeof account, "%s", row && row[2] ? row[2] : "");

@@ -31,6 +31,7 @@ my $missing = Pg2any::Front->new(pg => $pg, targets => [$target], env => {
     CDC_SOURCE_CONNECTION_STRING => $pg->uri(user => 'cdc'), CDC_DEST_URI => $mariadb->uri(db => 'newdb', user => 'a@b', password => 'a@b-pw') });
 my ($found, $text) = $missing->command(['check']);
 is($found, 0, 'a database that is missing and will be made') or diag($text);
+like($text, qr/^ok    the session's sql_mode is strict/m, 'the sql_mode was looked at');
 like($text, qr/^note  database newdb does not exist and will be made/m, 'said');
 is($mariadb->connect(db => 'mysql')->selectrow_array(q{select count(*) from information_schema.schemata where schema_name = 'newdb'}), 0,
     'and not made by looking');
