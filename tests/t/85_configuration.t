@@ -149,6 +149,7 @@ is($status, 111, 'CDC_CONNECTION_TIMEOUT: a target that says nothing');
 cmp_ok(now() - $began, '<', 8, 'for that long');
 my $locked = new_target(kind => 'sqlite');
 run_tool('apply-sqlite', args => ['--dest', $locked->dest], stdin => '/dev/null');
+$locked->dbh->do(q{insert into pg2any_checkpoint values ('x', '0/1', null, '1', 1)});
 $locked->dbh->do('begin exclusive');
 $began = now();
 ($status, undef, $err) = run_tool('apply-sqlite', args => ['--dest', $locked->dest, '--drop-checkpoint', '--origin', 'x'],
