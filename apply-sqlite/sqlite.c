@@ -232,6 +232,13 @@ static int sqlite_open(const struct dest_config *config, struct dest **dest, str
                              NULL);
     if (!d->looked_at)
         rc = SQLITE_NOMEM;
+    if (rc == SQLITE_OK && !d->look_only && sqlite3_db_readonly(d->db, "main") == 1) {
+        (void)err_set(err, ERR_PERMANENT, "%s may not be written by this user (uid %u)", path,
+                      (unsigned)geteuid());
+        (void)err_hint(err, "chown it and its folder, or run as its owner");
+        sqlite_close(d);
+        return -1;
+    }
     if (rc != SQLITE_OK || set_up(d, config, synchronous, err)) {
         if (rc != SQLITE_OK)
             (void)sqlite_fail(d, rc, "opening the database", err);

@@ -39,6 +39,7 @@ int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err)
             return err_errno(err, ERR_PERMANENT, "opening the acknowledgement FIFO %s", a->path);
         if (monotonic_ms() >= deadline) {
             (void)err_set(err, ERR_TEMPORARY, "nobody reads the acknowledgement FIFO %s", a->path);
+            (void)err_follows(err);
             return err_hint(err, "is pg-capture running with the same --ack?");
         }
         struct pollfd p = {.fd = stop_fd, .events = POLLIN};
@@ -111,6 +112,6 @@ int ack_check(const struct ack *a, struct err *err)
 {
     if (ack_wait_ms(a) != 0)
         return 0;
-    return err_set(err, ERR_TEMPORARY, "the reader of the acknowledgement FIFO %s is gone",
-                   a->path);
+    (void)err_set(err, ERR_TEMPORARY, "the reader of the acknowledgement FIFO %s is gone", a->path);
+    return err_follows(err);
 }

@@ -203,6 +203,7 @@ static int run(struct apply *a, struct err *err)
     (void)err_set(err, ERR_TEMPORARY, "the input ended at byte %" PRIu64 " without an end frame%s",
                   a->input.offset,
                   frame_reader_left(&a->input) ? ", in the middle of a frame" : "");
+    (void)err_follows(err);
     return err_hint(err, "the program before this one in the pipeline says why");
 }
 
@@ -308,7 +309,7 @@ static int inspect(struct apply *a, const struct dest_ops *ops, struct err *err)
     const struct apply_options *o = &a->options;
     const struct dest_config config = dest_config(a);
     if (o->check)
-        return apply_check(ops, &config, (enum schema_ddl)o->ddl, err);
+        return apply_check(ops, &config, (enum schema_ddl)o->ddl, o->origin, err);
     if (o->status)
         return apply_status(ops, &config, o->origin, err);
     return apply_drop_checkpoint(ops, &config, o->origin, err);

@@ -22,6 +22,7 @@ struct inspection {
     const struct dest_ops *ops;
     struct dest *dest;
     enum schema_ddl ddl;
+    const char *origin; /* NULL: the slot's name */
     struct report report;
     unsigned there, missing; /* tables that fit, and tables that will be made */
     struct caveat caveats[MAX_CAVEATS];
@@ -103,6 +104,42 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
     return rc;
 }
 
+/* Where the stream would begin, and where the target stands. */
+static int check_position(struct inspection *i, const struct frame *f, struct err *err)
+{
+    struct frame_hello h;
+    struct checkpoint c;
+    char slot[256];
+    bool found;
+    if (frame_get_hello(f, &h, err))
+        return -1;
+    (void)snprintf(slot, sizeof slot, "%.*s", (int)h.slot.size, (const char *)h.slot.data);
+    const char *origin = i->origin ? i->origin : slot;
+    if (i->ops->checkpoint_get(i->dest, origin, &c, &found, err))
+        return -1;
+    if (found && c.remote_lsn < h.start_lsn) {
+        report_fail(&i->report,
+                    "the target has applied up to %s, but the slot begins at %s: the "
+                    "changes between the two are gone",
+                    LSN(c.remote_lsn), LSN(h.start_lsn));
+        report_mend(&i->report, "build the target anew (docs/OPERATIONS.md)");
+    } else if (found) {
+        report_ok(&i->report, "the target has applied up to %s of origin %s", LSN(c.remote_lsn),
+                  origin);
+    } else if (h.slot_created) {
+        report_note(&i->report, "only changes from the slot's beginning on come: rows that are in "
+                                "the tables already have to be copied (docs/OPERATIONS.md, The "
+                                "initial copy)");
+    } else {
+        report_note(&i->report,
+                    "the target has no checkpoint of origin %s: is it the right one? It would "
+                    "begin where the slot stands, at %s; what was committed before must be there "
+                    "already",
+                    origin, LSN(h.start_lsn));
+    }
+    return 0;
+}
+
 /* Every relation on stdin; `*any`: a description came at all. */
 static int check_relations(struct inspection *i, bool *any, struct err *err)
 {
@@ -119,7 +156,9 @@ static int check_relations(struct inspection *i, bool *any, struct err *err)
             *any = true;
             if (f.type == FRAME_END)
                 break;
-            if (f.type == FRAME_RELATION)
+            if (f.type == FRAME_HELLO)
+                rc = check_position(i, &f, err);
+            else if (f.type == FRAME_RELATION)
                 rc = check_relation(i, &f, err);
         } else if (input.eof) {
             break;
@@ -151,9 +190,9 @@ static int check_all(struct inspection *i, const struct dest_config *config, str
 }
 
 int apply_check(const struct dest_ops *ops, const struct dest_config *config, enum schema_ddl ddl,
-                struct err *err)
+                const char *origin, struct err *err)
 {
-    struct inspection i = {.ops = ops, .ddl = ddl, .report.fd = STDERR_FILENO};
+    struct inspection i = {.ops = ops, .ddl = ddl, .origin = origin, .report.fd = STDERR_FILENO};
     struct dest_config look = *config;
     look.look_only = true;
     int rc = check_all(&i, &look, err);
@@ -162,7 +201,7 @@ int apply_check(const struct dest_ops *ops, const struct dest_config *config, en
         report_err(&i.report, err, "target");
         (void)err_set(err, kind, "the target could not be checked to the end");
     } else if (i.report.failures > 0) {
-        rc = err_set(err, ERR_PERMANENT, "the target has %u failures", i.report.failures);
+        rc = err_set(err, ERR_PERMANENT, "checks of the target that failed: %u", i.report.failures);
     }
     if (i.dest)
         ops->close(i.dest);

@@ -11,11 +11,12 @@
 
 /*
  * --check: reports on stderr (report.h) and changes nothing: the server, what this user may do
- * there, and for each relation that comes on stdin (pg-capture --check) whether its table fits or
- * could be made, and which values have no place in it. An error is set where something fails.
+ * there, the checkpoint of the origin (NULL: the slot's name), and for each relation that comes on
+ * stdin (pg-capture --check) whether its table fits or could be made, and which values have no
+ * place in it. An error is set where something fails.
  */
 MUST_CHECK int apply_check(const struct dest_ops *ops, const struct dest_config *config,
-                           enum schema_ddl ddl, struct err *err);
+                           enum schema_ddl ddl, const char *origin, struct err *err);
 
 /* --status: the checkpoint of an origin, on stdout. */
 MUST_CHECK int apply_status(const struct dest_ops *ops, const struct dest_config *config,

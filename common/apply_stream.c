@@ -121,8 +121,12 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
     int gap = found ? compare_checkpoint(s, &h, &c, system_identifier, err) : 0;
     if (gap < 0)
         return -1;
-    if (!found)
+    if (!found && h.slot_created)
         log_info("a new target: no checkpoint yet", "origin", g->origin, NULL);
+    else if (!found)
+        log_warning("the target has no checkpoint: it begins where the slot stands, and what was "
+                    "committed before must be there already",
+                    "origin", g->origin, "slot_start", LSN(h.start_lsn), NULL);
     g->checkpoint = c;
     *g->counters.checkpoint_lsn = c.remote_lsn;
     if (!found || gap || c.timeline != h.timeline) {

@@ -25,7 +25,8 @@ int dest_conflict(struct dest_run *run, size_t row, enum dest_conflict conflict,
                       conflicts[conflict].stop);
         return err_hint(
             err,
-            "find out who else writes to the target; --conflict apply or --conflict skip goes on");
+            "was the table copied before, as docs/OPERATIONS.md has it? Who else writes to the "
+            "target? --conflict apply or --conflict skip goes on");
     }
     *action = c->policy;
     c->pending[conflict]++;

@@ -10,6 +10,7 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
     va_list ap;
     va_start(ap, fmt);
     err->kind = kind;
+    err->follows = false;
     (void)vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     return -1;
@@ -21,6 +22,7 @@ int err_errno(struct err *err, enum err_kind kind, const char *fmt, ...)
     va_list ap;
     va_start(ap, fmt);
     err->kind = kind;
+    err->follows = false;
     int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof err->text)
@@ -63,6 +65,12 @@ int err_hint(struct err *err, const char *fmt, ...)
     return -1;
 }
 
+int err_follows(struct err *err)
+{
+    err->follows = true;
+    return -1;
+}
+
 int err_nomem(struct err *err)
 {
     return err_set(err, ERR_TEMPORARY, "out of memory");
@@ -71,6 +79,7 @@ int err_nomem(struct err *err)
 void err_clear(struct err *err)
 {
     err->kind = ERR_NONE;
+    err->follows = false;
     err->text[0] = '\0';
 }
 

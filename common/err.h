@@ -10,6 +10,7 @@
 #define PG2ANY_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 #define MUST_CHECK             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -26,6 +27,7 @@ enum err_kind {
 
 struct err {
     enum err_kind kind;
+    bool follows; /* only because a neighbour in the pipeline ended: the cause is there */
     char text[ERR_TEXT_SIZE];
 };
 
@@ -40,6 +42,9 @@ int err_context(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Adds " (<hint>)" at the end: what the user can do about it. Keeps the kind; returns -1. */
 int err_hint(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The cause is a neighbour's end. Returns -1. */
+int err_follows(struct err *err);
 
 /* Out of memory: temporary. */
 int err_nomem(struct err *err);

@@ -11,7 +11,8 @@
 
 static int reader_gone(const struct output *o, struct err *err)
 {
-    return err_set(err, ERR_TEMPORARY, "the reader of %s is gone", o->name);
+    (void)err_set(err, ERR_TEMPORARY, "the reader of %s is gone", o->name);
+    return err_follows(err);
 }
 
 void output_init(struct output *o, int fd, const char *name, size_t pipe_size)

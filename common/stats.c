@@ -225,7 +225,8 @@ static void put_state(struct buf *text, const struct stats *s, const struct err 
         buf_append_str(text, s->ready ? "ready\n" : "starting\n");
         return;
     }
-    buf_printf(text, "stopped status=%d reason=", status_of(ended->kind));
+    buf_printf(text, "stopped status=%d follows=%d reason=", status_of(ended->kind),
+               ended->follows);
     for (const char *p = ended->text; *p; p++)
         buf_append_byte(text, *p == '\n' ? ' ' : (uint8_t)*p);
     buf_append_byte(text, '\n');

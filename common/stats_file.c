@@ -35,7 +35,7 @@ static int read_all(int fd, struct buf *text, struct err *err)
     return buf_check(text, err);
 }
 
-/* "# pg2any component=NAME pid=N state=WORD[ status=N reason=TEXT]". */
+/* "# pg2any component=NAME pid=N state=WORD[ status=N follows=N reason=TEXT]". */
 static int read_state(struct stats_file *f, struct err *err)
 {
     static const char *const words[] = {"starting", "ready", "stopped"};
@@ -52,9 +52,11 @@ static int read_state(struct stats_file *f, struct err *err)
     f->state = (enum stats_state)state;
     if (f->state != STATS_STOPPED)
         return 0;
-    int reason = 0;
-    if (sscanf(line + at, " status=%d reason=%n", &f->status, &reason) != 1 || reason == 0)
+    int reason = 0, follows = 0;
+    if (sscanf(line + at, " status=%d follows=%d reason=%n", &f->status, &follows, &reason) != 2 ||
+        reason == 0)
         return err_set(err, ERR_PERMANENT, "it is no statistics file");
+    f->follows = follows != 0;
     const char *text = line + at + reason;
     (void)snprintf(f->reason, sizeof f->reason, "%.*s", (int)strcspn(text, "\n"), text);
     for (char *p = f->reason; *p; p++) /* it goes to terminals, and anyone may have written it */
@@ -149,9 +151,12 @@ int stats_file_fault(const struct stats_file *f, const char *stage, struct err *
                        f->reason);
     if (f->state == STATS_STOPPED && f->status == STATUS_PERMANENT)
         return err_set(err, ERR_PERMANENT, "%s has stopped for good: %s", stage, f->reason);
-    if (f->state == STATS_STOPPED)
-        return err_set(err, ERR_TEMPORARY, "%s has stopped%s%s", stage, *f->reason ? ": " : "",
-                       f->reason);
+    if (f->state == STATS_STOPPED) {
+        (void)err_set(err, ERR_TEMPORARY, "%s has stopped%s%s", stage, *f->reason ? ": " : "",
+                      f->reason);
+        err->follows = f->follows;
+        return -1;
+    }
     if (!f->alive)
         return err_set(err, ERR_TEMPORARY, "%s was killed or crashed", stage);
     if (is_zero(f, "pg2any_source_connection_status"))
@@ -159,6 +164,14 @@ int stats_file_fault(const struct stats_file *f, const char *stage, struct err *
     if (is_zero(f, "pg2any_destination_connection_status"))
         return err_set(err, ERR_TEMPORARY, "%s is not connected to the target", stage);
     return 0;
+}
+
+void stats_file_worst(struct err *worst, const struct err *fault)
+{
+    bool heavier = fault->kind == ERR_PERMANENT && worst->kind != ERR_PERMANENT;
+    bool nearer = fault->kind == worst->kind && worst->follows && !fault->follows;
+    if (worst->kind == ERR_NONE || heavier || nearer)
+        *worst = *fault;
 }
 
 void stats_file_free(struct stats_file *f)

@@ -20,6 +20,7 @@ struct stats_file {
     enum stats_state state;
     int status;                 /* the exit status, where it has stopped */
     bool alive;                 /* it has not stopped, and the process that wrote it is there */
+    bool follows;               /* it stopped only because a neighbour had */
     bool missing;               /* it was never started: there is no such file */
     int64_t age_ms;             /* since the file was written */
     char reason[ERR_TEXT_SIZE]; /* why it stopped, "" where it did on purpose or was killed; why the
@@ -41,6 +42,10 @@ void stats_file_free(struct stats_file *f);
  * does not run, or is not connected. 0: nothing does.
  */
 MUST_CHECK int stats_file_fault(const struct stats_file *f, const char *stage, struct err *err);
+
+/* Of the faults of several stages, which are looked at one after the other, the one that matters: a
+ * permanent one before others, one of its own before one that follows a neighbour's. */
+void stats_file_worst(struct err *worst, const struct err *fault);
 
 /* The value of the first metric of that name whose labels contain `label` (NULL: any). */
 bool stats_file_value(const struct stats_file *f, const char *name, const char *label,

@@ -183,6 +183,7 @@ static int loop(struct run *r, struct err *err)
             return 0;
         if (r->in.eof && r->starved) {
             (void)err_set(err, ERR_TEMPORARY, "the input ended without an end frame");
+            (void)err_follows(err);
             return err_hint(err, "the writer of the input crashed or was killed");
         }
         if (wait_for_any(r, &readable, err))

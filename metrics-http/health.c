@@ -85,9 +85,8 @@ void health_look(struct health *h, int64_t now_ms)
         struct watched *w = &h->stages[i];
         struct err err = {0};
         const struct stats_file *f = &files[i];
-        if (check_stage(h, w, f, covered, now_ms, &err) &&
-            (worst.kind == ERR_NONE || (worst.kind != ERR_PERMANENT && err.kind == ERR_PERMANENT)))
-            worst = err;
+        if (check_stage(h, w, f, covered, now_ms, &err))
+            stats_file_worst(&worst, &err);
         if (f->alive && f->state != STATS_READY && unready.kind == ERR_NONE)
             (void)err_set(&unready, ERR_TEMPORARY, "%s is starting", w->name);
         exposition_add(&e, w->name, f);

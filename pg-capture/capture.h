@@ -98,6 +98,7 @@ struct capture {
     uint64_t ack_limit_lsn; /* an acknowledgement beyond it is nonsense */
     uint64_t confirmed_lsn;
     uint64_t reached_lsn; /* where --until-lsn was met; 0: not yet */
+    bool slot_missing;    /* --check: it would be made */
     uint64_t server_lsn;  /* the end of the server's WAL, as far as it has told */
     int64_t slot_look_ms; /* when the slot is looked at again, for the statistics */
 

@@ -93,6 +93,7 @@ static int check_slots(struct capture *c, const struct replication_start *start,
         c->start_lsn = slot.confirmed_flush_lsn;
         return 0;
     }
+    c->slot_missing = true;
     c->start_lsn = c->replication.wal_lsn;
     if (query(c,
               "SELECT current_setting('max_replication_slots')::int, count(*)"
@@ -309,7 +310,7 @@ static int check_all(struct capture *c, struct report *r, struct buf *out, struc
     array_of_text(&list, c->npublications, c->publications);
     int rc = check_identities(c, buf_cstr(&list), r, err);
     if (rc == 0 && c->replication.session.conn) {
-        capture_put_hello(c, &start, false, out);
+        capture_put_hello(c, &start, c->slot_missing, out);
         rc = put_relations(c, buf_cstr(&list), out, err);
     }
     buf_free(&list);
@@ -344,7 +345,7 @@ int capture_check(struct capture *c, struct err *err)
     } else {
         write_description(&frames);
         if (r.failures > 0)
-            rc = err_set(err, ERR_PERMANENT, "the source has %u failures", r.failures);
+            rc = err_set(err, ERR_PERMANENT, "checks of the source that failed: %u", r.failures);
     }
     buf_free(&frames);
     return rc;

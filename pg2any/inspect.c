@@ -141,8 +141,8 @@ static void show_process(const struct stage *s, struct err *err)
         (void)printf("%s\n", fault.text);
     else if (rc)
         (void)printf("%-17s %s\n", "", fault.text);
-    if (rc && (err->kind == ERR_NONE || (fault.kind == ERR_PERMANENT && err->kind != fault.kind)))
-        *err = fault;
+    if (rc)
+        stats_file_worst(err, &fault);
     stats_file_free(&f);
 }
 

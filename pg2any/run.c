@@ -256,40 +256,29 @@ static void describe(const struct stage *s, int status, struct err *err)
 {
     struct stats_file f;
     struct err unread = {0};
-    const char *reason = "it left no reason; its log may";
-    if (stats_file_read(&f, s->stats, &unread) == 0 && f.state == STATS_STOPPED &&
-        f.status == status && *f.reason)
-        reason = f.reason;
-    else if (status > 128)
-        reason = strsignal(status - 128);
-    (void)err_set(err, status == STATUS_PERMANENT ? ERR_PERMANENT : ERR_TEMPORARY, "%s (%s): %s",
-                  s->name, s->program, reason);
+    bool told = stats_file_read(&f, s->stats, &unread) == 0 && f.state == STATS_STOPPED &&
+                f.status == status && *f.reason;
+    const char *reason = told           ? f.reason
+                         : status > 128 ? strsignal(status - 128)
+                                        : "it left no reason; its log may";
+    bool temporary = status == STATUS_TEMPORARY || status > 128;
+    (void)err_set(err, temporary ? ERR_TEMPORARY : ERR_PERMANENT, "%s (%s): %s", s->name,
+                  s->program, reason);
+    err->follows = told && f.follows;
     stats_file_free(&f);
 }
 
-/* 0: all left on purpose. Otherwise the error of the one that matters: a permanent one, else one
- * that did not just follow its neighbour. */
+/* 0: all left on purpose. Otherwise the error of the one that matters. */
 static int outcome(const struct run *r, struct err *err)
 {
-    const struct plan *p = r->plan;
-    const size_t none = p->nstages;
-    size_t worst = none;
-    for (size_t i = 0; i < p->nstages; i++) {
-        int status = r->stages[i].status;
-        if (status == STATUS_OK)
+    for (size_t i = 0; i < r->plan->nstages; i++) {
+        struct err fault = {0};
+        if (r->stages[i].status == STATUS_OK)
             continue;
-        bool permanent = status != STATUS_TEMPORARY && status <= 128;
-        bool killed = status > 128;
-        int was = worst == none ? STATUS_OK : r->stages[worst].status;
-        if (permanent || worst == none || (killed && was == STATUS_TEMPORARY))
-            worst = i;
-        if (permanent)
-            break;
+        describe(&r->plan->stages[i], r->stages[i].status, &fault);
+        stats_file_worst(err, &fault);
     }
-    if (worst == none)
-        return 0;
-    describe(&p->stages[worst], r->stages[worst].status, err);
-    return -1;
+    return err->kind == ERR_NONE ? 0 : -1;
 }
 
 static void say_what_runs(const struct run *r)

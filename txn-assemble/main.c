@@ -205,6 +205,7 @@ static int no_end(const struct run *r, struct err *err)
 {
     size_t left = frame_reader_left(&r->in);
     (void)err_set(err, ERR_TEMPORARY, "the input ended without an end frame");
+    (void)err_follows(err);
     if (left > 0)
         (void)err_hint(err, "%zu bytes of an unfinished frame are left at byte %" PRIu64, left,
                        r->in.offset);

@@ -101,6 +101,16 @@ my $confirmed = lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn});
 cmp_ok($confirmed, '<=', lsn_number($_->checkpoint->{remote_lsn}), 'the slot is not ahead of a target')
     for @targets;
 
+# Of several stages that end, the one with a cause of its own is named, not a neighbour that followed.
+{
+    my $log = fresh_name('cause.log');
+    my $away = Pg2any::Process->start(name => 'pg2any run', argv => [Pg2any::Pipeline::tool('pg2any'), 'run'], stderr => $log,
+        env => $front->environment(CDC_DEST_URI_2 => 'mysql://x@127.0.0.1:1/x', CDC_DEST_TYPE_2 => 'MySQL', CDC_STATE_DIR => $front->dir . '/away'));
+    wait_for(sub { Pg2any::Postgres::read_file($log) =~ /is started again/ }, 60, 'the pipeline to be started again');
+    like(Pg2any::Postgres::read_file($log), qr/msg="the pipeline is started again" reason="apply-2 \(apply-mysql\): /, 'a target that is away is named');
+    is($away->stop('TERM', 60), 0, 'and asked to stop, it leaves with 0');
+}
+
 # Whoever starts it may ignore SIGCHLD.
 my $ignoring = Pg2any::Process->start(name => 'pg2any run', argv => ['sh', '-c', q{trap '' CHLD; exec "$@"}, 'sh', Pg2any::Pipeline::tool('pg2any'), 'run'],
     stderr => $front->log_file, env => $front->environment(CDC_SOURCE_CONNECTION_STRING => 'nonsense'));

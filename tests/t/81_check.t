@@ -44,6 +44,8 @@ $pg->do('alter table keyless replica identity full');
 is($status, 0, 'mended, it passes');
 like($out, qr/^note  table public\.keyless has no primary key: each UPDATE and DELETE scans/m, 'and warns of what is slow');
 like($out, qr/^note  NaN stops the applier unless --nan says what to store \(public\.keyed\.f\)/m, 'and of values without a place');
+like($out, qr/^note  only changes from the slot's beginning on come: rows that are in the tables already have to be copied/m,
+    'and says what does not come by itself');
 like($out, qr/^ok    tables: 0 are there and fit, 2 will be made/m, 'the tables were looked at');
 ok(!-e $front->{targets}[0]->file, 'nothing was made at the target');
 is($pg->value('select count(*) from pg_replication_slots'), 0, 'nor at the source');
@@ -66,6 +68,10 @@ $pg->drop_slot('first');
 # A table at the target that does not fit.
 my $target = $front->{targets}[0];
 is(($front->command(['run', '--until-lsn', 'current']))[0], 0, 'the pipeline makes the target');
+(undef, $out) = $front->command(['check']);
+like($out, qr{^ok    the target has applied up to [0-9A-F]+/[0-9A-F]+ of origin cdc_slot$}m, 'check says how far it is');
+(undef, $out) = $front->command(['check'], env => { CDC_DEST_URI => fresh_name('another.db') });
+like($out, qr/^note  the target has no checkpoint of origin cdc_slot: is it the right one\?/m, 'and asks about a target that never was');
 $target->dbh->do('create table keyed (id integer primary key, f integer)');
 ($status, $out) = check();
 is($status, 100, 'a table that does not fit');

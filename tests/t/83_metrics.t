@@ -175,6 +175,6 @@ $front->start;
 is($front->process->wait_exit(60), 100, 'a lost slot ends it');
 my $text = Pg2any::Postgres::read_file($front->stats_file('capture'));
 like($text, qr/^pg2any_slot_wal_status\{status="lost"\} 1$/m, 'slot_wal_status: lost');
-like($text, qr/\A# pg2any component=pg-capture pid=\d+ state=stopped status=100 reason=replication slot cdc_slot cannot be used any more/, 'and the reason');
+like($text, qr/\A# pg2any component=pg-capture pid=\d+ state=stopped status=100 follows=0 reason=replication slot cdc_slot cannot be used any more/, 'and the reason');
 
 done_testing;

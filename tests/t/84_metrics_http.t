@@ -58,7 +58,7 @@ is(get('/ready')->{status}, 200, '/ready');
 
 for my $case (['empty', ''], ['binary', join '', map { chr } 0 .. 255], ['no state', "pg2any_x 1\n"],
     ['a pid of nobody', "# pg2any component=x pid=4194303 state=ready\n"], ['a pid of everybody', "# pg2any component=x pid=-1 state=ready\n"],
-    ['stopped', "# pg2any component=x pid=1 state=stopped status=100 reason=why not\n"]) {
+    ['stopped', "# pg2any component=x pid=1 state=stopped status=100 follows=0 reason=why not\n"]) {
     my ($name, $content) = @$case;
     write_file('apply.prom', $content);
     my $ill = wait_for(sub { my $h = get('/health'); $h->{status} == 503 && $h }, 10, "a 503 for $name");

@@ -222,7 +222,7 @@ static void a_database_may_be_read_only(void **state)
     if (user == 0)
         assert_int_equal(seteuid(0), 0);
     assert_int_equal(chmod(w->dir, 0755), 0);
-    fails(w, rc, ERR_PERMANENT, "readonly database");
+    fails(w, rc, ERR_PERMANENT, "may not be written by this user");
 }
 
 static void a_busy_database_is_tried_again(void **state)

@@ -249,7 +249,7 @@ static void what_is_no_statistics_file_is_refused(void **state)
         "# pg2any component=a pid=1 state=lost\n",
         "# pg2any component=a pid=1 state=stopped\n",
         "pg2any_restarts_total 1\n",
-        "# pg2any component=a pid=1 state=stopped status=x reason=\n",
+        "# pg2any component=a pid=1 state=stopped status=x follows=0 reason=\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct err err = {0};
