@@ -251,9 +251,10 @@ install: all ## install into $(DESTDIR)$(PREFIX)
 CONFIG ?= pg2any.env
 DIR    ?= $(HOME)/pg2any
 .PHONY: service
-service: deps ## install, set up and start a pipeline under s6 (CONFIG=my.env DIR=~/pg2any)
+service: ## install, set up and start a pipeline under s6 (CONFIG=my.env DIR=/srv/shop)
+	@tests/deps.sh --service
 	+@$(build_now) all
-	@if [ -w "$$(dirname "$(BINDIR)")" ]; then $(MAKE) --no-print-directory install; \
+	@if [ "$$(id -u)" -eq 0 ] || [ -w "$$(dirname "$(BINDIR)")" ]; then $(MAKE) --no-print-directory install; \
 		else sudo $(MAKE) --no-print-directory install; fi
 	@PATH='$(BINDIR)':$$PATH '$(DATADIR)/start' '$(CONFIG)' '$(DIR)'
 

@@ -242,6 +242,9 @@ static int sqlite_open(const struct dest_config *config, struct dest **dest, str
     if (rc != SQLITE_OK || set_up(d, config, synchronous, err)) {
         if (rc != SQLITE_OK)
             (void)sqlite_fail(d, rc, "opening the database", err);
+        if ((rc & 0xff) == SQLITE_CANTOPEN)
+            (void)err_hint(err, "is there such a folder, and may uid %u write there?",
+                           (unsigned)geteuid());
         (void)err_context(err, "%s", path);
         sqlite_close(d);
         return -1;

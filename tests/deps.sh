@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what is missing to build and test pg2any.
 #
-# usage: tests/deps.sh [npm]
+# usage: tests/deps.sh [npm] or tests/deps.sh --service
 #
 # What is there is found by looking for it, not by asking the package manager, so that what was
 # installed by other means counts; when nothing is missing, no network and no root is needed. On
@@ -61,23 +61,31 @@ need jansson libjansson-dev pkg-config --exists jansson
 need xxHash libxxhash-dev pkg-config --exists libxxhash
 need 'a MySQL client library' default-libmysqlclient-dev has_mysql_client
 need FreeTDS freetds-dev has_header sybdb.h
-need cmocka libcmocka-dev pkg-config --exists cmocka
+if [ "${1:-}" = --service ]; then # what tests need is not needed to run a pipeline
+    shift
+    for_tests=false
+else
+    for_tests=true
+fi
 need uthash uthash-dev has_header uthash.h
-need 'Perl with Test::More' perl perl -MTest::More -MTAP::Parser -e1
-need 'Perl DBI' libdbi-perl perl -MDBI -e1
-need 'Perl DBD::Pg' libdbd-pg-perl perl -MDBD::Pg -e1
-need 'Perl DBD::SQLite' libdbd-sqlite3-perl perl -MDBD::SQLite -e1
-need 'Perl DBD::mysql' libdbd-mysql-perl perl -MDBD::mysql -e1
-need 'Perl Net::SSLeay' libnet-ssleay-perl perl -MNet::SSLeay -e1
-need 'the PostgreSQL server' postgresql has_server
-# The package without a service: nothing is started by installing it.
-need 'the MariaDB server' mariadb-server-core has_mariadb
-need 'the MariaDB client' mariadb-client-core command -v my_print_defaults
-need openssl openssl command -v openssl
-need 'the SQLite shell' sqlite3 command -v sqlite3
-need jq jq command -v jq
 need s6 s6 command -v s6-svscan
-need mandoc mandoc command -v mandoc
+if $for_tests; then
+    need cmocka libcmocka-dev pkg-config --exists cmocka
+    need 'Perl with Test::More' perl perl -MTest::More -MTAP::Parser -e1
+    need 'Perl DBI' libdbi-perl perl -MDBI -e1
+    need 'Perl DBD::Pg' libdbd-pg-perl perl -MDBD::Pg -e1
+    need 'Perl DBD::SQLite' libdbd-sqlite3-perl perl -MDBD::SQLite -e1
+    need 'Perl DBD::mysql' libdbd-mysql-perl perl -MDBD::mysql -e1
+    need 'Perl Net::SSLeay' libnet-ssleay-perl perl -MNet::SSLeay -e1
+    need 'the PostgreSQL server' postgresql has_server
+    # The package without a service: nothing is started by installing it.
+    need 'the MariaDB server' mariadb-server-core has_mariadb
+    need 'the MariaDB client' mariadb-client-core command -v my_print_defaults
+    need openssl openssl command -v openssl
+    need 'the SQLite shell' sqlite3 command -v sqlite3
+    need jq jq command -v jq
+    need mandoc mandoc command -v mandoc
+fi
 for extra; do
     need "$extra" "$extra" command -v "$extra"
 done

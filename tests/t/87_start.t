@@ -46,6 +46,7 @@ wait_for(sub { (eval { $target->value('select count(*) from t') } // 0) == 1000 
 same_content($pg, $target, ['t'], 'rows come');
 ($status, $text) = start();
 is($status, 0, 'once more');
+like($text, qr/what is in \S+\/env counts, \S+my\.env is not read/, 'it says whose configuration counts');
 like($text, qr/is running already/, 'it runs already');
 ok($stop, 'it says how to stop');
 is(system($stop), 0, 'and so it stops');
@@ -57,5 +58,39 @@ is($status, 0, 'and starts again from what was set up');
 $pg->do('insert into t values (2000)');
 wait_for(sub { ($target->value('select max(id) from t') // 0) == 2000 }, 30, 'the row');
 same_content($pg, $target, ['t'], 'rows come again');
+
+# A stage that stops for good, and what brings it back.
+$target->dbh->do('insert into t values (3000)');
+$pg->do('insert into t values (3000)');
+wait_for(sub { `s6-svstat $root/service/apply` =~ /exitcode 100/ }, 30, 'apply to stop for good');
+$target->dbh->do('delete from t where id = 3000');
+($status, $text) = start();
+is($status, 0, 'mended: make service brings it up again');
+wait_for(sub { ($target->value('select max(id) from t') // 0) == 3000 }, 30, 'the row');
+pass('and it goes on');
+svscan('-t');
+wait_for(sub { !svscan('-z') }, 30, 's6-svscan to leave');
+
+# What root may and the stages may not.
+SKIP: {
+    skip 'only root gives the stages to another user', 4 if $> != 0;
+    my $closed = fresh_name('closed');
+    mkdir $closed, 0700 or die "$closed: $!\n";
+    $root = fresh_name('second');
+    open $fh, '>', $file or die "$file: $!\n";
+    print {$fh} 'CDC_SOURCE_CONNECTION_STRING=', $pg->uri, "\nCDC_REPLICATION_SLOT=other\nCDC_DEST_URI=$closed/copy.db\nCDC_USER=nobody\n";
+    close $fh or die "$file: $!\n";
+    ($status, $text) = start();
+    is($status, 100, 'a directory that the stages may not write into: 100');
+    like($text, qr/FAIL  target: \S+copy\.db: .*may uid \d+ write there\?.*this is what user nobody sees.*nothing was set up/s, 'seen with their eyes');
+    $root = "$closed/pipeline";
+    ($status, $text) = start();
+    is($status, 100, 'a place that they cannot get to: 100');
+    like($text, qr/user nobody cannot get into \S+: choose another directory/, 'said');
+    ok(!-e "$root/service", 'nothing is left behind');
+}
+($status, $text) = do { $file = '/nonexistent'; $root = fresh_name('third'); start() };
+is($status, 100, 'no configuration: 100');
+like($text, qr/\/nonexistent cannot be read/, 'said');
 
 done_testing;
