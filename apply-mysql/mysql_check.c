@@ -92,6 +92,9 @@ static int check_privileges(struct dest *d, bool ddl, const char *account, const
     else
         report_fail(report, "this user lacks privileges on database %s: %s", database,
                     buf_cstr(&missing));
+    if (missing.len > 0 && !ddl && ours && !d->have_tables)
+        report_mend(report, "have someone make " CHECKPOINT_TABLE " and " RELATION_TABLE " as "
+                            "docs/OPERATIONS.md has them, or");
     if (missing.len > 0)
         report_mend(report, "GRANT %s ON `%s`.* TO %s%s", buf_cstr(&missing), database, account,
                     ddl ? ";  -- or --ddl none, with the tables made by someone else" : ";");

@@ -231,6 +231,7 @@ static int find_slot(struct capture *c, const struct replication_start *start, b
 static int start_stream(struct capture *c, const struct replication_start *start, struct err *err)
 {
     int64_t begun_ms = monotonic_ms();
+    bool said = false;
     for (;;) {
         if (replication_start(&c->replication, start,
                               monotonic_ms() + (int64_t)c->options.connect_timeout_ms, err) == 0)
@@ -238,7 +239,10 @@ static int start_stream(struct capture *c, const struct replication_start *start
         bool busy = strcmp(c->replication.session.sqlstate, "55006") == 0;
         if (!busy || monotonic_ms() - begun_ms > SLOT_BUSY_LIMIT_MS)
             return -1;
-        log_info("the slot is in use; trying again", "slot", c->options.slot, NULL);
+        if (!said)
+            log_info("the slot is in use; trying again", "slot", c->options.slot, "limit_ms",
+                     LOG_U64(SLOT_BUSY_LIMIT_MS), "reason", err->text, NULL);
+        said = true;
         err_clear(err);
         if (capture_wait(c, -1, 0, monotonic_ms() + SLOT_BUSY_PAUSE_MS, err))
             return -1;

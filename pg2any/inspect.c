@@ -1,5 +1,6 @@
 #include "inspect.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include "exit.h"
 #include "log.h"
+#include "report.h"
 #include "spawn.h"
 #include "stats_file.h"
 
@@ -52,6 +54,11 @@ static int run_applier(const struct plan *plan, const struct stage *stage, const
 
 /* ---- check ---- */
 
+static void note_variable(void *ctx, const char *name)
+{
+    report_note(ctx, "nothing reads the variable %s: is it spelt right?", name);
+}
+
 /* A file without a name for the description of the tables, which every applier reads. */
 static int scratch_file(struct err *err)
 {
@@ -70,8 +77,26 @@ static int worse(int a, int b)
     return x == STATUS_PERMANENT || y == STATUS_PERMANENT ? STATUS_PERMANENT : x ? x : y;
 }
 
+/* What the stages write beside the target, and names that nobody reads. */
+static void check_surroundings(const struct plan *plan, struct report *r)
+{
+    const char *audit = getenv("CDC_AUDIT_FILE"), *spill = getenv("CDC_SPILL_DIR");
+    plan_unknown_variables(plan, note_variable, r);
+    if (spill && *spill && access(spill, W_OK | X_OK) != 0)
+        report_fail(r, "CDC_SPILL_DIR: %s cannot be written to: %s", spill, strerror(errno));
+    if (audit && *audit) {
+        char folder[PLAN_PATH_SIZE];
+        const char *slash = strrchr(audit, '/');
+        (void)snprintf(folder, sizeof folder, "%.*s", slash > audit ? (int)(slash - audit) : 1,
+                       slash ? audit : ".");
+        if (access(folder, W_OK | X_OK) != 0)
+            report_fail(r, "CDC_AUDIT_FILE: %s cannot be written to: %s", folder, strerror(errno));
+    }
+}
+
 int inspect_check(const struct plan *plan, struct err *err)
 {
+    struct report own = {.fd = STDOUT_FILENO};
     const char *const capture[] = {"pg-capture", "--check", "--log-level", "warning", NULL};
     int fd = scratch_file(err);
     if (fd < 0)
@@ -91,6 +116,9 @@ int inspect_check(const struct plan *plan, struct err *err)
         status = one < 0 ? -1 : worse(status, one);
     }
     (void)close(fd);
+    check_surroundings(plan, &own);
+    if (status >= 0 && own.failures > 0)
+        status = worse(status, STATUS_PERMANENT);
     if (status == STATUS_OK)
         return 0;
     if (status > 0)
@@ -152,6 +180,7 @@ int inspect_status(const struct plan *plan, struct err *err)
     struct err ignored = {0};
     if (plan_check_state_dir(plan, err))
         return -1;
+    (void)printf("%-17s %s\n", "state directory", plan->state_dir);
     for (size_t i = 0; i < plan->nstages; i++)
         show_process(&plan->stages[i], err);
     (void)fflush(stdout);
@@ -191,11 +220,26 @@ static int ask(const struct plan *plan, struct err *err)
     return err_hint(err, "the answer was not the slot's name; --yes does not ask");
 }
 
+/* A slot that is idle for a moment is not one that nobody uses. */
+static int check_that_nothing_runs(const struct plan *plan, struct err *err)
+{
+    for (size_t i = 0; i < plan->nstages; i++) {
+        struct stats_file f;
+        struct err unread = {0};
+        bool alive = stats_file_read(&f, plan->stages[i].stats, &unread) == 0 && f.alive;
+        stats_file_free(&f);
+        if (alive) {
+            (void)err_set(err, ERR_PERMANENT, "%s runs (pid %d)", plan->stages[i].name, f.pid);
+            return err_hint(err, "stop the pipeline first");
+        }
+    }
+    return plan_state_dir_is_there(plan) ? plan_lock_state_dir(plan, err) : 0;
+}
+
 int inspect_drop(const struct plan *plan, bool sure, struct err *err)
 {
     const char *const capture[] = {"pg-capture", "--drop-slot", NULL};
-    if (plan_make_state_dir(plan, err) || plan_lock_state_dir(plan, err) ||
-        (!sure && ask(plan, err)))
+    if (check_that_nothing_runs(plan, err) || (!sure && ask(plan, err)))
         return -1;
     int status = run_program(plan, &plan->stages[0], capture, -1, -1, false, err);
     for (size_t i = 0; status == STATUS_OK && i < plan->nstages; i++)

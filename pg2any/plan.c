@@ -51,9 +51,7 @@ static const struct {
     {"MSSQL", "apply-mssql"}, {"SQLite", "apply-sqlite"},
 };
 
-/* From the URI where the type is not given: a scheme tells all but a plain path, which is SQLite.
- */
-static const char *program_of_uri(const char *uri)
+static const char *program_of_scheme(const char *uri)
 {
     static const struct {
         const char *scheme, *program;
@@ -66,6 +64,14 @@ static const char *program_of_uri(const char *uri)
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         if (strncasecmp(uri, schemes[i].scheme, strlen(schemes[i].scheme)) == 0)
             return schemes[i].program;
+    return NULL;
+}
+
+/* From the URI where the type is not given; NULL: of a scheme that nobody knows. */
+static const char *program_of_uri(const char *uri)
+{
+    if (strstr(uri, "://") && strncasecmp(uri, "sqlite:", 7) != 0)
+        return program_of_scheme(uri);
     return "apply-sqlite";
 }
 
@@ -83,7 +89,12 @@ static int find_program(unsigned target, const char **program, struct err *err)
     }
     if (!type) {
         *program = program_of_uri(uri);
-        return 0;
+        if (*program)
+            return 0;
+        return err_set(err, ERR_PERMANENT,
+                       "CDC_DEST_URI%s: %.*s:// is not one of mysql, mariadb, sqlserver, mssql; or "
+                       "it is the path of a SQLite database",
+                       suffix, (int)strcspn(uri, ":"), uri);
     }
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcasecmp(type, types[i].name) == 0) {
@@ -100,6 +111,17 @@ static bool is_described(unsigned target)
     return target_value("CDC_DEST_TYPE", target) || target_value("CDC_DEST_URI", target);
 }
 
+/* The same place for the same origin: two appliers would fight for one checkpoint. */
+static bool is_same_target(unsigned a, unsigned b)
+{
+    const char *uri_a = target_value("CDC_DEST_URI", a), *uri_b = target_value("CDC_DEST_URI", b);
+    const char *origin_a = target_value("CDC_ORIGIN", a), *origin_b = target_value("CDC_ORIGIN", b);
+    const char *common = set_value("CDC_ORIGIN");
+    origin_a = origin_a ? origin_a : common ? common : "";
+    origin_b = origin_b ? origin_b : common ? common : "";
+    return uri_a && uri_b && strcmp(uri_a, uri_b) == 0 && strcmp(origin_a, origin_b) == 0;
+}
+
 static int count_targets(struct plan *p, struct err *err)
 {
     p->ntargets = 1;
@@ -107,6 +129,11 @@ static int count_targets(struct plan *p, struct err *err)
         p->ntargets++;
     if (p->ntargets > PLAN_MAX_TARGETS)
         return err_set(err, ERR_PERMANENT, "more than %d targets", PLAN_MAX_TARGETS);
+    for (unsigned i = 2; i <= p->ntargets; i++)
+        for (unsigned j = 1; j < i; j++)
+            if (is_same_target(i, j))
+                return err_set(err, ERR_PERMANENT,
+                               "CDC_DEST_URI_%u is the same as that of target %u", i, j);
     for (unsigned i = p->ntargets + 2; i <= 2 * PLAN_MAX_TARGETS; i++)
         if (is_described(i))
             return err_set(err, ERR_PERMANENT,
@@ -161,13 +188,23 @@ int plan_make_state_dir(const struct plan *p, struct err *err)
     /* Below /tmp anyone may have been here first. */
     if (lstat(p->state_dir, &st) != 0)
         return err_errno(err, ERR_PERMANENT, "the state directory %s", p->state_dir);
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0) {
+    if (S_ISDIR(st.st_mode) && st.st_uid != geteuid()) {
+        (void)err_set(err, ERR_PERMANENT, "the state directory %s belongs to another user, uid %u",
+                      p->state_dir, (unsigned)st.st_uid);
+        return err_hint(err, "run as that user, or name another in CDC_STATE_DIR");
+    }
+    if (!S_ISDIR(st.st_mode) || (st.st_mode & 077) != 0) {
         (void)err_set(err, ERR_PERMANENT,
                       "the state directory %s is not a directory that only this user can enter",
                       p->state_dir);
         return err_hint(err, "remove it, chmod 700 it, or name another in CDC_STATE_DIR");
     }
     return 0;
+}
+
+bool plan_state_dir_is_there(const struct plan *p)
+{
+    return is_directory(p->state_dir);
 }
 
 int plan_lock_state_dir(const struct plan *p, struct err *err)
@@ -242,6 +279,69 @@ int plan_make(struct plan *p, struct err *err)
 bool plan_wants_metrics(void)
 {
     return set_value("METRICS_PORT") || set_value("METRICS_LISTEN");
+}
+
+/* ---- names ---- */
+
+/* Every variable of a target may have its number. */
+static const char *const target_names[] = {
+    "CDC_DEST_TYPE",   "CDC_DEST_URI",      "CDC_SCHEMA_MAPPING",     "CDC_ORIGIN",
+    "CDC_BUFFER_SIZE", "CDC_GROUP_BYTES",   "CDC_GROUP_TRANSACTIONS", "CDC_CONFLICT",
+    "CDC_DDL",         "CDC_NAN",           "CDC_INFINITY",           "CDC_DATE_RANGE",
+    "CDC_ACCEPT_GAP",  "CDC_QUERY_TIMEOUT", "CDC_CONNECTION_TIMEOUT", NULL};
+static const char *const other_names[] = {"CDC_SOURCE_CONNECTION_STRING",
+                                          "CDC_REPLICATION_SLOT",
+                                          "CDC_PUBLICATION",
+                                          "CDC_PROTOCOL_VERSION",
+                                          "CDC_STREAMING",
+                                          "CDC_BINARY_FORMAT",
+                                          "CDC_TWO_PHASE",
+                                          "CDC_FAILOVER",
+                                          "CDC_MESSAGES",
+                                          "CDC_PG_ORIGIN",
+                                          "CDC_STATUS_INTERVAL",
+                                          "CDC_LAST_LSN_FILE",
+                                          "CDC_MEMORY_LIMIT",
+                                          "CDC_SPILL_DIR",
+                                          "CDC_PIPE_SIZE",
+                                          "CDC_AUDIT_FILE",
+                                          "CDC_AUDIT_SIZE",
+                                          "CDC_AUDIT_KEEP",
+                                          "CDC_LOG_LEVEL",
+                                          "CDC_LOG_FORMAT",
+                                          "CDC_STATE_DIR",
+                                          "CDC_USER",
+                                          "METRICS_PORT",
+                                          "METRICS_LISTEN",
+                                          "METRICS_STALL",
+                                          NULL};
+
+static bool is_among(const char *const *names, const char *name, size_t len)
+{
+    for (; *names; names++)
+        if (strlen(*names) == len && strncmp(*names, name, len) == 0)
+            return true;
+    return false;
+}
+
+static unsigned target_of_name(const char *name, size_t len);
+
+void plan_unknown_variables(const struct plan *p, void (*found)(void *ctx, const char *name),
+                            void *ctx)
+{
+    for (char **v = environ; *v; v++) {
+        size_t len = strcspn(*v, "=");
+        char name[256];
+        if ((strncmp(*v, PREFIX, strlen(PREFIX)) != 0 && strncmp(*v, "METRICS_", 8) != 0) ||
+            len >= sizeof name)
+            continue;
+        (void)snprintf(name, sizeof name, "%.*s", (int)len, *v);
+        unsigned target = target_of_name(name, len);
+        size_t plain = target > 1 ? (size_t)(strrchr(name, '_') - name) : len;
+        bool known = is_among(target_names, name, plain) && target <= p->ntargets;
+        if (!known && !(target == 1 && is_among(other_names, name, len)))
+            found(ctx, name);
+    }
 }
 
 /* ---- a stage's environment ---- */

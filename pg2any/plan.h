@@ -41,6 +41,12 @@ struct plan {
 /* From the environment. Permanent error that names the variable. Makes nothing. */
 MUST_CHECK int plan_make(struct plan *p, struct err *err);
 
+/* Calls back for each variable CDC_* and METRICS_* of the environment that no program reads. */
+void plan_unknown_variables(const struct plan *p, void (*found)(void *ctx, const char *name),
+                            void *ctx);
+
+bool plan_state_dir_is_there(const struct plan *p);
+
 /* Whether METRICS_PORT or METRICS_LISTEN asks for metrics-http. */
 bool plan_wants_metrics(void);
 

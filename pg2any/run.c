@@ -281,6 +281,12 @@ static int outcome(const struct run *r, struct err *err)
     return err->kind == ERR_NONE ? 0 : -1;
 }
 
+static void warn_of_variable(void *ctx, const char *name)
+{
+    (void)ctx;
+    log_warning("nothing reads this variable: is it spelt right?", "variable", name, NULL);
+}
+
 static void say_what_runs(const struct run *r)
 {
     const struct plan *p = r->plan;
@@ -301,6 +307,7 @@ static void say_what_runs(const struct run *r)
              plan_wants_metrics() ? "on" : "off", "audit", audit && *audit ? audit : "none", NULL);
     buf_free(&source);
     buf_free(&targets);
+    plan_unknown_variables(p, warn_of_variable, NULL);
 }
 
 /* Waits before the next try; false: asked to stop. */

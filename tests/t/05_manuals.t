@@ -14,6 +14,7 @@ sub page {
     return Pg2any::Postgres::read_file("$root/man/$name");
 }
 
+my %all;
 for my $program (@programs) {
     my @commands = $program eq 'pg2any' ? ([], map { [$_] } qw(run check status init drop stage)) : ([]);
     my (%options, %variables);
@@ -21,6 +22,7 @@ for my $program (@programs) {
         my ($status, $help) = run_tool($program, args => [@$command, '--help']);
         is($status, 0, "$program @$command --help");
         $options{$_} = 1 for $help =~ /^  --([a-z-]+)/mg;
+        $all{$_} = 1 for $help =~ /\(((?:CDC|METRICS)_[A-Z_]+)\)/g;
         $variables{$_} = 1 for $help =~ /\(((?:CDC|METRICS)_[A-Z_]+)\)/g;
     }
     delete $options{$_} for qw(help version);
@@ -33,6 +35,12 @@ for my $program (@programs) {
         if $program ne 'pg2any';
     is_deeply([grep { $page !~ /\b$_\b/ } sort keys %variables], [], "$program.1 has every variable");
 }
+
+# What the front command takes for known is what programs read.
+my $plan = Pg2any::Postgres::read_file("$root/pg2any/plan.c");
+my %known = map { $_ => 1 } $plan =~ /"((?:CDC|METRICS)_[A-Z_]+[A-Z])"/g;
+is_deeply([grep { !$known{$_} } sort keys %all], [], 'pg2any knows every variable that a program reads');
+is_deeply([grep { !$all{$_} && !/\ACDC_(?:DEST_TYPE|STATE_DIR|USER)\z/ } sort keys %known], [], 'and no others');
 
 for my $file (glob "$root/man/*.[1-8]") {
     my $out = fresh_name('lint');

@@ -88,6 +88,10 @@ for my $case (
     ['no server', { CDC_SOURCE_CONNECTION_STRING => 'postgresql://x@127.0.0.1:1/postgres' }, 111, qr/FAIL  source: .*refused/i],
     ['a folder that is not there', { CDC_DEST_URI => '/nonexistent/x.db' }, 100, qr/FAIL  this user may not write to \/nonexistent/],
     ['a type that is none', { CDC_DEST_TYPE => 'oracle' }, 100, undef, qr/CDC_DEST_TYPE: \\"oracle\\" is not one of MySQL/],
+    ['a scheme that is none', { CDC_DEST_URI => 'mysq://x/y', CDC_DEST_TYPE => undef }, 100, undef, qr{mysq:// is not one of mysql, mariadb}],
+    ['a variable that is misspelt', { CDC_CONFLCIT => 'apply' }, 0, qr/^note  nothing reads the variable CDC_CONFLCIT/m],
+    ['a directory for spill files that is not there', { CDC_SPILL_DIR => '/nonexistent' }, 100, qr/FAIL  CDC_SPILL_DIR: \/nonexistent cannot be written to/],
+    ['a directory for the audit file that is not there', { CDC_AUDIT_FILE => '/nonexistent/x' }, 100, qr/FAIL  CDC_AUDIT_FILE: \/nonexistent cannot be written to/],
     ['no target', { CDC_DEST_URI => undef }, 100, undef, qr/CDC_DEST_URI is not set/],
     ['a gap among the targets', { CDC_DEST_URI_3 => 'x.db' }, 100, undef, qr/there is a CDC_DEST_URI_3 .*, but no target 2/],
 ) {
@@ -129,6 +133,11 @@ like($out, qr/^lag +\d+ bytes$/m, 'the lag in bytes');
 like($out, qr/lag_seconds \d/, 'and in seconds');
 like($out, qr/^retained WAL +\d+ bytes$/m, 'and what is retained');
 like($out, qr/^slot +cdc_slot, active/m, 'the slot is active');
+
+($status, undef, $err) = $front->command(['drop', '--yes']);
+is($status, 100, 'drop while it runs: 100');
+like($err, qr/capture runs \(pid \d+\) \(stop the pipeline first\)/, 'and why');
+ok($pg->slot('cdc_slot'), 'nothing is dropped');
 
 # Drop asks, and only then drops.
 is($front->stop, 0, 'it stops');

@@ -80,6 +80,14 @@ static void targets_become_stages(void **state)
         {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_TYPE_2=MySQL"}, "CDC_DEST_URI_2 is not set"},
         {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_3=y"}, "but no target 2"},
         {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_TYPE=Oracle"}, "\"Oracle\" is not one of"},
+        {{SOURCE, "CDC_DEST_URI=mysq://h/d"}, "mysq:// is not one of mysql,"},
+        {{SOURCE, "CDC_DEST_URI=sqlite:///x.db"},
+         "capture=pg-capture assemble=txn-assemble apply=apply-sqlite"},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_2=y", "CDC_DEST_URI_3=x"},
+         "CDC_DEST_URI_3 is the same as that of target 1"},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_2=x", "CDC_ORIGIN_2=other"},
+         "capture=pg-capture assemble=txn-assemble tee=frame-tee apply=apply-sqlite "
+         "apply-2=apply-sqlite"},
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct plan p;
@@ -161,6 +169,43 @@ static void a_stage_gets_what_is_its_own(void **state)
         if (value)
             assert_string_equal(value, cases[i].value);
     }
+}
+
+static void collect(void *ctx, const char *name)
+{
+    char *text = ctx;
+    size_t used = strlen(text);
+    (void)snprintf(text + used, 256 - used, "%s ", name);
+}
+
+static void names_that_nobody_reads_are_found(void **state)
+{
+    (void)state;
+    static const char *const environment[] = {SOURCE,
+                                              "CDC_DEST_URI=a",
+                                              "CDC_DEST_URI_2=b",
+                                              "CDC_CONFLICT_2=skip",
+                                              "CDC_CONFLCIT=apply",
+                                              "CDC_NAN_3=null",
+                                              "CDC_MEMORY_LIMIT_2=1MB",
+                                              "METRICS_PROT=1",
+                                              "METRICS_PORT=1",
+                                              "PGPASSWORD=x",
+                                              NULL};
+    struct plan p;
+    struct err err = {0};
+    char text[256] = "";
+    set_environment(environment);
+    assert_int_equal(plan_make(&p, &err), 0);
+    plan_unknown_variables(&p, collect, text);
+    static const char *const expected[] = {"CDC_CONFLCIT ", "CDC_NAN_3 ", "CDC_MEMORY_LIMIT_2 ",
+                                           "METRICS_PROT "};
+    size_t length = 0;
+    for (size_t i = 0; i < LENGTH(expected); i++) {
+        assert_non_null(strstr(text, expected[i]));
+        length += strlen(expected[i]);
+    }
+    assert_int_equal(strlen(text), length);
 }
 
 static void programs_get_their_files(void **state)
@@ -291,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_become_stages),
         cmocka_unit_test(a_stage_gets_what_is_its_own),
+        cmocka_unit_test(names_that_nobody_reads_are_found),
         cmocka_unit_test(programs_get_their_files),
         cmocka_unit_test(a_state_directory_is_ours_alone),
         cmocka_unit_test(an_env_file_is_read),
