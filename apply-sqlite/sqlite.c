@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "log.h"
 #include "lsn.h"
 #include "pg_type.h"
@@ -353,15 +354,6 @@ static int sqlite_checkpoint_drop(struct dest *d, const char *origin, struct err
 }
 
 /* SQLite makes a journal beside the database: the folder must be writable, too. */
-static bool folder_is_writable(const char *file)
-{
-    char folder[MAX_PATH_BYTES];
-    const char *slash = strrchr(file, '/');
-    (void)snprintf(folder, sizeof folder, "%.*s", slash > file ? (int)(slash - file) : 1,
-                   slash ? file : ".");
-    return access(folder, W_OK | X_OK) == 0;
-}
-
 static int sqlite_check(struct dest *d, bool ddl, struct report *report, struct err *err)
 {
     (void)ddl;

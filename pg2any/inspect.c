@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "exit.h"
+#include "folder.h"
 #include "log.h"
 #include "report.h"
 #include "spawn.h"
@@ -84,14 +85,9 @@ static void check_surroundings(const struct plan *plan, struct report *r)
     plan_unknown_variables(plan, note_variable, r);
     if (spill && *spill && access(spill, W_OK | X_OK) != 0)
         report_fail(r, "CDC_SPILL_DIR: %s cannot be written to: %s", spill, strerror(errno));
-    if (audit && *audit) {
-        char folder[PLAN_PATH_SIZE];
-        const char *slash = strrchr(audit, '/');
-        (void)snprintf(folder, sizeof folder, "%.*s", slash > audit ? (int)(slash - audit) : 1,
-                       slash ? audit : ".");
-        if (access(folder, W_OK | X_OK) != 0)
-            report_fail(r, "CDC_AUDIT_FILE: %s cannot be written to: %s", folder, strerror(errno));
-    }
+    if (audit && *audit && !folder_is_writable(audit))
+        report_fail(r, "CDC_AUDIT_FILE: no files can be made beside %s: %s", audit,
+                    strerror(errno));
 }
 
 int inspect_check(const struct plan *plan, struct err *err)

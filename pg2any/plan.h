@@ -61,8 +61,9 @@ MUST_CHECK int plan_lock_state_dir(const struct plan *p, struct err *err);
 MUST_CHECK int plan_check_state_dir(const struct plan *p, struct err *err);
 
 /*
- * In a child: gives the environment of a stage. A target's own variables take the place of the
- * common ones; what is no business of the stage, other stages' passwords above all, is taken out.
+ * In a child: gives the environment of a stage; NULL: of a program beside them. A target's own
+ * variables take the place of the common ones; what is no business of the stage, other stages'
+ * passwords above all, is taken out.
  */
 MUST_CHECK int plan_enter_stage(const struct stage *s, struct err *err);
 

@@ -33,7 +33,6 @@ static _Noreturn void child(const struct plan *plan, const struct stage *stage,
                             const char *const *argv, const struct spawn_fd *fds, size_t nfds,
                             pid_t parent)
 {
-    static const struct stage none = {.kind = STAGE_ASSEMBLE}; /* has no secret */
     struct err err = {0};
     sigset_t all;
     (void)setpgid(0, 0);
@@ -47,7 +46,7 @@ static _Noreturn void child(const struct plan *plan, const struct stage *stage,
             (void)err_errno(&err, ERR_TEMPORARY, "giving a descriptor to %s", argv[0]);
             _exit(exit_status(&err));
         }
-    if (plan_enter_stage(stage ? stage : &none, &err) == 0)
+    if (plan_enter_stage(stage, &err) == 0)
         (void)plan_exec(plan, argv, &err);
     _exit(exit_status(&err));
 }

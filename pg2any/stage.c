@@ -37,18 +37,23 @@ static bool reads_from(const struct plan *plan, const struct stage *reader,
     return false;
 }
 
+static void add_notify_fd(struct args *a, uint64_t fd)
+{
+    static char number[24];
+    if (fd == NOTIFY_NONE)
+        return;
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)fd);
+    args_add(a, "--notify-fd", number);
+}
+
 static int exec_stage(const struct plan *plan, const struct stage *s, uint64_t notify_fd,
                       struct err *err)
 {
     static char input[PLAN_PATH_SIZE], outputs[PLAN_MAX_TARGETS][PLAN_PATH_SIZE];
     struct option_list writes = {.n = 0};
     struct args a;
-    char number[24];
     args_of_stage(&a, plan, s);
-    if (notify_fd != NOTIFY_NONE) {
-        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)notify_fd);
-        args_add(&a, "--notify-fd", number);
-    }
+    add_notify_fd(&a, notify_fd);
     for (size_t i = 0; i < plan->nstages; i++)
         if (reads_from(plan, &plan->stages[i], s)) {
             if (fifo_of(plan, plan->stages[i].name, outputs[writes.n], err))
@@ -65,15 +70,10 @@ static int exec_stage(const struct plan *plan, const struct stage *s, uint64_t n
 
 static int exec_metrics(const struct plan *plan, uint64_t notify_fd, struct err *err)
 {
-    static const struct stage none = {.kind = STAGE_ASSEMBLE}; /* has no secret */
     struct args a;
-    char number[24];
     args_of_metrics(&a, plan);
-    if (notify_fd != NOTIFY_NONE) {
-        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)notify_fd);
-        args_add(&a, "--notify-fd", number);
-    }
-    if (plan_enter_stage(&none, err))
+    add_notify_fd(&a, notify_fd);
+    if (plan_enter_stage(NULL, err))
         return -1;
     return plan_exec(plan, a.words, err);
 }

@@ -60,4 +60,15 @@ for my $script (map { glob "$root/svc/$_" } qw(start s6/stage/run s6/stage/finis
     is((output_of('sh', '-n', $script))[0], 0, "$script is what a shell reads");
 }
 
+# METRICS=0 asks for nothing of metrics-http.
+{
+    my $out = fresh_name('make.out');
+    my $make = Pg2any::Process->start(name => 'make', argv => ['make', '-n', 'METRICS=0', 'BUILD=' . fresh_name('build'), 'all'],
+        stdout => $out, stderr => $out, dir => $root, env => { MAKEFLAGS => undef, MFLAGS => undef, MAKELEVEL => undef });
+    is($make->wait_exit(60), 0, 'make METRICS=0 would build');
+    my $commands = Pg2any::Postgres::read_file($out);
+    like($commands, qr{bin/pg2any\b}, 'the tools');
+    unlike($commands, qr/microhttpd|metrics-http/, 'but not metrics-http, nor with its library');
+}
+
 done_testing;

@@ -91,7 +91,7 @@ for my $case (
     ['a scheme that is none', { CDC_DEST_URI => 'mysq://x/y', CDC_DEST_TYPE => undef }, 100, undef, qr{mysq:// is not one of mysql, mariadb}],
     ['a variable that is misspelt', { CDC_CONFLCIT => 'apply' }, 0, qr/^note  nothing reads the variable CDC_CONFLCIT/m],
     ['a directory for spill files that is not there', { CDC_SPILL_DIR => '/nonexistent' }, 100, qr/FAIL  CDC_SPILL_DIR: \/nonexistent cannot be written to/],
-    ['a directory for the audit file that is not there', { CDC_AUDIT_FILE => '/nonexistent/x' }, 100, qr/FAIL  CDC_AUDIT_FILE: \/nonexistent cannot be written to/],
+    ['a directory for the audit file that is not there', { CDC_AUDIT_FILE => '/nonexistent/x' }, 100, qr/FAIL  CDC_AUDIT_FILE: no files can be made beside \/nonexistent\/x/],
     ['no target', { CDC_DEST_URI => undef }, 100, undef, qr/CDC_DEST_URI is not set/],
     ['a gap among the targets', { CDC_DEST_URI_3 => 'x.db' }, 100, undef, qr/there is a CDC_DEST_URI_3 .*, but no target 2/],
 ) {
