@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fifo.h"
 #include "lsn.h"
 
 #define RETRY_MS 20
@@ -24,24 +25,47 @@ void ack_close(struct ack *a)
     a->fd = -1;
 }
 
+/* -1 and errno: EAGAIN where another process writes to it. */
+static int open_alone(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC);
+    if (fd < 0 || fifo_claim(fd, FIFO_WRITER) == 0)
+        return fd;
+    int why = errno;
+    (void)close(fd);
+    errno = why;
+    return -1;
+}
+
+static int no_room(const struct ack *a, bool taken, struct err *err)
+{
+    if (taken) {
+        (void)err_set(err, ERR_TEMPORARY, "another process writes to the acknowledgement FIFO %s",
+                      a->path);
+        return err_hint(err, "each applier needs an --ack of its own");
+    }
+    (void)err_set(err, ERR_TEMPORARY, "nobody reads the acknowledgement FIFO %s", a->path);
+    (void)err_follows(err);
+    return err_hint(err, "is pg-capture running with the same --ack?");
+}
+
 int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err)
 {
     if (!a->path || a->fd >= 0)
         return 0;
     int64_t deadline = monotonic_ms() + timeout_ms;
     for (;;) {
-        a->fd = open(a->path, O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC);
+        a->fd = open_alone(a->path);
         if (a->fd >= 0) {
             a->gone_ms = 0;
             return 0;
         }
-        if (errno != ENXIO && errno != ENOENT && errno != EINTR) /* no reader yet; not made yet */
+        bool taken = errno == EAGAIN;
+        /* No reader yet; not made yet. */
+        if (!taken && errno != ENXIO && errno != ENOENT && errno != EINTR)
             return err_errno(err, ERR_PERMANENT, "opening the acknowledgement FIFO %s", a->path);
-        if (monotonic_ms() >= deadline) {
-            (void)err_set(err, ERR_TEMPORARY, "nobody reads the acknowledgement FIFO %s", a->path);
-            (void)err_follows(err);
-            return err_hint(err, "is pg-capture running with the same --ack?");
-        }
+        if (monotonic_ms() >= deadline)
+            return no_room(a, taken, err);
         struct pollfd p = {.fd = stop_fd, .events = POLLIN};
         if (poll(&p, 1, RETRY_MS) > 0)
             return err_set(err, ERR_TEMPORARY,

@@ -4,6 +4,9 @@
  * Lines are shorter than PIPE_BUF and so arrive whole. They are true for ever and later ones cover
  * earlier ones, so when the FIFO is full the line waits and a newer one takes its place.
  *
+ * One applier has the FIFO alone: what two targets say in one place would be taken for what one
+ * has.
+ *
  * The reader may leave before us: pg-capture does after its last frame, which may be on its way to
  * us still. So a reader that is gone is an error only when the input goes on for a while as if
  * nothing had happened.
@@ -29,8 +32,8 @@ void ack_close(struct ack *a);
 
 /*
  * Opens the FIFO, which its reader makes before it sends the first frame; polls for it for at most
- * `timeout_ms`, in case an old one is being replaced. Temporary error when no reader comes, or when
- * `stop_fd` becomes readable first.
+ * `timeout_ms`, in case an old one is being replaced. Temporary error when no reader comes, when
+ * another process has it all the time, or when `stop_fd` becomes readable first.
  */
 MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err);
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fifo.h"
 #include "lsn.h"
 
 static int make_fifo(struct ack_fifo *f, struct err *err)
@@ -18,15 +19,19 @@ static int make_fifo(struct ack_fifo *f, struct err *err)
         if (unlink(f->path) != 0 && errno != ENOENT)
             return err_errno(err, ERR_PERMANENT, "--ack %s: removing the old FIFO", f->path);
     }
+    /* Another one that starts at the same moment may be quicker anywhere here. */
     if (mkfifo(f->path, 0600) != 0)
-        return err_errno(err, errno == ENOSPC ? ERR_TEMPORARY : ERR_PERMANENT, "--ack %s: mkfifo",
-                         f->path);
+        return err_errno(err, errno == ENOSPC || errno == EEXIST ? ERR_TEMPORARY : ERR_PERMANENT,
+                         "--ack %s: mkfifo", f->path);
     /* With an end of its own to write to it never reads an end of file between two writers. */
     f->fd = open(f->path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (f->fd < 0 || fstat(f->fd, &st) != 0)
-        return err_errno(err, ERR_PERMANENT, "--ack %s", f->path);
+        return err_errno(err, errno == ENOENT ? ERR_TEMPORARY : ERR_PERMANENT, "--ack %s", f->path);
     if (!S_ISFIFO(st.st_mode))
         return err_set(err, ERR_PERMANENT, "--ack %s: replaced while it was opened", f->path);
+    /* Two that have opened the same one would each read a part of it. */
+    if (fifo_claim(f->fd, FIFO_READER))
+        return err_errno(err, ERR_TEMPORARY, "--ack %s: does another process read it?", f->path);
     f->dev = st.st_dev;
     f->ino = st.st_ino;
     return 0;

@@ -3,7 +3,8 @@
  *
  * This process is the reader of the FIFOs and makes them afresh, so that it never finds lines of an
  * earlier run in them, and keeps a writing end of its own, so that they never end. An LSN that was
- * acknowledged stays true for ever. Nothing here blocks.
+ * acknowledged stays true for ever, whoever says it: an applier of before a restart as well.
+ * Nothing here blocks.
  */
 #ifndef PG2ANY_ACKS_H
 #define PG2ANY_ACKS_H

@@ -192,8 +192,10 @@ static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, s
     };
     if (c->replication.streaming && c->replication.unsent)
         p[SERVER].fd = PQsocket(c->replication.session.conn);
+    /* An applier of before a restart may speak before the stream begins: what it says is true, but
+     * only then can be seen to be. */
     for (size_t i = 0; i < c->acks.n; i++)
-        p[FIFOS + i] = (struct pollfd){.fd = c->acks.fifos[i].fd, .events = POLLIN};
+        p[FIFOS + i] = (struct pollfd){.fd = c->begun ? c->acks.fifos[i].fd : -1, .events = POLLIN};
 
     int64_t now_ms = monotonic_ms();
     int64_t wait_ms = earlier(wake_ms, next_tick(c));

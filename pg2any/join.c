@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,12 +15,17 @@
 #define FIRST_OF_US 64   /* above every number that the program is given */
 
 /* Only what is a FIFO, or is not there, may be replaced. */
-static int make_fifo(const char *path, struct err *err)
+static int replace_fifo(const char *path, struct err *err)
 {
     struct stat st;
     if (lstat(path, &st) == 0) {
         if (!S_ISFIFO(st.st_mode))
             return err_set(err, ERR_PERMANENT, "%s is there and is no FIFO", path);
+        /* Without its name no writer would ever come to one that still waits for it: it reads an
+         * end at once. */
+        int old = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        if (old >= 0)
+            (void)close(old);
         if (unlink(path) != 0)
             return err_errno(err, ERR_PERMANENT, "replacing the FIFO %s", path);
     }
@@ -29,6 +35,15 @@ static int make_fifo(const char *path, struct err *err)
     return 0;
 }
 
+static int make_fifo(const struct plan *plan, const char *path, struct err *err)
+{
+    int lock = plan_lock_joints(plan, err);
+    int rc = lock >= 0 ? replace_fifo(path, err) : -1;
+    if (lock >= 0)
+        (void)close(lock);
+    return rc;
+}
+
 static int move_up(int fd, const char *path, struct err *err)
 {
     int up = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_OF_US);
@@ -36,28 +51,46 @@ static int move_up(int fd, const char *path, struct err *err)
     return up >= 0 ? up : err_errno(err, ERR_TEMPORARY, "opening the FIFO %s", path);
 }
 
+static int keep_to_write(int fd, const char *path, struct err *err)
+{
+    struct stat st;
+    int flags = fcntl(fd, F_GETFL);
+    if (fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode))
+        return err_set(err, ERR_PERMANENT, "%s is no FIFO", path);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0)
+        return err_errno(err, ERR_TEMPORARY, "opening the FIFO %s", path);
+    if (unlink(path) != 0)
+        return err_errno(err, ERR_PERMANENT, "taking the FIFO %s", path);
+    return 0;
+}
+
+/* Under the lock. *fd is -1 where nobody waits for a writer. */
+static int take_fifo(const char *path, int *fd, struct err *err)
+{
+    *fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (*fd < 0 && (errno == ENXIO || errno == ENOENT || errno == EINTR))
+        return 0;
+    if (*fd < 0)
+        return err_errno(err, ERR_PERMANENT, "opening the FIFO %s", path);
+    if (keep_to_write(*fd, path, err) == 0)
+        return (*fd = move_up(*fd, path, err)) < 0 ? -1 : 0;
+    (void)close(*fd);
+    return -1;
+}
+
 /* Waits without limit for a reader. */
-static int open_to_write(const char *path, struct err *err)
+static int open_to_write(const struct plan *plan, const char *path, struct err *err)
 {
     int64_t begun_ms = monotonic_ms();
     for (bool said = false;;) {
-        int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-        struct stat st;
-        if (fd >= 0) {
-            if (fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode)) {
-                (void)close(fd);
-                return err_set(err, ERR_PERMANENT, "%s is no FIFO", path);
-            }
-            int flags = fcntl(fd, F_GETFL);
-            if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) {
-                (void)err_errno(err, ERR_TEMPORARY, "opening the FIFO %s", path);
-                (void)close(fd);
-                return -1;
-            }
-            return move_up(fd, path, err);
-        }
-        if (errno != ENXIO && errno != ENOENT && errno != EINTR)
-            return err_errno(err, ERR_PERMANENT, "opening the FIFO %s", path);
+        int fd, lock = plan_lock_joints(plan, err);
+        int rc = lock >= 0 ? take_fifo(path, &fd, err) : -1;
+        if (lock >= 0)
+            (void)close(lock);
+        if (rc)
+            return -1;
+        if (fd >= 0)
+            return fd;
         if (!said && monotonic_ms() - begun_ms > SAY_MS) {
             log_info("waiting for the next stage: nobody reads the FIFO", "fifo", path, NULL);
             said = true;
@@ -66,26 +99,51 @@ static int open_to_write(const char *path, struct err *err)
     }
 }
 
-static int open_to_read(const char *path, struct err *err)
+/* A writer that is none of ours leaves the name: whoever comes after it must not find it. */
+static int take_name_away(const struct plan *plan, int fd, const char *path, struct err *err)
+{
+    struct stat ours, named;
+    int rc = 0, lock = plan_lock_joints(plan, err);
+    if (lock < 0)
+        return -1;
+    if (fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
+        ours.st_ino == named.st_ino && unlink(path) != 0)
+        rc = err_errno(err, ERR_PERMANENT, "taking the FIFO %s", path);
+    (void)close(lock);
+    return rc;
+}
+
+/* Waits without limit for a writer. */
+static int open_to_read(const struct plan *plan, const char *path, struct err *err)
 {
     int fd;
+    if (make_fifo(plan, path, err))
+        return -1;
     do
         fd = open(path, O_RDONLY | O_CLOEXEC);
     while (fd < 0 && errno == EINTR);
-    return fd >= 0 ? move_up(fd, path, err)
-                   : err_errno(err, ERR_PERMANENT, "opening the FIFO %s", path);
+    if (fd < 0) /* not there: the stage was started a second time, and that one took it */
+        return err_errno(err, errno == ENOENT ? ERR_TEMPORARY : ERR_PERMANENT,
+                         "opening the FIFO %s", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(fd);
+        return err_set(err, ERR_TEMPORARY, "another process reads the FIFO %s already", path);
+    }
+    if (take_name_away(plan, fd, path, err)) {
+        (void)close(fd);
+        return -1;
+    }
+    return move_up(fd, path, err);
 }
 
 int join_and_exec(const struct plan *plan, const char *read, const struct option_list *writes,
                   const char *const *argv, struct err *err)
 {
     int fds[OPTION_LIST_MAX];
-    if (read && make_fifo(read, err))
-        return -1;
     for (size_t i = 0; i < writes->n; i++)
-        if ((fds[i] = open_to_write(writes->items[i], err)) < 0)
+        if ((fds[i] = open_to_write(plan, writes->items[i], err)) < 0)
             return -1;
-    int input = read ? open_to_read(read, err) : -1;
+    int input = read ? open_to_read(plan, read, err) : -1;
     if (read && input < 0)
         return -1;
     if (input >= 0 && dup2(input, STDIN_FILENO) < 0)

@@ -2,10 +2,18 @@
  * join.h - joins a stage to its neighbours by named FIFOs, then becomes the stage's
  * program. For supervisors that keep each stage as a service of its own.
  *
- * The FIFO to read from is made afresh (0600), so that what an earlier reader left is never found
- * and its writer's pipe breaks. A FIFO to write to is opened when somebody reads it; it is looked
- * for by its name again and again, because its reader replaces it. The input is opened last: so a
- * pipeline begins to move from its end, and no stage runs whose reader is not there.
+ * A FIFO is for one writer and one reader, once: what the one has begun, a half frame above all,
+ * nobody else may go on with. So a FIFO has a name only as long as it waits for its writer. Its
+ * reader makes it afresh (0600); the writer that opens it takes the name away, and the next one
+ * waits for the next reader. Names change under a lock, or a stage that is started a second time
+ * could take away a name that has passed to another FIFO meanwhile. Two readers that opened the
+ * same one are told apart by a lock on the FIFO itself, which lasts as long as its reader.
+ *
+ * Whoever is killed in between leaves a name without a reader, which takes no writer, or a FIFO
+ * whose writer is gone, which ends at once: its reader leaves with 111 and makes the next one.
+ *
+ * A FIFO to write to is looked for by its name again and again. The input is made and opened last:
+ * so a pipeline begins to move from its end, and no stage runs whose reader is not there.
  */
 #ifndef PG2ANY_JOIN_H
 #define PG2ANY_JOIN_H

@@ -207,19 +207,37 @@ bool plan_state_dir_is_there(const struct plan *p)
     return is_directory(p->state_dir);
 }
 
+static int open_lock(const struct plan *p, const char *name, struct err *err)
+{
+    char path[PLAN_PATH_SIZE + 16];
+    (void)snprintf(path, sizeof path, "%s/%s", p->state_dir, name);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd >= 0 ? fd : err_errno(err, ERR_PERMANENT, "opening %s", path);
+}
+
 int plan_lock_state_dir(const struct plan *p, struct err *err)
 {
-    char path[PLAN_PATH_SIZE + 8];
-    (void)snprintf(path, sizeof path, "%s/lock", p->state_dir);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open_lock(p, "lock", err);
     if (fd < 0)
-        return err_errno(err, ERR_PERMANENT, "opening %s", path);
+        return -1;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return 0; /* kept open */
     (void)close(fd);
     (void)err_set(err, ERR_PERMANENT, "another pg2any run uses the state directory %s",
                   p->state_dir);
     return err_hint(err, "stop it, or give this one a CDC_STATE_DIR of its own");
+}
+
+int plan_lock_joints(const struct plan *p, struct err *err)
+{
+    int fd = open_lock(p, "joints", err);
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0)
+        if (errno != EINTR) {
+            (void)err_errno(err, ERR_TEMPORARY, "locking %s/joints", p->state_dir);
+            (void)close(fd);
+            return -1;
+        }
+    return fd;
 }
 
 int plan_check_state_dir(const struct plan *p, struct err *err)

@@ -57,6 +57,10 @@ MUST_CHECK int plan_make_state_dir(const struct plan *p, struct err *err);
  * lives. Permanent error where there is one. */
 MUST_CHECK int plan_lock_state_dir(const struct plan *p, struct err *err);
 
+/* Waits until no other stage gives a name to a FIFO or takes one away. A descriptor: closing it
+ * lets the next one go on; -1: an error. */
+MUST_CHECK int plan_lock_joints(const struct plan *p, struct err *err);
+
 /* To be looked at, where it is there: ours, or one that was named, or we are root. */
 MUST_CHECK int plan_check_state_dir(const struct plan *p, struct err *err);
 

@@ -118,6 +118,20 @@ static void nobody_reads(void **state)
     assert_int_equal(w->err.kind, ERR_PERMANENT);
 }
 
+static void one_applier_has_it_alone(void **state)
+{
+    struct world *w = *state;
+    struct ack second;
+    opened(w);
+    ack_init(&second, w->path);
+    assert_int_equal(ack_open(&second, 0, -1, &w->err), -1);
+    assert_int_equal(w->err.kind, ERR_TEMPORARY);
+    assert_non_null(strstr(w->err.text, "another process writes to"));
+    ack_close(&w->ack);
+    assert_int_equal(ack_open(&second, 0, -1, &w->err), 0);
+    ack_close(&second);
+}
+
 struct opening {
     struct world *world;
     int rc;
@@ -223,6 +237,7 @@ int main(void)
         TEST(lines_go_forward_only),
         TEST(without_a_path_nothing_is_done),
         TEST(nobody_reads),
+        TEST(one_applier_has_it_alone),
         TEST(a_fifo_is_waited_for),
         TEST(a_full_fifo_keeps_the_newest),
         TEST(a_reader_may_leave_first),

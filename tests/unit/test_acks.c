@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pg-capture/acks.h"
@@ -166,6 +168,54 @@ static void what_is_not_ours_stays(void **state)
     assert_int_equal(access(f->paths[0], F_OK), 0);
 }
 
+/* One of several that start at once: says which FIFO it has, and keeps it. */
+static _Noreturn void start_with_the_others(struct fixture *f, int start, int say)
+{
+    struct err err = {0};
+    char byte;
+    (void)!read(start, &byte, 1);
+    ino_t ino = open_fifos(f, 1, &err) == 0 ? f->acks.fifos[0].ino
+                : err.kind == ERR_TEMPORARY ? 0
+                                            : (ino_t)-1;
+    (void)!write(say, &ino, sizeof ino);
+    for (;;)
+        (void)pause();
+}
+
+static void two_readers_never_share_a_fifo(void **state)
+{
+    enum { PROCESSES = 8, ROUNDS = 200 };
+    struct fixture *f = *state;
+    for (int round = 0; round < ROUNDS; round++) {
+        int start[2], told[2];
+        pid_t pids[PROCESSES];
+        ino_t inos[PROCESSES];
+        assert_int_equal(pipe(start), 0);
+        assert_int_equal(pipe(told), 0);
+        for (size_t i = 0; i < PROCESSES; i++) {
+            pids[i] = fork();
+            assert_true(pids[i] >= 0);
+            if (pids[i] == 0) {
+                (void)close(start[1]);
+                start_with_the_others(f, start[0], told[1]);
+            }
+        }
+        assert_int_equal(close(start[1]), 0);
+        for (size_t i = 0; i < PROCESSES; i++)
+            assert_int_equal(read(told[0], &inos[i], sizeof *inos), sizeof *inos);
+        for (size_t i = 0; i < PROCESSES; i++) {
+            assert_int_equal(kill(pids[i], SIGKILL), 0);
+            assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+        }
+        for (size_t i = 0; i < PROCESSES; i++) {
+            assert_true(inos[i] != (ino_t)-1);
+            for (size_t k = 0; k < i; k++)
+                assert_true(inos[i] == 0 || inos[i] != inos[k]);
+        }
+        assert_int_equal(close(start[0]) | close(told[0]) | close(told[1]), 0);
+    }
+}
+
 static void a_path_given_twice_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -184,6 +234,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_no_line_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_old_fifo_is_made_afresh_and_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_ours_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_readers_never_share_a_fifo, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_path_given_twice_is_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
