@@ -90,7 +90,7 @@ say = @$(if $(V),set -x,printf '  %-4s %s\n' $(1) $@);
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-COMMON_SRC := $(wildcard common/*.c)
+COMMON_SRC := $(wildcard common/*/*.c)
 LIB := $(BUILD)/libpg2any.a
 BINARIES := $(TOOLS:%=$(BUILD)/bin/%)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -111,7 +111,7 @@ MSSQL_TESTS += $(SHARED_TESTS)
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC)
-C_FILES := $(wildcard common/*.[ch] $(ALL_TOOLS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch])
+C_FILES := $(wildcard common/*/*.[ch] $(ALL_TOOLS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch])
 
 .PHONY: all
 all: $(LIB) $(BINARIES) ## build the library and every tool into build/

@@ -1,4 +1,4 @@
-#include "apply.h"
+#include "apply/apply.h"
 #include "mssql_dest.h"
 
 int main(int argc, char **argv)

@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "pg_text.h"
-#include "pg_type.h"
+#include "frames/pg_type.h"
+#include "sql/pg_text.h"
 
 #define NVARCHAR_UNITS 4000
 

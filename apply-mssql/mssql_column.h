@@ -8,10 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "err.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/relation.h"
 #include "mssql_type.h"
-#include "relation.h"
 
 /* A row of sys.columns, with the name of its type; text is borrowed, "" for NULL. */
 struct target_column {

@@ -18,14 +18,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "dest.h"
-#include "identity.h"
+#include "base/buf.h"
 #include "mssql_column.h"
 #include "mssql_session.h"
 #include "mssql_type.h"
 #include "mssql_uri.h"
-#include "reconnect.h"
+#include "sql/dest.h"
+#include "sql/identity.h"
+#include "sql/reconnect.h"
 
 extern const struct dest_ops mssql_dest_ops;
 

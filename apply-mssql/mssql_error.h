@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "err.h"
+#include "base/err.h"
 
 /* ERR_RETRY: repeating the group may succeed. ERR_TEMPORARY: starting again later may. */
 enum err_kind mssql_error_kind(int number);

@@ -16,11 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conflicts.h"
-#include "dest_row.h"
-#include "frame.h"
+#include "frames/frame.h"
 #include "mssql_dest.h"
 #include "mssql_error.h"
+#include "sql/conflicts.h"
+#include "sql/dest_row.h"
 
 #define SLICE_BYTES    ((size_t)4 << 20)
 #define KEEP_BYTES     ((size_t)16 << 20)

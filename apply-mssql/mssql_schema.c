@@ -4,9 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "key_size.h"
-#include "log.h"
+#include "base/log.h"
 #include "mssql_dest.h"
+#include "sql/key_size.h"
 
 #define RELATION       "[dbo].[" RELATION_TABLE "]"
 #define IDENTITY_INDEX "[pg2any_identity]"

@@ -12,7 +12,7 @@
 
 #include <sybdb.h>
 
-#include "log.h"
+#include "base/log.h"
 #include "mssql_error.h"
 
 #define SERVER_NAME  "pg2any" /* the section of our freetds.conf */

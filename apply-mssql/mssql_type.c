@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "key_size.h"
-#include "pg_text.h"
-#include "pg_type.h"
-#include "utf8.h"
+#include "base/utf8.h"
+#include "frames/pg_type.h"
+#include "sql/key_size.h"
+#include "sql/pg_text.h"
 
 #define DECIMAL_PRECISION  38
 #define CLUSTERED_BYTES    900

@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "err.h"
-#include "relation.h"
-#include "value.h"
-#include "value_policy.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/relation.h"
+#include "frames/value.h"
+#include "sql/value_policy.h"
 
 /* Binary, but for trailing blanks, which SQL Server ignores in comparisons. */
 #define MSSQL_COLLATION "Latin1_General_100_BIN2"

@@ -9,8 +9,8 @@
 #ifndef PG2ANY_MSSQL_URI_H
 #define PG2ANY_MSSQL_URI_H
 
-#include "dest_uri.h"
-#include "err.h"
+#include "base/err.h"
+#include "sql/dest_uri.h"
 
 enum mssql_encrypt {
     MSSQL_ENCRYPT_NO,     /* the password is encrypted all the same, where the server can */

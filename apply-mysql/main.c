@@ -1,4 +1,4 @@
-#include "apply.h"
+#include "apply/apply.h"
 #include "mysql_dest.h"
 
 int main(int argc, char **argv)

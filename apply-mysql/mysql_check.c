@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pg_type.h"
+#include "frames/pg_type.h"
 
 /*
  * What is granted to this user on a database or on all of them, as privileges; single tables and

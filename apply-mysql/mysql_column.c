@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "pg_type.h"
+#include "frames/pg_type.h"
 
 static bool is_any(const char *word, const char *const *list)
 {

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "err.h"
+#include "base/err.h"
+#include "frames/relation.h"
 #include "mysql_type.h"
-#include "relation.h"
 
 /* A row of information_schema.columns; text is borrowed, "" for NULL, numbers are -1 for NULL. */
 struct target_column {

@@ -6,7 +6,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
 #include "mysql_dest.h"
 #include "mysql_error.h"
 

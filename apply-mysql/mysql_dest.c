@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
-#include "lsn.h"
+#include "base/log.h"
+#include "base/lsn.h"
 
 /* ---- opening ---- */
 

@@ -18,13 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "dest.h"
-#include "identity.h"
+#include "base/buf.h"
 #include "mysql_compat.h"
 #include "mysql_type.h"
 #include "mysql_uri.h"
-#include "reconnect.h"
+#include "sql/dest.h"
+#include "sql/identity.h"
+#include "sql/reconnect.h"
 
 extern const struct dest_ops mysql_dest_ops;
 

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "err.h"
+#include "base/err.h"
 
 /* Repeating the group may help, leaving and coming back may, or nothing but a person does. */
 enum err_kind mysql_error_kind(unsigned int number);

@@ -15,10 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dest_row.h"
-#include "frame.h"
+#include "frames/frame.h"
 #include "mysql_dest.h"
 #include "mysql_error.h"
+#include "sql/dest_row.h"
 
 #define SLICE_BYTES     (UINT64_C(4) << 20)
 #define VALUE_OVERHEAD  10   /* of the protocol: a length, an indicator */

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "key_size.h"
 #include "mysql_dest.h"
+#include "sql/key_size.h"
 
 #define UNKNOWN_DATABASE_NO 1049
 #define ROW_SIZE_NO         1118

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "key_size.h"
-#include "pg_text.h"
-#include "pg_type.h"
+#include "frames/pg_type.h"
+#include "sql/key_size.h"
+#include "sql/pg_text.h"
 
 #define DECIMAL_PRECISION  65
 #define DECIMAL_SCALE      30

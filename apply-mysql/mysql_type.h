@@ -8,14 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "dest.h"
-#include "err.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/relation.h"
+#include "frames/value.h"
 #include "mysql_compat.h"
-#include "pg_text.h"
-#include "relation.h"
-#include "value.h"
-#include "value_policy.h"
+#include "sql/dest.h"
+#include "sql/pg_text.h"
+#include "sql/value_policy.h"
 
 /* How values are bound. */
 enum mysql_form {

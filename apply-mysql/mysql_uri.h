@@ -10,8 +10,8 @@
 
 #include <stdbool.h>
 
-#include "dest_uri.h"
-#include "err.h"
+#include "base/err.h"
+#include "sql/dest_uri.h"
 
 enum mysql_tls {
     MYSQL_TLS_LIBRARY, /* what the client library does by default */

@@ -7,10 +7,10 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "folder.h"
-#include "log.h"
-#include "lsn.h"
-#include "pg_type.h"
+#include "base/folder.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "frames/pg_type.h"
 
 #define SCHEME         "sqlite:"
 #define MAX_PATH_BYTES 4096

@@ -14,7 +14,7 @@
 
 #include <sqlite3.h>
 
-#include "dest.h"
+#include "sql/dest.h"
 
 extern const struct dest_ops sqlite_ops;
 

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "key_size.h"
+#include "sql/key_size.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 

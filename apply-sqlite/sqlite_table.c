@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dest_row.h"
-#include "identity.h"
+#include "sql/dest_row.h"
+#include "sql/identity.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "pg_type.h"
+#include "frames/pg_type.h"
 
 #define NUMERIC_EXACT_DIGITS                                                                       \
     15 /* DBL_DIG: decimal digits that survive the way into a double and back */

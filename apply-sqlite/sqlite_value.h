@@ -9,10 +9,10 @@
 
 #include <sqlite3.h>
 
-#include "dest.h"
-#include "err.h"
-#include "relation.h"
-#include "value.h"
+#include "base/err.h"
+#include "frames/relation.h"
+#include "frames/value.h"
+#include "sql/dest.h"
 
 enum storage {
     STORAGE_BOOL,        /* INTEGER 0 or 1 */

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "err.h"
-#include "frame.h"
+#include "base/err.h"
+#include "frames/frame.h"
 
 struct change {
     struct frame_change head;

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/lsn.h"
 #include "change.h"
 #include "json_fields.h"
-#include "lsn.h"
 
 const char *frame_json_type(enum frame_type type, char text[FRAME_JSON_TYPE_SIZE])
 {

@@ -7,9 +7,9 @@
 
 #include <stdint.h>
 
-#include "buf.h"
-#include "err.h"
-#include "frame.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/frame.h"
 #include "relations.h"
 
 /*

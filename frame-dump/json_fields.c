@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "lsn.h"
+#include "base/lsn.h"
 
 void fields_init(struct fields *f)
 {

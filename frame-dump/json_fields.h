@@ -14,10 +14,10 @@
 
 #include <jansson.h>
 
-#include "buf.h"
-#include "err.h"
-#include "mp_cursor.h"
-#include "value.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/mp_cursor.h"
+#include "frames/value.h"
 
 struct fields {
     json_t *json; /* an object; NULL after a failure to make it */

@@ -11,15 +11,15 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "exit.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/output.h"
+#include "base/signals.h"
+#include "base/std_fds.h"
 #include "frame_json.h"
-#include "frame_reader.h"
-#include "log.h"
-#include "options.h"
-#include "output.h"
+#include "frames/frame_reader.h"
 #include "relations.h"
-#include "signals.h"
-#include "std_fds.h"
 #include "summary.h"
 
 #define FLUSH_BYTES (64 * 1024)

@@ -11,8 +11,8 @@
 
 #include <stdint.h>
 
-#include "err.h"
-#include "relation.h"
+#include "base/err.h"
+#include "frames/relation.h"
 
 struct relations_entry;
 

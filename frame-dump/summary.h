@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "err.h"
-#include "frame.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/frame.h"
 #include "relations.h"
 
 struct summary_table;

@@ -12,10 +12,10 @@
 #include <unistd.h>
 #include <uthash.h>
 
-#include "frame_reader.h"
-#include "log.h"
-#include "lsn.h"
-#include "relation.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "frames/frame_reader.h"
+#include "frames/relation.h"
 
 #define SUFFIX_DIGITS 16
 #define FLUSH_BYTES   (64 * 1024)

@@ -15,17 +15,17 @@
 #include <unistd.h>
 
 #include "audit.h"
-#include "exit.h"
-#include "frame_reader.h"
-#include "log.h"
-#include "lsn.h"
-#include "notify.h"
-#include "options.h"
-#include "output.h"
-#include "signals.h"
-#include "stats.h"
-#include "std_fds.h"
-#include "version.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/notify.h"
+#include "base/options.h"
+#include "base/output.h"
+#include "base/signals.h"
+#include "base/stats.h"
+#include "base/std_fds.h"
+#include "base/version.h"
+#include "frames/frame_reader.h"
 
 #define HIGH_BYTES  (1024 * 1024) /* more than this waits for a reader: stop reading */
 #define MAX_OUTPUTS (1 + OPTION_LIST_MAX)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "stats.h"
+#include "base/stats.h"
 
 struct family {
     char *name;

@@ -8,9 +8,9 @@
 #ifndef PG2ANY_EXPOSITION_H
 #define PG2ANY_EXPOSITION_H
 
-#include "buf.h"
-#include "err.h"
-#include "stats_file.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/stats_file.h"
 
 struct family;
 

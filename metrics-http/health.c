@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/stats_file.h"
 #include "exposition.h"
-#include "stats_file.h"
 
 #define FRESH_MS 200
 

@@ -13,9 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "err.h"
-#include "options.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/options.h"
 
 #define HEALTH_MAX_STAGES OPTION_LIST_MAX
 

@@ -6,16 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "exit.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/notify.h"
+#include "base/options.h"
+#include "base/signals.h"
+#include "base/std_fds.h"
+#include "base/version.h"
 #include "health.h"
-#include "log.h"
-#include "lsn.h"
-#include "notify.h"
-#include "options.h"
 #include "server.h"
-#include "signals.h"
-#include "std_fds.h"
-#include "version.h"
 
 #define TICK_MS 1000
 

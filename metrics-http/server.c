@@ -12,8 +12,8 @@
 
 #include <microhttpd.h>
 
-#include "log.h"
-#include "lsn.h"
+#include "base/log.h"
+#include "base/lsn.h"
 
 #define MAX_CONNECTIONS  64
 #define CONNECTION_BYTES (16 * 1024) /* of memory each: a request's line and headers */

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fifo.h"
-#include "lsn.h"
+#include "base/fifo.h"
+#include "base/lsn.h"
 
 static int make_fifo(struct ack_fifo *f, struct err *err)
 {

@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "err.h"
-#include "options.h"
+#include "base/err.h"
+#include "base/options.h"
 
 #define ACK_LINE_MAX 18 /* "FFFFFFFF/FFFFFFFF" and a newline */
 

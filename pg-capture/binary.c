@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/lsn.h"
 #include "float_text.h"
-#include "lsn.h"
-#include "pg_type.h"
+#include "frames/pg_type.h"
 
 struct type {
     uint32_t oid;

@@ -31,8 +31,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "err.h"
+#include "base/buf.h"
+#include "base/err.h"
 
 enum binary_form {
     BINARY_UNSUPPORTED, /* no conversion: the source has to be read in text mode */

@@ -8,13 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "atomic_file.h"
-#include "exit.h"
-#include "frame.h"
+#include "base/atomic_file.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/notify.h"
+#include "frames/frame.h"
 #include "inspect.h"
-#include "log.h"
-#include "lsn.h"
-#include "notify.h"
 
 #define OUTPUT_HIGH_BYTES  (1024 * 1024) /* more than this waits for stdout: stop reading */
 #define OUTPUT_FLUSH_BYTES (64 * 1024)   /* more than this is worth a write */

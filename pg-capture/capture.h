@@ -16,16 +16,16 @@
 #include <stdint.h>
 
 #include "acks.h"
+#include "base/err.h"
+#include "base/options.h"
+#include "base/output.h"
+#include "base/signals.h"
+#include "base/stats.h"
 #include "catalog.h"
-#include "err.h"
-#include "options.h"
-#include "output.h"
 #include "pgoutput.h"
 #include "prepared.h"
 #include "replication.h"
 #include "session.h"
-#include "signals.h"
-#include "stats.h"
 
 struct capture_options {
     const char *source;

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lsn.h"
 #include "binary.h"
-#include "lsn.h"
-#include "pg_type.h"
+#include "frames/pg_type.h"
 
 #define VISIBLE_LIMIT_MS 5000 /* for a commit that is decoded to be seen in the catalog */
 #define VISIBLE_LOOK_MS  5

@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "err.h"
-#include "relation.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/relation.h"
 #include "session.h"
 
 struct catalog {

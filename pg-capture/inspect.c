@@ -5,10 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "frame.h"
-#include "log.h"
-#include "lsn.h"
-#include "report.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/report.h"
+#include "frames/frame.h"
 
 static int query(struct capture *c, const char *sql, int nparams, const char *const *params,
                  PGresult **result, struct err *err)

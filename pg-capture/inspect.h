@@ -5,8 +5,8 @@
 #ifndef PG2ANY_INSPECT_H
 #define PG2ANY_INSPECT_H
 
+#include "base/err.h"
 #include "capture.h"
-#include "err.h"
 
 /*
  * --check: reports on stderr (report.h) and writes to stdout what the stream would say of the

@@ -4,11 +4,11 @@
  */
 #include <stddef.h>
 
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/std_fds.h"
 #include "capture.h"
-#include "exit.h"
-#include "log.h"
-#include "options.h"
-#include "std_fds.h"
 
 static const char *const streaming_words[] = {"off=false=no=0", "on=true=yes=1", "parallel", NULL};
 static const char *const origin_words[] = {"any", "none", NULL};

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "binary.h"
-#include "frame.h"
-#include "pg_type.h"
+#include "frames/frame.h"
+#include "frames/pg_type.h"
 #include "undescribed.h"
 #include "wire.h"
 

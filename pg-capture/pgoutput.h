@@ -17,10 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "err.h"
-#include "mp_cursor.h"
-#include "relation.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/mp_cursor.h"
+#include "frames/relation.h"
 
 struct pgoutput;
 

@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "err.h"
-#include "mp_cursor.h"
+#include "base/err.h"
+#include "frames/mp_cursor.h"
 
 struct prepared_transaction {
     char *gid;

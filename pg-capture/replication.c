@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
-#include "lsn.h"
+#include "base/log.h"
+#include "base/lsn.h"
 #include "wire.h"
 
 /* One line of a history file: timeline, the LSN at which it ended, a reason. */

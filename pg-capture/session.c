@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "log.h"
-#include "lsn.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/lsn.h"
 
 #define MIN_SERVER_VERSION 140000
 

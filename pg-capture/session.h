@@ -17,7 +17,7 @@
 
 #include <libpq-fe.h>
 
-#include "err.h"
+#include "base/err.h"
 
 /*
  * Waits until `fd` is ready for one of `events` (poll(2)'s). -1: it never was, for the reason in

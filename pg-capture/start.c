@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/version.h"
 #include "capture.h"
-#include "frame.h"
-#include "log.h"
-#include "lsn.h"
-#include "version.h"
+#include "frames/frame.h"
 
 #define FLUSH_LOOK_MS 10
 

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "err.h"
+#include "base/err.h"
 
 struct undescribed_message {
     uint32_t xid; /* of the top-level transaction */

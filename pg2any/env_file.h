@@ -10,7 +10,7 @@
 #ifndef PG2ANY_ENV_FILE_H
 #define PG2ANY_ENV_FILE_H
 
-#include "err.h"
+#include "base/err.h"
 
 /* Permanent error, with file and line, for anything else than that. Names a value never. */
 MUST_CHECK int env_file_load(const char *path, struct err *err);

@@ -4,7 +4,7 @@
 #ifndef PG2ANY_INIT_H
 #define PG2ANY_INIT_H
 
-#include "err.h"
+#include "base/err.h"
 #include "plan.h"
 
 /*

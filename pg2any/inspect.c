@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "exit.h"
-#include "folder.h"
-#include "log.h"
-#include "report.h"
+#include "base/exit.h"
+#include "base/folder.h"
+#include "base/log.h"
+#include "base/report.h"
+#include "base/stats_file.h"
 #include "spawn.h"
-#include "stats_file.h"
 
 /* Runs a program with stdin and stdout given (-1: stdin empty, stdout ours); its exit status. */
 static int run_program(const struct plan *plan, const struct stage *stage, const char *const *argv,

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "err.h"
+#include "base/err.h"
 #include "plan.h"
 
 /* Runs pg-capture --check and, with what it says of the tables, each applier's --check. Changes

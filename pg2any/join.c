@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "lsn.h"
+#include "base/log.h"
+#include "base/lsn.h"
 
 #define LOOK_MS     50
 #define SAY_MS      5000 /* a wait longer than that is worth a line */

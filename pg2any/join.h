@@ -18,8 +18,8 @@
 #ifndef PG2ANY_JOIN_H
 #define PG2ANY_JOIN_H
 
-#include "err.h"
-#include "options.h"
+#include "base/err.h"
+#include "base/options.h"
 #include "plan.h"
 
 #define JOIN_FIRST_FD 4 /* of the second FIFO to write to; s6 gives 3 for readiness */

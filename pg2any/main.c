@@ -7,18 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "base/options.h"
+#include "base/std_fds.h"
+#include "base/version.h"
 #include "env_file.h"
-#include "exit.h"
 #include "init.h"
 #include "inspect.h"
-#include "log.h"
-#include "notify.h"
-#include "options.h"
 #include "plan.h"
 #include "run.h"
 #include "stage.h"
-#include "std_fds.h"
-#include "version.h"
 
 struct settings {
     const char *env_file, *env_dir;

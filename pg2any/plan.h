@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "err.h"
+#include "base/err.h"
 
 #define PLAN_MAX_TARGETS 16
 #define PLAN_MAX_STAGES  (3 + PLAN_MAX_TARGETS)

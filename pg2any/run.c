@@ -9,14 +9,14 @@
 #include <unistd.h>
 
 #include "args.h"
-#include "buf.h"
-#include "exit.h"
-#include "log.h"
-#include "lsn.h"
-#include "redact.h"
+#include "base/buf.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/redact.h"
+#include "base/stats_file.h"
+#include "base/version.h"
 #include "spawn.h"
-#include "stats_file.h"
-#include "version.h"
 
 #define BACKOFF_FIRST_MS   1000
 #define BACKOFF_WORKED_MS  5000  /* the most after a pipeline whose stages all were ready */

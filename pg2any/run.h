@@ -9,7 +9,7 @@
 #ifndef PG2ANY_RUN_H
 #define PG2ANY_RUN_H
 
-#include "err.h"
+#include "base/err.h"
 #include "plan.h"
 
 /* `until_lsn` NULL: for ever. The error says which stage ended for which reason. */

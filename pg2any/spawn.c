@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "exit.h"
+#include "base/exit.h"
 
 #define FIRST_FD 64 /* of ours: above every number that a child is given */
 

@@ -6,7 +6,7 @@
 
 #include <sys/types.h>
 
-#include "err.h"
+#include "base/err.h"
 #include "plan.h"
 
 /* A descriptor of ours that the child has under another number. */

@@ -6,8 +6,8 @@
 #include <sys/prctl.h>
 
 #include "args.h"
+#include "base/notify.h"
 #include "join.h"
-#include "notify.h"
 
 /* Where the stage reads from: its FIFO is named after it. */
 static int fifo_of(const struct plan *plan, const char *stage, char out[PLAN_PATH_SIZE],

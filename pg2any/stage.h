@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "err.h"
+#include "base/err.h"
 #include "plan.h"
 
 /* Joins the stage of that name ("capture", "apply-2", "metrics") to its neighbours (join.h) and

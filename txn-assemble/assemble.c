@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+#include "base/lsn.h"
 #include "held.h"
-#include "log.h"
-#include "lsn.h"
 #include "relmap.h"
 
 enum state {

@@ -40,9 +40,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "err.h"
-#include "frame.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/frame.h"
 #include "txn_store.h"
 
 /* Where the frames go. */

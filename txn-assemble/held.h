@@ -17,8 +17,8 @@
 #define uthash_nonfatal_oom(element) ((element)->unhashed = true)
 #include <uthash.h>
 
-#include "err.h"
-#include "frame.h"
+#include "base/err.h"
+#include "frames/frame.h"
 #include "relmap.h"
 #include "txn_store.h"
 

@@ -16,16 +16,16 @@
 #include <unistd.h>
 
 #include "assemble.h"
-#include "exit.h"
-#include "frame_reader.h"
-#include "log.h"
-#include "lsn.h"
-#include "notify.h"
-#include "options.h"
-#include "output.h"
-#include "signals.h"
-#include "stats.h"
-#include "std_fds.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/notify.h"
+#include "base/options.h"
+#include "base/output.h"
+#include "base/signals.h"
+#include "base/stats.h"
+#include "base/std_fds.h"
+#include "frames/frame_reader.h"
 
 #define WRITE_BYTES (64 * 1024)
 

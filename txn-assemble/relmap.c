@@ -7,7 +7,7 @@
 #define uthash_nonfatal_oom(element) ((element)->unhashed = true)
 #include <uthash.h>
 
-#include "relation.h"
+#include "frames/relation.h"
 
 struct relmap_entry {
     uint32_t relid;

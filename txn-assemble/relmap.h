@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "err.h"
-#include "frame.h"
+#include "base/err.h"
+#include "frames/frame.h"
 
 /* One version of a relation: the whole R frame, header included. */
 struct relversion {

@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "log.h"
+#include "base/log.h"
 
 /*
  * A store starts with a small chunk, because thousands of small prepared transactions may wait at

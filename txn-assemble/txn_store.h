@@ -25,8 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "err.h"
-#include "frame.h"
+#include "base/err.h"
+#include "frames/frame.h"
 
 struct store_chunk;
 

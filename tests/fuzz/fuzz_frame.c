@@ -20,7 +20,7 @@
 #include "frame-dump/frame_json.h"
 #include "frame-dump/relations.h"
 #include "frame-dump/summary.h"
-#include "frame_reader.h"
+#include "frames/frame_reader.h"
 #include "tests/unit/recode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "apply_world.h"
+#include "base/lsn.h"
 #include "frame_script.h"
-#include "lsn.h"
 
 /* A run of the program; the target and what was acknowledged outlive it. */
 void start(struct apply_world *w)

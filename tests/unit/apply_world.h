@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "apply_stream.h"
+#include "apply/apply_stream.h"
 #include "dest_double.h"
 
 struct counters {

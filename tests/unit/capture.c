@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "err.h"
+#include "base/err.h"
 
 void capture_start(struct capture *c, int fd)
 {

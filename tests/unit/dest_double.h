@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "dest.h"
+#include "base/buf.h"
+#include "sql/dest.h"
 
 #define DOUBLE_TABLES  8
 #define DOUBLE_COLUMNS 8

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
-#include "frame.h"
 #include "frame_script.h"
-#include "relation.h"
+#include "frames/frame.h"
+#include "frames/relation.h"
 
 /* Every transaction of a script commits at the same time; a test of times sets its own. */
 #define TIME_US INT64_C(700000000000000)

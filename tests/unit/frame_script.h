@@ -25,7 +25,7 @@
 
 #include <stddef.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* Appends the frames of the script; a mistake in it fails the test. */
 void script_frames(struct buf *out, const char *script);

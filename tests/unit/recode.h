@@ -5,9 +5,9 @@
 #ifndef PG2ANY_TEST_RECODE_H
 #define PG2ANY_TEST_RECODE_H
 
-#include "buf.h"
-#include "err.h"
-#include "frame.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/frame.h"
 
 /* Appends to `out`; permanent error where the decoder refuses the frame. */
 MUST_CHECK int recode(const struct frame *f, struct buf *out, struct err *err);

@@ -1,6 +1,6 @@
 #include "samples.h"
 
-#include "relation.h"
+#include "frames/relation.h"
 
 static void put_hello(struct buf *out)
 {

@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-#include "buf.h"
-#include "frame.h"
+#include "base/buf.h"
+#include "frames/frame.h"
 
 struct sample {
     const char *name;

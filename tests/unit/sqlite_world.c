@@ -10,7 +10,7 @@
 
 #include <unistd.h>
 
-#include "pg_type.h"
+#include "frames/pg_type.h"
 #include "sqlite_world.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))

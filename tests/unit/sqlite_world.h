@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "apply-sqlite/sqlite.h"
-#include "conflicts.h"
+#include "sql/conflicts.h"
 
 #define MAX_COLUMNS 1600 /* of a table in PostgreSQL */
 

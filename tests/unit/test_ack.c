@@ -1,4 +1,5 @@
-/* common/ack.c: a FIFO that is not there yet, that is replaced, that is full, whose reader leaves.
+/* common/apply/ack.c: a FIFO that is not there yet, that is replaced, that is full, whose reader
+ * leaves.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,8 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ack.h"
-#include "lsn.h"
+#include "apply/ack.h"
+#include "base/lsn.h"
 
 #define A_WHILE_MS 20000 /* longer than any test takes */
 

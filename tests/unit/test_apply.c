@@ -1,6 +1,6 @@
 /*
- * common/apply_stream.c, apply_group.c and apply_rows.c where nothing fails but the input: order,
- * grouping, checkpoints, progress, acknowledgements.
+ * common/apply/apply_stream.c, apply_group.c and apply_rows.c where nothing fails but the input:
+ * order, grouping, checkpoints, progress, acknowledgements.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +13,8 @@
 #include <cmocka.h>
 
 #include "apply_world.h"
+#include "base/log.h"
 #include "frame_script.h"
-#include "log.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 

@@ -1,6 +1,6 @@
 /*
- * common/apply_group.c, apply_rows.c and conflicts.c where the target fails: at every call, in
- * every way, with the answer to a commit lost; the repeated group, the program started again.
+ * common/apply/apply_group.c, apply_rows.c and conflicts.c where the target fails: at every call,
+ * in every way, with the answer to a commit lost; the repeated group, the program started again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "apply_world.h"
-#include "log.h"
+#include "base/log.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
+#include "frames/pg_type.h"
 #include "pg-capture/binary.h"
-#include "pg_type.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

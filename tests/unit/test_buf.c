@@ -1,4 +1,4 @@
-/* common/buf.c, common/err.c: what everything else is written with. */
+/* common/base/buf.c, common/base/err.c: what everything else is written with. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 static void a_buffer_grows(void **state)
 {

@@ -1,4 +1,4 @@
-/* common/frame.c: every frame type, written, read back, cut short and damaged. */
+/* common/frames/frame.c: every frame type, written, read back, cut short and damaged. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

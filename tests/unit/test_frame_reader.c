@@ -1,4 +1,4 @@
-/* common/frame_reader.c: a stream in pieces of any size. */
+/* common/frames/frame_reader.c: a stream in pieces of any size. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "frame_reader.h"
+#include "frames/frame_reader.h"
 #include "samples.h"
 
 #define SMALL_BUFFER (256 * 1024) /* what a reader holds when no frame is larger */

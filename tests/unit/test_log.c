@@ -1,4 +1,4 @@
-/* common/log.c, common/exit.c: logfmt or JSON lines on stderr. */
+/* common/base/log.c, common/base/exit.c: logfmt or JSON lines on stderr. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
+#include "base/exit.h"
+#include "base/log.h"
 #include "capture.h"
-#include "exit.h"
-#include "log.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 

@@ -1,4 +1,4 @@
-/* common/lsn.c: LSNs and PostgreSQL's clock as text. */
+/* common/base/lsn.c: LSNs and PostgreSQL's clock as text. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "lsn.h"
+#include "base/lsn.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 

@@ -1,4 +1,4 @@
-/* common/mp_cursor.c: every msgpack tag, the bounds, the sticky fault. */
+/* common/frames/mp_cursor.c: every msgpack tag, the bounds, the sticky fault. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "mp_cursor.h"
+#include "frames/mp_cursor.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "apply-mysql/mysql_type.h"
-#include "pg_type.h"
+#include "frames/pg_type.h"
 
 #define LENGTH(a)     (sizeof(a) / sizeof *(a))
 #define NUMERIC(p, s) (((p) << 16 | ((s)&0x7ff)) + 4)

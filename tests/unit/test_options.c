@@ -1,4 +1,4 @@
-/* common/options.c: flags, environment, defaults, and how mistakes are named. */
+/* common/base/options.c: flags, environment, defaults, and how mistakes are named. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
+#include "base/notify.h"
+#include "base/options.h"
 #include "capture.h"
-#include "log.h"
-#include "notify.h"
-#include "options.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 

@@ -1,4 +1,4 @@
-/* common/output.c: pipes that are full, shared, gone. */
+/* common/base/output.c: pipes that are full, shared, gone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "output.h"
+#include "base/output.h"
 
 #define SMALL_PIPE 4096
 

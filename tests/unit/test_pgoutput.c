@@ -11,9 +11,9 @@
 
 #include <msgpack.h>
 
-#include "frame.h"
+#include "frames/frame.h"
+#include "frames/pg_type.h"
 #include "pg-capture/pgoutput.h"
-#include "pg_type.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 

@@ -1,4 +1,4 @@
-/* common/redact.c: what is shown of a connection string never has a secret in it. */
+/* common/base/redact.c: what is shown of a connection string never has a secret in it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "redact.h"
+#include "base/redact.h"
 
 #define SECRET "S3CRET"
 

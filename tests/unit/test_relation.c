@@ -1,4 +1,4 @@
-/* common/relation.c: R frames to relations and back. */
+/* common/frames/relation.c: R frames to relations and back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "frame.h"
-#include "relation.h"
+#include "frames/frame.h"
+#include "frames/relation.h"
 #include "samples.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))

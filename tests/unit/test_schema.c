@@ -1,6 +1,6 @@
 /*
- * common/schema.c: when a target table is made, changed, or left alone with an error, against the
- * driver of dest_double.h.
+ * common/sql/schema.c: when a target table is made, changed, or left alone with an error, against
+ * the driver of dest_double.h.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,10 +12,10 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "dest_double.h"
-#include "log.h"
-#include "pg_type.h"
-#include "schema.h"
+#include "frames/pg_type.h"
+#include "sql/schema.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 

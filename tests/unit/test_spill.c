@@ -19,8 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "frame_script.h"
-#include "log.h"
 #include "txn-assemble/txn_store.h"
 
 struct dir {

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "log.h"
+#include "base/log.h"
 #include "sqlite_world.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))

@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "log.h"
-#include "schema.h"
+#include "base/log.h"
+#include "sql/schema.h"
 #include "sqlite_world.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
@@ -103,7 +103,7 @@ static void a_relation_is_remembered(void **state)
     buf_free(&put);
 }
 
-/* The rules of common/schema.c on a real database: a name that differs only in case, a chain of
+/* The rules of common/sql/schema.c on a real database: a name that differs only in case, a chain of
  * renames, drop and add of one name. */
 static void a_table_follows_its_relation(void **state)
 {

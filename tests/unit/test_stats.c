@@ -1,5 +1,5 @@
-/* common/stats.c, common/stats_file.c, common/atomic_file.c: Prometheus text in a file that is
- * always whole. */
+/* common/base/stats.c, common/base/stats_file.c, common/base/atomic_file.c: Prometheus text in a
+ * file that is always whole. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,10 +15,10 @@
 
 #include <cmocka.h>
 
-#include "atomic_file.h"
+#include "base/atomic_file.h"
+#include "base/stats.h"
+#include "base/stats_file.h"
 #include "capture.h"
-#include "stats.h"
-#include "stats_file.h"
 
 /* A directory of its own for each test, which must leave in it nothing but `file`. */
 struct place {

@@ -1,0 +1,141 @@
+#include "apply/ack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fifo.h"
+#include "base/lsn.h"
+
+#define RETRY_MS 20
+#define GONE_MS  5000 /* how long the input may go on after the reader has left */
+
+void ack_init(struct ack *a, const char *path)
+{
+    *a = (struct ack){.path = path, .fd = -1};
+}
+
+void ack_close(struct ack *a)
+{
+    if (a->fd >= 0)
+        (void)close(a->fd);
+    a->fd = -1;
+}
+
+/* -1 and errno: EAGAIN where another process writes to it. */
+static int open_alone(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC);
+    if (fd < 0 || fifo_claim(fd, FIFO_WRITER) == 0)
+        return fd;
+    int why = errno;
+    (void)close(fd);
+    errno = why;
+    return -1;
+}
+
+static int no_room(const struct ack *a, bool taken, struct err *err)
+{
+    if (taken) {
+        (void)err_set(err, ERR_TEMPORARY, "another process writes to the acknowledgement FIFO %s",
+                      a->path);
+        return err_hint(err, "each applier needs an --ack of its own");
+    }
+    (void)err_set(err, ERR_TEMPORARY, "nobody reads the acknowledgement FIFO %s", a->path);
+    (void)err_follows(err);
+    return err_hint(err, "is pg-capture running with the same --ack?");
+}
+
+int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err)
+{
+    if (!a->path || a->fd >= 0)
+        return 0;
+    int64_t deadline = monotonic_ms() + timeout_ms;
+    for (;;) {
+        a->fd = open_alone(a->path);
+        if (a->fd >= 0) {
+            a->gone_ms = 0;
+            return 0;
+        }
+        bool taken = errno == EAGAIN;
+        /* No reader yet; not made yet. */
+        if (!taken && errno != ENXIO && errno != ENOENT && errno != EINTR)
+            return err_errno(err, ERR_PERMANENT, "opening the acknowledgement FIFO %s", a->path);
+        if (monotonic_ms() >= deadline)
+            return no_room(a, taken, err);
+        struct pollfd p = {.fd = stop_fd, .events = POLLIN};
+        if (poll(&p, 1, RETRY_MS) > 0)
+            return err_set(err, ERR_TEMPORARY,
+                           "asked to stop while nobody read the acknowledgement FIFO %s", a->path);
+    }
+}
+
+int ack_flush(struct ack *a, struct err *err)
+{
+    if (a->waiting_lsn == 0 || a->fd < 0)
+        return 0;
+    char line[LSN_TEXT_SIZE + 1];
+    int len = snprintf(line, sizeof line, "%s\n", LSN(a->waiting_lsn));
+    ssize_t n = write(a->fd, line, (size_t)len);
+    if (n == len) {
+        a->sent_lsn = a->waiting_lsn;
+        a->waiting_lsn = 0;
+        return 0;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n < 0 && errno == EPIPE) {
+        ack_reader_gone(a);
+        return 0;
+    }
+    return err_errno(err, ERR_TEMPORARY, "writing to the acknowledgement FIFO %s", a->path);
+}
+
+int ack_send(struct ack *a, uint64_t lsn, struct err *err)
+{
+    if (!a->path || lsn <= a->sent_lsn || lsn <= a->waiting_lsn)
+        return 0;
+    a->waiting_lsn = lsn;
+    return ack_flush(a, err);
+}
+
+int ack_drain(struct ack *a, int timeout_ms, struct err *err)
+{
+    if (ack_flush(a, err))
+        return -1;
+    if (a->waiting_lsn == 0 || a->fd < 0)
+        return 0;
+    struct pollfd p = {.fd = a->fd, .events = POLLOUT};
+    (void)poll(&p, 1, timeout_ms);
+    if (ack_flush(a, err))
+        return -1;
+    if (a->waiting_lsn != 0 && a->fd >= 0)
+        return err_set(err, ERR_TEMPORARY,
+                       "the acknowledgement FIFO %s is full and nobody reads it", a->path);
+    return 0;
+}
+
+void ack_reader_gone(struct ack *a)
+{
+    ack_close(a);
+    a->gone_ms = monotonic_ms();
+}
+
+int ack_wait_ms(const struct ack *a)
+{
+    if (a->gone_ms == 0)
+        return -1;
+    int64_t left = a->gone_ms + GONE_MS - monotonic_ms();
+    return left < 0 ? 0 : (int)left;
+}
+
+int ack_check(const struct ack *a, struct err *err)
+{
+    if (ack_wait_ms(a) != 0)
+        return 0;
+    (void)err_set(err, ERR_TEMPORARY, "the reader of the acknowledgement FIFO %s is gone", a->path);
+    return err_follows(err);
+}

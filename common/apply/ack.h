@@ -1,0 +1,58 @@
+/*
+ * ack.h - tells pg-capture through a FIFO which LSN is durable at the target: "%X/%X\n" a line.
+ *
+ * Lines are shorter than PIPE_BUF and so arrive whole. They are true for ever and later ones cover
+ * earlier ones, so when the FIFO is full the line waits and a newer one takes its place.
+ *
+ * One applier has the FIFO alone: what two targets say in one place would be taken for what one
+ * has.
+ *
+ * The reader may leave before us: pg-capture does after its last frame, which may be on its way to
+ * us still. So a reader that is gone is an error only when the input goes on for a while as if
+ * nothing had happened.
+ */
+#ifndef PG2ANY_ACK_H
+#define PG2ANY_ACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct ack {
+    const char *path; /* NULL: no acknowledgements */
+    int fd;           /* -1: not open */
+    uint64_t sent_lsn;
+    uint64_t waiting_lsn; /* 0: nothing waits */
+    int64_t gone_ms;      /* monotonic: when the reader was found gone; 0: it was not */
+};
+
+void ack_init(struct ack *a, const char *path);
+void ack_close(struct ack *a);
+
+/*
+ * Opens the FIFO, which its reader makes before it sends the first frame; polls for it for at most
+ * `timeout_ms`, in case an old one is being replaced. Temporary error when no reader comes, when
+ * another process has it all the time, or when `stop_fd` becomes readable first.
+ */
+MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err);
+
+/* Sends an LSN, without blocking; an older one than was sent already is not sent. */
+MUST_CHECK int ack_send(struct ack *a, uint64_t lsn, struct err *err);
+
+/* Sends what waits; call it when poll(2) says that the descriptor can take more. */
+MUST_CHECK int ack_flush(struct ack *a, struct err *err);
+
+/* Sends what waits before leaving: waits for room in the FIFO for at most `timeout_ms`. */
+MUST_CHECK int ack_drain(struct ack *a, int timeout_ms, struct err *err);
+
+/* poll(2) reported an error on the descriptor: its reader is gone. */
+void ack_reader_gone(struct ack *a);
+
+/* Temporary error when the reader has been gone for too long. */
+MUST_CHECK int ack_check(const struct ack *a, struct err *err);
+
+/* Milliseconds until ack_check() becomes an error; -1: never. */
+int ack_wait_ms(const struct ack *a);
+
+#endif

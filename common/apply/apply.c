@@ -1,0 +1,403 @@
+#include "apply/apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "apply/apply_group.h"
+#include "apply/apply_inspect.h"
+#include "apply/apply_stream.h"
+#include "base/exit.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/notify.h"
+#include "base/options.h"
+#include "base/output.h"
+#include "base/stats.h"
+#include "base/version.h"
+#include "frames/frame_reader.h"
+
+#define LAST_ACK_MS 5000
+
+struct apply_options {
+    const char *dest;
+    const char *schema_map;
+    const char *origin;
+    const char *ack;
+    uint64_t group_transactions;
+    uint64_t group_changes;
+    uint64_t group_bytes;
+    int conflict;
+    int ddl;
+    int nan;
+    int infinity;
+    int date_range;
+    bool accept_gap;
+    uint64_t query_timeout_ms;
+    uint64_t connect_timeout_ms;
+    bool check, status, drop_checkpoint; /* at most one: do that instead (apply_inspect.h) */
+};
+
+static const char *const conflict_words[] = {"stop", "apply", "skip", NULL};
+static const char *const ddl_words[] = {"none", "create", "evolve", NULL};
+static const char *const nan_words[] = {"stop", "null", NULL};
+static const char *const beyond_words[] = {"stop", "null", "extreme", NULL};
+
+#define FIELD(name) offsetof(struct apply_options, name)
+static const struct option_def option_defs[] = {
+    {"dest", OPTION_STRING, FIELD(dest), "CDC_DEST_URI", NULL, "URI", "the target", 0, 0, NULL},
+    {"schema-map", OPTION_STRING, FIELD(schema_map), "CDC_SCHEMA_MAPPING", NULL, "A:B,C:D",
+     "names of PostgreSQL's schemas at the target", 0, 0, NULL},
+    {"origin", OPTION_STRING, FIELD(origin), "CDC_ORIGIN", NULL, "NAME",
+     "name of the checkpoint [the slot's name]", 0, 0, NULL},
+    {"ack", OPTION_STRING, FIELD(ack), NULL, NULL, "FIFO",
+     "where to say which LSN is durable; pg-capture --ack reads it", 0, 0, NULL},
+    {"group-transactions", OPTION_UINT, FIELD(group_transactions), "CDC_GROUP_TRANSACTIONS", "1000",
+     "N", "most source transactions in one target commit", 1, 0, NULL},
+    {"group-changes", OPTION_UINT, FIELD(group_changes), "CDC_BUFFER_SIZE", "50000", "N",
+     "most changes in one target commit, a larger transaction aside", 1, 0, NULL},
+    {"group-bytes", OPTION_SIZE, FIELD(group_bytes), "CDC_GROUP_BYTES", "8MB", "SIZE",
+     "most memory for transactions that are not applied yet", 65536, UINT64_C(1) << 40, NULL},
+    {"conflict", OPTION_CHOICE, FIELD(conflict), "CDC_CONFLICT", "stop", "POLICY",
+     "stop, apply or skip: at insert_exists, update_missing,\ndelete_missing", 0, 0,
+     conflict_words},
+    {"ddl", OPTION_CHOICE, FIELD(ddl), "CDC_DDL", "evolve", "MODE",
+     "none, create (missing tables) or evolve (columns too)", 0, 0, ddl_words},
+    {"nan", OPTION_CHOICE, FIELD(nan), "CDC_NAN", "stop", "POLICY",
+     "stop or null: NaN where the target's type has none", 0, 0, nan_words},
+    {"infinity", OPTION_CHOICE, FIELD(infinity), "CDC_INFINITY", "stop", "POLICY",
+     "stop, null or extreme (the largest or smallest value):\ninfinity where the target's type has none",
+     0, 0, beyond_words},
+    {"date-range", OPTION_CHOICE, FIELD(date_range), "CDC_DATE_RANGE", "stop", "POLICY",
+     "stop, null or extreme: dates and timestamps outside the\ntarget type's range", 0, 0,
+     beyond_words},
+    {"accept-gap", OPTION_FLAG, FIELD(accept_gap), "CDC_ACCEPT_GAP", NULL, NULL,
+     "go on although changes between checkpoint and slot are lost", 0, 0, NULL},
+    {"query-timeout", OPTION_DURATION, FIELD(query_timeout_ms), "CDC_QUERY_TIMEOUT", "10s", "TIME",
+     "longest wait for the target in one operation", 1, 0, NULL},
+    {"connect-timeout", OPTION_DURATION, FIELD(connect_timeout_ms), "CDC_CONNECTION_TIMEOUT", "30s",
+     "TIME", "longest wait for a connection", 1, 0, NULL},
+    {"check", OPTION_FLAG, FIELD(check), NULL, NULL, NULL,
+     "look whether everything is as it has to be, change nothing, leave;\n"
+     "reads the tables' description that pg-capture --check writes",
+     0, 0, NULL},
+    {"status", OPTION_FLAG, FIELD(status), NULL, NULL, NULL,
+     "print the checkpoint of --origin, and leave", 0, 0, NULL},
+    {"drop-checkpoint", OPTION_FLAG, FIELD(drop_checkpoint), NULL, NULL, NULL,
+     "forget the checkpoint of --origin, and leave", 0, 0, NULL},
+    {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
+};
+
+struct apply {
+    struct apply_options options;
+    struct stage_options stage;
+    struct schema_map schema_map;
+    struct signals signals;
+    struct frame_reader input;
+    struct stats stats;
+    uint64_t *queue_depth, *lag_ms;
+    struct apply_group group;
+    struct apply_stream stream;
+};
+
+/* Everything that is whole in the buffer. */
+static int take_frames(struct apply *a, struct err *err)
+{
+    while (!a->stream.ended) {
+        struct frame f;
+        uint64_t at = a->input.offset;
+        switch (frame_reader_next(&a->input, &f, err)) {
+        case FRAME_READER_MORE:
+            return 0;
+        case FRAME_READER_ERROR:
+            return -1;
+        case FRAME_READER_FRAME:
+            if (apply_stream_frame(&a->stream, &f, err)) {
+                if (err->kind == ERR_PERMANENT)
+                    (void)err_context(err, "frame at byte %" PRIu64, at);
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* The shorter of two waits; -1: for ever. */
+static int sooner(int a_ms, int b_ms)
+{
+    return a_ms < 0 ? b_ms : b_ms < 0 || a_ms < b_ms ? a_ms : b_ms;
+}
+
+static int wait_ms(const struct apply *a)
+{
+    int wait = group_progress_wait_ms(&a->group);
+    wait = sooner(wait, ack_wait_ms(&a->group.ack));
+    return a->stats.path ? sooner(wait, STATS_INTERVAL_MS) : wait;
+}
+
+/* Waits for input, or for something else to do. *readable: input can be read without waiting. */
+static int wait_for_input(struct apply *a, int timeout_ms, bool *readable, struct err *err)
+{
+    struct ack *ack = &a->group.ack;
+    struct pollfd p[3] = {
+        {.fd = a->input.fd, .events = POLLIN},
+        {.fd = a->signals.fd, .events = POLLIN},
+        {.fd = ack->fd, .events = ack->waiting_lsn ? POLLOUT : 0},
+    };
+    int n = poll(p, 3, timeout_ms);
+    if (n < 0 && errno != EINTR)
+        return err_errno(err, ERR_TEMPORARY, "poll");
+    *readable = n > 0 && p[0].revents;
+    if (n > 0 && p[1].revents)
+        (void)signals_stop(&a->signals);
+    if (n > 0 && p[2].revents & POLLERR)
+        ack_reader_gone(ack);
+    else if (n > 0 && p[2].revents && ack_flush(ack, err))
+        return -1;
+    return ack_check(ack, err);
+}
+
+/* Until the input ends or a signal asks to stop. */
+static int read_input(struct apply *a, struct err *err)
+{
+    for (;;) {
+        if (take_frames(a, err))
+            return -1;
+        if (a->stream.ended || a->input.eof)
+            return 0;
+        bool readable = false;
+        stats_tick(&a->stats, monotonic_ms());
+        if (wait_for_input(a, 0, &readable, err))
+            return -1;
+        if (!readable && !a->signals.stop) {
+            if (group_flush(&a->group, err) || group_flush_progress(&a->group, false, err) ||
+                wait_for_input(a, wait_ms(a), &readable, err))
+                return -1;
+        }
+        if (a->signals.stop)
+            return 0;
+        if (readable && frame_reader_fill(&a->input, err) < 0)
+            return -1;
+    }
+}
+
+static int run(struct apply *a, struct err *err)
+{
+    if (read_input(a, err)) {
+        /* What came whole before a fault in the input is applied all the same. */
+        struct err later = {0};
+        if (err->kind == ERR_PERMANENT && group_flush(&a->group, &later))
+            log_warning("the transactions before the fault could not be applied", "reason",
+                        later.text, NULL);
+        return -1;
+    }
+    if (group_discard_open(&a->group, err) || group_flush(&a->group, err) ||
+        group_flush_progress(&a->group, true, err) || ack_drain(&a->group.ack, LAST_ACK_MS, err))
+        return -1;
+    if (a->stream.ended || a->signals.stop)
+        return 0;
+    (void)err_set(err, ERR_TEMPORARY, "the input ended at byte %" PRIu64 " without an end frame%s",
+                  a->input.offset,
+                  frame_reader_left(&a->input) ? ", in the middle of a frame" : "");
+    (void)err_follows(err);
+    return err_hint(err, "the program before this one in the pipeline says why");
+}
+
+static void update_stats(void *ctx)
+{
+    struct apply *a = ctx;
+    bool coming = a->stream.open && !a->stream.skip;
+    *a->queue_depth = a->group.ntxns + coming;
+    *a->lag_ms = (uint64_t)group_lag_ms(&a->group, coming ? a->stream.commit_time_us : 0);
+}
+
+static void register_stats(struct apply *a, const char *component)
+{
+    struct stats *s = &a->stats;
+    struct group_counters *group = &a->group.counters;
+    stats_init(s, a->stage.stats, component);
+#define COUNTER(name, help) stats_register(s, STATS_COUNTER, name, NULL, help)
+#define GAUGE(name, help)   stats_register(s, STATS_GAUGE, name, NULL, help)
+    uint64_t *events = COUNTER("pg2any_events_processed_total",
+                               "Changes (rows, and TRUNCATEs) that the target has committed.");
+    for (int i = COUNT_INSERTS; i <= COUNT_TRUNCATES; i++)
+        a->group.rows.counted[i] = events;
+    a->group.rows.tables = (struct table_counts){
+        .stats = s,
+        .name = "pg2any_events_by_type_total",
+        .label = "event_type",
+        .help = "The same by kind and table.",
+    };
+    a->group.conflicts.tables = (struct table_counts){
+        .stats = s,
+        .name = "pg2any_conflicts_total",
+        .label = "type",
+        .help = "Conflicts that --conflict let pass.",
+    };
+    stats_register_rate(s, "pg2any_events_per_second",
+                        "Changes committed in the last second or so.", events);
+    group->transactions =
+        COUNTER("pg2any_transactions_processed_total", "Source transactions applied.");
+    a->stream.skipped = COUNTER("pg2any_apply_transactions_skipped_total",
+                                "Source transactions that the checkpoint covered already.");
+    group->commits = COUNTER("pg2any_apply_commits_total", "Commits at the target.");
+    a->group.rows.counted[COUNT_RUNS] =
+        COUNTER("pg2any_apply_runs_total", "Runs of rows handed to the driver.");
+    group->retries = COUNTER("pg2any_apply_retries_total", "Groups repeated.");
+    group->durations = stats_register_histogram(
+        s, "pg2any_event_processing_duration_seconds",
+        "Time to apply and commit the changes of one target transaction, repeats included.");
+    a->lag_ms = stats_register(
+        s, STATS_GAUGE_MS, "pg2any_replication_lag_seconds", NULL,
+        "Age of the oldest transaction that waits here; else how old the last one was when it was "
+        "committed, for 5 seconds; else 0.");
+    group->connected = GAUGE("pg2any_destination_connection_status", "1 while connected.");
+    a->queue_depth = GAUGE("pg2any_queue_depth", "Transactions that wait or are coming in.");
+    group->held_bytes = GAUGE("pg2any_buffer_memory_usage_bytes", "Frames that wait, in memory.");
+    a->stream.received_lsn =
+        GAUGE("pg2any_apply_received_lsn", "Everything up to here has come, in bytes.");
+    group->checkpoint_lsn =
+        GAUGE("pg2any_last_processed_lsn", "Everything up to here is durable at the target.");
+    group->commit_time =
+        GAUGE("pg2any_apply_commit_time_seconds", "Commit time of the last transaction applied.");
+#undef COUNTER
+#undef GAUGE
+    s->update = update_stats;
+    s->ctx = a;
+    a->group.stats = s;
+}
+
+/* What every mode needs. */
+static int check_options(struct apply *a, const struct dest_ops *ops, struct err *err)
+{
+    const struct apply_options *o = &a->options;
+    if (!o->dest) {
+        (void)err_set(err, ERR_PERMANENT, "no target");
+        return err_hint(err, "give --dest or CDC_DEST_URI: %s", ops->uri_help);
+    }
+    if (o->check + o->status + o->drop_checkpoint > 1)
+        return err_set(err, ERR_PERMANENT,
+                       "--check, --status and --drop-checkpoint exclude each other");
+    return schema_map_parse(&a->schema_map, o->schema_map, err);
+}
+
+static struct dest_config dest_config(const struct apply *a)
+{
+    const struct apply_options *o = &a->options;
+    return (struct dest_config){
+        .uri = o->dest,
+        .schema_map = &a->schema_map,
+        .connect_timeout_ms = o->connect_timeout_ms,
+        .query_timeout_ms = o->query_timeout_ms,
+        .nan = (enum dest_nan)o->nan,
+        .infinity = (enum dest_beyond)o->infinity,
+        .date_range = (enum dest_beyond)o->date_range,
+    };
+}
+
+static bool is_inspection(const struct apply *a)
+{
+    return a->options.check || a->options.status || a->options.drop_checkpoint;
+}
+
+static int inspect(struct apply *a, const struct dest_ops *ops, struct err *err)
+{
+    const struct apply_options *o = &a->options;
+    const struct dest_config config = dest_config(a);
+    if (o->check)
+        return apply_check(ops, &config, (enum schema_ddl)o->ddl, o->origin, err);
+    if (o->status)
+        return apply_status(ops, &config, o->origin, err);
+    return apply_drop_checkpoint(ops, &config, o->origin, err);
+}
+
+static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
+{
+    const struct apply_options *o = &a->options;
+    struct apply_group *g = &a->group;
+    if (signals_init(&a->signals, err))
+        return -1;
+    frame_reader_init(&a->input, STDIN_FILENO);
+    (void)fcntl(STDIN_FILENO, F_SETPIPE_SZ,
+                OUTPUT_PIPE_SIZE); /* fails where it is no pipe, which is fine */
+    ack_init(&g->ack, o->ack);
+    g->ops = ops;
+    g->signals = &a->signals;
+    g->conflicts.policy = (enum dest_conflict_action)o->conflict;
+    g->max_transactions = o->group_transactions;
+    g->max_changes = o->group_changes;
+    g->max_bytes = o->group_bytes;
+    a->stream.group = g;
+    a->stream.origin = o->origin;
+    a->stream.accept_gap = o->accept_gap;
+    a->stream.ack_timeout_ms = (int64_t)o->connect_timeout_ms;
+    const struct dest_config config = dest_config(a);
+    log_info("starting", "version", PG2ANY_VERSION, "conflict", conflict_words[o->conflict], "ddl",
+             ddl_words[o->ddl], "group_transactions", LOG_U64(o->group_transactions),
+             "group_changes", LOG_U64(o->group_changes), "group_bytes", LOG_U64(o->group_bytes),
+             NULL);
+    if (ops->open(&config, &g->dest, err) ||
+        apply_rows_init(&g->rows, ops, g->dest, (enum schema_ddl)o->ddl, &g->conflicts, err))
+        return -1;
+    *g->counters.connected = 1;
+    notify_ready(&a->stage.notify_fd);
+    stats_ready(&a->stats);
+    return 0;
+}
+
+static void finish(struct apply *a, const struct dest_ops *ops, const struct err *err)
+{
+    if (a->group.dest)
+        *a->group.counters.connected = 0;
+    stats_end(&a->stats, err);
+    group_free(&a->group);
+    if (a->group.dest)
+        ops->close(a->group.dest);
+    frame_reader_free(&a->input);
+    schema_map_free(&a->schema_map);
+    signals_close(&a->signals);
+}
+
+int apply_main(const struct dest_ops *ops, int argc, char **argv)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "apply-%s", ops->name);
+    log_init(name);
+    const struct program program = {
+        .name = name,
+        .synopsis = "--dest URI [options] < committed-frames",
+        .purpose =
+            "Applies the committed transactions on stdin to the target, exactly once, and says on the\n"
+            "--ack FIFO which LSN is durable there.",
+        .options = option_defs,
+    };
+    struct err err = {0};
+    struct apply a = {
+        .signals = {.fd = -1},
+        .input = {.fd = -1},
+        .group = {.ack = {.fd = -1}},
+    };
+    switch (options_parse(&program, argc, argv, &a.options, &a.stage, &err)) {
+    case OPTIONS_ERROR:
+        stats_never_began(a.stage.stats, name, &err);
+        return exit_status(&err);
+    case OPTIONS_LEAVE:
+        return STATUS_OK;
+    case OPTIONS_RUN:
+        break;
+    }
+    register_stats(&a, name);
+    if (check_options(&a, ops, &err) == 0) {
+        if (is_inspection(&a))
+            (void)inspect(&a, ops, &err);
+        else if (start(&a, ops, &err) == 0)
+            (void)run(&a, &err);
+    }
+    int status = exit_status(&err);
+    finish(&a, ops, &err);
+    return status;
+}

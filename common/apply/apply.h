@@ -1,0 +1,15 @@
+/*
+ * apply.h - the program apply-X, but for its database: reads committed transactions from stdin,
+ * applies them in groups, each in one target transaction with the checkpoint, acknowledges what is
+ * durable. apply_stream.h reads the frames, apply_group.h applies, schema.h keeps the tables in
+ * step; this is options, waiting and the end.
+ */
+#ifndef PG2ANY_APPLY_H
+#define PG2ANY_APPLY_H
+
+#include "sql/dest.h"
+
+/* main() of a driver's program; returns the exit status. */
+int apply_main(const struct dest_ops *ops, int argc, char **argv);
+
+#endif

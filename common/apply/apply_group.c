@@ -1,0 +1,402 @@
+#include "apply/apply_group.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/lsn.h"
+
+#define PROGRESS_INTERVAL_MS 2000 /* between two commits of nothing but a progress frame */
+#define TRIES                8
+#define RETRY_FIRST_MS       50
+#define RETRY_LAST_MS        2000
+#define LAG_SHOWN_MS         5000 /* how long the last commit's lag stands for the present one */
+
+void group_free(struct apply_group *g)
+{
+    table_counts_free(&g->conflicts.tables);
+    apply_rows_free(&g->rows);
+    ack_close(&g->ack);
+    buf_free(&g->held);
+    free(g->txns);
+    free(g->origin);
+}
+
+static struct checkpoint checkpoint_at(const struct apply_group *g, uint64_t lsn,
+                                       int64_t commit_time_us)
+{
+    struct checkpoint c = g->checkpoint;
+    c.remote_lsn = lsn;
+    if (commit_time_us)
+        c.commit_time_us = commit_time_us;
+    return c;
+}
+
+static int commit(struct apply_group *g, const struct checkpoint *checkpoint, struct err *err)
+{
+    if (g->ops->commit(g->dest, g->origin, checkpoint, err))
+        return err_context(err, "commit up to %s", LSN(checkpoint->remote_lsn));
+    return 0;
+}
+
+/* The target has committed up to this checkpoint. */
+static void settled(struct apply_group *g, const struct checkpoint *checkpoint)
+{
+    g->checkpoint = *checkpoint;
+    apply_rows_commit(&g->rows);
+    conflicts_commit(&g->conflicts);
+    *g->counters.commits += 1;
+    *g->counters.checkpoint_lsn = checkpoint->remote_lsn;
+    if (checkpoint->commit_time_us)
+        *g->counters.commit_time =
+            (uint64_t)(checkpoint->commit_time_us / 1000000 + PG_EPOCH_UNIX_S);
+}
+
+/* And there were changes in it, which began to be applied then. */
+static void settled_changes(struct apply_group *g, int64_t begun_us)
+{
+    stats_observe(g->counters.durations, monotonic_us() - begun_us);
+    g->settled_ms = monotonic_ms();
+    g->settled_lag_ms = (pg_time_now_us() - g->checkpoint.commit_time_us) / 1000;
+}
+
+int64_t group_lag_ms(const struct apply_group *g, int64_t open_commit_us)
+{
+    int64_t oldest_us = g->ntxns > 0 ? g->txns[0].commit_time_us : open_commit_us;
+    int64_t lag_ms = 0;
+    if (oldest_us)
+        lag_ms = (pg_time_now_us() - oldest_us) / 1000;
+    else if (g->settled_ms && monotonic_ms() - g->settled_ms < LAG_SHOWN_MS)
+        lag_ms = g->settled_lag_ms;
+    return lag_ms > 0 ? lag_ms : 0; /* the source's clock may be ahead */
+}
+
+static int reset(struct apply_group *g, struct err *err)
+{
+    apply_rows_rollback(&g->rows);
+    conflicts_reset(&g->conflicts);
+    return g->ops->reset(g->dest, err);
+}
+
+/* The LSN that may be acknowledged: durable at the target and come in this stream. */
+static int acknowledge(struct apply_group *g, struct err *err)
+{
+    uint64_t durable = g->checkpoint.remote_lsn;
+    return ack_send(&g->ack, durable < g->seen_lsn ? durable : g->seen_lsn, err);
+}
+
+/* ---- one group ---- */
+
+/*
+ * Begins, and makes sure under the lock of the transaction that nobody has moved the checkpoint: a
+ * program of before a restart that still has input, or an old session whose commit came through
+ * after all.
+ */
+static int begin(struct apply_group *g, struct err *err)
+{
+    struct checkpoint now = {0};
+    bool found;
+    if (g->ops->begin(g->dest, err) ||
+        g->ops->checkpoint_get(g->dest, g->origin, &now, &found, err))
+        return -1;
+    if ((found ? now.remote_lsn : 0) != g->checkpoint.remote_lsn)
+        return err_set(err, ERR_RETRY, "the checkpoint moved from %s to %s",
+                       LSN(g->checkpoint.remote_lsn), LSN(now.remote_lsn));
+    return 0;
+}
+
+static int apply_once(struct apply_group *g, size_t n, const struct checkpoint *checkpoint,
+                      const struct dest_txn **failed, struct err *err)
+{
+    *failed = NULL;
+    if (begin(g, err))
+        return -1;
+    size_t at = 0;
+    g->rows.run.repeatable = true;
+    for (size_t i = 0; i < n; i++) {
+        const struct held_txn *t = &g->txns[i];
+        if (apply_rows_frames(&g->rows, g->held.data + at, t->frames_end - at, &t->txn, failed,
+                              err))
+            return -1;
+        at = t->frames_end;
+    }
+    if (apply_rows_flush(&g->rows, failed, err))
+        return -1;
+    return commit(g, checkpoint, err);
+}
+
+/* Waits between two tries; -1 where a signal asks to stop. */
+static int retry_wait(struct apply_group *g, int ms, struct err *err)
+{
+    struct pollfd p = {.fd = g->signals->fd, .events = POLLIN};
+    if (poll(&p, 1, ms) > 0 && signals_stop(g->signals))
+        return err_context(err, "asked to stop while repeating a group");
+    return 0;
+}
+
+/* After a failed try: whether the commit took place all the same (1), or the group can be repeated
+ * (0). */
+static int recover(struct apply_group *g, const struct checkpoint *checkpoint, struct err *err)
+{
+    struct checkpoint now = {0};
+    bool found;
+    /* Until it is known whether the commit took place, its relations and conflicts are kept. */
+    apply_rows_close_tables(&g->rows);
+    if (g->ops->reset(g->dest, err) ||
+        g->ops->checkpoint_get(g->dest, g->origin, &now, &found, err))
+        return -1;
+    if (found && now.remote_lsn == checkpoint->remote_lsn)
+        return 1;
+    uint64_t lsn = found ? now.remote_lsn : 0;
+    if (lsn != g->checkpoint.remote_lsn)
+        return err_set(
+            err, ERR_TEMPORARY,
+            "the checkpoint of origin %s moved from %s to %s while this program ran: does "
+            "another one apply to the same target?",
+            g->origin, LSN(g->checkpoint.remote_lsn), LSN(lsn));
+    apply_rows_rollback(&g->rows);
+    conflicts_reset(&g->conflicts);
+    return 0;
+}
+
+/* Applies the first `n` held transactions with a checkpoint, repeating where the target asks for
+ * it. */
+static int apply_with_retries(struct apply_group *g, size_t n, const struct checkpoint *checkpoint,
+                              const struct dest_txn **failed, struct err *err)
+{
+    int wait_ms = RETRY_FIRST_MS;
+    for (int try = 1;; try++) {
+        if (apply_once(g, n, checkpoint, failed, err) == 0) {
+            settled(g, checkpoint);
+            return 0;
+        }
+        int done;
+        do {
+            if (err->kind != ERR_RETRY || try >= TRIES || retry_wait(g, wait_ms, err))
+                return -1;
+            log_warning("the group is repeated", "reason", err->text, "try", LOG_U64((uint64_t)try),
+                        NULL);
+            *g->counters.retries += 1;
+            stats_error(g->stats, ERR_RETRY);
+            wait_ms = wait_ms * 2 > RETRY_LAST_MS ? RETRY_LAST_MS : wait_ms * 2;
+            *failed = NULL; /* what follows concerns the target, not a transaction */
+            done = recover(g, checkpoint, err);
+            try += done < 0;
+            *g->counters.connected = done >= 0;
+            stats_write(g->stats);
+        } while (done < 0);
+        err_clear(err);
+        if (done) {
+            settled(g, checkpoint);
+            return 0;
+        }
+    }
+}
+
+/* Takes the first `n` transactions out of what is held. */
+static void release(struct apply_group *g, size_t n)
+{
+    if (n > 0) {
+        size_t end = g->txns[n - 1].frames_end;
+        buf_consume(&g->held, end);
+        g->ntxns -= n;
+        memmove(g->txns, g->txns + n, g->ntxns * sizeof *g->txns);
+        for (size_t i = 0; i < g->ntxns; i++)
+            g->txns[i].frames_end -= end;
+    }
+    if (g->held.len == 0)
+        buf_reset(&g->held, 2 * g->max_bytes);
+    *g->counters.held_bytes = g->held.len;
+    *g->counters.transactions += n;
+}
+
+/*
+ * A transaction that will never go in must not keep those before it out: they are applied, then the
+ * error of the one that failed is reported.
+ */
+static void apply_before(struct apply_group *g, const struct dest_txn *failed)
+{
+    size_t n = 0;
+    while (n < g->ntxns && &g->txns[n].txn != failed)
+        n++;
+    if (n == g->ntxns || n == 0)
+        return;
+    struct err err = {0};
+    const struct dest_txn *again;
+    struct checkpoint checkpoint =
+        checkpoint_at(g, g->txns[n - 1].end_lsn, g->txns[n - 1].commit_time_us);
+    if (reset(g, &err) == 0 && apply_with_retries(g, n, &checkpoint, &again, &err) == 0) {
+        release(g, n);
+        if (acknowledge(g, &err) == 0)
+            return;
+    }
+    log_warning("the transactions before the one that failed could not be applied", "reason",
+                err.text, NULL);
+}
+
+int group_flush(struct apply_group *g, struct err *err)
+{
+    if (g->failed || g->partial)
+        return 0;
+    if (g->ntxns > 0) {
+        struct checkpoint checkpoint =
+            checkpoint_at(g, g->seen_lsn, g->txns[g->ntxns - 1].commit_time_us);
+        const struct dest_txn *failed;
+        int64_t begun_us = monotonic_us();
+        if (apply_with_retries(g, g->ntxns, &checkpoint, &failed, err)) {
+            g->failed = true;
+            if (err->kind == ERR_PERMANENT)
+                apply_before(g, failed);
+            return -1;
+        }
+        settled_changes(g, begun_us);
+        g->nchanges = 0;
+        release(g, g->ntxns);
+    }
+    return acknowledge(g, err);
+}
+
+/* ---- a transaction too large to be held ---- */
+
+/* Applies what is held of the transaction that is not whole, in a target transaction that stays
+ * open. */
+static int apply_part(struct apply_group *g, const struct dest_txn *txn, struct err *err)
+{
+    const struct dest_txn *failed;
+    if (!g->partial) {
+        g->begun_us = monotonic_us();
+        if (begin(g, err))
+            return -1;
+    }
+    g->partial = true;
+    g->rows.run.repeatable = false;
+    if (apply_rows_frames(&g->rows, g->held.data, g->held.len, txn, &failed, err) ||
+        apply_rows_flush(&g->rows, &failed, err)) {
+        g->failed = true;
+        return -1;
+    }
+    buf_reset(&g->held, 2 * g->max_bytes);
+    *g->counters.held_bytes = 0;
+    return 0;
+}
+
+static int commit_parts(struct apply_group *g, const struct dest_txn *txn,
+                        const struct frame_commit *c, struct err *err)
+{
+    struct checkpoint checkpoint = checkpoint_at(g, c->end_lsn, c->commit_time_us);
+    if (apply_part(g, txn, err))
+        return -1;
+    g->partial = false;
+    if (commit(g, &checkpoint, err)) {
+        /* The answer to the commit may be all that was lost. */
+        struct err later = {0};
+        if (err->kind != ERR_RETRY || recover(g, &checkpoint, &later) != 1) {
+            g->failed = true;
+            return -1;
+        }
+        err_clear(err);
+    }
+    settled(g, &checkpoint);
+    settled_changes(g, g->begun_us);
+    *g->counters.transactions += 1;
+    g->seen_lsn = c->end_lsn;
+    return acknowledge(g, err);
+}
+
+/* ---- what comes in ---- */
+
+int group_hold(struct apply_group *g, const struct frame *f, const struct dest_txn *txn,
+               struct err *err)
+{
+    if (f->type == FRAME_RELATION && g->ops->ddl_commits && g->ntxns > 0 && group_flush(g, err))
+        return -1;
+    buf_append(&g->held, frame_start(f), frame_length(f));
+    *g->counters.held_bytes = g->held.len;
+    if (buf_check(&g->held, err))
+        return -1;
+    if (g->held.len < g->max_bytes || !txn)
+        return 0;
+    if (g->ntxns > 0) {
+        if (group_flush(g, err))
+            return -1;
+        if (g->held.len < g->max_bytes)
+            return 0;
+    }
+    return apply_part(g, txn, err);
+}
+
+int group_commit_txn(struct apply_group *g, const struct dest_txn *txn,
+                     const struct frame_commit *c, struct err *err)
+{
+    if (g->partial)
+        return commit_parts(g, txn, c, err);
+    if (g->ntxns == g->txns_cap) {
+        size_t cap = g->txns_cap ? g->txns_cap * 2 : 64;
+        struct held_txn *txns = realloc(g->txns, cap * sizeof *txns);
+        if (!txns)
+            return err_nomem(err);
+        g->txns = txns;
+        g->txns_cap = cap;
+    }
+    g->txns[g->ntxns++] = (struct held_txn){
+        .txn = *txn,
+        .end_lsn = c->end_lsn,
+        .commit_time_us = c->commit_time_us,
+        .frames_end = g->held.len,
+    };
+    g->nchanges += c->nchanges;
+    g->seen_lsn = c->end_lsn;
+    if (g->ntxns >= g->max_transactions || g->nchanges >= g->max_changes ||
+        g->held.len >= g->max_bytes)
+        return group_flush(g, err);
+    return 0;
+}
+
+int group_discard_open(struct apply_group *g, struct err *err)
+{
+    g->held.len = g->ntxns > 0 ? g->txns[g->ntxns - 1].frames_end : 0;
+    bool partial = g->partial;
+    g->partial = false;
+    return partial ? reset(g, err) : 0;
+}
+
+int group_restart(struct apply_group *g, struct err *err)
+{
+    if (group_flush(g, err) || group_discard_open(g, err))
+        return -1;
+    apply_rows_forget(&g->rows);
+    release(g, g->ntxns);
+    return 0;
+}
+
+int group_put_checkpoint(struct apply_group *g, const struct checkpoint *c, struct err *err)
+{
+    const struct dest_txn *failed;
+    return apply_with_retries(g, 0, c, &failed, err);
+}
+
+static bool progress_due(const struct apply_group *g)
+{
+    return g->origin && !g->failed && !g->partial && g->ntxns == 0 &&
+           g->seen_lsn > g->checkpoint.remote_lsn;
+}
+
+int group_flush_progress(struct apply_group *g, bool now, struct err *err)
+{
+    if (!progress_due(g) || (!now && monotonic_ms() < g->next_progress_ms))
+        return 0;
+    struct checkpoint checkpoint = checkpoint_at(g, g->seen_lsn, 0);
+    if (group_put_checkpoint(g, &checkpoint, err))
+        return -1;
+    g->next_progress_ms = monotonic_ms() + PROGRESS_INTERVAL_MS;
+    return acknowledge(g, err);
+}
+
+int group_progress_wait_ms(const struct apply_group *g)
+{
+    if (!progress_due(g))
+        return -1;
+    int64_t left = g->next_progress_ms - monotonic_ms();
+    return left < 0 ? 0 : (int)left;
+}

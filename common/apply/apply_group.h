@@ -1,0 +1,109 @@
+/*
+ * apply_group.h - source transactions on their way into the target: held in memory, applied
+ * together in one target transaction with the checkpoint, repeated where the target asks for it,
+ * acknowledged.
+ *
+ * The frames of a transaction are held until its commit has come; whole transactions collect to a
+ * group. So no target transaction is open while we wait for input, and a group can be repeated from
+ * memory. A transaction that outgrows `max_bytes` is applied in parts, in one target transaction of
+ * its own that stays open until its commit; it cannot be repeated from memory and a fault in it
+ * ends the program: it comes again from the slot.
+ */
+#ifndef PG2ANY_APPLY_GROUP_H
+#define PG2ANY_APPLY_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "apply/ack.h"
+#include "apply/apply_rows.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/signals.h"
+#include "base/stats.h"
+#include "frames/frame.h"
+#include "sql/conflicts.h"
+#include "sql/dest.h"
+
+/* A whole transaction among the held frames. */
+struct held_txn {
+    struct dest_txn txn;
+    uint64_t end_lsn;
+    int64_t commit_time_us;
+    size_t frames_end; /* its frames end there in `held`; they begin where those before end */
+};
+
+struct group_counters {
+    uint64_t *transactions, *commits, *retries, *held_bytes, *checkpoint_lsn, *commit_time;
+    uint64_t *connected;
+    struct stats_histogram *durations; /* of target commits with their changes */
+};
+
+struct apply_group {
+    const struct dest_ops *ops;
+    struct dest *dest;
+    struct signals *signals; /* a wait between two tries ends when asked to stop */
+    struct ack ack;
+    struct apply_rows rows;
+    struct dest_conflicts conflicts;
+    struct group_counters counters;
+    struct stats *stats; /* borrowed: written while a group waits to be repeated */
+    uint64_t max_transactions;
+    uint64_t max_changes;
+    uint64_t max_bytes;
+
+    char *origin;
+    struct checkpoint checkpoint; /* as it stands in the target */
+    uint64_t seen_lsn; /* everything up to here has come: is applied, skipped or held whole */
+
+    struct buf held; /* frames of `txns`, then of the transaction that is not whole yet */
+    struct held_txn *txns;
+    size_t ntxns, txns_cap;
+    uint64_t nchanges; /* of txns */
+    bool partial;      /* the transaction that is not whole yet is applied in part */
+    bool failed;       /* a group could not be applied: nothing more goes in */
+    int64_t next_progress_ms;
+    int64_t begun_us;       /* of the target transaction that is applied in part; monotonic */
+    int64_t settled_ms;     /* when changes were last committed; monotonic */
+    int64_t settled_lag_ms; /* how long after the source's commit that was */
+};
+
+/* How long the oldest change that waits has been committed at the source; where nothing waits, how
+ * long it took with the last, for some seconds. `open_commit_us`: of a transaction that is coming
+ * in; 0: none. */
+int64_t group_lag_ms(const struct apply_group *g, int64_t open_commit_us);
+
+void group_free(struct apply_group *g);
+
+/* A hello has come: forget every relation and every frame; what is half applied is rolled back. */
+MUST_CHECK int group_restart(struct apply_group *g, struct err *err);
+
+/* Makes a checkpoint durable that comes with no transaction. */
+MUST_CHECK int group_put_checkpoint(struct apply_group *g, const struct checkpoint *c,
+                                    struct err *err);
+
+/* Holds a frame (R, I, U, D, T) of the transaction `txn`; may apply what is held. */
+MUST_CHECK int group_hold(struct apply_group *g, const struct frame *f, const struct dest_txn *txn,
+                          struct err *err);
+
+/* The commit of `txn` has come: it is whole. Applies the group when that is large enough. */
+MUST_CHECK int group_commit_txn(struct apply_group *g, const struct dest_txn *txn,
+                                const struct frame_commit *c, struct err *err);
+
+/* The rest of the transaction that is not whole will never come. */
+MUST_CHECK int group_discard_open(struct apply_group *g, struct err *err);
+
+/* Applies and acknowledges every whole transaction: when the input is idle or ends. */
+MUST_CHECK int group_flush(struct apply_group *g, struct err *err);
+
+/*
+ * With nothing held, makes `seen_lsn` durable where it is beyond the checkpoint: at most every few
+ * seconds unless `now`.
+ */
+MUST_CHECK int group_flush_progress(struct apply_group *g, bool now, struct err *err);
+
+/* Milliseconds until group_flush_progress() has something to do; -1: never. */
+int group_progress_wait_ms(const struct apply_group *g);
+
+#endif

@@ -1,0 +1,330 @@
+#include "apply/apply_rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/lsn.h"
+#include "frames/frame.h"
+
+#define RUN_ROWS   1000
+#define RUN_VALUES 65536
+
+struct apply_relation {
+    uint32_t relid;
+    struct relation *settled; /* as of the last commit; NULL: met in this group */
+    struct relation *recent;  /* from this group; NULL: none */
+    struct dest_table *table; /* bound to the newer of the two; NULL: not bound */
+    UT_hash_handle hh;
+};
+
+static struct relation *current(const struct apply_relation *r)
+{
+    return r->recent ? r->recent : r->settled;
+}
+
+int apply_rows_init(struct apply_rows *a, const struct dest_ops *ops, struct dest *dest,
+                    enum schema_ddl ddl, struct dest_conflicts *conflicts, struct err *err)
+{
+    a->ops = ops;
+    a->dest = dest;
+    a->ddl = ddl;
+    a->run.conflicts = conflicts;
+    a->rows = calloc(RUN_ROWS, sizeof *a->rows);
+    a->values = calloc(RUN_VALUES, sizeof *a->values);
+    if (!a->rows || !a->values)
+        return err_nomem(err);
+    a->run.rows = a->rows;
+    return 0;
+}
+
+void apply_rows_free(struct apply_rows *a)
+{
+    if (a->ops)
+        apply_rows_forget(a);
+    table_counts_free(&a->tables);
+    free(a->rows);
+    free(a->values);
+    a->rows = NULL;
+    a->values = NULL;
+}
+
+/* ---- relations ---- */
+
+static void unbind(struct apply_rows *a, struct apply_relation *r)
+{
+    if (r->table)
+        a->ops->table_close(a->dest, r->table);
+    r->table = NULL;
+}
+
+static void forget_run(struct apply_rows *a)
+{
+    a->run.nrows = 0;
+    a->nvalues = 0;
+    a->run_relation = NULL;
+}
+
+static struct apply_relation *find(struct apply_rows *a, uint32_t relid)
+{
+    if (a->last && a->last->relid == relid)
+        return a->last;
+    struct apply_relation *r;
+    HASH_FIND(hh, a->relations, &relid, sizeof relid, r);
+    if (r)
+        a->last = r;
+    return r;
+}
+
+static int add_relation(struct apply_rows *a, const struct frame *f, struct err *err)
+{
+    struct relation *rel;
+    if (relation_from_frame(f, &rel, err))
+        return -1;
+    struct apply_relation *r = find(a, rel->relid);
+    if (!r) {
+        r = calloc(1, sizeof *r);
+        if (!r) {
+            relation_free(rel);
+            return err_nomem(err);
+        }
+        r->relid = rel->relid;
+        HASH_ADD(hh, a->relations, relid, sizeof r->relid, r);
+    }
+    unbind(a, r); /* the table refers to the relation */
+    relation_free(r->recent);
+    r->recent = rel;
+    return 0;
+}
+
+static int bound(struct apply_rows *a, uint32_t relid, struct apply_relation **out, struct err *err)
+{
+    struct apply_relation *r = find(a, relid);
+    if (!r || !current(r))
+        return err_set(err, ERR_PERMANENT,
+                       "a change for relation %u, which was not described before", relid);
+    *out = r;
+    if (r->table)
+        return 0;
+    if (schema_bind(a->ops, a->dest, a->origin, a->ddl, current(r), &r->table, err))
+        return err_context(err, "table %s.%s", current(r)->namespace, current(r)->name);
+    return 0;
+}
+
+void apply_rows_close_tables(struct apply_rows *a)
+{
+    forget_run(a);
+    for (struct apply_relation *r = a->relations; r; r = r->hh.next)
+        unbind(a, r);
+}
+
+void apply_rows_commit(struct apply_rows *a)
+{
+    for (int i = 0; i < COUNTS; i++) {
+        *a->counted[i] += a->pending[i];
+        a->pending[i] = 0;
+    }
+    table_counts_commit(&a->tables);
+    for (struct apply_relation *r = a->relations; r; r = r->hh.next)
+        if (r->recent) {
+            relation_free(r->settled);
+            r->settled = r->recent;
+            r->recent = NULL;
+        }
+}
+
+void apply_rows_rollback(struct apply_rows *a)
+{
+    apply_rows_close_tables(a);
+    memset(a->pending, 0, sizeof a->pending);
+    table_counts_reset(&a->tables);
+    for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
+        relation_free(r->recent);
+        r->recent = NULL;
+    }
+}
+
+void apply_rows_forget(struct apply_rows *a)
+{
+    struct apply_relation *r, *next;
+    apply_rows_rollback(a);
+    HASH_ITER (hh, a->relations, r, next) {
+        HASH_DEL(a->relations, r);
+        relation_free(r->settled);
+        free(r);
+    }
+    a->last = NULL;
+}
+
+/* ---- rows ---- */
+
+static const char *verb(enum dest_change kind)
+{
+    return kind == DEST_INSERT ? "insert into" : kind == DEST_UPDATE ? "update of" : "delete from";
+}
+
+/* "table public.t (key id, part)": names only, never values. */
+static void describe_table(const struct relation *rel, char *out, size_t size)
+{
+    int n = snprintf(out, size, "%s.%s", rel->namespace, rel->name);
+    const char *between = " (key ";
+    bool any = false;
+    for (uint32_t i = 0; i < rel->ncolumns; i++) {
+        if (!rel->columns[i].key || n < 0 || (size_t)n >= size)
+            continue;
+        n += snprintf(out + n, size - (size_t)n, "%s%s", between, rel->columns[i].name);
+        between = ", ";
+        any = true;
+    }
+    if (any && n > 0 && (size_t)n < size)
+        (void)snprintf(out + n, size - (size_t)n, ")");
+}
+
+static void count_changes(struct apply_rows *a, const struct dest_run *run)
+{
+    static const char *const names[] = {"insert", "update", "delete"};
+    enum apply_count kind = run->kind == DEST_INSERT   ? COUNT_INSERTS
+                            : run->kind == DEST_UPDATE ? COUNT_UPDATES
+                                                       : COUNT_DELETES;
+    a->pending[COUNT_RUNS]++;
+    a->pending[kind] += run->nrows;
+    table_counts_add(&a->tables, run->relation, names[kind], run->nrows);
+}
+
+int apply_rows_flush(struct apply_rows *a, const struct dest_txn **failed, struct err *err)
+{
+    struct dest_run *run = &a->run;
+    *failed = NULL;
+    if (run->nrows == 0)
+        return 0;
+    run->failed = run->nrows;
+    int rc = a->ops->apply(a->dest, run, err);
+    if (rc) {
+        char table[512];
+        describe_table(run->relation, table, sizeof table);
+        const struct dest_txn *txn = run->rows[run->failed < run->nrows ? run->failed : 0].txn;
+        *failed = txn;
+        (void)err_context(err, "%s %s, transaction %u committed at %s", verb(run->kind), table,
+                          txn->xid, LSN(txn->commit_lsn));
+    } else {
+        count_changes(a, run);
+    }
+    forget_run(a);
+    return rc;
+}
+
+static int add_row(struct apply_rows *a, const struct frame *f, const struct dest_txn *txn,
+                   const struct dest_txn **failed, struct err *err)
+{
+    struct frame_change change;
+    struct mp_cursor c;
+    struct apply_relation *r = NULL;
+    if (frame_get_change(f, &change, &c, err))
+        return -1;
+    enum dest_change kind = (enum dest_change)f->type;
+    if (!a->run_relation || a->run_relation->relid != change.relid || !a->run_relation->table) {
+        if (apply_rows_flush(a, failed, err))
+            return -1;
+        if (bound(a, change.relid, &r, err))
+            return -1;
+    } else {
+        r = a->run_relation;
+    }
+    const struct relation *rel = current(r);
+    if (a->run.nrows == RUN_ROWS || a->run.kind != kind ||
+        a->nvalues + 2 * (size_t)rel->ncolumns > RUN_VALUES)
+        if (apply_rows_flush(a, failed, err))
+            return -1;
+    a->run_relation = r;
+    a->run.kind = kind;
+    a->run.relation = rel;
+    a->run.table = r->table;
+    struct value *old = a->values + a->nvalues;
+    struct value *new = old + rel->ncolumns;
+    bool has_old = frame_get_tuple(&c, old, rel->ncolumns);
+    bool has_new = frame_get_tuple(&c, new, rel->ncolumns);
+    if (has_old != (change.old_kind != 0) || has_new != (kind != DEST_DELETE))
+        mp_fault(&c, "a tuple where none belongs, or none where one does");
+    if (mp_end(&c, frame_type_name(f->type), err))
+        return err_context(err, "malformed frame for %s.%s", rel->namespace, rel->name);
+    a->nvalues += 2 * (size_t)rel->ncolumns;
+    a->rows[a->run.nrows++] = (struct dest_row){
+        .old = has_old ? old : NULL,
+        .new = has_new ? new : NULL,
+        .old_kind = change.old_kind,
+        .txn = txn,
+    };
+    return 0;
+}
+
+static int truncate_tables(struct apply_rows *a, const struct frame *f,
+                           const struct dest_txn **failed, struct err *err)
+{
+    struct frame_truncate t;
+    struct mp_cursor relids;
+    if (frame_get_truncate(f, &t, &relids, err) || apply_rows_flush(a, failed, err))
+        return -1;
+    struct dest_table **tables = calloc((size_t)t.nrelids + 1, sizeof *tables);
+    if (!tables)
+        return err_nomem(err);
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < t.nrelids; i++) {
+        struct apply_relation *r = NULL;
+        rc = bound(a, mp_u32(&relids), &r, err);
+        if (rc == 0) {
+            tables[i] = r->table;
+            table_counts_add(&a->tables, current(r), "truncate", 1);
+        }
+    }
+    if (rc == 0) {
+        rc = a->ops->truncate(a->dest, tables, t.nrelids, t.cascade, t.restart_identity, err);
+        if (rc)
+            (void)err_context(err, "truncate");
+    }
+    if (rc == 0)
+        a->pending[COUNT_TRUNCATES]++;
+    free(tables);
+    return rc;
+}
+
+static int apply_frame(struct apply_rows *a, const struct frame *f, const struct dest_txn *txn,
+                       const struct dest_txn **failed, struct err *err)
+{
+    switch (f->type) {
+    case FRAME_RELATION:
+        /* The run in the making may be of the relation that is replaced. */
+        return apply_rows_flush(a, failed, err) ? -1 : add_relation(a, f, err);
+    case FRAME_INSERT:
+    case FRAME_UPDATE:
+    case FRAME_DELETE:
+        return add_row(a, f, txn, failed, err);
+    case FRAME_TRUNCATE:
+        return truncate_tables(a, f, failed, err);
+    default:
+        BUG("a frame that is neither a relation nor a change");
+    }
+}
+
+int apply_rows_frames(struct apply_rows *a, const uint8_t *frames, size_t size,
+                      const struct dest_txn *txn, const struct dest_txn **failed, struct err *err)
+{
+    while (size > 0) {
+        struct frame f;
+        if (frame_header(frames, &f.type, &f.size, err))
+            BUG("a held frame without a header");
+        f.body = frames + FRAME_HEADER_SIZE;
+        *failed = NULL;
+        if (apply_frame(a, &f, txn, failed, err)) {
+            if (!*failed) {
+                *failed = txn;
+                if (txn)
+                    (void)err_context(err, "transaction %u committed at %s", txn->xid,
+                                      LSN(txn->commit_lsn));
+            }
+            return -1;
+        }
+        frames += frame_length(&f);
+        size -= frame_length(&f);
+    }
+    return 0;
+}

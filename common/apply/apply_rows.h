@@ -1,0 +1,83 @@
+/*
+ * apply_rows.h - turns the frames of transactions into runs and hands them to the driver.
+ *
+ * Knows relations and rows; knows nothing of checkpoints, groups or input. The relations of a group
+ * that is not committed yet are kept apart from those before it, so that the group can be repeated
+ * from its first frame.
+ */
+#ifndef PG2ANY_APPLY_ROWS_H
+#define PG2ANY_APPLY_ROWS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "sql/dest.h"
+#include "sql/schema.h"
+#include "sql/table_counts.h"
+
+struct apply_relation;
+
+enum apply_count {
+    COUNT_INSERTS,
+    COUNT_UPDATES,
+    COUNT_DELETES,
+    COUNT_TRUNCATES,
+    COUNT_RUNS,
+    COUNTS
+};
+
+struct apply_rows {
+    const struct dest_ops *ops;
+    struct dest *dest;
+    enum schema_ddl ddl;
+    const char *origin;         /* borrowed */
+    uint64_t *counted[COUNTS];  /* statistics; after the commit */
+    uint64_t pending[COUNTS];   /* in the group that is being applied */
+    struct table_counts tables; /* changes by table */
+
+    struct apply_relation *relations; /* by relid */
+    struct apply_relation *last;      /* the one looked up last */
+
+    /* The run in the making. */
+    struct dest_run run;
+    struct dest_row *rows;
+    struct value *values;
+    size_t nvalues;
+    struct apply_relation *run_relation;
+};
+
+MUST_CHECK int apply_rows_init(struct apply_rows *a, const struct dest_ops *ops, struct dest *dest,
+                               enum schema_ddl ddl, struct dest_conflicts *conflicts,
+                               struct err *err);
+void apply_rows_free(struct apply_rows *a);
+
+/*
+ * Applies the whole frames in `frames` (R, I, U, D, T; nothing else), all of the transaction `txn`
+ * as far as they are changes. Rows may stay in the run in the making, borrowed from `frames`, until
+ * apply_rows_flush().
+ *
+ * `*failed` is set with an error to the transaction that it concerns, or NULL.
+ */
+MUST_CHECK int apply_rows_frames(struct apply_rows *a, const uint8_t *frames, size_t size,
+                                 const struct dest_txn *txn, const struct dest_txn **failed,
+                                 struct err *err);
+
+/* Hands the run in the making to the driver. */
+MUST_CHECK int apply_rows_flush(struct apply_rows *a, const struct dest_txn **failed,
+                                struct err *err);
+
+/* Closes every table that the driver has open; they are opened again when they are needed. */
+void apply_rows_close_tables(struct apply_rows *a);
+
+/* The group is committed: its relations are the relations, its changes count. */
+void apply_rows_commit(struct apply_rows *a);
+
+/* The group was rolled back: forgets its run, its relations and every table that the driver has
+ * open. */
+void apply_rows_rollback(struct apply_rows *a);
+
+/* A new hello: every relation will be described again. */
+void apply_rows_forget(struct apply_rows *a);
+
+#endif

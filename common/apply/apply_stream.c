@@ -1,0 +1,315 @@
+#include "apply/apply_stream.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/lsn.h"
+
+#define MAX_ORIGIN 256
+
+/* ---- hello ---- */
+
+static int get_text(struct bytes b, char *out, size_t size, const char *what, struct err *err)
+{
+    if (b.size >= size || memchr(b.data, '\0', b.size))
+        return err_set(err, ERR_PERMANENT, "the hello frame has a %s that is no name", what);
+    memcpy(out, b.data, b.size);
+    out[b.size] = '\0';
+    return 0;
+}
+
+static int set_origin(struct apply_stream *s, const struct frame_hello *h, struct err *err)
+{
+    char name[MAX_ORIGIN];
+    struct apply_group *g = s->group;
+    if (get_text(s->origin ? bytes_of(s->origin) : h->slot, name, sizeof name, "slot", err))
+        return -1;
+    if (g->origin && strcmp(name, g->origin) != 0)
+        return err_set(err, ERR_PERMANENT, "the input changed from origin %s to %s", g->origin,
+                       name);
+    if (!g->origin)
+        g->origin = strdup(name);
+    if (!g->origin)
+        return err_nomem(err);
+    g->rows.origin = g->origin;
+    return 0;
+}
+
+/* Whether the checkpoint and the slot join without a gap: 0; 1: they do not, and the user accepts
+ * it. */
+static int compare_checkpoint(const struct apply_stream *s, const struct frame_hello *h,
+                              const struct checkpoint *c, const char *system_identifier,
+                              struct err *err)
+{
+    if (strcmp(c->system_identifier, system_identifier) != 0) {
+        (void)err_set(
+            err, ERR_PERMANENT,
+            "the target follows cluster %s for origin %s, but the input comes from cluster %s",
+            c->system_identifier, s->group->origin, system_identifier);
+        return err_hint(err, "use another --origin or another target");
+    }
+    if (h->timeline < c->timeline) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "the target has followed the cluster to timeline %u, but this server is on "
+                      "timeline %u: it was left behind by a failover, or restored from a backup",
+                      c->timeline, h->timeline);
+        return err_hint(err, "connect to the primary, or build the target anew");
+    }
+    /* Input that nobody waits for an answer to may be a file, replayed into a target that has some
+     * of it already. */
+    bool may_be_replay = !s->group->ack.path && h->timeline == c->timeline;
+    if (c->remote_lsn > h->wal_lsn && may_be_replay) {
+        log_warning("the target is further than the server was when this was captured",
+                    "checkpoint", LSN(c->remote_lsn), "captured_at", LSN(h->wal_lsn), NULL);
+    } else if (c->remote_lsn > h->wal_lsn) {
+        (void)err_set(
+            err, ERR_PERMANENT,
+            "the target has applied up to %s, on timeline %u, but the server's WAL ends at %s, on "
+            "timeline %u: %s",
+            LSN(c->remote_lsn), c->timeline, LSN(h->wal_lsn), h->timeline,
+            h->timeline > c->timeline ? "the failover lost transactions that the target has"
+                                      : "the server was restored from a backup");
+        return err_hint(err, "build the target anew");
+    }
+    /* The new primary's WAL may have passed the checkpoint since; what counts is where it branched
+     * off. */
+    for (uint32_t i = 0; i < h->ntimelines; i++)
+        if (h->timelines[i].timeline == c->timeline && c->remote_lsn > h->timelines[i].end_lsn) {
+            (void)err_set(
+                err, ERR_PERMANENT,
+                "the target has applied up to %s of timeline %u, but the server's timeline "
+                "%u branched off from it at %s: the failover lost transactions that the "
+                "target has",
+                LSN(c->remote_lsn), c->timeline, h->timeline, LSN(h->timelines[i].end_lsn));
+            return err_hint(err, "build the target anew");
+        }
+    if (c->remote_lsn >= h->start_lsn)
+        return 0;
+    if (s->accept_gap) {
+        log_warning("changes are lost, and --accept-gap accepts it", "checkpoint",
+                    LSN(c->remote_lsn), "slot_start", LSN(h->start_lsn), NULL);
+        return 1;
+    }
+    (void)err_set(
+        err, ERR_PERMANENT,
+        "the target has applied up to %s, but the slot %.*s %s %s: the changes between the two are "
+        "gone",
+        LSN(c->remote_lsn), (int)h->slot.size, h->slot.data,
+        h->slot_created ? "was made anew and begins at"
+                        : "was recreated, or confirmed by someone else, and begins at",
+        LSN(h->start_lsn));
+    return err_hint(err, "build the target anew, or accept the loss with --accept-gap");
+}
+
+static int on_hello(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct apply_group *g = s->group;
+    struct frame_hello h;
+    struct checkpoint c = {0};
+    char system_identifier[CHECKPOINT_SYSTEM_SIZE];
+    bool found;
+    if (frame_get_hello(f, &h, err) || group_restart(g, err) || set_origin(s, &h, err) ||
+        get_text(h.system_identifier, system_identifier, sizeof system_identifier,
+                 "system identifier", err))
+        return -1;
+    s->open = false;
+    s->hello = true;
+    if (g->ops->checkpoint_get(g->dest, g->origin, &c, &found, err))
+        return err_context(err, "reading the checkpoint");
+    int gap = found ? compare_checkpoint(s, &h, &c, system_identifier, err) : 0;
+    if (gap < 0)
+        return -1;
+    if (!found && h.slot_created)
+        log_info("a new target: no checkpoint yet", "origin", g->origin, NULL);
+    else if (!found)
+        log_warning("the target has no checkpoint: it begins where the slot stands, and what was "
+                    "committed before must be there already",
+                    "origin", g->origin, "slot_start", LSN(h.start_lsn), NULL);
+    g->checkpoint = c;
+    *g->counters.checkpoint_lsn = c.remote_lsn;
+    if (!found || gap || c.timeline != h.timeline) {
+        if (!found || gap)
+            c.remote_lsn = h.start_lsn;
+        c.timeline = h.timeline;
+        memcpy(c.system_identifier, system_identifier, sizeof c.system_identifier);
+        if (group_put_checkpoint(g, &c, err))
+            return err_context(err, "writing the checkpoint");
+    }
+    g->seen_lsn = h.start_lsn;
+    s->passed_lsn = 0;
+    log_info("applying", "origin", g->origin, "checkpoint", LSN(g->checkpoint.remote_lsn),
+             "slot_start", LSN(h.start_lsn), NULL);
+    if (ack_open(&g->ack, s->ack_timeout_ms, g->signals->fd, err))
+        return -1;
+    return group_flush(g, err);
+}
+
+/* ---- transactions ---- */
+
+static int on_begin(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_begin b;
+    if (frame_get_begin(f, &b, err))
+        return -1;
+    if (s->open)
+        return err_set(err, ERR_PERMANENT, "begin of transaction %u within transaction %u", b.xid,
+                       s->txn.xid);
+    if (b.final_lsn < s->passed_lsn)
+        return err_set(
+            err, ERR_PERMANENT,
+            "transaction %u, committed at %s, comes when all up to %s has come: out of order",
+            b.xid, LSN(b.final_lsn), LSN(s->passed_lsn));
+    s->open = true;
+    s->skip = b.final_lsn < s->group->checkpoint.remote_lsn;
+    s->txn = (struct dest_txn){.xid = b.xid, .commit_lsn = b.final_lsn};
+    s->commit_time_us = b.commit_time_us;
+    s->nchanges = 0;
+    return 0;
+}
+
+static int on_change(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    if (!s->open)
+        return err_set(err, ERR_PERMANENT, "%s outside a transaction", frame_type_name(f->type));
+    s->nchanges++;
+    return s->skip ? 0 : group_hold(s->group, f, &s->txn, err);
+}
+
+/* Held with the changes, so that a repeated group meets it at the same place. */
+static int on_relation(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct relation *rel;
+    if (relation_from_frame(f, &rel, err))
+        return -1;
+    relation_free(rel);
+    return group_hold(s->group, f, s->open && !s->skip ? &s->txn : NULL, err);
+}
+
+static int on_commit(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_commit c;
+    if (frame_get_commit(f, &c, err))
+        return -1;
+    if (!s->open)
+        return err_set(err, ERR_PERMANENT, "commit of transaction %u without its begin", c.xid);
+    if (c.xid != s->txn.xid || c.commit_lsn != s->txn.commit_lsn)
+        return err_set(
+            err, ERR_PERMANENT,
+            "the commit of transaction %u at %s does not match the begin of transaction %u at %s",
+            c.xid, LSN(c.commit_lsn), s->txn.xid, LSN(s->txn.commit_lsn));
+    if (c.nchanges != s->nchanges)
+        return err_set(err, ERR_PERMANENT,
+                       "transaction %u: %" PRIu64 " changes came, its commit says %" PRIu64, c.xid,
+                       s->nchanges, c.nchanges);
+    if (c.end_lsn <= c.commit_lsn)
+        return err_set(err, ERR_PERMANENT, "transaction %u ends at %s, not after its commit at %s",
+                       c.xid, LSN(c.end_lsn), LSN(c.commit_lsn));
+    if (s->skip != (c.end_lsn <= s->group->checkpoint.remote_lsn))
+        return err_set(err, ERR_PERMANENT,
+                       "transaction %u, from %s to %s, lies across the checkpoint %s", c.xid,
+                       LSN(c.commit_lsn), LSN(c.end_lsn), LSN(s->group->checkpoint.remote_lsn));
+    s->open = false;
+    s->passed_lsn = c.end_lsn;
+    *s->received_lsn = c.end_lsn;
+    if (!s->skip)
+        return group_commit_txn(s->group, &s->txn, &c, err);
+    s->group->seen_lsn = c.end_lsn;
+    *s->skipped += 1;
+    return 0;
+}
+
+/* A transaction whose PREPARE the slot has confirmed: the target must have it already. */
+static int on_commit_prepared(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_commit_prepared k;
+    if (frame_get_commit_prepared(f, &k, err))
+        return -1;
+    if (s->open)
+        return err_set(err, ERR_PERMANENT, "a commit prepared frame within transaction %u",
+                       s->txn.xid);
+    if (k.end_lsn > s->group->checkpoint.remote_lsn) {
+        (void)err_set(
+            err, ERR_PERMANENT,
+            "transaction %u, committed at %s: the slot confirmed its PREPARE, so its changes "
+            "do not come, but the target has applied only up to %s",
+            k.xid, LSN(k.commit_lsn), LSN(s->group->checkpoint.remote_lsn));
+        return err_hint(err, "build the target anew, with a new slot");
+    }
+    if (k.end_lsn > s->passed_lsn)
+        s->passed_lsn = k.end_lsn;
+    if (k.end_lsn > s->group->seen_lsn)
+        s->group->seen_lsn = k.end_lsn;
+    *s->received_lsn = s->group->seen_lsn;
+    *s->skipped += 1;
+    return 0;
+}
+
+static int on_progress(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_progress k;
+    if (frame_get_progress(f, &k, err))
+        return -1;
+    if (s->open)
+        return err_set(err, ERR_PERMANENT, "a progress frame within transaction %u", s->txn.xid);
+    if (k.lsn > s->passed_lsn)
+        s->passed_lsn = k.lsn;
+    if (k.lsn > s->group->seen_lsn)
+        s->group->seen_lsn = k.lsn;
+    *s->received_lsn = s->group->seen_lsn;
+    return 0;
+}
+
+static int on_end(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_end z;
+    char why[128];
+    if (frame_get_end(f, &z, err))
+        return -1;
+    if (get_text(z.why, why, sizeof why, "reason", err))
+        return err_set(err, ERR_PERMANENT, "an end frame with a reason that is no text");
+    s->ended = true;
+    log_info("the stream ended on purpose", "why", why, NULL);
+    return 0;
+}
+
+int apply_stream_frame(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_origin origin;
+    struct frame_message message;
+    if (!s->hello && f->type != FRAME_HELLO) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "the input begins with a frame of type %s, not with a hello",
+                      frame_type_name(f->type));
+        return err_hint(err, "a stream can only be read from its start");
+    }
+    switch (f->type) {
+    case FRAME_HELLO:
+        return on_hello(s, f, err);
+    case FRAME_RELATION:
+        return on_relation(s, f, err);
+    case FRAME_BEGIN:
+        return on_begin(s, f, err);
+    case FRAME_INSERT:
+    case FRAME_UPDATE:
+    case FRAME_DELETE:
+    case FRAME_TRUNCATE:
+        return on_change(s, f, err);
+    case FRAME_COMMIT:
+        return on_commit(s, f, err);
+    case FRAME_COMMIT_PREPARED:
+        return on_commit_prepared(s, f, err);
+    case FRAME_ORIGIN:
+        return frame_get_origin(f, &origin, err);
+    case FRAME_MESSAGE:
+        return frame_get_message(f, &message, err);
+    case FRAME_PROGRESS:
+        return on_progress(s, f, err);
+    case FRAME_END:
+        return on_end(s, f, err);
+    default:
+        (void)err_set(err, ERR_PERMANENT, "a frame of type %s", frame_type_name(f->type));
+        return err_hint(err, "the input of an applier comes from txn-assemble");
+    }
+}

@@ -1,0 +1,38 @@
+/*
+ * apply_stream.h - what the frames of a committed stream say to an applier: their order is checked,
+ * the checkpoint compared, what it covers skipped, the rest handed to the group (apply_group.h).
+ */
+#ifndef PG2ANY_APPLY_STREAM_H
+#define PG2ANY_APPLY_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "apply/apply_group.h"
+#include "base/err.h"
+#include "frames/frame.h"
+
+struct apply_stream {
+    struct apply_group *group;
+    const char *origin; /* --origin; NULL: the slot's name */
+    bool accept_gap;
+    int64_t ack_timeout_ms;
+    uint64_t *skipped, *received_lsn; /* statistics */
+
+    bool hello;          /* one has come */
+    bool ended;          /* Z has come */
+    uint64_t passed_lsn; /* since the hello: nothing from before it comes any more */
+
+    /* The transaction whose commit has not come yet. */
+    bool open;
+    bool skip; /* the checkpoint covers it */
+    struct dest_txn txn;
+    int64_t commit_time_us;
+    uint64_t nchanges;
+};
+
+/* One frame. A permanent error for one that makes no sense where it stands; nothing of its
+ * transaction is committed then. */
+MUST_CHECK int apply_stream_frame(struct apply_stream *s, const struct frame *f, struct err *err);
+
+#endif

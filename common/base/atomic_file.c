@@ -1,0 +1,44 @@
+#include "base/atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static int write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0) {
+            if (errno == EINTR)
+                continue;
+            return -1;
+        }
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+int atomic_file_write(const char *path, const void *data, size_t size, struct err *err)
+{
+    char temp[4096];
+    int len = snprintf(temp, sizeof temp, "%s.%ld.tmp", path, (long)getpid());
+    if (len < 0 || (size_t)len >= sizeof temp)
+        return err_set(err, ERR_PERMANENT, "the path %s is too long", path);
+    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_errno(err, ERR_TEMPORARY, "creating %s", temp);
+    if (write_all(fd, data, size) != 0) {
+        (void)err_errno(err, ERR_TEMPORARY, "writing %s", temp);
+        (void)close(fd);
+        (void)unlink(temp);
+        return -1;
+    }
+    if (close(fd) != 0 || rename(temp, path) != 0) {
+        (void)err_errno(err, ERR_TEMPORARY, "replacing %s", path);
+        (void)unlink(temp);
+        return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,23 @@
+/*
+ * exit.h - the exit statuses that every program of pg2any shares, and the one place that prints an
+ * error.
+ */
+#ifndef PG2ANY_EXIT_H
+#define PG2ANY_EXIT_H
+
+#include "base/err.h"
+
+enum {
+    STATUS_OK = 0,          /* asked to stop, or the input ended on purpose */
+    STATUS_PERMANENT = 100, /* stop and tell someone */
+    STATUS_TEMPORARY = 111, /* start again */
+};
+
+/* The exit status that goes with a kind of error. */
+int status_of(enum err_kind kind);
+
+/* Logs the error at level error (nothing for ERR_NONE) and returns the exit status that goes with
+ * it. */
+int exit_status(const struct err *err);
+
+#endif

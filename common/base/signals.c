@@ -1,0 +1,46 @@
+#include "base/signals.h"
+
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static void stop_set(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+}
+
+int signals_init(struct signals *s, struct err *err)
+{
+    sigset_t set;
+    stop_set(&set);
+    s->stop = false;
+    s->fd = -1;
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+        return err_errno(err, ERR_TEMPORARY, "setting up signals");
+    s->fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (s->fd < 0)
+        return err_errno(err, ERR_TEMPORARY, "signalfd");
+    return 0;
+}
+
+bool signals_stop(struct signals *s)
+{
+    struct signalfd_siginfo info;
+    if (!s->stop && read(s->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        s->stop = true;
+        sigset_t set;
+        stop_set(&set);
+        (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    }
+    return s->stop;
+}
+
+void signals_close(struct signals *s)
+{
+    if (s->fd >= 0)
+        (void)close(s->fd);
+    s->fd = -1;
+}

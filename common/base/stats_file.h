@@ -1,0 +1,54 @@
+/*
+ * stats_file.h - reads what a program wrote with stats.h: how it is, and its metrics.
+ */
+#ifndef PG2ANY_STATS_FILE_H
+#define PG2ANY_STATS_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define STATS_FILE_MAGIC "# pg2any"
+
+enum stats_state { STATS_STARTING, STATS_READY, STATS_STOPPED };
+
+struct stats_file {
+    char component[64];
+    int pid;
+    enum stats_state state;
+    int status;                 /* the exit status, where it has stopped */
+    bool alive;                 /* it has not stopped, and the process that wrote it is there */
+    bool follows;               /* it stopped only because a neighbour had */
+    bool missing;               /* it was never started: there is no such file */
+    int64_t age_ms;             /* since the file was written */
+    char reason[ERR_TEXT_SIZE]; /* why it stopped, "" where it did on purpose or was killed; why the
+                                   file could not be read */
+    struct buf text;            /* the whole file, zero-terminated */
+};
+
+/*
+ * Reads the file at `path`; free it in any case, and stats_file_fault() understands it in any case.
+ * Temporary error where it cannot be read, permanent
+ * where it is something else. Whether the process is there is asked of this machine.
+ */
+MUST_CHECK int stats_file_read(struct stats_file *f, const char *path, struct err *err);
+void stats_file_free(struct stats_file *f);
+
+/*
+ * What keeps a stage from working, in the words that pg2any status and /health use: a permanent
+ * error where it has stopped for good, with the reason it gave itself; a temporary one where it
+ * does not run, or is not connected. 0: nothing does.
+ */
+MUST_CHECK int stats_file_fault(const struct stats_file *f, const char *stage, struct err *err);
+
+/* Of the faults of several stages, which are looked at one after the other, the one that matters: a
+ * permanent one before others, one of its own before one that follows a neighbour's. */
+void stats_file_worst(struct err *worst, const struct err *fault);
+
+/* The value of the first metric of that name whose labels contain `label` (NULL: any). */
+bool stats_file_value(const struct stats_file *f, const char *name, const char *label,
+                      double *value);
+
+#endif

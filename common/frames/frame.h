@@ -1,0 +1,325 @@
+/*
+ * frame.h - change frames: the one format that passes between the programs. docs/FRAMES.md is its
+ * reference for other readers; this is its one implementation.
+ *
+ *     frame := 0xC9 | body length, u32 big-endian | frame type, i8 | body
+ *     body  := msgpack objects, one per field, in a fixed order per type
+ *
+ * Writing appends whole frames to a struct buf. Reading is in two steps: frame_reader.h finds the
+ * frames in a stream, the frame_get_ functions here read a body into a struct; strings and values
+ * then point into the body. A decoder that meets anything else than it expects fails with a
+ * permanent error.
+ *
+ * LSNs are uint64_t, times PostgreSQL's (lsn.h), xids 32 bit.
+ */
+#ifndef PG2ANY_FRAME_H
+#define PG2ANY_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <msgpack/pack.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/mp_cursor.h"
+#include "frames/value.h"
+
+#define FRAME_FORMAT_VERSION 1
+#define FRAME_MARK           0xC9
+#define FRAME_HEADER_SIZE    6
+/* A message of the server is below 1 GiB (MaxAllocSize), and no value is longer in a frame than
+ * there. */
+#define FRAME_BODY_MAX    (UINT32_C(1) << 30)
+#define FRAME_MAX_COLUMNS 1664 /* MaxTupleAttributeNumber in PostgreSQL's htup_details.h */
+
+enum frame_type {
+    FRAME_HELLO = 'H',
+    FRAME_RELATION = 'R',
+    FRAME_TYPE = 'Y',
+    FRAME_BEGIN = 'B',
+    FRAME_INSERT = 'I',
+    FRAME_UPDATE = 'U',
+    FRAME_DELETE = 'D',
+    FRAME_TRUNCATE = 'T',
+    FRAME_COMMIT = 'C',
+    FRAME_STREAM_START = 'S',
+    FRAME_STREAM_STOP = 'E',
+    FRAME_STREAM_COMMIT = 'c',
+    FRAME_STREAM_ABORT = 'A',
+    FRAME_BEGIN_PREPARE = 'b',
+    FRAME_PREPARE = 'P',
+    FRAME_COMMIT_PREPARED = 'K',
+    FRAME_ROLLBACK_PREPARED = 'r',
+    FRAME_STREAM_PREPARE = 'p',
+    FRAME_ORIGIN = 'O',
+    FRAME_MESSAGE = 'M',
+    FRAME_PROGRESS = 'k',
+    FRAME_END = 'Z',
+};
+
+/* Borrowed view of one whole frame. */
+struct frame {
+    enum frame_type type;
+    const uint8_t *body;
+    uint32_t size; /* of the body, bytes */
+};
+
+/* The frame with its header, as it stands in the stream. */
+static inline const uint8_t *frame_start(const struct frame *f)
+{
+    return f->body - FRAME_HEADER_SIZE;
+}
+
+static inline size_t frame_length(const struct frame *f)
+{
+    return (size_t)f->size + FRAME_HEADER_SIZE;
+}
+
+bool frame_type_known(uint8_t type);
+const char *frame_type_name(enum frame_type type); /* "insert", "stream commit", … */
+
+/* I, U, D and T: what a commit counts. */
+bool frame_is_change(enum frame_type type);
+
+/*
+ * Reads a header of FRAME_HEADER_SIZE bytes. A wrong mark, an unknown type and a length above
+ * FRAME_BODY_MAX are permanent errors.
+ */
+MUST_CHECK int frame_header(const uint8_t *header, enum frame_type *type, uint32_t *size,
+                            struct err *err);
+
+/* ---- writing ---- */
+
+/* An open frame at the end of a buffer; pack the fields with msgpack_pack_…(&w->pk, …) and
+ * frame_pack_…. */
+struct frame_writer {
+    struct buf *out;
+    size_t start; /* of the frame in out */
+    msgpack_packer pk;
+};
+
+void frame_open(struct frame_writer *w, struct buf *out, enum frame_type type);
+/* Sets the length. A body above FRAME_BODY_MAX marks the buffer as failed and is taken away. */
+void frame_close(struct frame_writer *w);
+
+void frame_pack_str(struct frame_writer *w, const char *s);
+void frame_pack_bytes_as_str(struct frame_writer *w, const char *s, size_t n);
+void frame_pack_bool(struct frame_writer *w, bool b);
+void frame_pack_value(struct frame_writer *w, const struct value *v);
+
+/* ---- H ---- */
+
+#define FRAME_MAX_PUBLICATIONS 64
+#define FRAME_MAX_TIMELINES    256 /* the newest, where a cluster has had more */
+
+/* A timeline that the server's own branched off from, and where. */
+struct frame_timeline {
+    uint32_t timeline;
+    uint64_t end_lsn;
+};
+
+struct frame_hello {
+    uint32_t format_version;
+    struct bytes producer;
+    struct bytes producer_version;
+    struct bytes system_identifier; /* decimal digits, as IDENTIFY_SYSTEM gives it */
+    uint32_t timeline;
+    struct bytes database;
+    struct bytes slot;
+    uint32_t npublications;
+    struct bytes publications[FRAME_MAX_PUBLICATIONS];
+    uint64_t start_lsn; /* the slot's confirmed_flush_lsn */
+    bool slot_created;  /* made by this connection */
+    uint64_t wal_lsn;   /* the server's WAL flush position when it was asked (IDENTIFY_SYSTEM) */
+    uint32_t server_version; /* as server_version_num, 150018 */
+    uint32_t protocol_version;
+    struct bytes options; /* in force, as START_REPLICATION was given them; for people */
+    uint32_t ntimelines;  /* the history of `timeline`, oldest first */
+    struct frame_timeline timelines[FRAME_MAX_TIMELINES];
+};
+
+void frame_put_hello(struct buf *out, const struct frame_hello *h);
+MUST_CHECK int frame_get_hello(const struct frame *f, struct frame_hello *h, struct err *err);
+
+/* ---- Y; R is relation.h's ---- */
+
+struct frame_type_info {
+    uint32_t oid;
+    struct bytes namespace;
+    struct bytes name;
+};
+
+void frame_put_type(struct buf *out, const struct frame_type_info *y);
+MUST_CHECK int frame_get_type(const struct frame *f, struct frame_type_info *y, struct err *err);
+
+/* ---- transactions ---- */
+
+struct frame_begin {
+    uint32_t xid;
+    uint64_t final_lsn; /* = the commit's commit_lsn */
+    int64_t commit_time_us;
+};
+
+struct frame_commit {
+    uint32_t xid;
+    uint64_t commit_lsn;
+    uint64_t end_lsn;
+    int64_t commit_time_us;
+    uint64_t nchanges; /* I, U, D and T frames since the begin */
+};
+
+struct frame_stream_start {
+    uint32_t xid; /* of the top-level transaction */
+    bool first;
+};
+
+struct frame_stream_commit {
+    uint32_t xid;
+    uint64_t commit_lsn;
+    uint64_t end_lsn;
+    int64_t commit_time_us;
+};
+
+struct frame_stream_abort {
+    uint32_t xid;
+    uint32_t subxid;       /* = xid: the whole transaction */
+    uint64_t abort_lsn;    /* 0 unless streaming = parallel */
+    int64_t abort_time_us; /* 0 likewise */
+};
+
+/* b, P and p. */
+struct frame_prepare {
+    uint32_t xid;
+    uint64_t prepare_lsn;
+    uint64_t end_lsn;
+    int64_t prepare_time_us;
+    struct bytes gid;
+};
+
+struct frame_commit_prepared {
+    uint32_t xid;
+    uint64_t commit_lsn;
+    uint64_t end_lsn;
+    int64_t commit_time_us;
+    struct bytes gid;
+};
+
+struct frame_rollback_prepared {
+    uint32_t xid;
+    uint64_t prepare_end_lsn;
+    uint64_t rollback_end_lsn;
+    int64_t prepare_time_us;
+    int64_t rollback_time_us;
+    struct bytes gid;
+};
+
+void frame_put_begin(struct buf *out, const struct frame_begin *b);
+void frame_put_commit(struct buf *out, const struct frame_commit *c);
+void frame_put_stream_start(struct buf *out, const struct frame_stream_start *s);
+void frame_put_stream_stop(struct buf *out);
+void frame_put_stream_commit(struct buf *out, const struct frame_stream_commit *c);
+void frame_put_stream_abort(struct buf *out, const struct frame_stream_abort *a);
+/* `type` is FRAME_BEGIN_PREPARE, FRAME_PREPARE or FRAME_STREAM_PREPARE. */
+void frame_put_prepare(struct buf *out, enum frame_type type, const struct frame_prepare *p);
+void frame_put_commit_prepared(struct buf *out, const struct frame_commit_prepared *k);
+void frame_put_rollback_prepared(struct buf *out, const struct frame_rollback_prepared *r);
+
+MUST_CHECK int frame_get_begin(const struct frame *f, struct frame_begin *b, struct err *err);
+MUST_CHECK int frame_get_commit(const struct frame *f, struct frame_commit *c, struct err *err);
+MUST_CHECK int frame_get_stream_start(const struct frame *f, struct frame_stream_start *s,
+                                      struct err *err);
+MUST_CHECK int frame_get_stream_stop(const struct frame *f, struct err *err);
+MUST_CHECK int frame_get_stream_commit(const struct frame *f, struct frame_stream_commit *c,
+                                       struct err *err);
+MUST_CHECK int frame_get_stream_abort(const struct frame *f, struct frame_stream_abort *a,
+                                      struct err *err);
+MUST_CHECK int frame_get_prepare(const struct frame *f, struct frame_prepare *p, struct err *err);
+MUST_CHECK int frame_get_commit_prepared(const struct frame *f, struct frame_commit_prepared *k,
+                                         struct err *err);
+MUST_CHECK int frame_get_rollback_prepared(const struct frame *f, struct frame_rollback_prepared *r,
+                                           struct err *err);
+
+/* ---- changes ---- */
+
+/*
+ * I, U and D have the same five fields: xid, relid, kind of the old tuple, old tuple, new tuple;
+ * what a change does not have is nil. The tuples are read by frame_get_tuple, in that order,
+ * because their length is the relation's to know.
+ */
+struct frame_change {
+    uint32_t xid; /* the subtransaction's, where streamed */
+    uint32_t relid;
+    char old_kind; /* 'K', 'O', 0: none */
+};
+
+/* Opens the frame and packs the first three fields; follow with the old tuple or nil, then the new
+ * one or nil. */
+void frame_open_change(struct frame_writer *w, struct buf *out, enum frame_type type,
+                       const struct frame_change *c);
+
+/*
+ * Reads the first three fields; `c` stands at the old tuple afterwards. Enough for a filter that
+ * only wants to know whose change this is.
+ */
+MUST_CHECK int frame_get_change(const struct frame *f, struct frame_change *change,
+                                struct mp_cursor *c, struct err *err);
+
+/*
+ * Reads a tuple of exactly `n` values into `values`; returns false and reads it where it is nil. A
+ * fault is left in the cursor for mp_end().
+ */
+bool frame_get_tuple(struct mp_cursor *c, struct value *values, uint32_t n);
+
+struct frame_truncate {
+    uint32_t xid;
+    uint32_t nrelids;
+    bool cascade;
+    bool restart_identity;
+};
+
+void frame_put_truncate(struct buf *out, const struct frame_truncate *t, const uint32_t *relids);
+/* `relids` stands at the first relid afterwards: call mp_u32 `nrelids` times (checked already). */
+MUST_CHECK int frame_get_truncate(const struct frame *f, struct frame_truncate *t,
+                                  struct mp_cursor *relids, struct err *err);
+
+/* ---- the rest ---- */
+
+struct frame_origin {
+    uint64_t commit_lsn; /* at the origin */
+    struct bytes name;
+};
+
+struct frame_message {
+    bool transactional;
+    uint32_t xid; /* 0 where not transactional */
+    uint64_t lsn;
+    struct bytes prefix;
+    struct bytes content; /* bin */
+};
+
+struct frame_progress {
+    uint64_t lsn;
+    int64_t server_time_us;
+};
+
+struct frame_end {
+    struct bytes why;
+    uint64_t last_lsn;
+};
+
+void frame_put_origin(struct buf *out, const struct frame_origin *o);
+void frame_put_message(struct buf *out, const struct frame_message *m);
+void frame_put_progress(struct buf *out, const struct frame_progress *k);
+void frame_put_end(struct buf *out, const struct frame_end *z);
+
+MUST_CHECK int frame_get_origin(const struct frame *f, struct frame_origin *o, struct err *err);
+MUST_CHECK int frame_get_message(const struct frame *f, struct frame_message *m, struct err *err);
+MUST_CHECK int frame_get_progress(const struct frame *f, struct frame_progress *k, struct err *err);
+MUST_CHECK int frame_get_end(const struct frame *f, struct frame_end *z, struct err *err);
+
+/* A cstring from a string that is neither zero-terminated nor short; for log lines. */
+struct bytes bytes_of(const char *s);
+
+#endif

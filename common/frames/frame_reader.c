@@ -1,0 +1,82 @@
+#include "frames/frame_reader.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INITIAL_SIZE (256 * 1024)
+
+void frame_reader_init(struct frame_reader *r, int fd)
+{
+    *r = (struct frame_reader){.fd = fd};
+}
+
+void frame_reader_free(struct frame_reader *r)
+{
+    free(r->data);
+    *r = (struct frame_reader){.fd = -1};
+}
+
+enum frame_reader_status frame_reader_next(struct frame_reader *r, struct frame *f, struct err *err)
+{
+    size_t have = r->end - r->start;
+    if (have == 0)
+        return FRAME_READER_MORE;
+    uint8_t *at = r->data + r->start;
+    /* What is no frame at all is said at its first byte, not taken for one that is cut short. */
+    if (have < FRAME_HEADER_SIZE && *at == FRAME_MARK)
+        return FRAME_READER_MORE;
+    uint8_t header[FRAME_HEADER_SIZE] = {0};
+    memcpy(header, at, have < sizeof header ? have : sizeof header);
+    if (frame_header(header, &f->type, &f->size, err)) {
+        (void)err_context(err, "byte %" PRIu64 " of the input", r->offset);
+        return FRAME_READER_ERROR;
+    }
+    if (have - FRAME_HEADER_SIZE < f->size)
+        return FRAME_READER_MORE;
+    f->body = at + FRAME_HEADER_SIZE;
+    r->start += frame_length(f);
+    r->offset += frame_length(f);
+    return FRAME_READER_FRAME;
+}
+
+int frame_reader_fill(struct frame_reader *r, struct err *err)
+{
+    size_t have = r->end - r->start;
+    if (r->cap > INITIAL_SIZE && have <= INITIAL_SIZE / 2) {
+        uint8_t *small = malloc(INITIAL_SIZE);
+        if (small) {
+            memcpy(small, r->data + r->start, have);
+            free(r->data);
+            r->data = small;
+            r->cap = INITIAL_SIZE;
+            r->start = 0;
+            r->end = have;
+        }
+    }
+    if (r->start > 0 && (have == 0 || r->cap - r->end < r->cap / 2)) {
+        memmove(r->data, r->data + r->start, have);
+        r->start = 0;
+        r->end = have;
+    }
+    if (r->end == r->cap) {
+        size_t cap = r->cap ? r->cap * 2 : INITIAL_SIZE;
+        uint8_t *data = realloc(r->data, cap);
+        if (!data)
+            return err_nomem(err);
+        r->data = data;
+        r->cap = cap;
+    }
+    ssize_t n = read(r->fd, r->data + r->end, r->cap - r->end);
+    if (n < 0) {
+        if (errno == EAGAIN || errno == EINTR)
+            return 0;
+        return err_errno(err, ERR_TEMPORARY, "reading the input");
+    }
+    if (n == 0)
+        r->eof = true;
+    r->end += (size_t)n;
+    return n > 0;
+}

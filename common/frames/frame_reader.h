@@ -1,0 +1,52 @@
+/*
+ * frame_reader.h - cuts a byte stream into frames.
+ *
+ * The buffer grows with what has really arrived, never with what a header claims, and shrinks after
+ * a large frame. Works with blocking and non-blocking descriptors; does not own the descriptor.
+ */
+#ifndef PG2ANY_FRAME_READER_H
+#define PG2ANY_FRAME_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "frames/frame.h"
+
+enum frame_reader_status { FRAME_READER_ERROR = -1, FRAME_READER_MORE, FRAME_READER_FRAME };
+
+struct frame_reader {
+    int fd;
+    uint8_t *data;
+    size_t cap;
+    size_t start; /* of what has not been handed out */
+    size_t end;
+    uint64_t offset; /* of `start` in the stream: the byte offset that errors name */
+    bool eof;
+};
+
+void frame_reader_init(struct frame_reader *r, int fd);
+void frame_reader_free(struct frame_reader *r);
+
+/*
+ * The next frame that is whole in the buffer (FRAME_READER_FRAME); it stays valid until the next
+ * call of any function here. FRAME_READER_MORE: frame_reader_fill() first. The error (permanent)
+ * names the byte offset of the frame.
+ */
+MUST_CHECK enum frame_reader_status frame_reader_next(struct frame_reader *r, struct frame *f,
+                                                      struct err *err);
+
+/*
+ * One read(2), which blocks if the descriptor does. Returns 1 when bytes came, 0 when none are
+ * there now (EAGAIN, EINTR) or at the end of input (r->eof), -1 on a read error (temporary).
+ */
+MUST_CHECK int frame_reader_fill(struct frame_reader *r, struct err *err);
+
+/* Bytes of an unfinished frame that the end of input left behind. */
+static inline size_t frame_reader_left(const struct frame_reader *r)
+{
+    return r->end - r->start;
+}
+
+#endif

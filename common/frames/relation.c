@@ -1,0 +1,232 @@
+#include "frames/relation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "frames/frame.h"
+
+/* A PostgreSQL name is shorter than NAMEDATALEN (64), which a build may raise; a type's name with
+ * its modifier is longer. */
+#define MAX_NAME        1024
+#define MAX_KEY_COLUMNS 32 /* INDEX_MAX_KEYS */
+
+/*
+ * Everything of a relation lies in one block: the struct, the columns, the key, the strings.
+ * Decoding runs twice over the frame: the first time without a block, to find the size and to
+ * check, the second time to fill.
+ */
+struct arena {
+    char *base; /* NULL in the first pass */
+    size_t used;
+};
+
+static void *take(struct arena *a, size_t size, size_t align)
+{
+    a->used = (a->used + align - 1) / align * align;
+    void *p = a->base ? a->base + a->used : NULL;
+    a->used += size;
+    return p;
+}
+
+static const char *take_str(struct arena *a, struct bytes s)
+{
+    char *p = take(a, s.size + 1, 1);
+    if (!p)
+        return NULL;
+    memcpy(p, s.data, s.size);
+    p[s.size] = '\0';
+    return p;
+}
+
+static struct bytes get_name(struct mp_cursor *c, bool may_be_empty)
+{
+    struct bytes s = mp_str(c);
+    if (s.size > MAX_NAME || memchr(s.data, '\0', s.size))
+        mp_fault(c, "a name that is too long or has a zero in it");
+    else if (s.size == 0 && !may_be_empty)
+        mp_fault(c, "an empty name");
+    return c->fault ? (struct bytes){"", 0} : s;
+}
+
+static void decode_column(struct mp_cursor *c, struct arena *a, struct column *col)
+{
+    struct column scratch;
+    if (!col)
+        col = &scratch;
+    if (mp_array(c) != 9)
+        mp_fault(c, "a column that is not an array of 9");
+    col->name = take_str(a, get_name(c, false));
+    col->type_oid = mp_u32(c);
+    col->typmod = mp_i32(c);
+    col->key = mp_bool(c);
+    col->attnum = mp_nil(c) ? 0 : mp_i32(c);
+    col->not_null = mp_nil(c) ? false : mp_bool(c);
+    col->base_type_oid = mp_nil(c) ? col->type_oid : mp_u32(c);
+    col->type_name = take_str(a, mp_nil(c) ? (struct bytes){"", 0} : get_name(c, true));
+    col->fill_is_bytes = false;
+    col->fill_value = NULL;
+    col->fill_size = 0;
+    struct bytes fill;
+    switch (mp_peek(c)) {
+    case MP_NIL:
+        (void)mp_nil(c);
+        col->fill = FILL_NULL;
+        return;
+    case MP_BOOL:
+        if (mp_bool(c))
+            mp_fault(c, "true where only false, nil, str or bin belong");
+        col->fill = FILL_UNKNOWN;
+        return;
+    case MP_BIN:
+        fill = mp_bin(c);
+        col->fill_is_bytes = true;
+        break;
+    default:
+        fill = mp_str(c);
+    }
+    col->fill = FILL_VALUE;
+    col->fill_value = take_str(a, fill);
+    col->fill_size = fill.size;
+}
+
+static struct relation *decode(struct mp_cursor *c, struct arena *a)
+{
+    struct relation scratch;
+    struct relation *out = take(a, sizeof *out, _Alignof(struct relation));
+    struct relation *rel = out ? out : &scratch;
+    rel->relid = mp_u32(c);
+    rel->namespace = take_str(a, get_name(c, false));
+    rel->name = take_str(a, get_name(c, false));
+    struct bytes identity = mp_str(c);
+    if (identity.size == 1 && memchr("dnfi", *identity.data, 4))
+        rel->replica_identity = *identity.data;
+    else
+        mp_fault(c, "an unknown replica identity");
+    rel->ncolumns = mp_array(c);
+    if (rel->ncolumns > FRAME_MAX_COLUMNS)
+        mp_fault(c, "too many columns");
+    if (c->fault)
+        return out;
+    rel->columns = take(a, rel->ncolumns * sizeof *rel->columns, _Alignof(struct column));
+    for (uint32_t i = 0; i < rel->ncolumns && !c->fault; i++)
+        decode_column(c, a, rel->columns ? &rel->columns[i] : NULL);
+    rel->npk = 0;
+    rel->pk = NULL;
+    rel->primary_key_known = !mp_nil(c);
+    if (rel->primary_key_known) {
+        uint32_t n = mp_array(c);
+        if (n > MAX_KEY_COLUMNS)
+            mp_fault(c, "too many columns in the primary key");
+        if (c->fault)
+            return out;
+        rel->npk = n;
+        rel->pk = take(a, n * sizeof *rel->pk, _Alignof(uint32_t));
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t at = mp_u32(c);
+            if (at >= rel->ncolumns)
+                mp_fault(c, "a primary key column that the relation does not have");
+            if (rel->pk)
+                rel->pk[i] = at;
+        }
+    }
+    return out;
+}
+
+int relation_from_frame(const struct frame *frame, struct relation **rel, struct err *err)
+{
+    if (frame->type != FRAME_RELATION)
+        BUG("not a relation frame");
+    struct arena a = {NULL, 0};
+    struct mp_cursor c = mp_cursor(frame->body, frame->size);
+    (void)decode(&c, &a);
+    if (mp_end(&c, "relation", err))
+        return err_context(err, "malformed frame");
+    a.base = malloc(a.used);
+    if (!a.base)
+        return err_nomem(err);
+    a.used = 0;
+    c = mp_cursor(frame->body, frame->size);
+    *rel = decode(&c, &a);
+    return 0;
+}
+
+void relation_free(struct relation *rel)
+{
+    free(rel);
+}
+
+#define PACK(call) ((void)(call))
+
+void relation_to_frame(const struct relation *rel, struct buf *out)
+{
+    struct frame_writer w;
+    frame_open(&w, out, FRAME_RELATION);
+    PACK(msgpack_pack_uint32(&w.pk, rel->relid));
+    frame_pack_str(&w, rel->namespace);
+    frame_pack_str(&w, rel->name);
+    frame_pack_bytes_as_str(&w, &rel->replica_identity, 1);
+    PACK(msgpack_pack_array(&w.pk, rel->ncolumns));
+    for (uint32_t i = 0; i < rel->ncolumns; i++) {
+        const struct column *col = &rel->columns[i];
+        PACK(msgpack_pack_array(&w.pk, 9));
+        frame_pack_str(&w, col->name);
+        PACK(msgpack_pack_uint32(&w.pk, col->type_oid));
+        PACK(msgpack_pack_int32(&w.pk, col->typmod));
+        frame_pack_bool(&w, col->key);
+        if (col->attnum > 0) {
+            PACK(msgpack_pack_int32(&w.pk, col->attnum));
+            frame_pack_bool(&w, col->not_null);
+            PACK(msgpack_pack_uint32(&w.pk, col->base_type_oid));
+            frame_pack_str(&w, col->type_name);
+        } else {
+            for (int nils = 0; nils < 4; nils++)
+                PACK(msgpack_pack_nil(&w.pk));
+        }
+        switch (col->fill) {
+        case FILL_UNKNOWN:
+            frame_pack_bool(&w, false);
+            break;
+        case FILL_NULL:
+            PACK(msgpack_pack_nil(&w.pk));
+            break;
+        case FILL_VALUE:
+            if (col->fill_is_bytes) {
+                PACK(msgpack_pack_bin(&w.pk, col->fill_size));
+                PACK(msgpack_pack_bin_body(&w.pk, col->fill_value, col->fill_size));
+            } else {
+                frame_pack_bytes_as_str(&w, col->fill_value, col->fill_size);
+            }
+        }
+    }
+    if (rel->primary_key_known) {
+        PACK(msgpack_pack_array(&w.pk, rel->npk));
+        for (uint32_t i = 0; i < rel->npk; i++)
+            PACK(msgpack_pack_uint32(&w.pk, rel->pk[i]));
+    } else {
+        PACK(msgpack_pack_nil(&w.pk));
+    }
+    frame_close(&w);
+}
+
+int relation_column(const struct relation *rel, const char *name)
+{
+    for (uint32_t i = 0; i < rel->ncolumns; i++)
+        if (strcmp(rel->columns[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+bool relation_same_message(const struct relation *a, const struct relation *b)
+{
+    if (a->relid != b->relid || strcmp(a->namespace, b->namespace) != 0 ||
+        strcmp(a->name, b->name) != 0 || a->replica_identity != b->replica_identity ||
+        a->ncolumns != b->ncolumns)
+        return false;
+    for (uint32_t i = 0; i < a->ncolumns; i++) {
+        const struct column *c = &a->columns[i], *d = &b->columns[i];
+        if (strcmp(c->name, d->name) != 0 || c->type_oid != d->type_oid || c->key != d->key)
+            return false;
+    }
+    return true;
+}

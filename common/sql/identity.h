@@ -1,0 +1,42 @@
+/*
+ * identity.h - by which columns a row of a relation is found at the target, and what an UPDATE of
+ * it has to write. The same for every driver.
+ *
+ * A row is found by the replica identity; under FULL by the primary key where there is one, and
+ * without one by all columns: then several rows may be equal, and one of them is meant.
+ */
+#ifndef PG2ANY_IDENTITY_H
+#define PG2ANY_IDENTITY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "frames/relation.h"
+#include "frames/value.h"
+#include "sql/dest.h"
+
+struct identity {
+    uint32_t n; /* 0: rows cannot be found, only inserted; or the relation has no columns */
+    uint32_t *columns;
+    bool by_all_columns; /* they do not identify a row: compare NULL-safely, touch one of several */
+};
+
+MUST_CHECK int identity_init(struct identity *id, const struct relation *rel, struct err *err);
+void identity_free(struct identity *id);
+
+/* Permanent error where rows cannot be found. */
+MUST_CHECK int identity_require(const struct identity *id, struct err *err);
+
+/* The tuple that holds the identity of the row to update or delete, as it was. */
+const struct value *identity_of_row(const struct dest_row *row);
+
+/*
+ * Flags, for each column, whether an UPDATE has to write it: what was sent, but for an identity
+ * that did not change, which would cost a database the rewriting of its index. At least one column
+ * is flagged.
+ */
+void identity_choose_columns(const struct identity *id, const struct relation *rel,
+                             const struct dest_row *row, uint8_t *flags);
+
+#endif

@@ -1,0 +1,145 @@
+#include "sql/pg_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "frames/pg_type.h"
+
+#define MAX_NUMBER_TEXT 400 /* a double in PostgreSQL's text is shorter */
+
+bool pg_text_is(const struct value *v, const char *word)
+{
+    return v->size == strlen(word) && memcmp(v->data, word, v->size) == 0;
+}
+
+bool pg_text_ends(const struct value *v, const char *end)
+{
+    size_t n = strlen(end);
+    return v->size >= n && memcmp(v->data + v->size - n, end, n) == 0;
+}
+
+bool pg_text_bool(const struct value *v, bool *out)
+{
+    if (v->size != 1 || (*v->data != 't' && *v->data != 'f'))
+        return false;
+    *out = *v->data == 't';
+    return true;
+}
+
+bool pg_text_real(const struct value *v, bool single, double *out)
+{
+    char text[MAX_NUMBER_TEXT];
+    char *end;
+    if (v->size == 0 || v->size >= sizeof text)
+        return false;
+    memcpy(text, v->data, v->size);
+    text[v->size] = '\0';
+    *out = single ? (double)strtof(text, &end) : strtod(text, &end);
+    return end == text + v->size;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+bool pg_text_decimal(const struct value *v)
+{
+    bool digit = false;
+    for (uint32_t i = 0; i < v->size; i++) {
+        char c = v->data[i];
+        if (!is_digit(c) && c != '.' && !(c == '-' && i == 0))
+            return false;
+        digit = digit || is_digit(c);
+    }
+    return digit;
+}
+
+bool pg_text_money(const struct value *v, char out[PG_MONEY_SIZE], size_t *size)
+{
+    size_t n = 0;
+    bool digit = false;
+    for (uint32_t i = 0; i < v->size; i++) {
+        char c = v->data[i];
+        if (c == ',' || c == '$')
+            continue;
+        digit = digit || is_digit(c);
+        if ((!is_digit(c) && c != '.' && !(c == '-' && i == 0)) || n == PG_MONEY_SIZE)
+            return false;
+        out[n++] = c;
+    }
+    *size = n;
+    return digit;
+}
+
+enum pg_date pg_text_date(const struct value *v, unsigned int *year)
+{
+    if (pg_text_is(v, "infinity"))
+        return PG_DATE_INFINITY;
+    if (pg_text_is(v, "-infinity"))
+        return PG_DATE_MINUS_INFINITY;
+    const char *dash = v->size ? memchr(v->data, '-', v->size) : NULL;
+    if (!dash || dash - v->data < 4)
+        return PG_DATE_NONE;
+    for (const char *p = v->data; p < dash; p++)
+        if (!is_digit(*p))
+            return PG_DATE_NONE;
+    if (pg_text_ends(v, " BC"))
+        return PG_DATE_BC;
+    if (dash - v->data > 4)
+        return PG_DATE_BEYOND;
+    *year = 0;
+    for (const char *p = v->data; p < dash; p++)
+        *year = *year * 10 + (unsigned int)(*p - '0');
+    return *year ? PG_DATE_YEAR : PG_DATE_NONE;
+}
+
+bool pg_numeric_size(int32_t typmod, unsigned int *precision, unsigned int *scale)
+{
+    if (typmod < PG_VARHDRSZ)
+        return false;
+    /* Precision in the upper half, scale in 11 bits below it, signed since PostgreSQL 15. */
+    int p = ((typmod - PG_VARHDRSZ) >> 16) & 0xffff;
+    int s = (((typmod - PG_VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+    if (s < 0) {
+        p -= s; /* numeric(2,-3): five digits before the point */
+        s = 0;
+    }
+    if (p < s)
+        p = s; /* numeric(3,5): 0.00123 */
+    *precision = (unsigned int)p;
+    *scale = (unsigned int)s;
+    return true;
+}
+
+uint32_t pg_type_characters(const struct column *c)
+{
+    switch (c->base_type_oid) {
+    case PG_TYPE_VARCHAR:
+    case PG_TYPE_BPCHAR:
+        return c->typmod > PG_VARHDRSZ ? (uint32_t)(c->typmod - PG_VARHDRSZ) : 0;
+    case PG_TYPE_BIT:
+    case PG_TYPE_VARBIT:
+        return c->typmod > 0 ? (uint32_t)c->typmod : 0;
+    case PG_TYPE_CHAR:
+        return 4; /* a byte; above 127 written as \ and three digits */
+    case PG_TYPE_NAME:
+        return 64;
+    case PG_TYPE_UUID:
+        return 36;
+    case PG_TYPE_INET:
+    case PG_TYPE_CIDR:
+        return 43;
+    case PG_TYPE_MACADDR:
+    case PG_TYPE_MACADDR8:
+    case PG_TYPE_PG_LSN:
+    case PG_TYPE_XID8:
+        return 24;
+    case PG_TYPE_TIMETZ:
+        return 32;
+    case PG_TYPE_INTERVAL:
+        return 100;
+    default:
+        return 0;
+    }
+}

@@ -1,0 +1,24 @@
+/*
+ * reconnect.h - a driver's reset() after its server has gone: the server may be starting again.
+ */
+#ifndef PG2ANY_RECONNECT_H
+#define PG2ANY_RECONNECT_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "sql/dest.h"
+
+struct reconnect {
+    int64_t lost_ms; /* since when no server is found; 0: one is */
+};
+
+/*
+ * Calls `connect` until it succeeds, or something else than the server's absence is the matter
+ * (permanent), or the server has been away for `timeout_ms` over all calls (temporary), or some
+ * seconds have passed, after which the loop has to look whether it is asked to stop (repeat).
+ */
+MUST_CHECK int reconnect(struct reconnect *r, struct dest *d, uint64_t timeout_ms,
+                         int (*connect)(struct dest *d, struct err *err), struct err *err);
+
+#endif
