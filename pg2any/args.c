@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/err.h"
 
@@ -19,8 +20,22 @@ void args_add(struct args *a, const char *option, const char *value)
     word(a, value);
 }
 
-void args_of_stage(struct args *a, const struct plan *plan, const struct stage *s)
+/* Those that are not stdout. */
+static void add_output_fds(struct args *a, const struct plan *plan, size_t stage)
 {
+    size_t n = 0;
+    for (size_t i = 0; i < plan->nstages; i++) {
+        const struct stage *reader = &plan->stages[i];
+        if (reader->from != (int)stage || reader->from_fd == STDOUT_FILENO)
+            continue;
+        (void)snprintf(a->numbers[n], sizeof a->numbers[n], "%d", reader->from_fd);
+        args_add(a, "--output-fd", a->numbers[n++]);
+    }
+}
+
+void args_of_stage(struct args *a, const struct plan *plan, size_t stage)
+{
+    const struct stage *s = &plan->stages[stage];
     a->n = 0;
     word(a, s->program);
     args_add(a, "--stats", s->stats);
@@ -33,10 +48,7 @@ void args_of_stage(struct args *a, const struct plan *plan, const struct stage *
     case STAGE_ASSEMBLE:
         break;
     case STAGE_TEE:
-        for (unsigned i = 0; i + 1 < plan->ntargets; i++) {
-            (void)snprintf(a->numbers[i], sizeof a->numbers[i], "%u", ARGS_FIRST_OUTPUT_FD + i);
-            args_add(a, "--output-fd", a->numbers[i]);
-        }
+        add_output_fds(a, plan, stage);
         break;
     case STAGE_APPLY:
         args_add(a, "--ack", s->ack);

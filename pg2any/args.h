@@ -9,16 +9,16 @@
 
 #include "plan.h"
 
-#define ARGS_MAX             (24 + 2 * PLAN_MAX_STAGES)
-#define ARGS_FIRST_OUTPUT_FD 4 /* of frame-tee: the second target's pipe; the others follow */
+#define ARGS_MAX (24 + 2 * PLAN_MAX_STAGES)
 
 struct args {
     const char *words[ARGS_MAX]; /* ended by NULL; borrowed */
-    char numbers[PLAN_MAX_TARGETS][8];
+    char numbers[PLAN_MAX_TARGETS][16];
     size_t n;
 };
 
-void args_of_stage(struct args *a, const struct plan *plan, const struct stage *s);
+/* `stage` is an index. */
+void args_of_stage(struct args *a, const struct plan *plan, size_t stage);
 /* Of metrics-http, for the whole pipeline. */
 void args_of_metrics(struct args *a, const struct plan *plan);
 

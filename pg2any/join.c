@@ -136,21 +136,22 @@ static int open_to_read(const struct plan *plan, const char *path, struct err *e
     return move_up(fd, path, err);
 }
 
-int join_and_exec(const struct plan *plan, const char *read, const struct option_list *writes,
-                  const char *const *argv, struct err *err)
+int join_and_exec(const struct plan *plan, size_t stage, const char *const *argv, struct err *err)
 {
-    int fds[OPTION_LIST_MAX];
-    for (size_t i = 0; i < writes->n; i++)
-        if ((fds[i] = open_to_write(plan, writes->items[i], err)) < 0)
+    const struct stage *all = plan->stages;
+    int outputs[PLAN_MAX_STAGES] = {0}; /* to those that read from this one */
+    for (size_t i = 0; i < plan->nstages; i++)
+        if (all[i].from == (int)stage && (outputs[i] = open_to_write(plan, all[i].fifo, err)) < 0)
             return -1;
-    int input = read ? open_to_read(plan, read, err) : -1;
-    if (read && input < 0)
-        return -1;
-    if (input >= 0 && dup2(input, STDIN_FILENO) < 0)
-        return err_errno(err, ERR_TEMPORARY, "making the FIFO %s stdin", read);
-    for (size_t i = 0; i < writes->n; i++)
-        if (dup2(fds[i], i == 0 ? STDOUT_FILENO : (int)(JOIN_FIRST_FD + i - 1)) < 0)
-            return err_errno(err, ERR_TEMPORARY, "giving the FIFO %s to %s", writes->items[i],
-                             argv[0]);
+    if (all[stage].from >= 0) {
+        int input = open_to_read(plan, all[stage].fifo, err);
+        if (input < 0)
+            return -1;
+        if (dup2(input, STDIN_FILENO) < 0)
+            return err_errno(err, ERR_TEMPORARY, "making the FIFO %s stdin", all[stage].fifo);
+    }
+    for (size_t i = 0; i < plan->nstages; i++)
+        if (all[i].from == (int)stage && dup2(outputs[i], all[i].from_fd) < 0)
+            return err_errno(err, ERR_TEMPORARY, "giving the FIFO %s to %s", all[i].fifo, argv[0]);
     return plan_exec(plan, argv, err);
 }

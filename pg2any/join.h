@@ -18,15 +18,12 @@
 #ifndef PG2ANY_JOIN_H
 #define PG2ANY_JOIN_H
 
+#include <stddef.h>
+
 #include "base/err.h"
-#include "base/options.h"
 #include "plan.h"
 
-#define JOIN_FIRST_FD 4 /* of the second FIFO to write to; s6 gives 3 for readiness */
-
-/* `read` may be NULL: stdin stays. The first of `writes` becomes stdout, the others JOIN_FIRST_FD
- * and so on. Returns only with an error. */
-int join_and_exec(const struct plan *plan, const char *read, const struct option_list *writes,
-                  const char *const *argv, struct err *err);
+/* `stage` is an index. Returns only with an error. */
+int join_and_exec(const struct plan *plan, size_t stage, const char *const *argv, struct err *err);
 
 #endif

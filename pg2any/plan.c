@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PREFIX "CDC_"
+#define PREFIX           "CDC_"
+#define SECOND_TARGET_FD 4 /* of frame-tee; the others follow. 3 is for readiness */
 
 static const char *set_value(const char *name)
 {
@@ -251,17 +252,31 @@ int plan_check_state_dir(const struct plan *p, struct err *err)
 
 /* ---- stages ---- */
 
+/* -1: there is none yet. */
+static int last_stage(const struct plan *p)
+{
+    return (int)p->nstages - 1;
+}
+
+/* It reads stdout of stage `from`; a further target a descriptor of its own. */
 static int add_stage(struct plan *p, enum stage_kind kind, const char *program, unsigned target,
-                     struct err *err)
+                     int from, struct err *err)
 {
     static const char *const names[] = {"capture", "assemble", "tee", "apply"};
     struct stage *s = &p->stages[p->nstages++];
-    *s = (struct stage){.kind = kind, .program = program, .target = target};
+    *s = (struct stage){
+        .kind = kind,
+        .program = program,
+        .target = target,
+        .from = from,
+        .from_fd = target > 1 ? SECOND_TARGET_FD + (int)target - 2 : STDOUT_FILENO,
+    };
     if (target > 1)
         (void)snprintf(s->name, sizeof s->name, "%s-%u", names[kind], target);
     else
         (void)snprintf(s->name, sizeof s->name, "%s", names[kind]);
-    if (join_path(s->stats, p->state_dir, s->name, ".prom", err))
+    if (join_path(s->stats, p->state_dir, s->name, ".prom", err) ||
+        join_path(s->fifo, p->state_dir, s->name, ".fifo", err))
         return -1;
     return target ? join_path(s->ack, p->state_dir, s->name, ".ack", err) : 0;
 }
@@ -282,14 +297,15 @@ int plan_make(struct plan *p, struct err *err)
     for (unsigned i = 1; i <= p->ntargets; i++)
         if (find_program(i, &programs[i], err))
             return -1;
-    if (add_stage(p, STAGE_CAPTURE, "pg-capture", 0, err) ||
-        add_stage(p, STAGE_ASSEMBLE, "txn-assemble", 0, err))
+    if (add_stage(p, STAGE_CAPTURE, "pg-capture", 0, last_stage(p), err) ||
+        add_stage(p, STAGE_ASSEMBLE, "txn-assemble", 0, last_stage(p), err))
         return -1;
     if ((p->ntargets > 1 || set_value("CDC_AUDIT_FILE")) &&
-        add_stage(p, STAGE_TEE, "frame-tee", 0, err))
+        add_stage(p, STAGE_TEE, "frame-tee", 0, last_stage(p), err))
         return -1;
+    int writer = last_stage(p);
     for (unsigned i = 1; i <= p->ntargets; i++)
-        if (add_stage(p, STAGE_APPLY, programs[i], i, err))
+        if (add_stage(p, STAGE_APPLY, programs[i], i, writer, err))
             return -1;
     return 0;
 }

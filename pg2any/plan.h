@@ -5,6 +5,9 @@
  * Target 1 is described by CDC_DEST_TYPE, CDC_DEST_URI and the other variables of an applier.
  * Further ones by the same names with _2, _3, ... at the end; what a further target does not set
  * for itself it has in common with the first, all but type and URI.
+ *
+ * Each stage says where its input comes from, which is all that is known of how they hang together:
+ * whoever joins them follows `from` and `from_fd`.
  */
 #ifndef PG2ANY_PLAN_H
 #define PG2ANY_PLAN_H
@@ -22,10 +25,13 @@ enum stage_kind { STAGE_CAPTURE, STAGE_ASSEMBLE, STAGE_TEE, STAGE_APPLY };
 
 struct stage {
     enum stage_kind kind;
-    char name[24];              /* "capture", "apply-2": of its files */
-    const char *program;        /* "apply-mysql" */
-    unsigned target;            /* from 1; 0: no applier */
+    char name[24];       /* "capture", "apply-2": of its files */
+    const char *program; /* "apply-mysql" */
+    unsigned target;     /* from 1; 0: no applier */
+    int from;            /* the stage whose output it reads, an index; -1: it reads none */
+    int from_fd;         /* under which number that stage has the output: stdout, or another */
     char stats[PLAN_PATH_SIZE]; /* its statistics file */
+    char fifo[PLAN_PATH_SIZE];  /* its input, where that is no pipe of pg2any run */
     char ack[PLAN_PATH_SIZE];   /* an applier's FIFO */
 };
 

@@ -49,20 +49,37 @@ struct run {
 
 /* ---- starting ---- */
 
-static int start_stage(struct run *r, size_t i, const struct spawn_fd *fds, size_t nfds,
-                       struct err *err)
+struct pipe {
+    int ends[2]; /* as of pipe(2) */
+};
+
+static void close_pipe(const struct pipe *p)
 {
+    for (int i = 0; i < 2; i++)
+        if (p->ends[i] >= 0)
+            (void)close(p->ends[i]);
+}
+
+/* `inputs`: the pipe that each stage reads from. */
+static int start_stage(struct run *r, size_t i, const struct pipe *inputs, struct err *err)
+{
+    const struct plan *p = r->plan;
     struct args a;
-    args_of_stage(&a, r->plan, &r->plan->stages[i]);
+    args_of_stage(&a, p, i);
     if (i == 0 && r->until_lsn)
         args_add(&a, "--until-lsn", r->until_lsn);
     args_add(&a, "--notify-fd", READY_FD_WORD);
     int ready[2];
     if (spawn_pipe(ready, err))
         return -1;
-    struct spawn_fd all[3 + PLAN_MAX_TARGETS] = {{ready[1], READY_FD}};
-    memcpy(all + 1, fds, nfds * sizeof *fds);
-    pid_t pid = spawn(r->plan, &r->plan->stages[i], a.words, all, nfds + 1, err);
+    struct spawn_fd fds[2 + PLAN_MAX_TARGETS] = {{ready[1], READY_FD}};
+    size_t n = 1;
+    if (p->stages[i].from >= 0)
+        fds[n++] = (struct spawn_fd){inputs[i].ends[0], STDIN_FILENO};
+    for (size_t k = 0; k < p->nstages; k++)
+        if (p->stages[k].from == (int)i)
+            fds[n++] = (struct spawn_fd){inputs[k].ends[1], p->stages[k].from_fd};
+    pid_t pid = spawn(p, &p->stages[i], a.words, fds, n, err);
     (void)close(ready[1]);
     if (pid < 0) {
         (void)close(ready[0]);
@@ -88,59 +105,24 @@ static bool was_ready(struct run *r)
     return all;
 }
 
-/* Reading ends of the appliers', one for each target: from the tee, or from the assembler. */
-static int start_appliers(struct run *r, const int *inputs, struct err *err)
-{
-    size_t first = r->plan->nstages - r->plan->ntargets;
-    for (unsigned i = 0; i < r->plan->ntargets; i++) {
-        const struct spawn_fd fd = {inputs[i], STDIN_FILENO};
-        if (start_stage(r, first + i, &fd, 1, err))
-            return -1;
-    }
-    return 0;
-}
-
-static void close_all(int *fds, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (fds[i] >= 0)
-            (void)close(fds[i]);
-}
-
-/* capture | assemble [| tee] | applier, ...: all pipes are made, then all stages started. */
+/* All pipes are made, then all stages started, from capture on. */
 static int start_stages(struct run *r, struct err *err)
 {
     const struct plan *p = r->plan;
-    bool tee = p->stages[2].kind == STAGE_TEE;
-    size_t links = 1 + tee; /* of one stage with the next, before the appliers */
-    int reads[2 + PLAN_MAX_TARGETS], writes[2 + PLAN_MAX_TARGETS];
-    size_t n = 0;
+    struct pipe inputs[PLAN_MAX_STAGES];
+    size_t made = 0;
     int rc = 0;
-    for (; rc == 0 && n < links + p->ntargets; n++) {
-        int ends[2] = {-1, -1};
-        rc = spawn_pipe(ends, err);
-        reads[n] = ends[0];
-        writes[n] = ends[1];
+    for (size_t i = 0; rc == 0 && i < p->nstages; i++) {
+        inputs[i] = (struct pipe){{-1, -1}};
+        if (p->stages[i].from >= 0)
+            rc = spawn_pipe(inputs[i].ends, err);
+        if (rc == 0)
+            made++;
     }
-    if (rc == 0) {
-        const struct spawn_fd capture = {writes[0], STDOUT_FILENO};
-        rc = start_stage(r, 0, &capture, 1, err);
-    }
-    if (rc == 0) {
-        const struct spawn_fd assemble[] = {{reads[0], STDIN_FILENO}, {writes[1], STDOUT_FILENO}};
-        rc = start_stage(r, 1, assemble, 2, err);
-    }
-    if (rc == 0 && tee) {
-        struct spawn_fd fds[2 + PLAN_MAX_TARGETS] = {{reads[1], STDIN_FILENO},
-                                                     {writes[2], STDOUT_FILENO}};
-        for (unsigned i = 1; i < p->ntargets; i++)
-            fds[1 + i] = (struct spawn_fd){writes[2 + i], (int)(ARGS_FIRST_OUTPUT_FD + i - 1)};
-        rc = start_stage(r, 2, fds, 1 + p->ntargets, err);
-    }
-    if (rc == 0)
-        rc = start_appliers(r, reads + links, err);
-    close_all(reads, n);
-    close_all(writes, n);
+    for (size_t i = 0; rc == 0 && i < p->nstages; i++)
+        rc = start_stage(r, i, inputs, err);
+    for (size_t i = 0; i < made; i++)
+        close_pipe(&inputs[i]);
     return rc;
 }
 

@@ -109,6 +109,43 @@ static void targets_become_stages(void **state)
     }
 }
 
+/* Who reads whom: "writer.descriptor>reader" for each joint. */
+static void stages_hang_together(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variables[8];
+        const char *joints;
+    } cases[] = {
+        {{SOURCE, "CDC_DEST_URI=x"}, "capture.1>assemble assemble.1>apply "},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_AUDIT_FILE=a"},
+         "capture.1>assemble assemble.1>tee tee.1>apply "},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_2=y"},
+         "capture.1>assemble assemble.1>tee tee.1>apply tee.4>apply-2 "},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_2=y", "CDC_AUDIT_FILE=a"},
+         "capture.1>assemble assemble.1>tee tee.1>apply tee.4>apply-2 "},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_2=y", "CDC_DEST_URI_3=z", "CDC_DEST_URI_4=w"},
+         "capture.1>assemble assemble.1>tee tee.1>apply tee.4>apply-2 tee.5>apply-3 "
+         "tee.6>apply-4 "},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct plan p;
+        struct err err = {0};
+        char text[512] = "";
+        set_environment(cases[i].variables);
+        assert_int_equal(plan_make(&p, &err), 0);
+        assert_int_equal(p.stages[0].from, -1);
+        for (int s = 1; s < (int)p.nstages; s++) {
+            const struct stage *reader = &p.stages[s];
+            size_t used = strlen(text);
+            assert_in_range(reader->from, 0, s - 1); /* from capture on, so nothing goes round */
+            (void)snprintf(text + used, sizeof text - used, "%s.%d>%s ",
+                           p.stages[reader->from].name, reader->from_fd, reader->name);
+        }
+        assert_string_equal(text, cases[i].joints);
+    }
+}
+
 /* One variable as a stage sees it; NULL: not at all. */
 static void a_stage_gets_what_is_its_own(void **state)
 {
@@ -230,13 +267,15 @@ static void programs_get_their_files(void **state)
     for (size_t i = 0; i < p.nstages; i++) {
         struct args a;
         char text[512] = "";
-        args_of_stage(&a, &p, &p.stages[i]);
+        args_of_stage(&a, &p, i);
         for (size_t w = 0; a.words[w]; w++) {
             size_t used = strlen(text);
             (void)snprintf(text + used, sizeof text - used, "%s%s", w ? " " : "", a.words[w]);
         }
         assert_string_equal(text, expected[i]);
     }
+    assert_string_equal(p.stages[1].fifo, "/s/assemble.fifo");
+    assert_string_equal(p.stages[4].fifo, "/s/apply-2.fifo");
 }
 
 static void a_state_directory_is_ours_alone(void **state)
@@ -335,6 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(targets_become_stages),
+        cmocka_unit_test(stages_hang_together),
         cmocka_unit_test(a_stage_gets_what_is_its_own),
         cmocka_unit_test(names_that_nobody_reads_are_found),
         cmocka_unit_test(programs_get_their_files),
