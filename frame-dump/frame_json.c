@@ -136,7 +136,7 @@ static int put_relation(struct fields *o, const struct frame *f, struct err *err
     for (uint32_t i = 0; i < rel->npk; i++)
         key = append(key, json_name(bytes_of(rel->columns[rel->pk[i]].name)));
     fields_put(o, "primary_key", key);
-    relation_free(rel);
+    relation_unref(rel);
     return 0;
 }
 

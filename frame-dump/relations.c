@@ -28,20 +28,20 @@ int relations_put(struct relations *r, struct relation *rel, struct err *err)
 {
     struct relations_entry *e = find(r, rel->relid);
     if (e) {
-        relation_free(e->rel);
+        relation_unref(e->rel);
         e->rel = rel;
         return 0;
     }
     e = calloc(1, sizeof *e);
     if (!e) {
-        relation_free(rel);
+        relation_unref(rel);
         return err_nomem(err);
     }
     e->relid = rel->relid;
     e->rel = rel;
     HASH_ADD(hh, r->by_relid, relid, sizeof e->relid, e);
     if (!e->hh.tbl) {
-        relation_free(rel);
+        relation_unref(rel);
         free(e);
         return err_nomem(err);
     }
@@ -54,7 +54,7 @@ void relations_free(struct relations *r)
     HASH_CLEAR(hh, r->by_relid); /* the table; the entries stay linked */
     while (e) {
         struct relations_entry *next = e->hh.next;
-        relation_free(e->rel);
+        relation_unref(e->rel);
         free(e);
         e = next;
     }

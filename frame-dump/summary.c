@@ -92,7 +92,7 @@ static int count_relation(const struct frame *f, struct err *err)
     struct relation *rel;
     if (relation_from_frame(f, &rel, err))
         return -1;
-    relation_free(rel);
+    relation_unref(rel);
     return 0;
 }
 

@@ -20,10 +20,9 @@
 #define SUFFIX_DIGITS 16
 #define FLUSH_BYTES   (64 * 1024)
 
-/* The last description of a relation: its R frame, header included. */
 struct audit_relation {
     uint32_t relid;
-    struct buf frame;
+    struct relation *last; /* as it was described last */
     UT_hash_handle hh;
 };
 
@@ -39,20 +38,20 @@ static int remember_relation(struct audit *a, const struct frame *f, struct err 
     struct relation *rel;
     if (relation_from_frame(f, &rel, err))
         return -1;
-    uint32_t relid = rel->relid;
-    relation_free(rel);
     struct audit_relation *r;
-    HASH_FIND(hh, a->relations, &relid, sizeof relid, r);
+    HASH_FIND(hh, a->relations, &rel->relid, sizeof rel->relid, r);
     if (!r) {
         r = calloc(1, sizeof *r);
-        if (!r)
+        if (!r) {
+            relation_unref(rel);
             return err_nomem(err);
-        r->relid = relid;
+        }
+        r->relid = rel->relid;
         HASH_ADD(hh, a->relations, relid, sizeof r->relid, r);
     }
-    r->frame.len = 0;
-    buf_append(&r->frame, frame_start(f), frame_length(f));
-    return buf_check(&r->frame, err);
+    relation_unref(r->last);
+    r->last = rel;
+    return 0;
 }
 
 static void forget_relations(struct audit *a)
@@ -60,7 +59,7 @@ static void forget_relations(struct audit *a)
     struct audit_relation *r, *next;
     HASH_ITER (hh, a->relations, r, next) {
         HASH_DEL(a->relations, r);
-        buf_free(&r->frame);
+        relation_unref(r->last);
         free(r);
     }
 }
@@ -81,7 +80,7 @@ static int begin_file(struct audit *a, struct err *err)
     h.slot_created = false;
     frame_put_hello(&a->pending, &h);
     for (struct audit_relation *r = a->relations; r; r = r->hh.next)
-        buf_append(&a->pending, r->frame.data, r->frame.len);
+        buf_append(&a->pending, r->last->frame, r->last->frame_size);
     return buf_check(&a->pending, err);
 }
 

@@ -79,19 +79,19 @@ static int unknown_relation(uint32_t relid, struct err *err)
 }
 
 /* Puts an R before a change that uses the version, where downstream has another or none. */
-static int emit_relation(struct assembler *a, struct relversion *version, struct err *err)
+static int emit_relation(struct assembler *a, struct relation *version, struct err *err)
 {
-    const struct relversion *has = relmap_get(&a->emitted, version->relid);
+    const struct relation *has = relmap_get(&a->emitted, version->relid);
     if (has == version)
         return 0;
-    if (!has || !relversion_equal(has, version))
-        buf_append(a->sink.out, version->bytes, version->length);
+    if (!has || !relation_same_frame(has, version))
+        buf_append(a->sink.out, version->frame, version->frame_size);
     return relmap_set(&a->emitted, version, err);
 }
 
 static int use_known(struct assembler *a, uint32_t relid, struct err *err)
 {
-    struct relversion *version = relmap_get(&a->known, relid);
+    struct relation *version = relmap_get(&a->known, relid);
     if (!version)
         return unknown_relation(relid, err);
     return emit_relation(a, version, err);
@@ -102,10 +102,10 @@ static int hold_known(struct assembler *a, struct held *t, uint32_t relid, struc
 {
     if (relmap_get(&t->relations, relid))
         return 0;
-    struct relversion *version = relmap_get(&a->known, relid);
+    struct relation *version = relmap_get(&a->known, relid);
     if (!version)
         return unknown_relation(relid, err);
-    if (held_append(&a->held, t, version->bytes, version->length, err))
+    if (held_append(&a->held, t, version->frame, version->frame_size, err))
         return -1;
     return relmap_set(&t->relations, version, err);
 }
@@ -123,8 +123,8 @@ static int each_relid(struct assembler *a, struct held *t, uint32_t n, struct mp
 
 static int on_relation(struct assembler *a, const struct frame *f, struct err *err)
 {
-    struct relversion *version;
-    if (relversion_new(f, &version, err))
+    struct relation *version;
+    if (relation_from_frame(f, &version, err))
         return -1;
     int result = 0;
     struct held *t = a->current;
@@ -134,13 +134,13 @@ static int on_relation(struct assembler *a, const struct frame *f, struct err *e
      * transaction is prepared, pg-capture alone describes: what the server believes known already.
      */
     if (t) {
-        result = held_append(&a->held, t, version->bytes, version->length, err);
+        result = held_append(&a->held, t, version->frame, version->frame_size, err);
         if (result == 0)
             result = relmap_set(&t->relations, version, err);
     }
     if (result == 0 && (a->state != STATE_STREAM || t->prepared))
         result = relmap_set(&a->known, version, err);
-    relversion_release(version);
+    relation_unref(version);
     return result;
 }
 
@@ -195,23 +195,19 @@ static bool is_aborted(struct replay *r, uint32_t xid)
  */
 static int set_replay_relation(struct replay *r, const struct frame *f, struct err *err)
 {
-    struct relversion *version, *last = NULL;
-    bool same = false;
-    if (relversion_new(f, &version, err))
+    struct relation *version;
+    if (relation_from_frame(f, &version, err))
         return -1;
-    int result = 0;
-    last = relmap_get(&r->txn->relations, version->relid);
-    if (last)
-        result = relversion_same_message(version, last, &same, err);
-    if (result == 0)
-        result = relmap_set(&r->relations, same ? last : version, err);
-    relversion_release(version);
+    struct relation *last = relmap_get(&r->txn->relations, version->relid);
+    bool same = last && relation_same_message(version, last);
+    int result = relmap_set(&r->relations, same ? last : version, err);
+    relation_unref(version);
     return result;
 }
 
 static int replay_relation(struct replay *r, uint32_t relid, struct err *err)
 {
-    struct relversion *version = relmap_get(&r->relations, relid);
+    struct relation *version = relmap_get(&r->relations, relid);
     if (!version)
         BUG("a held change without its relation");
     return emit_relation(r->a, version, err);

@@ -100,7 +100,7 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
         note_caveats(i, rel);
     }
     buf_free(&target);
-    relation_free(rel);
+    relation_unref(rel);
     return rc;
 }
 

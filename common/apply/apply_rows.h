@@ -53,6 +53,12 @@ MUST_CHECK int apply_rows_init(struct apply_rows *a, const struct dest_ops *ops,
 void apply_rows_free(struct apply_rows *a);
 
 /*
+ * A relation frame has come that is to be applied: keeps what it says, so that apply_rows_frames()
+ * does not read it again. Without it that does.
+ */
+MUST_CHECK int apply_rows_describe(struct apply_rows *a, struct relation *rel, struct err *err);
+
+/*
  * Applies the whole frames in `frames` (R, I, U, D, T; nothing else), all of the transaction `txn`
  * as far as they are changes. Rows may stay in the run in the making, borrowed from `frames`, until
  * apply_rows_flush().

@@ -183,7 +183,10 @@ static int on_relation(struct apply_stream *s, const struct frame *f, struct err
     struct relation *rel;
     if (relation_from_frame(f, &rel, err))
         return -1;
-    relation_free(rel);
+    int rc = apply_rows_describe(&s->group->rows, rel, err);
+    relation_unref(rel);
+    if (rc)
+        return -1;
     return group_hold(s->group, f, s->open && !s->skip ? &s->txn : NULL, err);
 }
 

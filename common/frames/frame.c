@@ -92,6 +92,16 @@ int frame_header(const uint8_t *header, enum frame_type *type, uint32_t *size, s
     return 0;
 }
 
+void frame_write_header(uint8_t *header, enum frame_type type, uint32_t size)
+{
+    header[0] = FRAME_MARK;
+    header[1] = (uint8_t)(size >> 24);
+    header[2] = (uint8_t)(size >> 16);
+    header[3] = (uint8_t)(size >> 8);
+    header[4] = (uint8_t)size;
+    header[5] = (uint8_t)type;
+}
+
 /* ---- writing ---- */
 
 static int write_to_buf(void *data, const char *bytes, size_t n)
@@ -103,10 +113,11 @@ static int write_to_buf(void *data, const char *bytes, size_t n)
 
 void frame_open(struct frame_writer *w, struct buf *out, enum frame_type type)
 {
-    uint8_t header[FRAME_HEADER_SIZE] = {FRAME_MARK, 0, 0, 0, 0, (uint8_t)type};
+    uint8_t header[FRAME_HEADER_SIZE];
     w->out = out;
     w->start = out->len;
     msgpack_packer_init(&w->pk, out, write_to_buf);
+    frame_write_header(header, type, 0);
     buf_append(out, header, sizeof header);
 }
 
@@ -123,11 +134,8 @@ void frame_close(struct frame_writer *w)
         out->failed = true;
         return;
     }
-    uint8_t *at = out->data + w->start + 1;
-    at[0] = (uint8_t)(n >> 24);
-    at[1] = (uint8_t)(n >> 16);
-    at[2] = (uint8_t)(n >> 8);
-    at[3] = (uint8_t)n;
+    uint8_t *header = out->data + w->start;
+    frame_write_header(header, (enum frame_type)header[FRAME_HEADER_SIZE - 1], (uint32_t)n);
 }
 
 /* The result of every msgpack_pack_ call is that of write_to_buf, which the buffer remembers. */

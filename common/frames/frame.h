@@ -90,6 +90,9 @@ bool frame_is_change(enum frame_type type);
 MUST_CHECK int frame_header(const uint8_t *header, enum frame_type *type, uint32_t *size,
                             struct err *err);
 
+/* Writes a header of FRAME_HEADER_SIZE bytes. */
+void frame_write_header(uint8_t *header, enum frame_type type, uint32_t size);
+
 /* ---- writing ---- */
 
 /* An open frame at the end of a buffer; pack the fields with msgpack_pack_…(&w->pk, …) and

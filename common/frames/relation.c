@@ -12,7 +12,8 @@
 #define MAX_KEY_COLUMNS 32 /* INDEX_MAX_KEYS */
 
 /*
- * Everything of a relation lies in one block: the struct, the columns, the key, the strings.
+ * Everything of a relation lies in one block: the struct, the columns, the key, the strings, the
+ * frame.
  * Decoding runs twice over the frame: the first time without a block, to find the size and to
  * check, the second time to fill.
  */
@@ -142,18 +143,61 @@ int relation_from_frame(const struct frame *frame, struct relation **rel, struct
     (void)decode(&c, &a);
     if (mp_end(&c, "relation", err))
         return err_context(err, "malformed frame");
-    a.base = malloc(a.used);
+    a.base = malloc(a.used + frame_length(frame));
     if (!a.base)
         return err_nomem(err);
     a.used = 0;
     c = mp_cursor(frame->body, frame->size);
     *rel = decode(&c, &a);
+    uint8_t *copy = take(&a, frame_length(frame), 1);
+    frame_write_header(copy, frame->type, frame->size);
+    memcpy(copy + FRAME_HEADER_SIZE, frame->body, frame->size);
+    (*rel)->frame = copy;
+    (*rel)->frame_size = frame_length(frame);
+    (*rel)->refs = 1;
     return 0;
 }
 
-void relation_free(struct relation *rel)
+int relation_from_bytes(const void *data, size_t size, struct relation **rel, struct err *err)
 {
-    free(rel);
+    struct frame f;
+    if (size < FRAME_HEADER_SIZE || frame_header(data, &f.type, &f.size, err) ||
+        f.type != FRAME_RELATION || f.size != size - FRAME_HEADER_SIZE)
+        return err_set(err, ERR_PERMANENT, "not a relation frame");
+    f.body = (const uint8_t *)data + FRAME_HEADER_SIZE;
+    return relation_from_frame(&f, rel, err);
+}
+
+struct relation *relation_ref(struct relation *rel)
+{
+    if (rel->refs == 0)
+        BUG("a reference to a relation that is not counted");
+    rel->refs++;
+    return rel;
+}
+
+void relation_unref(struct relation *rel)
+{
+    if (rel && --rel->refs == 0)
+        free(rel);
+}
+
+bool relation_same_frame(const struct relation *a, const struct relation *b)
+{
+    return a->frame && b->frame && a->frame_size == b->frame_size &&
+           memcmp(a->frame, b->frame, a->frame_size) == 0;
+}
+
+bool relation_is_of_frame(const struct relation *rel, const struct frame *frame)
+{
+    return rel->frame && frame->type == FRAME_RELATION && rel->frame_size == frame_length(frame) &&
+           memcmp(rel->frame + FRAME_HEADER_SIZE, frame->body, frame->size) == 0;
+}
+
+uint32_t relation_frame_relid(const struct frame *frame)
+{
+    struct mp_cursor c = mp_cursor(frame->body, frame->size);
+    return mp_u32(&c);
 }
 
 #define PACK(call) ((void)(call))

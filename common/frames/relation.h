@@ -44,6 +44,13 @@ struct column {
     size_t fill_size;
 };
 
+/*
+ * One version of a relation: the R frame and what it says, together in one block of memory, which
+ * everyone who needs this version shares. Nobody changes it once it is there.
+ *
+ * pg-capture, which makes relations, fills one in by itself, with pointers of its own: such a
+ * relation has no frame and is not counted, so relation_ref() and relation_unref() are not for it.
+ */
 struct relation {
     uint32_t relid;
     const char *namespace;
@@ -54,15 +61,36 @@ struct relation {
     struct column *columns;
     uint32_t npk;
     uint32_t *pk; /* indexes into columns, in the key's order; empty: no usable primary key */
+
+    const uint8_t *frame; /* the whole R frame, header included; NULL: not read from one */
+    size_t frame_size;    /* bytes */
+    uint32_t refs;
 };
 
-/* Reads a relation from an R frame. The result is one block of memory of its own: relation_free().
+/*
+ * Reads a relation from an R frame, which it copies. The caller gets one reference. A malformed
+ * frame is a permanent error.
  */
 MUST_CHECK int relation_from_frame(const struct frame *frame, struct relation **rel,
                                    struct err *err);
-void relation_free(struct relation *rel);
 
-/* Appends the R frame for a relation. */
+/* The same from bytes that should be one whole R frame; anything else is a permanent error. */
+MUST_CHECK int relation_from_bytes(const void *data, size_t size, struct relation **rel,
+                                   struct err *err);
+
+struct relation *relation_ref(struct relation *rel); /* one reference more, for the caller */
+void relation_unref(struct relation *rel);           /* NULL is allowed */
+
+/* Whether both were read from the same bytes. */
+bool relation_same_frame(const struct relation *a, const struct relation *b);
+
+/* Whether `rel` is what `frame`, an R frame, describes, byte for byte. */
+bool relation_is_of_frame(const struct relation *rel, const struct frame *frame);
+
+/* The relid in an R frame that nobody has checked yet; 0: it has none. */
+uint32_t relation_frame_relid(const struct frame *frame);
+
+/* Appends the R frame for a relation that was filled in by hand. */
 void relation_to_frame(const struct relation *rel, struct buf *out);
 
 /*

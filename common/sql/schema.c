@@ -433,13 +433,7 @@ static int check_owner(const struct binding *b, bool *same, struct err *err)
 
 static int was_relation(const struct buf *bytes, struct relation **was, struct err *err)
 {
-    struct frame f;
-    if (bytes->len < FRAME_HEADER_SIZE || frame_header(bytes->data, &f.type, &f.size, err) ||
-        f.type != FRAME_RELATION || f.size != bytes->len - FRAME_HEADER_SIZE)
-        return err_set(err, ERR_PERMANENT,
-                       REMEMBERED " holds something that is not a relation frame");
-    f.body = bytes->data + FRAME_HEADER_SIZE;
-    if (relation_from_frame(&f, was, err))
+    if (relation_from_bytes(bytes->data, bytes->len, was, err))
         return err_context(err, REMEMBERED);
     return 0;
 }
@@ -459,7 +453,7 @@ static int follow(const struct binding *b, const struct buf *was_frame, struct e
     if (was_relation(was_frame, &was, err))
         return -1;
     int rc = follow_columns(b, was, err);
-    relation_free(was);
+    relation_unref(was);
     return rc;
 }
 
@@ -490,10 +484,12 @@ int schema_bind(const struct dest_ops *ops, struct dest *dest, const char *origi
 {
     struct buf target = {0}, frame = {0}, was_target = {0}, was_frame = {0};
     struct binding b = {.ops = ops, .dest = dest, .origin = origin, .ddl = ddl, .rel = rel};
+    if (!rel->frame)
+        BUG("a relation that was not read from a frame");
     int rc = ops->target_name(dest, rel, &target, err);
     if (rc == 0) {
         b.target = buf_cstr(&target);
-        relation_to_frame(rel, &frame);
+        buf_append(&frame, rel->frame, rel->frame_size);
         rc = buf_check(&frame, err);
     }
     if (rc == 0)

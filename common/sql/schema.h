@@ -17,8 +17,8 @@
 enum schema_ddl { SCHEMA_DDL_NONE, SCHEMA_DDL_CREATE, SCHEMA_DDL_EVOLVE };
 
 /*
- * Makes the target fit `rel` as far as `ddl` allows, remembers it and opens the table. Between
- * begin and commit.
+ * Makes the target fit `rel`, which was read from a frame, as far as `ddl` allows, remembers that
+ * frame and opens the table. Between begin and commit.
  */
 MUST_CHECK int schema_bind(const struct dest_ops *ops, struct dest *dest, const char *origin,
                            enum schema_ddl ddl, const struct relation *rel,

@@ -314,7 +314,7 @@ static void print_frame(struct buf *out, const struct frame *f)
         if (!bad) {
             buf_printf(out, " %u %s%s", rel->relid, rel->columns[1].name + 1,
                        rel->columns[1].attnum ? "" : "?");
-            relation_free(rel);
+            relation_unref(rel);
         }
         break;
     }

@@ -53,7 +53,7 @@ static int recode_relation(const struct frame *f, struct buf *out, struct err *e
     if (relation_from_frame(f, &rel, err))
         return -1;
     relation_to_frame(rel, out);
-    relation_free(rel);
+    relation_unref(rel);
     return 0;
 }
 

@@ -86,7 +86,7 @@ static void a_relation_has_what_its_frame_says(void **state)
     assert_int_equal(relation_column(rel, "blob"), 2);
     assert_int_equal(relation_column(rel, "Blob"), -1);
     assert_int_equal(relation_column(rel, ""), -1);
-    relation_free(rel);
+    relation_unref(rel);
 }
 
 static void a_relation_may_have_no_columns_and_no_catalog(void **state)
@@ -97,13 +97,100 @@ static void a_relation_may_have_no_columns_and_no_catalog(void **state)
     assert_false(rel->primary_key_known);
     assert_int_equal(rel->npk, 0);
     assert_int_equal(relation_column(rel, "id"), -1);
-    relation_free(rel);
+    relation_unref(rel);
 
     rel = read_sample("relation without a key");
     assert_true(rel->primary_key_known);
     assert_int_equal(rel->npk, 0);
-    relation_free(rel);
-    relation_free(NULL);
+    relation_unref(rel);
+    relation_unref(NULL);
+}
+
+/* The bytes of the frame stay with what they say, and two readers of the same frame have the same.
+ */
+static void a_relation_keeps_its_frame(void **state)
+{
+    (void)state;
+    struct buf b = {0}, other = {0};
+    sample_named("relation")->put(&b);
+    sample_named("relation without a key")->put(&other);
+    struct frame f = sample_frame(&b), g = sample_frame(&other);
+    struct relation *one = read_sample("relation"), *same = read_sample("relation");
+    struct relation *another = read_sample("relation without a key");
+    assert_int_equal(one->frame_size, b.len);
+    assert_memory_equal(one->frame, b.data, b.len);
+    assert_int_equal(relation_frame_relid(&f), one->relid);
+    assert_true(relation_is_of_frame(one, &f) && !relation_is_of_frame(one, &g));
+    assert_true(relation_same_frame(one, same) && relation_same_frame(one, one));
+    assert_false(relation_same_frame(one, another));
+    const struct relation by_hand = *one;
+    assert_true(relation_same_frame(one, &by_hand));
+    assert_false(relation_same_frame(one, &(struct relation){.relid = one->relid}));
+    assert_false(relation_is_of_frame(&(struct relation){.relid = one->relid}, &f));
+    relation_unref(one);
+    relation_unref(same);
+    relation_unref(another);
+    buf_free(&b);
+    buf_free(&other);
+}
+
+/*
+ * Integers and strings may stand in any width, and a reader does not depend on ours: what it keeps
+ * and compares is the frame as it came, not as we would have written it.
+ */
+static void a_frame_of_another_writer_is_kept_as_it_came(void **state)
+{
+    (void)state;
+    static const uint8_t wide[] = {0xc9, 0, 0,   0,    16, 'R', 0xce, 0, 0,   0,    2,
+                                   0xd9, 1, 's', 0xd9, 1,  'n', 0xd9, 1, 'n', 0x90, 0xc0};
+    struct relation *rel, *ours = read_sample("relation without columns or catalog");
+    struct buf b = {0};
+    struct err err = {0};
+    assert_int_equal(relation_from_bytes(wide, sizeof wide, &rel, &err), 0);
+    assert_int_equal(rel->relid, ours->relid);
+    assert_int_equal(rel->frame_size, sizeof wide);
+    assert_memory_equal(rel->frame, wide, sizeof wide);
+    assert_true(relation_same_message(rel, ours));
+    assert_false(relation_same_frame(rel, ours));
+    relation_to_frame(rel, &b);
+    assert_int_equal(b.len, ours->frame_size);
+    assert_memory_equal(b.data, ours->frame, b.len);
+    buf_free(&b);
+    relation_unref(rel);
+    relation_unref(ours);
+}
+
+static void a_relation_lives_as_long_as_its_last_reference(void **state)
+{
+    (void)state;
+    struct relation *rel = read_sample("relation");
+    struct relation *more = relation_ref(rel);
+    assert_ptr_equal(rel, more);
+    relation_unref(rel);
+    assert_string_equal(more->name, "t"); /* a sanitizer sees it if it is gone */
+    relation_unref(more);
+}
+
+static void only_one_whole_relation_frame_is_a_relation(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    struct relation *rel;
+    sample_named("relation")->put(&b);
+    buf_append(&b, "", 1);
+    for (size_t size = 0; size <= b.len; size++) {
+        struct err err = {0};
+        int rc = relation_from_bytes(b.data, size, &rel, &err);
+        assert_int_equal(rc, size == b.len - 1 ? 0 : -1);
+        assert_int_equal(err.kind, rc ? ERR_PERMANENT : ERR_NONE);
+        if (rc == 0)
+            relation_unref(rel);
+    }
+    struct err err = {0};
+    b.data[FRAME_HEADER_SIZE - 1] = FRAME_TYPE;
+    assert_int_equal(relation_from_bytes(b.data, b.len - 1, &rel, &err), -1);
+    assert_int_equal(err.kind, ERR_PERMANENT);
+    buf_free(&b);
 }
 
 /* What a bad R frame is made of: the sample's fields, one of them replaced. */
@@ -183,7 +270,7 @@ static void nonsense_is_refused_with_its_reason(void **state)
         buf_free(&b);
         if (!cases[i].error) {
             assert_int_equal(result, 0);
-            relation_free(rel);
+            relation_unref(rel);
             continue;
         }
         assert_int_equal(result, -1);
@@ -211,6 +298,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_relation_has_what_its_frame_says),
         cmocka_unit_test(a_relation_may_have_no_columns_and_no_catalog),
+        cmocka_unit_test(a_relation_keeps_its_frame),
+        cmocka_unit_test(a_frame_of_another_writer_is_kept_as_it_came),
+        cmocka_unit_test(a_relation_lives_as_long_as_its_last_reference),
+        cmocka_unit_test(only_one_whole_relation_frame_is_a_relation),
         cmocka_unit_test(nonsense_is_refused_with_its_reason),
         cmocka_unit_test(a_count_alone_allocates_nothing),
     };

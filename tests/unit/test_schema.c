@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "dest_double.h"
 #include "frames/pg_type.h"
+#include "read_back.h"
 #include "sql/schema.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
@@ -103,10 +104,12 @@ static void remember(struct dest *d, const struct relation *rel, const char *tar
 static int bind(struct dest *d, enum schema_ddl ddl, const struct relation *rel, struct err *err)
 {
     struct dest_table *table = NULL;
+    struct relation *read = read_back(rel);
     assert_int_equal(double_ops.begin(d, err), 0);
-    int rc = schema_bind(&double_ops, d, "origin", ddl, rel, &table, err);
+    int rc = schema_bind(&double_ops, d, "origin", ddl, read, &table, err);
     if (rc == 0)
         double_ops.table_close(d, table);
+    relation_unref(read);
     d->in_transaction = false;
     return rc;
 }

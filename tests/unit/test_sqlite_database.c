@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "sql/schema.h"
+#include "read_back.h"
 #include "sqlite_world.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
@@ -120,9 +121,11 @@ static void a_table_follows_its_relation(void **state)
         struct dest_table *table;
         describe(w, REPLICA_IDENTITY_DEFAULT, steps[i].name, steps[i].columns, 1);
         succeeds(w, sqlite_ops.begin(w->dest, &w->err));
-        succeeds(
-            w, schema_bind(&sqlite_ops, w->dest, "o", SCHEMA_DDL_EVOLVE, &w->rel, &table, &w->err));
+        struct relation *rel = read_back(&w->rel);
+        succeeds(w,
+                 schema_bind(&sqlite_ops, w->dest, "o", SCHEMA_DDL_EVOLVE, rel, &table, &w->err));
         sqlite_ops.table_close(w->dest, table);
+        relation_unref(rel);
         succeeds(w,
                  sqlite_ops.commit(w->dest, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
         if (i == 0)
