@@ -29,7 +29,7 @@ my ($status, $text) = output_of('jq', '-r', '.. | .expr? // empty', 'grafana-das
 is($status, 0, 'the dashboard is JSON');
 my %used = map { $_ => 1 } map { /\b(pg2any_\w+)/g } $text, map { Pg2any::Postgres::read_file("$root/svc/monitoring/$_") } 'alerts.yml';
 my %written;
-for my $file (glob "$root/*/*.c") {
+for my $file (glob "$root/{*,common/*}/*.c") {
     my $source = Pg2any::Postgres::read_file($file);
     $written{$_} = 1 for $source =~ /"(pg2any_\w+)"/g;
     $written{"pg2any_capture_$_"} = 1 for $source =~ /GAUGE\((\w+),/g;
