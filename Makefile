@@ -96,18 +96,6 @@ BINARIES := $(TOOLS:%=$(BUILD)/bin/%)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
-E2E_TESTS := $(wildcard tests/t/*.t)
-# Those that need a PostgreSQL: the others say the same on every version.
-VERSION_TESTS := $(filter-out tests/t/03_% tests/t/04_% tests/t/05_% tests/t/70_% tests/t/71_% tests/t/82_% tests/t/84_% tests/t/86_% tests/t/87_%,$(E2E_TESTS))
-# Against MariaDB or MySQL as the target.
-MYSQL_TESTS := $(wildcard tests/t/mysql/*.t)
-# Against the TDS peer, which stands for SQL Server.
-MSSQL_TESTS := TARGET=mssql $(wildcard tests/t/mssql/*.t)
-# What any target has to pass: once more, with each of the others as the target.
-SHARED_TESTS := $(addprefix tests/t/,00_smoke.t 05_batch.t 24_big_transaction.t 30_identity.t \
-	51_conflicts.t 52_ddl_in_transactions.t 53_injection.t)
-MYSQL_TESTS += TARGET=mysql $(SHARED_TESTS)
-MSSQL_TESTS += $(SHARED_TESTS)
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC)
@@ -118,7 +106,7 @@ all: $(LIB) $(BINARIES) ## build the library and every tool into build/
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # The flags in force. Rewritten only when they change, and every object depends on it.
 .PHONY: FORCE
@@ -171,6 +159,10 @@ deps: ## install what is missing to build and test (Debian, as root or with sudo
 # What needs `deps` first builds in a make of its own, which then finds what was installed.
 build_now = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS)) --no-print-directory
 test_env = PG2ANY_BIN=$(abspath $(BUILD))/bin
+# The end-to-end tests of a list, into $$list: each declares what it needs, tests/select reads that.
+select = list=$$(tests/select $(1));
+# The same, where T=FILE... may name others.
+select_or_T = list='$(T)'; [ -n "$$list" ] || $(call select,$(1))
 
 .PHONY: demo
 demo: deps ## install, build, replicate a live PostgreSQL, and compare (TARGET=sqlite, mysql or mssql)
@@ -180,7 +172,7 @@ demo: deps ## install, build, replicate a live PostgreSQL, and compare (TARGET=s
 .PHONY: check
 check: deps ## run all the tests, after installing what they need
 	+@$(build_now) all unit
-	@$(test_env) tests/run --logs $(BUILD)/test-logs $(UNIT_TESTS) $(E2E_TESTS) $(MYSQL_TESTS) $(MSSQL_TESTS)
+	@$(call select,all) $(test_env) tests/run --logs $(BUILD)/test-logs $(UNIT_TESTS) $$list
 
 .PHONY: check-unit
 check-unit: $(UNIT_TESTS) ## run the unit tests
@@ -188,27 +180,27 @@ check-unit: $(UNIT_TESTS) ## run the unit tests
 
 .PHONY: check-e2e
 check-e2e: all ## run the end-to-end tests (T=tests/t/00_smoke.t for some of them)
-	@$(test_env) tests/run --logs $(BUILD)/test-logs $(or $(T),$(E2E_TESTS) $(MYSQL_TESTS) $(MSSQL_TESTS))
+	@$(call select_or_T,all) $(test_env) tests/run --logs $(BUILD)/test-logs $$list
 
 .PHONY: check-mysql
-check-mysql: all ## run the end-to-end tests of apply-mysql alone
-	@$(test_env) tests/run --logs $(BUILD)/test-logs $(MYSQL_TESTS)
+check-mysql: all ## run the end-to-end tests with MariaDB as the target
+	@$(call select,mysql) $(test_env) tests/run --logs $(BUILD)/test-logs $$list
 
 .PHONY: check-mssql
-check-mssql: all ## run the end-to-end tests of apply-mssql alone
-	@$(test_env) tests/run --logs $(BUILD)/test-logs $(MSSQL_TESTS)
+check-mssql: all ## run the end-to-end tests with the peer that stands for SQL Server as the target
+	@$(call select,mssql) $(test_env) tests/run --logs $(BUILD)/test-logs $$list
 
 .PHONY: check-oracle-mysql
-check-oracle-mysql: ## run them against Oracle's server and client library (root; in Debian unstable)
+check-oracle-mysql: ## run those of check-mysql against Oracle's server and client library (root; in Debian unstable)
 	@tests/deps.sh debootstrap
 	+@$(build_now) all
-	@$(test_env) tests/oracle-mysql --store build/oracle-mysql --logs $(BUILD)/test-logs $(or $(T),$(MYSQL_TESTS))
+	@$(call select_or_T,mysql) $(test_env) tests/oracle-mysql --store build/oracle-mysql --logs $(BUILD)/test-logs $$list
 
 .PHONY: check-versions
-check-versions: ## run the end-to-end tests on the other versions of PostgreSQL
+check-versions: ## run what may depend on the version of PostgreSQL on the others
 	@tests/deps.sh npm
 	+@$(build_now) all
-	@$(test_env) tests/versions --store build/postgres --logs $(BUILD)/test-logs $(or $(T),$(VERSION_TESTS))
+	@$(call select_or_T,versions) $(test_env) tests/versions --store build/postgres --logs $(BUILD)/test-logs $$list
 
 .PHONY: asan
 asan: ## run the unit tests under the address and undefined-behaviour sanitizers

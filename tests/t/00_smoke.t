@@ -1,4 +1,5 @@
 # The whole pipeline once: what is inserted, updated and deleted at the source is so at the target.
+# needs: postgres, any target
 
 use Pg2any::Test;
 

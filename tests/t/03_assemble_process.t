@@ -1,5 +1,6 @@
 # txn-assemble as a process: exit statuses, signals, a dead reader, spill files, every prefix of its
 # input. What it makes of frames is tested in tests/unit/test_assemble.c.
+# needs: nothing
 
 use feature 'state';
 use Fcntl qw(F_GETFD F_SETFD FD_CLOEXEC);

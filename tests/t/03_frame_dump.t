@@ -1,4 +1,5 @@
 # frame-dump as a process: what it prints of the example in docs/FRAMES.md, live and in pieces, and how it ends.
+# needs: nothing
 
 use Pg2any::Test;
 use Cwd qw(abs_path);

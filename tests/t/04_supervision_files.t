@@ -1,6 +1,7 @@
 # What stands in svc/ is what its readers take: promtool the alert rules and their tests, jq the
 # dashboard, systemd-analyze the unit, the shell the scripts. And the names of metrics in it are those that
 # the programs write.
+# needs: nothing
 
 use Cwd ();
 use File::Basename ();

@@ -1,4 +1,5 @@
 # A batch run: `--until-lsn current` ends with 0 when all up to there is applied and confirmed.
+# needs: postgres, any target
 
 use Pg2any::Test;
 

@@ -1,5 +1,6 @@
 # Every program has a manual page, mandoc finds nothing wrong with it, and it has the options and the
 # variables that --help prints: all of them, and no others.
+# needs: nothing
 
 use Cwd ();
 use File::Basename ();

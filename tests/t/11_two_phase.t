@@ -1,6 +1,7 @@
 # PREPARE TRANSACTION. With --two-phase the changes come at PREPARE, perhaps long before COMMIT
 # PREPARED, and are sent only once when the PREPARE was confirmed; without, they come at COMMIT
 # PREPARED. Nothing of a transaction may be at the target before it is committed, nor be lost.
+# needs: postgres
 
 use Pg2any::Test;
 

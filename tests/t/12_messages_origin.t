@@ -1,5 +1,6 @@
 # Logical messages and replication origins: no rows for a target, but parts of the stream that
 # others read, with rules of their own about where they stand.
+# needs: postgres
 
 use Pg2any::Test;
 

@@ -3,6 +3,7 @@
 # supervisor. In the end the target equals the source, so nothing was lost and nothing applied twice.
 #
 # PG2ANY_KILLS: how many times (12). PG2ANY_SEED: chooses the stages, the moments and the load.
+# needs: postgres
 
 use Pg2any::Load;
 use Pg2any::Test;

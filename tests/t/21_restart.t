@@ -1,5 +1,6 @@
 # PostgreSQL goes away and comes back, in each way that it can, under load. The pipeline goes on by
 # itself: no process ends, and the target equals the source.
+# needs: postgres
 
 use Pg2any::Load;
 use Pg2any::Test;

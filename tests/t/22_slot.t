@@ -1,6 +1,7 @@
 # The slot is the memory of what the target has. Whatever happens to it behind our back must be
 # noticed before a change is lost: exit 100, in words that say what to do; and what only looks like
 # trouble must not stop anything.
+# needs: postgres
 
 use Pg2any::Test;
 

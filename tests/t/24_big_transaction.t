@@ -1,6 +1,7 @@
 # A transaction larger than any buffer, with a savepoint rolled back in the middle and another session
 # committing in between: the content is right, and no process grows with the transaction.
 # PG2ANY_ROWS says how many rows (200,000; the largest that was tried is 5,000,000).
+# needs: postgres, any target
 
 use Pg2any::Test;
 

@@ -1,5 +1,6 @@
 # A failover of the source with a slot that the standby keeps (PostgreSQL 17): the pipeline goes on with the
 # new primary, nothing is lost and nothing doubled.
+# needs: postgres
 
 use Pg2any::Front;
 use Pg2any::Test;

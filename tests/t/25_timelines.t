@@ -1,5 +1,6 @@
 # A server that goes on after a recovery is on another timeline. What the target has of the old one up
 # to the branch is the same history; what it has beyond is not.
+# needs: postgres
 
 use Pg2any::Test;
 use DBI;

@@ -1,5 +1,6 @@
 # TLS to the source: used and verified where the connection string asks for it; what is wrong with it is a
 # permanent error.
+# needs: postgres
 
 use Pg2any::Certificates;
 use Pg2any::Front;

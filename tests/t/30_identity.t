@@ -1,5 +1,6 @@
 # Rows are found at the target by what PostgreSQL calls the replica identity. Each kind of it, with
 # keys that change, values that are not sent, and rows that are equal to others.
+# needs: postgres, any target
 
 use Pg2any::Test;
 

@@ -1,6 +1,7 @@
 # What a publication makes of rows: row filters, column lists, partitions, generated columns, which
 # kinds of changes it publishes; TRUNCATE; inherited tables; schemas. A pipeline for each
 # publication.
+# needs: postgres
 
 use Pg2any::Test;
 

@@ -1,4 +1,5 @@
 # Names that need quoting, names that are long, tables with very many columns and with none.
+# needs: postgres
 
 use Pg2any::Test;
 

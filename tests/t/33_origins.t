@@ -1,5 +1,6 @@
 # Where changes come from, and when: replication origins, logical messages, commit times. Sequences
 # and other things that leave no trace.
+# needs: postgres
 
 use Pg2any::FrameReader qw(read_frames split_frames frame_fields);
 use Pg2any::Test;

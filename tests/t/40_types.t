@@ -1,6 +1,7 @@
 # Every type and many odd values arrive as docs/TYPES.md says. Two independent expectations: here,
 # value by value with the storage class; and the comparison of contents, for a table that has a
 # column of every type there is. The source's role has output settings that would change every text.
+# needs: postgres
 
 use Pg2any::Test;
 

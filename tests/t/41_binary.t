@@ -1,5 +1,6 @@
 # --binary: the frames are the same as in text mode, for every type that is supported, in ordinary
 # and in streamed transactions; a type that is not supported is refused by name.
+# needs: postgres
 
 use Pg2any::Test;
 

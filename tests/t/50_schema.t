@@ -1,6 +1,7 @@
 # Schemas change while rows flow. PostgreSQL sends nothing of it (trap 32); the next row of the
 # table comes after a new description. What can be followed is followed, at everything else the
 # applier stops.
+# needs: postgres
 
 use Pg2any::Test;
 

@@ -1,5 +1,6 @@
 # The target is not what the source thinks: a row is there already, or missing. --conflict says what
 # happens; the default is to stop, and whatever passes is counted and logged.
+# needs: postgres, any target
 
 use Pg2any::Test;
 

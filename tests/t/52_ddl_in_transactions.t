@@ -1,6 +1,7 @@
 # Schema changes inside transactions. The catalog shows a table as it is committed, so what a streamed
 # transaction has made of it is looked up again at its commit; and a commit is decoded before other
 # sessions see it, which is waited for.
+# needs: postgres, any target
 
 use Pg2any::Test;
 

@@ -1,5 +1,6 @@
 # Names and values that try to be SQL: whatever they say arrives as a name or a value, and nothing else
 # happens at the target. With every kind of target.
+# needs: postgres, any target
 
 use Pg2any::Test;
 

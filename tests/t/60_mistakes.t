@@ -1,5 +1,6 @@
 # What a new user gets wrong. Each ends with the exit status of docs, one clear line that says what
 # to do, and no password in any log.
+# needs: postgres
 
 use Pg2any::Test;
 

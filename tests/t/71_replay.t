@@ -1,6 +1,7 @@
 # The golden streams of tests/frames, recorded from a real server: raw ones through txn-assemble
 # give the committed ones byte for byte, committed ones into SQLite give the content stored beside
 # them, and a second time nothing.
+# needs: nothing
 
 use Pg2any::FrameReader qw(read_frames split_frames committed_states);
 use Pg2any::Golden qw(golden_file golden_names dump_tables);

@@ -1,5 +1,6 @@
 # pg2any check finds what would keep a pipeline from working, says the statement that mends it, and changes
 # nothing. Then pg2any status, drop.
+# needs: postgres
 
 use Pg2any::Front;
 use Pg2any::Test;

@@ -1,5 +1,6 @@
 # Where two stages meet: a FIFO is for one writer and one reader, once. No server: the stages are started
 # as a supervisor does, the test is their neighbour.
+# needs: nothing
 
 use Fcntl qw(:flock O_WRONLY O_NONBLOCK);
 use IO::Socket::INET;

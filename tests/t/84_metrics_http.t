@@ -1,5 +1,6 @@
 # metrics-http by itself: files that are missing, damaged or hostile; clients that are slow, hostile or
 # many. It goes on answering, in bounded memory.
+# needs: nothing
 
 use HTTP::Tiny;
 use IO::Socket::INET;

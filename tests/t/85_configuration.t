@@ -1,5 +1,6 @@
 # Every variable of the configuration does what it says, alone in the environment, through pg2any run; a
 # value that makes no sense is an error that names the variable.
+# needs: postgres
 
 use IO::Socket::INET;
 use JSON::PP ();

@@ -1,5 +1,6 @@
 # The least that the documentation asks for is enough, on both sides: a role that may replicate and read, a
 # user of the target that may change rows and nothing else. Less is an error that says what is missing.
+# needs: one postgres, mariadb
 
 use Pg2any::Front;
 use Pg2any::MySQL;

@@ -1,5 +1,6 @@
 # What `make service` does behind the installation: checks, sets up, starts under s6 in the background, waits
 # until all is ready; says what is wrong where it is not.
+# needs: one postgres
 
 use Cwd ();
 use File::Basename ();

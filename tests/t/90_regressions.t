@@ -1,5 +1,6 @@
 # Bugs that were there once, about transactions, connections and slots: what each was, and the
 # smallest case that showed it. 91_rows_regressions.t has those about rows.
+# needs: postgres
 
 use Pg2any::Test;
 

@@ -1,4 +1,5 @@
 # Faults that were found once in rows, types, schemas and replay, each with what went wrong.
+# needs: postgres
 
 use Pg2any::FrameReader qw(read_frames split_frames);
 use Pg2any::Golden qw(golden_file dump_tables);

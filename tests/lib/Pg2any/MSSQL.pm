@@ -11,6 +11,7 @@ use Cwd ();
 use File::Basename ();
 use JSON::PP ();
 use Pg2any::Certificates;
+use Pg2any::Needs ();
 use Pg2any::Postgres;
 use Pg2any::Process;
 use Pg2any::Scratch qw(fresh_name);
@@ -39,6 +40,7 @@ use TdsPeer::Session;
 # )
 sub new {
     my ($class, %arg) = @_;
+    Pg2any::Needs::demand('peer');
     my $self = bless {
         dir => $arg{dir} // fresh_name($arg{name} // 'peer'), fast => $arg{fast}, level => $arg{level} // 160,
         user => $arg{user} // 'sa', password => $arg{password} // q{p@ss:w/0?r#d'%é},

@@ -12,6 +12,7 @@ use DBI;
 use Pg2any::Certificates;
 use Pg2any::MySQL::MariaDB;
 use Pg2any::MySQL::Oracle;
+use Pg2any::Needs ();
 use Pg2any::Postgres;
 use Pg2any::Process;
 use Pg2any::Scratch qw(fresh_name);
@@ -50,6 +51,7 @@ sub server_user {
 # )
 sub new {
     my ($class, %arg) = @_;
+    Pg2any::Needs::demand('mariadb');
     my $flavour = $arg{flavour} // $ENV{PG2ANY_MYSQL_FLAVOUR} // 'mariadb';
     my $self = bless {
         flavour => $FLAVOUR{$flavour} // croak("no such flavour: $flavour"),

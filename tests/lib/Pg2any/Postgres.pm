@@ -9,6 +9,7 @@ use warnings;
 use Carp qw(croak);
 use DBI;
 use IO::Socket::INET;
+use Pg2any::Needs ();
 use Pg2any::Process;
 use Pg2any::Scratch qw(fresh_name);
 use Pg2any::Wait qw(wait_for now);
@@ -62,6 +63,7 @@ sub server_user {
 # initdb => [options]): made by initdb and, unless start is 0, started.
 sub new {
     my ($class, %arg) = @_;
+    Pg2any::Needs::demand('postgres');
     my $self = bless {
         bin => bin_dir(),
         dir => fresh_name($arg{name} // 'pg'),

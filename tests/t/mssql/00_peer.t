@@ -1,5 +1,6 @@
 # The TDS peer that stands for SQL Server in these tests: what it stores, what it refuses with which
 # number, how transactions and locks behave. Over the wire it is used by every other test here.
+# needs: mssql target
 
 use Pg2any::MSSQL;
 use Pg2any::Test;

@@ -1,6 +1,7 @@
 # The connection to the server: how it is made, with passwords and TLS; that it is made again when it
 # is lost, at any point of a group; and what the applier says when it cannot be made. The server is the
 # TDS peer.
+# needs: one postgres, mssql target
 
 use Pg2any::MSSQL;
 use Pg2any::Test;

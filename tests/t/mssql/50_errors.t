@@ -1,6 +1,7 @@
 # Errors of the server: those after which the group is repeated, those that end the program for a
 # while, those that end it for good with the row's transaction. The peer gives them at a request of the
 # test's choice, before or after it has executed it.
+# needs: one postgres, mssql target
 
 use Pg2any::MSSQL;
 use Pg2any::Test;

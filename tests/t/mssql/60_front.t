@@ -1,4 +1,5 @@
 # pg2any check, run, status and drop with SQL Server's kind of target.
+# needs: one postgres, mssql target
 
 use Pg2any::Front;
 use Pg2any::Test;

@@ -1,6 +1,7 @@
 # Every type and many odd values arrive at MariaDB and MySQL as docs/TYPES.md says: here with the type
 # of the column and value by value, and once more by the comparison of contents. What MySQL has no
 # value for stops the applier, or becomes what the user chose.
+# needs: one postgres, mysql target
 
 use Pg2any::Test;
 use Pg2any::Values qw(single);

@@ -1,5 +1,6 @@
 # kill -9 of the MySQL server, of the applier, of both, and of pg-capture, under load, with durable commits.
 # PG2ANY_KILLS and PG2ANY_SEED are those of Pg2any::Kill.
+# needs: one postgres, mysql target
 
 use Pg2any::Kill qw(kill_again_and_again);
 use Pg2any::MySQL;

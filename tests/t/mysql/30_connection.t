@@ -1,5 +1,6 @@
 # The connection to the server: how it is made, with passwords and TLS; that it is made again when it
 # is lost, at any point of a commit; and what the applier says when it cannot be made.
+# needs: one postgres, mysql target
 
 use Pg2any::MySQL;
 use Pg2any::MySQLProxy;

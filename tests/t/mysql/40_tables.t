@@ -1,6 +1,7 @@
 # Tables that are made, and tables made by hand: schemas that go to databases, types that do not fit,
 # keys, foreign keys, TRUNCATE, columns that come. A value that the target would change stops the
 # applier; nothing of its transaction stays.
+# needs: one postgres, mysql target
 
 use Pg2any::Test;
 

@@ -1,5 +1,6 @@
 # Others at work in the target hold locks: the applier waits, and repeats its group when the server
 # gives it up (a deadlock, a lock that takes too long). Rows stay right, the process stays.
+# needs: one postgres, mysql target
 
 use Pg2any::Test;
 
