@@ -122,6 +122,15 @@ for my $how (['small'], ['big', rows(51_001, 1500)]) {
         "update made_$name set k = 'b', n = n + 1");
     all_same("DDL in a prepared transaction, $name", 't', "made_$name");
 }
+# Decided only when the assembler holds it: what is looked up at PREPARE is surely the table as it was.
+prepare('ddl', 'alter table t add column extra int', q{insert into t (id, pad, extra) values (3000, 'x', 1)},
+    'create table made (id int primary key)', 'insert into made values (1)');
+for my $way (grep { $_->{two_phase} } @ways) {
+    wait_for(sub { ($way->{pipeline}->metric(assemble => 'pg2any_assemble_open_prepared_transactions') // 0) > 0 },
+        30, 'the prepared transaction');
+}
+$pg->do(q{commit prepared 'ddl'}, q{insert into t (id, pad, extra) values (3001, 'x', 2)});
+all_same('DDL in a prepared transaction that is held', 't', 'made');
 prepare('ddl undone', 'alter table t add column never int default 1', 'update t set n = 7');
 all_same('DDL in a prepared transaction that is rolled back: nothing yet');
 $pg->do(q{rollback prepared 'ddl undone'}, 'update t set n = n + 1 where id < 1000');
@@ -195,6 +204,32 @@ prepare('both away', q{insert into t values (200003, 1, 'p', 'away')});
 $pg->do(q{commit prepared 'both away'});
 $_->{pipeline}->start for @ways;
 all_same('trap 36: decided while the pipeline was away', 't');
+
+# Of two prepared transactions the slot is held at the one that is not decided. The other one, prepared
+# before it, committed and applied, comes again after a restart as a COMMIT PREPARED without its
+# PREPARE, with its changes streamed in vain when it is big; that looks like lost changes and is not.
+for my $count (1, 2000) {
+    my ($way) = ((grep { $_->{two_phase} && $_->{streams} } @ways), @ways);
+    my ($pipeline, $base) = ($way->{pipeline}, 10_000 * $count);
+    prepare('decided', rows($base, $count));
+    prepare('undone', rows($base + 3000, $count));
+    prepare('undecided', rows($base + 6000, 1));
+    $pg->do(q{commit prepared 'decided'}, q{rollback prepared 'undone'});
+    $pipeline->wait_caught_up;
+    # Until the slot has been told, 0.2 s later at most.
+    let_pass(0.5);
+    $pipeline->signal(capture => 'KILL');
+    $pipeline->wait_all;
+    $pipeline->start;
+    $pipeline->wait_streaming;
+    $pg->do("insert into t (id, pad) select g, 'after' from generate_series($base + 7000, $base + 7010) g");
+    $pipeline->wait_caught_up;
+    same_content($pg, $way->{target}, ['t'],
+        "two prepared transactions of $count rows, one decided, and a restart");
+    $pg->do(q{commit prepared 'undecided'});
+    $pipeline->wait_caught_up;
+    same_content($pg, $way->{target}, ['t'], 'and the other decided then');
+}
 
 # All is decided: the slot catches up.
 for my $way (@ways) {

@@ -104,6 +104,24 @@ cmp_ok($pipeline->metric(apply => 'pg2any_apply_transactions_skipped_total') // 
 is_deeply({ map { $_ => $pipeline->pid($_) } keys %pid }, \%pid, 'the processes are still the same');
 unlike($pipeline->log_text('capture'), qr/wait_ms=(?:6400|10000)\b/,
     'a connection that got somewhere is opened again without a long wait');
+
+# A lost connection doubles the wait before the next one only while nothing comes of them: otherwise
+# nothing would be read for ten seconds after a few restarts of the server within a minute.
+my $logged = length $pipeline->log_text('capture');
+for my $n (1 .. 8) {
+    my $pid = $pg->slot('cdc_slot')->{active_pid};
+    $pg->do("select pg_terminate_backend($pid)");
+    wait_for(sub { my $now = $pg->slot('cdc_slot')->{active_pid}; $now && $now != $pid }, 30,
+        'capture to connect again');
+    $pg->do("insert into word values ('after loss $n', 1)");
+    $pipeline->wait_caught_up;
+    my $lsn = lsn_number($target->checkpoint->{remote_lsn});
+    wait_for(sub { lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn}) >= $lsn }, 30,
+        'the confirmation');
+}
+unlike(substr($pipeline->log_text('capture'), $logged), qr/wait_ms=[2-9]\d\d\d?\b/,
+    'a connection that got somewhere is opened again without a longer wait each time');
+same_content($pg, $target, ['word'], 'and nothing is lost');
 is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'asked to stop, all leave with 0');
 
 done_testing;

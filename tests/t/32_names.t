@@ -104,6 +104,15 @@ is($target->value('select count(*) from no_columns'), 4, 'a table without column
 $pg->do('truncate no_columns', 'insert into no_columns default values');
 $pipeline->wait_caught_up;
 is($target->value('select count(*) from no_columns'), 1, 'a table without columns: TRUNCATE');
+# Its rows are all equal, so a delete is of any one of them: no column identifies a row, and that is not
+# the lack of a replica identity.
+$pg->do(
+    'create table new_and_bare ()',
+    'alter table new_and_bare replica identity full',
+    (('insert into new_and_bare default values') x 3),
+    'delete from new_and_bare where ctid = (select min(ctid) from new_and_bare)');
+$pipeline->wait_caught_up;
+is($target->value('select count(*) from new_and_bare'), 2, 'a row of a table without columns is deleted');
 
 is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'all leave with 0');
 

@@ -490,6 +490,32 @@ is_deeply(
     { capture => 0, assemble => 0, apply => 0 },
     '--nan null: all leave with 0');
 
+# quote_all_identifiers puts every value of regclass and its like into quotes, unless capture's session
+# has a setting of its own.
+{
+    $pg->do(
+        'create role quoting login superuser',
+        'alter role quoting set quote_all_identifiers = on',
+        'create table named (id int primary key, c regclass)',
+        'create publication named for table named');
+    my $one = Pg2any::Pipeline->new(
+        pg => $pg,
+        pg_uri => [user => 'quoting'],
+        target => new_target(origin => 'named'),
+        slot => 'named',
+        publication => 'named');
+    $one->start;
+    $one->wait_streaming;
+    $pg->do(q{insert into named values (1, 'pg_class')});
+    $one->wait_caught_up;
+    is($one->{target}->value('select c from named'),
+        'pg_class', 'quote_all_identifiers does not change values');
+    is_deeply(
+        $one->stop,
+        { capture => 0, assemble => 0, apply => 0 },
+        'quote_all_identifiers: all leave with 0');
+}
+
 # ---- databases in other encodings ----
 
 for my $encoding (qw(LATIN1 SQL_ASCII)) {

@@ -6,7 +6,7 @@
 use Pg2any::Test;
 
 my ($pg, $target, $pipeline) = new_pair(settings => { logical_decoding_work_mem => '64kB' },
-  sql => ['create table t (id bigint primary key, w text)']);
+  sql => ['create table t (id bigint primary key, w text)', 'create table open (id int primary key, pad text)']);
 $pg->do(q{insert into t select g, 'x' from generate_series(1,1000) g});
 my $d = $pg->connect(AutoCommit => 0);
 $d->do("insert into t select g, repeat('y',100) from generate_series(1001,3000) g");
@@ -25,6 +25,16 @@ for my $i (1 .. 30) {
 }
 $pipeline->wait_caught_up(30);
 same_content($pg, $target, [qw(t fresh)], 'columns added in small transactions, one after the other');
+
+# While a transaction is in progress the catalog shows nothing of its DDL, and what is looked up then
+# describes columns that nobody knows. It is a matter of who is quicker; here the transaction stays open
+# until the assembler holds a part of it.
+$d->do($_) for q{alter table open add column more text default 'm'},
+    q{insert into open select g, repeat('x', 100), 'n' from generate_series(1, 2000) g};
+wait_for(sub { ($pipeline->metric(assemble => 'pg2any_queue_depth') // 0) > 0 }, 30, 'the stream to begin');
+$d->commit;
+$pipeline->wait_caught_up;
+same_content($pg, $target, ['open'], 'DDL in a streamed transaction, looked up before its commit');
 $d->disconnect;
 
 done_testing;

@@ -83,6 +83,27 @@ for my $name (@names) {
     is(dump_tables($again), content($expected),
         "$name: the same stream again after another hello: the same content");
 }
+
+# A replay that was interrupted can be finished. The target's checkpoint is then beyond where the server
+# was at the beginning of the file, as it is when a server was restored from a backup.
+{
+    my $committed = golden_file('ordinary', 'committed.frames');
+    my $bytes = read_frames($committed);
+    my @commits = grep { $_->[0] eq 'C' } split_frames($bytes);
+    my $part = fresh_name('part.frames');
+    open my $fh, '>:raw', $part or die $!;
+    print {$fh} substr $bytes, 0, $commits[$#commits / 2][2];
+    close $fh or die $!;
+    my $target = new_target(origin => 'golden');
+    my ($status) = filter('apply-sqlite', $part, '--dest', $target->file);
+    is($status, 111, 'a replay that is interrupted');
+    for my $again ('goes on from there', 'and a third time has nothing to do') {
+        ($status) = filter('apply-sqlite', $committed, '--dest', $target->file);
+        is($status, 0, $again);
+        is(dump_tables($target), content(golden_file('ordinary', 'expected')), 'with the right content');
+    }
+}
+
 is_deeply([grep { !$seen{$_} } qw(H R Y B I U D T C S E c A b P K r p O M Z)],
     [], 'together they have all kinds of frames');
 
