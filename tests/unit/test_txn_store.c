@@ -308,5 +308,5 @@ int main(void)
         IN_DIR(test_damage), IN_DIR(test_swapped_blocks), IN_DIR(test_directories),
         IN_DIR(test_full),
     };
-    return cmocka_run_group_tests_name("spill", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("txn_store", tests, NULL, NULL);
 }
