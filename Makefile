@@ -12,6 +12,7 @@ UNITDIR   ?= $(PREFIX)/lib/systemd/system
 
 CFLAGS      ?= -O2 -g
 PKG_CONFIG  ?= pkg-config
+CLANG       ?= clang
 CLANG_TIDY  ?= clang-tidy
 CLANG_FORMAT ?= clang-format
 INSTALL     ?= install
@@ -22,6 +23,8 @@ V           ?=
 JOBS        ?= $(shell nproc)
 # What `make demo` writes into.
 TARGET      ?= sqlite
+# For how long `make fuzz` runs each target.
+FUZZ_SECONDS ?= 60
 
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
@@ -95,10 +98,14 @@ LIB := $(BUILD)/libpg2any.a
 BINARIES := $(TOOLS:%=$(BUILD)/bin/%)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
-UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+# A fuzz target is a unit test too: linked with replay.c it runs over recorded streams.
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_REPLAYS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/unit/%)
+UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%) $(FUZZ_REPLAYS)
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
-C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC)
+C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC) \
+	$(wildcard tests/fuzz/*.c)
 C_FILES := $(wildcard common/*/*.[ch] $(ALL_TOOLS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch])
 
 .PHONY: all
@@ -140,13 +147,25 @@ $(foreach t,$(TOOLS),$(eval $(call tool_rules,$(t))))
 
 # A unit test is one program per tests/unit/test_*.c. It may use any tool's modules and any
 # library: archives give only what is asked for.
-$(call objects,$(UNIT_SRC) $(UNIT_SUPPORT_SRC)): OBJECT_PKGS := $(ALL_PKGS)
-$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(call objects,$(UNIT_SUPPORT_SRC)) $(TOOL_LIBS) $(LIB)
+UNIT_LIBS := $(call objects,$(UNIT_SUPPORT_SRC)) $(TOOL_LIBS) $(LIB)
+$(call objects,$(UNIT_SRC) $(UNIT_SUPPORT_SRC) $(wildcard tests/fuzz/*.c)): OBJECT_PKGS := $(ALL_PKGS)
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
+$(FUZZ_REPLAYS): $(BUILD)/unit/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(UNIT_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
 
 .PHONY: unit
 unit: $(UNIT_TESTS) ## build the unit tests
+
+# With libFuzzer, in a build folder of its own where everything is compiled for it.
+FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
+$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(UNIT_LIBS)
+	$(call say,LD) $(link) -fsanitize=fuzzer $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS)
 
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(call objects,$(C_SRC)))
@@ -205,6 +224,18 @@ check-versions: ## run what may depend on the version of PostgreSQL on the other
 .PHONY: asan
 asan: ## run the unit tests under the address and undefined-behaviour sanitizers
 	+@$(build_now) BUILD=build/asan SANITIZE=address,undefined check-unit
+
+# It starts from the recorded streams; what it finds on its way is in a folder for each target, and what
+# ends a target is left beside that.
+.PHONY: fuzz
+fuzz: ## look for faults with clang's libFuzzer, each target for FUZZ_SECONDS (60)
+	@echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+		$(CLANG) -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null || { \
+		echo '$(CLANG) has no libFuzzer: install clang and its runtime (libclang-rt-14-dev)' >&2; exit 1; }
+	+@$(build_now) BUILD=build/fuzz CC=$(CLANG) SANITIZE=fuzzer-no-link,address,undefined fuzzers
+	@for target in $(notdir $(FUZZERS)); do mkdir -p build/fuzz/$$target.inputs; \
+		build/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ \
+		build/fuzz/$$target.inputs tests/frames; done
 
 .PHONY: tidy
 tidy: ## run clang-tidy over all C files

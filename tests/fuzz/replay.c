@@ -2,12 +2,16 @@
  * replay.c - main() for a fuzz target without libFuzzer: runs it over files, and over all files in
  * directories.
  *
- * usage: fuzz_NAME FILE|DIRECTORY...
+ * usage: fuzz_NAME [FILE|DIRECTORY...]
+ *
+ * Without arguments it is a test of the suite and takes the recorded streams in RECORDED. Prints
+ * TAP, a line a file; what the target finds wrong ends the program by a signal.
  *
  * Each file is also run cut short at every length up to MAX_CUTS, because most of the ways in which
  * input goes wrong are near its beginning or need no more than its first frames.
  */
 #include <dirent.h>
+#include <glob.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +20,7 @@
 #include <sys/stat.h>
 
 #define MAX_CUTS 2048
+#define RECORDED "tests/frames/*.frames"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -72,17 +77,35 @@ static int run_path(const char *path, unsigned long *files)
     }
     if (S_ISDIR(st.st_mode))
         return run_directory(path, files);
-    (*files)++;
-    return run_file(path, st.st_size);
+    int result = run_file(path, st.st_size);
+    printf("%sok %lu - %s\n", result == 0 ? "" : "not ", ++*files, path);
+    return result;
+}
+
+static int run_recorded(unsigned long *files)
+{
+    glob_t found;
+    if (glob(RECORDED, 0, NULL, &found) != 0) {
+        fprintf(stderr, "no file is called %s\n", RECORDED);
+        return -1;
+    }
+    int result = 0;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        if (run_path(found.gl_pathv[i], files) != 0)
+            result = -1;
+    globfree(&found);
+    return result;
 }
 
 int main(int argc, char **argv)
 {
     unsigned long files = 0;
     int result = 0;
+    if (argc < 2 && run_recorded(&files) != 0)
+        result = 1;
     for (int i = 1; i < argc; i++)
         if (run_path(argv[i], &files) != 0)
             result = 1;
-    printf("%lu files\n", files);
+    printf("1..%lu\n", files);
     return result;
 }
