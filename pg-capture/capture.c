@@ -52,51 +52,30 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void raise_lsn(uint64_t *lsn, uint64_t to)
-{
-    if (to > *lsn)
-        *lsn = to;
-}
-
 /* ---- what is due ---- */
-
-/* An LSN goes to the slot when all targets have it and no prepared transaction needs what is before
- * it. */
-static void confirm(struct capture *c)
-{
-    uint64_t durable = acks_lsn(&c->acks);
-    if (durable > c->emitted_lsn)
-        durable = c->emitted_lsn;
-    uint64_t limit = prepared_limit(&c->prepared, durable);
-    if (limit <= c->confirmed_lsn || limit < c->start_lsn)
-        return;
-    c->confirmed_lsn = limit;
-    c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPORT_GAP_MS);
-}
 
 static int report(struct capture *c, int64_t now_ms, struct err *err)
 {
-    bool asking = c->until_lsn != 0 && c->reached_lsn == 0;
     c->status_sent_ms = now_ms;
     c->status_due_ms = now_ms + c->status_interval_ms;
-    if (asking)
+    if (position_asks(&c->position))
         c->status_due_ms = earlier(c->status_due_ms, now_ms + UNTIL_ASK_MS);
-    raise_lsn(&c->received_lsn, c->confirmed_lsn);
+    struct standby_status s = position_status(&c->position);
     /* The server is asked for its position with every update, so that an idle one tells its
      * progress. */
-    return replication_report(&c->replication, c->received_lsn, c->confirmed_lsn, true, err);
+    return replication_report(&c->replication, s.write_lsn, s.flush_lsn, true, err);
 }
 
 static void write_lsn_file(struct capture *c, int64_t now_ms)
 {
-    if (!c->options.lsn_file || c->confirmed_lsn == c->lsn_file_lsn)
+    if (!c->options.lsn_file || c->position.confirmed_lsn == c->lsn_file_lsn)
         return;
     char text[LSN_TEXT_SIZE + 1];
-    int n = snprintf(text, sizeof text, "%s\n", LSN(c->confirmed_lsn));
+    int n = snprintf(text, sizeof text, "%s\n", LSN(c->position.confirmed_lsn));
     struct err err = {0};
     if (atomic_file_write(c->options.lsn_file, text, (size_t)n, &err))
         log_warning("cannot write the LSN file", "error", err.text, NULL);
-    c->lsn_file_lsn = c->confirmed_lsn;
+    c->lsn_file_lsn = c->position.confirmed_lsn;
     c->lsn_file_due_ms = now_ms + LSN_FILE_GAP_MS;
 }
 
@@ -105,20 +84,18 @@ static void update_stats(void *ctx)
     struct capture *c = ctx;
     struct capture_stats *s = &c->stats;
     *s->connected = c->replication.streaming;
-    *s->received_lsn = c->received_lsn;
-    *s->emitted_lsn = c->emitted_lsn;
-    *s->acknowledged_lsn = acks_lsn(&c->acks);
-    *s->confirmed_lsn = c->confirmed_lsn;
-    *s->covered_lsn = c->covered_lsn;
+    *s->received_lsn = c->position.received_lsn;
+    *s->emitted_lsn = c->position.emitted_lsn;
+    *s->acknowledged_lsn = c->position.acknowledged_lsn;
+    *s->confirmed_lsn = c->position.confirmed_lsn;
+    *s->covered_lsn = c->position.covered_lsn;
     *s->pending_bytes = output_pending(&c->out);
-    uint64_t end_lsn = c->server_lsn > c->received_lsn ? c->server_lsn : c->received_lsn;
-    uint64_t done_lsn = c->confirmed_lsn > c->start_lsn ? c->confirmed_lsn : c->start_lsn;
-    *s->lag_bytes = end_lsn > done_lsn && done_lsn > 0 ? end_lsn - done_lsn : 0;
+    *s->lag_bytes = position_lag(&c->position);
 }
 
 void capture_note_slot(struct capture *c, const struct slot *slot)
 {
-    raise_lsn(&c->server_lsn, slot->current_lsn);
+    position_server(&c->position, slot->current_lsn);
     *c->stats.retained_bytes = slot->restart_lsn && slot->current_lsn > slot->restart_lsn
                                    ? slot->current_lsn - slot->restart_lsn
                                    : 0;
@@ -142,7 +119,7 @@ static int64_t next_tick(const struct capture *c)
     int64_t due_ms = NO_DEADLINE;
     if (c->replication.streaming)
         due_ms = c->status_due_ms;
-    if (c->options.lsn_file && c->confirmed_lsn != c->lsn_file_lsn)
+    if (c->options.lsn_file && c->position.confirmed_lsn != c->lsn_file_lsn)
         due_ms = earlier(due_ms, c->lsn_file_due_ms);
     if (c->stats.file.path)
         due_ms = earlier(due_ms, c->stats.file.next_ms);
@@ -167,11 +144,12 @@ static int on_stdout(struct capture *c, short revents, struct err *err)
 
 static int on_ack(struct capture *c, size_t i, struct err *err)
 {
-    if (acks_read(&c->acks, i, c->ack_limit_lsn, err)) {
+    if (acks_read(&c->acks, i, c->position.ack_limit_lsn, err)) {
         c->own_fault = true;
         return -1;
     }
-    confirm(c);
+    if (position_acknowledge(&c->position, acks_lsn(&c->acks)))
+        c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPORT_GAP_MS);
     return 0;
 }
 
@@ -244,22 +222,19 @@ static int wait_for_session(void *ctx, int fd, short events, int64_t deadline_ms
 
 /* ---- messages ---- */
 
-/* An applier acknowledges what the slot had confirmed as soon as it has read the hello. */
-static bool acknowledged(const struct capture *c, uint64_t lsn)
+static void emit_progress(struct capture *c, uint64_t lsn, int64_t now_ms)
 {
-    return c->acks.n == 0 || acks_lsn(&c->acks) >= lsn;
-}
-
-static void emit_progress(struct capture *c, int64_t now_ms)
-{
-    if (c->progress_lsn <= c->covered_lsn || !pgoutput_outside(c->decoder))
+    if (lsn == 0)
         return;
-    struct frame_progress k = {.lsn = c->progress_lsn, .server_time_us = c->server_time_us};
+    struct frame_progress k = {.lsn = lsn, .server_time_us = c->server_time_us};
     frame_put_progress(&c->out.buf, &k);
     c->progress_due_ms = now_ms + PROGRESS_GAP_MS;
-    raise_lsn(&c->covered_lsn, k.lsn);
-    raise_lsn(&c->emitted_lsn, k.lsn);
-    raise_lsn(&c->ack_limit_lsn, k.lsn);
+    position_progress_out(&c->position, lsn);
+}
+
+static uint64_t due_progress(const struct capture *c)
+{
+    return position_progress(&c->position, pgoutput_outside(c->decoder));
 }
 
 /*
@@ -274,8 +249,7 @@ static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
     c->asked_ms = now_ms;
     c->asks = again ? c->asks + 1 : 0;
     c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPLY_GAP_MS);
-    if (c->asks >= SHUTDOWN_ASKS && c->prepared.n > 0 && acknowledged(c, c->committed_lsn) &&
-        c->confirmed_lsn < end_lsn)
+    if (c->asks >= SHUTDOWN_ASKS && position_held_back(&c->position, end_lsn))
         return err_set(err, ERR_TEMPORARY,
                        "the server shuts down and waits for %s to be confirmed, which a prepared "
                        "transaction forbids",
@@ -283,40 +257,30 @@ static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
     return 0;
 }
 
-/* Only a keepalive tells how far the server has decoded; and nothing of ours is missing before it
- * only when no transaction is half sent. */
 static int on_keepalive(struct capture *c, const struct replication_message *m, struct err *err)
 {
     if (m->reply_requested && on_ask(c, m->end_lsn, err))
         return -1;
-    if (!pgoutput_outside(c->decoder))
-        return 0;
-    c->progress_lsn = m->end_lsn;
-    if (c->until_lsn != 0 && m->end_lsn >= c->until_lsn)
-        c->reached_lsn = m->end_lsn;
+    position_keepalive(&c->position, m->end_lsn, pgoutput_outside(c->decoder));
     return 0;
 }
 
 static int on_event(struct capture *c, const struct pgoutput_event *event, struct err *err)
 {
-    raise_lsn(&c->emitted_lsn, event->end_lsn);
-    raise_lsn(&c->ack_limit_lsn, event->end_lsn);
-    if (event->whole) {
-        raise_lsn(&c->committed_lsn, event->end_lsn);
-        raise_lsn(&c->covered_lsn, event->end_lsn);
+    struct position *p = &c->position;
+    if (event->whole)
         *c->stats.commit_time = (uint64_t)(event->time_us / 1000000 + 946684800);
-    }
-    if (c->until_lsn != 0 && event->end_lsn >= c->until_lsn)
-        c->reached_lsn = event->end_lsn;
-    if (c->acks.n == 0)
-        return 0;
     switch (event->type) {
+    case 'C':
+    case 'c':
+        position_commit(p, event->end_lsn);
+        return 0;
     case 'P':
     case 'p':
-        return prepared_add(&c->prepared, event->gid, event->prepare_lsn, err);
+        return position_prepare(p, event->gid, event->prepare_lsn, event->end_lsn, err);
     case 'K':
     case 'r':
-        prepared_decide(&c->prepared, event->gid, event->end_lsn);
+        position_decide(p, event->gid, event->end_lsn, event->whole);
         return 0;
     default:
         return 0;
@@ -326,9 +290,7 @@ static int on_event(struct capture *c, const struct pgoutput_event *event, struc
 static int on_message(struct capture *c, const struct replication_message *m, struct err *err)
 {
     c->server_time_us = m->time_us;
-    raise_lsn(&c->received_lsn, m->lsn);
-    raise_lsn(&c->received_lsn, m->end_lsn);
-    raise_lsn(&c->server_lsn, m->end_lsn);
+    position_receive(&c->position, m->lsn, m->end_lsn);
     *c->stats.received_bytes += m->size;
     if (m->keepalive)
         return on_keepalive(c, m, err);
@@ -346,7 +308,7 @@ static int take_messages(struct capture *c, bool *drained, struct err *err)
 {
     size_t before = output_pending(&c->out);
     *drained = false;
-    for (unsigned n = 0; n < 4096 && c->reached_lsn == 0; n++) {
+    for (unsigned n = 0; n < 4096 && c->position.reached_lsn == 0; n++) {
         if (output_pending(&c->out) - before >= OUTPUT_FLUSH_BYTES)
             break;
         struct replication_message m;
@@ -421,12 +383,12 @@ static int stream(struct capture *c, struct err *err)
     PGconn *conn = c->replication.session.conn;
     bool tls = PQsslInUse(conn) || PQgssEncInUse(conn);
     bool drained = false;
-    while (!c->signals.stop && c->reached_lsn == 0) {
+    while (!c->signals.stop && c->position.reached_lsn == 0) {
         if (output_pending(&c->out) < OUTPUT_HIGH_BYTES && take_messages(c, &drained, err))
             return -1;
         int64_t now_ms = monotonic_ms();
         if (now_ms >= c->progress_due_ms)
-            emit_progress(c, now_ms);
+            emit_progress(c, due_progress(c), now_ms);
         if (c->stats.file.path && now_ms >= c->slot_look_ms && look_at_slot(c, err))
             return -1;
         if ((drained || output_pending(&c->out) >= OUTPUT_FLUSH_BYTES) && write_out(c, err))
@@ -435,7 +397,7 @@ static int stream(struct capture *c, struct err *err)
         bool room = output_pending(&c->out) < OUTPUT_HIGH_BYTES;
         bool want = room && drained;
         int64_t wake_ms = room && !drained ? now_ms : NO_DEADLINE;
-        if (c->progress_lsn > c->covered_lsn && pgoutput_outside(c->decoder))
+        if (due_progress(c) != 0)
             wake_ms = earlier(wake_ms, c->progress_due_ms);
         if (want && tls)
             wake_ms = earlier(wake_ms, now_ms + TLS_LOOK_MS);
@@ -455,7 +417,7 @@ static int stream(struct capture *c, struct err *err)
 
 static void emit_end(struct capture *c, const char *why)
 {
-    struct frame_end z = {.why = bytes_of(why), .last_lsn = c->emitted_lsn};
+    struct frame_end z = {.why = bytes_of(why), .last_lsn = c->position.emitted_lsn};
     frame_put_end(&c->out.buf, &z);
 }
 
@@ -490,7 +452,8 @@ static int leave(struct capture *c)
             deadline_ms = earlier(deadline_ms, monotonic_ms() + GONE_LIMIT_MS);
         }
         bool written = gone || output_pending(&c->out) == 0;
-        bool done = !c->replication.streaming || acknowledged(c, c->committed_lsn);
+        bool done =
+            !c->replication.streaming || position_durable(&c->position, c->position.committed_lsn);
         if ((written && done) || monotonic_ms() >= deadline_ms)
             break;
         if (poll_once(c, -1, 0, deadline_ms, &revents, &err)) {
@@ -503,8 +466,8 @@ static int leave(struct capture *c)
     }
     if (c->replication.streaming && confirm_and_end(c, &err))
         log_warning("the last confirmation may not have arrived", "error", err.text, NULL);
-    log_info("stopped by signal", "emitted", LSN(c->emitted_lsn), "confirmed",
-             LSN(c->confirmed_lsn), NULL);
+    log_info("stopped by signal", "emitted", LSN(c->position.emitted_lsn), "confirmed",
+             LSN(c->position.confirmed_lsn), NULL);
     if (!c->reader_gone && output_pending(&c->out) > 0)
         log_warning("the reader did not take everything in time; what is left is dropped", "bytes",
                     LOG_U64(output_pending(&c->out)), NULL);
@@ -515,10 +478,10 @@ static int leave(struct capture *c)
 static int finish(struct capture *c, struct err *err)
 {
     short revents;
-    c->progress_lsn = c->reached_lsn;
-    emit_progress(c, monotonic_ms());
-    log_info("everything up to --until-lsn is read", "lsn", LSN(c->reached_lsn), NULL);
-    while (output_pending(&c->out) > 0 || !acknowledged(c, c->reached_lsn)) {
+    uint64_t end_lsn = c->position.reached_lsn;
+    emit_progress(c, position_last_progress(&c->position), monotonic_ms());
+    log_info("everything up to --until-lsn is read", "lsn", LSN(end_lsn), NULL);
+    while (output_pending(&c->out) > 0 || !position_durable(&c->position, end_lsn)) {
         if (poll_once(c, -1, 0, NO_DEADLINE, &revents, err))
             return -1;
         if (c->signals.stop)
@@ -526,14 +489,15 @@ static int finish(struct capture *c, struct err *err)
     }
     c->leaving = true;
     if (confirm_and_end(c, err))
-        return err_context(err, "confirming %s", LSN(c->confirmed_lsn));
+        return err_context(err, "confirming %s", LSN(c->position.confirmed_lsn));
     emit_end(c, "until-lsn reached");
     while (output_pending(&c->out) > 0 && !c->reader_gone)
         if (poll_once(c, -1, 0, NO_DEADLINE, &revents, err))
             return -1;
     if (c->reader_gone)
         return err_set(err, ERR_TEMPORARY, "the reader of stdout left before the end");
-    log_info("done", "emitted", LSN(c->emitted_lsn), "confirmed", LSN(c->confirmed_lsn), NULL);
+    log_info("done", "emitted", LSN(c->position.emitted_lsn), "confirmed",
+             LSN(c->position.confirmed_lsn), NULL);
     return 0;
 }
 
@@ -547,16 +511,12 @@ static void disconnect(struct capture *c)
 
 static int connect_and_stream(struct capture *c, struct err *err)
 {
-    c->received_lsn = 0;
-    c->progress_lsn = 0;
+    position_connect(&c->position);
     if (capture_start(c, err))
         return -1;
     c->begun = true;
     ++*c->stats.connections;
-    raise_lsn(&c->emitted_lsn, c->start_lsn);
-    raise_lsn(&c->covered_lsn, c->start_lsn);
-    raise_lsn(&c->ack_limit_lsn, c->emitted_lsn);
-    raise_lsn(&c->ack_limit_lsn, c->replication.wal_lsn);
+    position_stream(&c->position, c->slot_lsn, c->replication.wal_lsn, c->until_lsn);
     c->status_due_ms = 0;
     notify_ready(&c->options.stage.notify_fd);
     stats_ready(&c->stats.file);
@@ -568,9 +528,9 @@ static int run(struct capture *c, struct err *err)
     int64_t backoff_ms = BACKOFF_FIRST_MS;
     for (;;) {
         int64_t begun_ms = monotonic_ms();
-        uint64_t confirmed_lsn = c->confirmed_lsn;
+        uint64_t confirmed_lsn = c->position.confirmed_lsn;
         int rc = connect_and_stream(c, err);
-        if (rc == 0 && c->reached_lsn != 0)
+        if (rc == 0 && c->position.reached_lsn != 0)
             return finish(c, err);
         if (c->signals.stop && !c->own_fault) {
             err_clear(err);
@@ -581,7 +541,7 @@ static int run(struct capture *c, struct err *err)
         stats_error(&c->stats.file, ERR_TEMPORARY);
         /* A connection that got somewhere, or lasted: not one that breaks at the same place again.
          */
-        if (c->confirmed_lsn > confirmed_lsn || monotonic_ms() - begun_ms > BACKOFF_MAX_MS)
+        if (c->position.confirmed_lsn > confirmed_lsn || monotonic_ms() - begun_ms > BACKOFF_MAX_MS)
             backoff_ms = BACKOFF_FIRST_MS;
         log_warning("connecting again", "error", err->text, "wait_ms",
                     LOG_U64((uint64_t)backoff_ms), NULL);
@@ -660,7 +620,7 @@ static void release(struct capture *c, const struct err *err)
     write_lsn_file(c, monotonic_ms());
     disconnect(c);
     pgoutput_free(c->decoder);
-    prepared_free(&c->prepared);
+    position_free(&c->position);
     acks_close(&c->acks);
     output_close(&c->out);
     signals_close(&c->signals);
@@ -679,6 +639,7 @@ static int work(struct capture *c, struct err *err)
         return capture_status(c, err);
     if (o->drop_slot)
         return capture_drop_slot(c, err);
+    position_init(&c->position, o->acks.n > 0);
     return acks_open(&c->acks, &o->acks, err) || run(c, err) ? -1 : 0;
 }
 

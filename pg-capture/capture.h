@@ -5,9 +5,8 @@
  * Memory is bounded by one message of the server and OUTPUT_HIGH_BYTES of frames: while stdout is
  * blocked the server's socket is not read, and status updates go on.
  *
- * Four LSNs: received (what the server has sent), emitted (the end of what has been put on stdout
- * and may come back as an acknowledgement), acknowledged (acks.h), confirmed (what the slot was
- * told).
+ * How far everything is, and what may be confirmed, position.h knows; capture.c tells it what
+ * happens.
  */
 #ifndef PG2ANY_CAPTURE_H
 #define PG2ANY_CAPTURE_H
@@ -23,6 +22,7 @@
 #include "base/stats.h"
 #include "catalog.h"
 #include "pgoutput.h"
+#include "position.h"
 #include "prepared.h"
 #include "replication.h"
 #include "session.h"
@@ -71,7 +71,7 @@ struct capture {
     struct signals signals;
     struct output out;
     struct acks acks;
-    struct prepared prepared;
+    struct position position;
     struct capture_stats stats;
     struct source source;
     struct waiter waiter;
@@ -88,22 +88,11 @@ struct capture {
     bool leaving;     /* a signal is no reason any more to give up waiting */
     bool reader_gone; /* noticed after the end was written: no fault then */
     char system_identifier[32]; /* of the first connection */
-    uint64_t start_lsn;         /* the slot's confirmed_flush_lsn when this connection began */
-    uint64_t until_lsn;         /* 0: none */
-    uint64_t received_lsn;
-    uint64_t emitted_lsn;
-    uint64_t committed_lsn; /* the last whole transaction's end, among what was emitted */
-    uint64_t
-        covered_lsn; /* the last that a target acknowledges by itself: a commit's or a progress' */
-    uint64_t ack_limit_lsn; /* an acknowledgement beyond it is nonsense */
-    uint64_t confirmed_lsn;
-    uint64_t reached_lsn; /* where --until-lsn was met; 0: not yet */
-    bool slot_missing;    /* --check: it would be made */
-    uint64_t server_lsn;  /* the end of the server's WAL, as far as it has told */
-    int64_t slot_look_ms; /* when the slot is looked at again, for the statistics */
-
-    uint64_t progress_lsn;  /* of a keepalive, not emitted yet where > covered_lsn */
-    int64_t server_time_us; /* of the last message */
+    uint64_t slot_lsn;          /* the slot's confirmed_flush_lsn, where its stream begins */
+    uint64_t until_lsn;         /* 0: none, or not known yet */
+    bool slot_missing;          /* --check: it would be made */
+    int64_t slot_look_ms;       /* when the slot is looked at again, for the statistics */
+    int64_t server_time_us;     /* of the last message */
     int64_t progress_due_ms;
 
     uint64_t asked_lsn; /* of the last keepalive that asked for a reply */
@@ -143,7 +132,7 @@ MUST_CHECK int capture_check_slot(const struct capture *c, const struct slot *s,
 /* The slot as it was found goes into the statistics: also one that cannot be used any more. */
 void capture_note_slot(struct capture *c, const struct slot *slot);
 
-/* Appends the hello; c->start_lsn is known. */
+/* Appends the hello; c->slot_lsn is known. */
 void capture_put_hello(const struct capture *c, const struct replication_start *start, bool created,
                        struct buf *out);
 

@@ -90,11 +90,11 @@ static int check_slots(struct capture *c, const struct replication_start *start,
         }
         report_ok(r, "slot %s: %s, confirmed up to %s%s", name, slot.wal_status,
                   LSN(slot.confirmed_flush_lsn), slot.active ? ", in use now" : "");
-        c->start_lsn = slot.confirmed_flush_lsn;
+        c->slot_lsn = slot.confirmed_flush_lsn;
         return 0;
     }
     c->slot_missing = true;
-    c->start_lsn = c->replication.wal_lsn;
+    c->slot_lsn = c->replication.wal_lsn;
     if (query(c,
               "SELECT current_setting('max_replication_slots')::int, count(*)"
               " FROM pg_replication_slots",

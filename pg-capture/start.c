@@ -173,7 +173,7 @@ static int recreated(const struct capture *c, struct err *err, const char *what)
     return err_hint(err,
                     "changes after %s may be missing: take the target afresh from a copy of the "
                     "source and a new slot",
-                    LSN(c->confirmed_lsn > c->start_lsn ? c->confirmed_lsn : c->start_lsn));
+                    LSN(position_done(&c->position)));
 }
 
 int capture_check_slot(const struct capture *c, const struct slot *s,
@@ -259,16 +259,15 @@ static int check_start(struct capture *c, const struct replication_start *start,
         return recreated(c, err, "vanished while it was in use");
     if (capture_check_slot(c, &slot, start, err))
         return -1;
-    if (c->begun && slot.confirmed_flush_lsn > c->start_lsn &&
-        slot.confirmed_flush_lsn > c->confirmed_lsn) {
+    if (c->begun && position_is_foreign(&c->position, slot.confirmed_flush_lsn)) {
         char what[160];
         (void)snprintf(
             what, sizeof what,
             "was recreated or moved behind our back: it stands at %s, but we confirmed only %s",
-            LSN(slot.confirmed_flush_lsn), LSN(c->confirmed_lsn));
+            LSN(slot.confirmed_flush_lsn), LSN(c->position.confirmed_lsn));
         return recreated(c, err, what);
     }
-    c->start_lsn = slot.confirmed_flush_lsn;
+    c->slot_lsn = slot.confirmed_flush_lsn;
     return 0;
 }
 
@@ -282,7 +281,7 @@ static int same_server(struct capture *c, struct err *err)
         return err_set(err, ERR_PERMANENT,
                        "the source is another cluster now: system identifier %s instead of %s",
                        r->system_identifier, c->system_identifier);
-    uint64_t acknowledged = acks_lsn(&c->acks);
+    uint64_t acknowledged = c->position.acknowledged_lsn;
     if (acknowledged > r->wal_lsn) {
         (void)err_set(err, ERR_PERMANENT,
                       "the server's WAL ends at %s, on timeline %" PRIu32
@@ -308,7 +307,7 @@ void capture_put_hello(const struct capture *c, const struct replication_start *
         .database = bytes_of(r->database),
         .slot = bytes_of(c->options.slot),
         .npublications = (uint32_t)c->npublications,
-        .start_lsn = c->start_lsn,
+        .start_lsn = c->slot_lsn,
         .slot_created = created,
         .wal_lsn = r->wal_lsn,
         .server_version = replication_server_version(r),
@@ -358,7 +357,7 @@ int capture_start(struct capture *c, struct err *err)
     replication_describe(&start, &described);
     log_info("streaming", "version", PG2ANY_VERSION, "host", PQhost(conn), "port", PQport(conn),
              "database", c->replication.database, "user", PQuser(conn), "slot", c->options.slot,
-             "publications", c->options.publications, "from", LSN(c->start_lsn), "timeline",
+             "publications", c->options.publications, "from", LSN(c->slot_lsn), "timeline",
              LOG_U64(c->replication.timeline), "server_version",
              LOG_U64(replication_server_version(&c->replication)), "protocol",
              LOG_U64(start.protocol_version), "options", buf_cstr(&described), NULL);

@@ -1,0 +1,930 @@
+/*
+ * pg-capture/position.c: what may be confirmed to the slot. Last come two tests with random
+ * sequences: one compares each step with a model that recomputes everything from the whole history,
+ * one plays server, pipes and targets, with lost connections and kills, and looks whether anything
+ * was confirmed that a target would miss.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pg-capture/acks.h"
+#include "pg-capture/position.h"
+
+static struct bytes gid(const char *s)
+{
+    return (struct bytes){s, strlen(s)};
+}
+
+static void prepare(struct position *p, const char *name, uint64_t prepare_lsn, uint64_t end_lsn)
+{
+    struct err err = {0};
+    assert_int_equal(position_prepare(p, gid(name), prepare_lsn, end_lsn, &err), 0);
+}
+
+/* A stream from 100 on, of a server whose WAL ends at 1000. */
+static struct position streaming(bool acks, uint64_t until_lsn)
+{
+    struct position p;
+    position_init(&p, acks);
+    position_connect(&p);
+    position_stream(&p, 100, 1000, until_lsn);
+    return p;
+}
+
+static void without_targets_nothing_is_confirmed(void **state)
+{
+    (void)state;
+    struct position p = streaming(false, 0);
+    position_commit(&p, 200);
+    prepare(&p, "g", 210, 220);
+    assert_false(position_acknowledge(&p, 0));
+    assert_false(position_acknowledge(&p, 200));
+    assert_int_equal(p.confirmed_lsn, 0);
+    assert_int_equal(position_status(&p).flush_lsn, 0);
+    assert_true(position_durable(&p, 200));
+    assert_false(position_held_back(&p, 300));
+    position_free(&p);
+}
+
+static void what_is_acknowledged_is_confirmed(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 0);
+    position_commit(&p, 200);
+    assert_int_equal(p.confirmed_lsn, 0);
+    assert_false(position_durable(&p, 200));
+    assert_true(position_acknowledge(&p, 200));
+    assert_int_equal(p.confirmed_lsn, 200);
+    assert_true(position_durable(&p, 200));
+    position_commit(&p, 300);
+    assert_int_equal(p.confirmed_lsn, 200);
+    assert_false(position_acknowledge(&p, 200));
+    assert_false(position_acknowledge(&p, 150)); /* what is durable stays so */
+    assert_true(position_durable(&p, 200));
+    assert_int_equal(p.confirmed_lsn, 200);
+    assert_true(position_acknowledge(&p, 250));
+    assert_int_equal(p.confirmed_lsn, 250);
+    position_free(&p);
+}
+
+static void a_target_may_hold_more_than_was_sent(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 0);
+    assert_int_equal(p.ack_limit_lsn, 1000);
+    assert_true(position_acknowledge(&p, 700));
+    assert_int_equal(p.confirmed_lsn, 100);
+    position_commit(&p, 200);
+    assert_true(position_acknowledge(&p, 700));
+    assert_int_equal(p.confirmed_lsn, 200);
+    position_commit(&p, 2000);
+    assert_int_equal(p.ack_limit_lsn, 2000);
+    position_free(&p);
+}
+
+static void what_the_slot_has_is_not_confirmed_again(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 0);
+    assert_false(position_acknowledge(&p, 50));
+    assert_int_equal(p.confirmed_lsn, 0);
+    assert_true(position_acknowledge(&p, 100));
+    assert_int_equal(p.confirmed_lsn, 100);
+    position_free(&p);
+}
+
+static void a_prepared_transaction_holds_back(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 0);
+    prepare(&p, "g", 150, 160);
+    prepare(&p, "h", 170, 180);
+    position_commit(&p, 300);
+    assert_false(position_held_back(&p, 300)); /* the target has not everything yet */
+    assert_true(position_acknowledge(&p, 300));
+    assert_int_equal(p.confirmed_lsn, 150);
+    assert_true(position_held_back(&p, 300));
+    assert_false(position_held_back(&p, 150));
+
+    position_decide(&p, gid("g"), 320, true);
+    assert_int_equal(p.committed_lsn, 320);
+    assert_false(position_acknowledge(&p, 310));
+    assert_true(position_acknowledge(&p, 320));
+    assert_int_equal(p.confirmed_lsn, 170);
+
+    /* A rollback is durable with what is acknowledged after it. */
+    position_decide(&p, gid("h"), 330, false);
+    assert_int_equal(p.committed_lsn, 320);
+    assert_int_equal(p.covered_lsn, 320);
+    assert_int_equal(p.emitted_lsn, 330);
+    position_keepalive(&p, 340, true);
+    position_progress_out(&p, position_progress(&p, true));
+    assert_true(position_acknowledge(&p, 340));
+    assert_int_equal(p.confirmed_lsn, 340);
+    assert_false(position_held_back(&p, 400));
+    position_free(&p);
+}
+
+static void a_prepare_that_comes_again_does_not_undo(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 0);
+    prepare(&p, "g", 150, 160);
+    position_decide(&p, gid("g"), 200, true);
+    assert_true(position_acknowledge(&p, 200));
+    assert_int_equal(p.confirmed_lsn, 200);
+
+    /* The status update was lost: the server sends everything again. */
+    position_connect(&p);
+    position_stream(&p, 100, 1000, 0);
+    prepare(&p, "g", 150, 160);
+    assert_false(position_acknowledge(&p, 200));
+    assert_int_equal(p.confirmed_lsn, 200);
+    position_commit(&p, 300);
+    assert_false(position_acknowledge(&p, 300));
+    position_decide(&p, gid("g"), 200, true);
+    assert_true(position_acknowledge(&p, 300));
+    assert_int_equal(p.confirmed_lsn, 300);
+    position_free(&p);
+}
+
+static void a_keepalive_counts_when_it_went_through_the_targets(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 0);
+    position_commit(&p, 200);
+    position_receive(&p, 0, 500);
+    position_keepalive(&p, 500, true);
+    assert_int_equal(p.emitted_lsn, 200);
+    assert_true(position_acknowledge(&p, 500)); /* of another process, before this one */
+    assert_int_equal(p.confirmed_lsn, 200);
+    assert_int_equal(position_progress(&p, false), 0);
+    assert_int_equal(position_progress(&p, true), 500);
+    position_progress_out(&p, 500);
+    assert_int_equal(position_progress(&p, true), 0);
+    assert_int_equal(p.emitted_lsn, 500);
+    assert_int_equal(p.covered_lsn, 500);
+    assert_true(position_acknowledge(&p, 500));
+    assert_int_equal(p.confirmed_lsn, 500);
+    position_free(&p);
+}
+
+static void a_keepalive_within_a_transaction_says_nothing(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 400);
+    position_keepalive(&p, 500, false);
+    assert_int_equal(position_progress(&p, true), 0);
+    assert_int_equal(p.reached_lsn, 0);
+    position_keepalive(&p, 300, true);
+    position_commit(&p, 350); /* which says more than the keepalive */
+    assert_int_equal(position_progress(&p, true), 0);
+    position_free(&p);
+}
+
+static void the_end_is_reached_by_what_comes_first(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 400);
+    assert_true(position_asks(&p));
+    position_keepalive(&p, 399, true);
+    position_commit(&p, 399);
+    assert_true(position_asks(&p));
+    assert_int_equal(position_last_progress(&p), 0);
+    position_keepalive(&p, 450, true);
+    position_commit(&p, 460);
+    assert_false(position_asks(&p));
+    assert_int_equal(p.reached_lsn, 450);
+    position_free(&p);
+
+    p = streaming(true, 400);
+    position_commit(&p, 400);
+    assert_int_equal(p.reached_lsn, 400);
+    assert_int_equal(position_last_progress(&p), 0); /* the commit says it */
+    position_free(&p);
+
+    p = streaming(true, 400);
+    prepare(&p, "g", 390, 410);
+    assert_int_equal(p.reached_lsn, 410);
+    assert_int_equal(position_last_progress(&p), 410);
+    position_free(&p);
+
+    p = streaming(true, 0);
+    position_commit(&p, 400);
+    assert_int_equal(p.reached_lsn, 0);
+    assert_false(position_asks(&p));
+    position_free(&p);
+}
+
+static void another_connection_begins_anew_and_forgets_nothing(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 0);
+    position_commit(&p, 200);
+    position_commit(&p, 300);
+    assert_true(position_acknowledge(&p, 200));
+    position_receive(&p, 310, 600);
+    position_keepalive(&p, 600, true);
+
+    position_connect(&p);
+    assert_int_equal(p.received_lsn, 0);
+    assert_int_equal(position_progress(&p, true), 0);
+    assert_false(position_is_foreign(&p, 100));
+    assert_false(position_is_foreign(&p, 200));
+    assert_true(position_is_foreign(&p, 201));
+    position_stream(&p, 100, 1000, 0);
+    assert_int_equal(position_progress(&p, true), 0);
+    assert_int_equal(p.confirmed_lsn, 200);
+    assert_int_equal(p.emitted_lsn, 300);
+
+    /* What was on its way is acknowledged now. */
+    assert_true(position_acknowledge(&p, 300));
+    assert_int_equal(p.confirmed_lsn, 300);
+    position_commit(&p, 200);
+    assert_int_equal(p.emitted_lsn, 300);
+    assert_false(position_acknowledge(&p, 200));
+    assert_int_equal(p.confirmed_lsn, 300);
+    position_free(&p);
+}
+
+static void a_status_update_never_says_more_flushed_than_written(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 0);
+    struct standby_status s = position_status(&p);
+    assert_int_equal(s.write_lsn, 0);
+    assert_int_equal(s.flush_lsn, 0);
+    position_receive(&p, 200, 250);
+    position_commit(&p, 200);
+    assert_true(position_acknowledge(&p, 200));
+    s = position_status(&p);
+    assert_int_equal(s.write_lsn, 250);
+    assert_int_equal(s.flush_lsn, 200);
+    position_connect(&p);
+    s = position_status(&p);
+    assert_int_equal(s.write_lsn, 200);
+    assert_int_equal(s.flush_lsn, 200);
+    assert_int_equal(p.received_lsn, 200);
+    position_free(&p);
+}
+
+static void the_lag_is_from_the_confirmed_to_the_servers_end(void **state)
+{
+    (void)state;
+    struct position p;
+    position_init(&p, true);
+    position_server(&p, 500);
+    assert_int_equal(position_lag(&p), 0); /* since when is not known */
+    position_connect(&p);
+    position_stream(&p, 100, 1000, 0);
+    assert_int_equal(position_done(&p), 100);
+    assert_int_equal(position_lag(&p), 400);
+    position_receive(&p, 200, 700);
+    assert_int_equal(position_lag(&p), 600);
+    position_commit(&p, 800);
+    assert_true(position_acknowledge(&p, 800));
+    assert_int_equal(position_done(&p), 800);
+    assert_int_equal(position_lag(&p), 0);
+    position_free(&p);
+}
+
+/* ---- random sequences ---- */
+
+static uint64_t seed;
+
+/* xorshift64: the same numbers everywhere. */
+static uint64_t below(uint64_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % n;
+}
+
+static bool one_in(uint64_t n)
+{
+    return below(n) == 0;
+}
+
+#define TARGETS 3
+
+/* ---- against a model ---- */
+
+enum kind { START, OUT, PREPARED, DECIDED, KEEPALIVE, CONNECTING, ACK };
+
+/* All that has happened. */
+struct history {
+    size_t n;
+    struct happened {
+        enum kind kind;
+        uint64_t lsn; /* its end */
+        uint64_t prepare_lsn;
+        char gid;
+        bool covers; /* OUT, DECIDED: targets acknowledge it by itself */
+        size_t target;
+    } events[400];
+};
+
+static void happen(struct history *h, struct happened event)
+{
+    assert_true(h->n < sizeof h->events / sizeof *h->events);
+    h->events[h->n++] = event;
+}
+
+static uint64_t model_emitted(const struct history *h, bool covering)
+{
+    uint64_t lsn = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        const struct happened *e = &h->events[i];
+        bool counts = e->kind == START ||
+                      ((e->kind == OUT || e->kind == DECIDED) && (e->covers || !covering));
+        if ((counts || (e->kind == PREPARED && !covering)) && e->lsn > lsn)
+            lsn = e->lsn;
+    }
+    return lsn;
+}
+
+static uint64_t model_target(const struct history *h, size_t target)
+{
+    uint64_t lsn = 0;
+    for (size_t i = 0; i < h->n; i++)
+        if (h->events[i].kind == ACK && h->events[i].target == target && h->events[i].lsn > lsn)
+            lsn = h->events[i].lsn;
+    return lsn;
+}
+
+/* Whether the PREPARE at `at` still forbids to confirm what is beyond it. */
+static bool model_holds(const struct history *h, size_t at, uint64_t durable_lsn)
+{
+    const struct happened *p = &h->events[at];
+    for (size_t i = at + 1; i < h->n; i++) {
+        const struct happened *e = &h->events[i];
+        if (e->gid != p->gid)
+            continue;
+        if (e->kind == PREPARED && e->prepare_lsn == p->prepare_lsn)
+            return false; /* the one that came later counts */
+    }
+    for (size_t i = at + 1; i < h->n; i++) {
+        const struct happened *e = &h->events[i];
+        if (e->kind == DECIDED && e->gid == p->gid && e->lsn > p->prepare_lsn)
+            return e->lsn > durable_lsn;
+    }
+    return true;
+}
+
+static uint64_t model_limit(const struct history *h, size_t ntargets)
+{
+    uint64_t lsn = ntargets > 0 ? model_emitted(h, false) : 0;
+    for (size_t i = 0; i < ntargets; i++)
+        if (model_target(h, i) < lsn)
+            lsn = model_target(h, i);
+    uint64_t durable_lsn = lsn;
+    for (size_t i = 0; i < h->n; i++)
+        if (h->events[i].kind == PREPARED && h->events[i].prepare_lsn < lsn &&
+            model_holds(h, i, durable_lsn))
+            lsn = h->events[i].prepare_lsn;
+    return lsn;
+}
+
+static uint64_t model_start(const struct history *h)
+{
+    uint64_t lsn = 0;
+    for (size_t i = 0; i < h->n; i++)
+        if (h->events[i].kind == START)
+            lsn = h->events[i].lsn;
+    return lsn;
+}
+
+/* The last keepalive of this connection. */
+static uint64_t model_keepalive(const struct history *h)
+{
+    uint64_t lsn = 0;
+    for (size_t i = 0; i < h->n; i++) {
+        if (h->events[i].kind == CONNECTING)
+            lsn = 0;
+        if (h->events[i].kind == KEEPALIVE)
+            lsn = h->events[i].lsn;
+    }
+    return lsn;
+}
+
+static uint64_t model_reached(const struct history *h, uint64_t until_lsn)
+{
+    for (size_t i = 0; i < h->n && until_lsn != 0; i++) {
+        const struct happened *e = &h->events[i];
+        bool ends = e->kind == PREPARED || e->kind == DECIDED || e->kind == KEEPALIVE ||
+                    (e->kind == OUT && e->prepare_lsn == 0);
+        if (ends && e->lsn >= until_lsn)
+            return e->lsn;
+    }
+    return 0;
+}
+
+#define PROGRESS 1 /* in prepare_lsn of an OUT: no transaction */
+
+struct run {
+    struct position p;
+    struct history history;
+    struct acks acks;
+    uint64_t until_lsn;
+    uint64_t near_lsn;          /* LSNs are made near this, forwards and backwards */
+    uint64_t prepared_lsn[256]; /* by name: of the last PREPARE */
+};
+
+static uint64_t some_lsn(struct run *r)
+{
+    r->near_lsn += below(20);
+    return r->near_lsn - below(60);
+}
+
+static void connect_again(struct run *r)
+{
+    uint64_t start_lsn = some_lsn(r);
+    position_connect(&r->p);
+    happen(&r->history, (struct happened){.kind = CONNECTING});
+    position_stream(&r->p, start_lsn, start_lsn + below(100), r->until_lsn);
+    happen(&r->history, (struct happened){.kind = START, .lsn = start_lsn});
+}
+
+static void acknowledge(struct run *r)
+{
+    size_t i = below(r->acks.n);
+    struct ack_fifo *f = &r->acks.fifos[i];
+    uint64_t lsn = r->p.ack_limit_lsn - below(r->p.ack_limit_lsn < 80 ? r->p.ack_limit_lsn : 80);
+    f->spoken = true;
+    if (lsn > f->lsn)
+        f->lsn = lsn;
+    happen(&r->history, (struct happened){.kind = ACK, .lsn = lsn, .target = i});
+    uint64_t before_lsn = r->p.confirmed_lsn;
+    uint64_t limit_lsn = model_limit(&r->history, r->acks.n);
+    bool rises = limit_lsn > before_lsn && limit_lsn >= model_start(&r->history);
+    assert_int_equal(position_acknowledge(&r->p, acks_lsn(&r->acks)), rises);
+    assert_int_equal(r->p.confirmed_lsn, rises ? limit_lsn : before_lsn);
+}
+
+static void step(struct run *r)
+{
+    uint64_t lsn = some_lsn(r);
+    bool commits = one_in(2);
+    char name = (char)('a' + below(4));
+    struct bytes g = {&name, 1};
+    struct err err = {0};
+    uint64_t due_lsn;
+    switch (below(r->acks.n > 0 ? 10 : 7)) {
+    case 0:
+        if (one_in(4))
+            connect_again(r);
+        break;
+    case 1:
+        position_receive(&r->p, one_in(2) ? lsn : 0, lsn + below(50));
+        break;
+    case 2:
+        position_commit(&r->p, lsn);
+        happen(&r->history, (struct happened){.kind = OUT, .lsn = lsn, .covers = true});
+        break;
+    case 3:
+        if (commits && r->prepared_lsn[(unsigned char)name] != 0)
+            lsn = r->prepared_lsn[(unsigned char)name]; /* it comes again */
+        r->prepared_lsn[(unsigned char)name] = lsn;
+        assert_int_equal(position_prepare(&r->p, g, lsn - 5, lsn, &err), 0);
+        happen(&r->history, (struct happened){
+                                .kind = PREPARED, .lsn = lsn, .prepare_lsn = lsn - 5, .gid = name});
+        break;
+    case 4:
+        position_decide(&r->p, g, lsn, commits);
+        happen(&r->history,
+               (struct happened){.kind = DECIDED, .lsn = lsn, .gid = name, .covers = commits});
+        break;
+    case 5:
+        position_keepalive(&r->p, lsn, commits);
+        if (commits)
+            happen(&r->history, (struct happened){.kind = KEEPALIVE, .lsn = lsn});
+        break;
+    case 6:
+        due_lsn = position_progress(&r->p, true);
+        if (due_lsn == 0)
+            break;
+        position_progress_out(&r->p, due_lsn);
+        happen(&r->history,
+               (struct happened){
+                   .kind = OUT, .lsn = due_lsn, .prepare_lsn = PROGRESS, .covers = true});
+        break;
+    default:
+        acknowledge(r);
+        break;
+    }
+}
+
+static void check(struct run *r, uint64_t confirmed_before)
+{
+    const struct position *p = &r->p;
+    const struct history *h = &r->history;
+    assert_true(p->confirmed_lsn >= confirmed_before);
+    assert_int_equal(p->emitted_lsn, model_emitted(h, false));
+    assert_true(p->confirmed_lsn <= p->emitted_lsn);
+    for (size_t i = 0; i < r->acks.n; i++)
+        assert_true(p->confirmed_lsn <= model_target(h, i));
+    assert_int_equal(p->covered_lsn, model_emitted(h, true));
+    uint64_t keepalive_lsn = model_keepalive(h);
+    assert_int_equal(position_progress(p, true),
+                     keepalive_lsn > model_emitted(h, true) ? keepalive_lsn : 0);
+    assert_int_equal(position_progress(p, false), 0);
+    assert_int_equal(p->reached_lsn, model_reached(h, r->until_lsn));
+    if (r->acks.n == 0)
+        assert_int_equal(p->confirmed_lsn, 0);
+    if (one_in(8)) {
+        struct standby_status s = position_status(&r->p);
+        assert_int_equal(s.flush_lsn, p->confirmed_lsn);
+        assert_true(s.write_lsn >= s.flush_lsn);
+    }
+}
+
+static void every_step_is_what_a_naive_model_says(void **state)
+{
+    (void)state;
+    seed = UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t confirmed = 0;
+    for (int i = 0; i < 400; i++) {
+        struct run r = {.near_lsn = 100};
+        r.acks.n = below(TARGETS + 1);
+        r.until_lsn = one_in(2) ? 200 + below(800) : 0;
+        position_init(&r.p, r.acks.n > 0);
+        connect_again(&r);
+        for (int k = 0; k < 180; k++) {
+            uint64_t before_lsn = r.p.confirmed_lsn;
+            step(&r);
+            check(&r, before_lsn);
+            confirmed += r.p.confirmed_lsn > before_lsn;
+        }
+        position_free(&r.p);
+    }
+    assert_true(confirmed > 1000); /* it is no test where nothing happens */
+}
+
+/* ---- against server, pipes and targets ---- */
+
+#define ITEMS 200
+#define GIDS  4
+#define NONE  SIZE_MAX
+
+enum item_kind { COMMIT, PREPARE, COMMIT_PREPARED, ROLLBACK_PREPARED };
+
+/* What the server decodes, in its order. */
+struct item {
+    enum item_kind kind;
+    char gid;
+    uint64_t first_lsn; /* where the commit or prepare record begins */
+    uint64_t end_lsn;
+    size_t other; /* of an outcome its PREPARE, and the other way round; NONE */
+};
+
+enum frame_kind { HELLO, ITEM, PROGRESS_FRAME };
+
+struct pipe_frame {
+    enum frame_kind kind;
+    uint64_t lsn;
+    size_t item;
+};
+
+struct target {
+    bool used;    /* has a checkpoint */
+    bool greeted; /* this process of it has read a hello */
+    uint64_t checkpoint_lsn;
+    bool held[ITEMS]; /* prepared transactions that wait between server and target */
+    unsigned applied[ITEMS];
+    size_t first, n;
+    struct pipe_frame pipe[4 * ITEMS];
+};
+
+struct world {
+    struct position p;
+    struct acks acks;
+    size_t nitems;
+    struct item items[ITEMS];
+    size_t prepared[GIDS]; /* the item that a name stands for now, or NONE */
+    uint64_t wal_lsn;
+    uint64_t slot_lsn;
+    size_t next;  /* to be sent */
+    bool outside; /* of a transaction that is half sent */
+    struct target targets[TARGETS];
+};
+
+static void put(struct world *w, struct pipe_frame frame)
+{
+    for (size_t i = 0; i < w->acks.n; i++) {
+        struct target *t = &w->targets[i];
+        if (t->first > 0) {
+            memmove(t->pipe, t->pipe + t->first, t->n * sizeof *t->pipe);
+            t->first = 0;
+        }
+        assert_true(t->n < sizeof t->pipe / sizeof *t->pipe);
+        t->pipe[t->n++] = frame;
+    }
+}
+
+static void write_wal(struct world *w)
+{
+    w->wal_lsn += below(30);
+    if (w->nitems == ITEMS || one_in(3))
+        return;
+    size_t i = w->nitems++;
+    struct item *it = &w->items[i];
+    size_t name = below(GIDS);
+    *it = (struct item){.kind = COMMIT, .gid = (char)('a' + name), .other = NONE};
+    it->first_lsn = w->wal_lsn;
+    it->end_lsn = w->wal_lsn += 1 + below(20);
+    if (one_in(2))
+        return;
+    if (w->prepared[name] == NONE) {
+        it->kind = PREPARE;
+        w->prepared[name] = i;
+    } else {
+        it->kind = one_in(3) ? ROLLBACK_PREPARED : COMMIT_PREPARED;
+        it->other = w->prepared[name];
+        w->items[it->other].other = i;
+        w->prepared[name] = NONE;
+    }
+}
+
+static void open_stream(struct world *w)
+{
+    position_connect(&w->p);
+    assert_true(w->p.start_lsn == 0 || !position_is_foreign(&w->p, w->slot_lsn));
+    position_stream(&w->p, w->slot_lsn, w->wal_lsn, 0);
+    w->outside = true;
+    for (w->next = 0; w->next < w->nitems && w->items[w->next].end_lsn <= w->slot_lsn;)
+        w->next++;
+    put(w, (struct pipe_frame){.kind = HELLO, .lsn = w->slot_lsn});
+}
+
+/* Every process dies, and what was in the pipes goes with them. */
+static void kill_all(struct world *w)
+{
+    position_free(&w->p);
+    position_init(&w->p, true);
+    for (size_t i = 0; i < w->acks.n; i++) {
+        w->acks.fifos[i] = (struct ack_fifo){0};
+        w->targets[i].n = 0;
+        w->targets[i].greeted = false;
+    }
+    open_stream(w);
+}
+
+static void send_some(struct world *w)
+{
+    if (w->next == w->nitems)
+        return;
+    const struct item *it = &w->items[w->next];
+    struct bytes g = {&it->gid, 1};
+    struct err err = {0};
+    position_receive(&w->p, it->first_lsn, it->end_lsn);
+    if (w->outside && (it->kind == COMMIT || it->kind == PREPARE) && one_in(2)) {
+        w->outside = false;
+        return;
+    }
+    w->outside = true;
+    put(w, (struct pipe_frame){.kind = ITEM, .item = w->next++});
+    switch (it->kind) {
+    case COMMIT:
+        position_commit(&w->p, it->end_lsn);
+        break;
+    case PREPARE:
+        assert_int_equal(position_prepare(&w->p, g, it->first_lsn, it->end_lsn, &err), 0);
+        break;
+    case COMMIT_PREPARED:
+    case ROLLBACK_PREPARED:
+        position_decide(&w->p, g, it->end_lsn, it->kind == COMMIT_PREPARED);
+        break;
+    }
+}
+
+/* The server has decoded up to somewhere before the next thing it sends; within a transaction it
+ * may say that it has decoded that one's end. */
+static void send_keepalive(struct world *w)
+{
+    uint64_t lsn = w->next > 0 ? w->items[w->next - 1].end_lsn : w->slot_lsn;
+    if (!w->outside)
+        lsn = w->items[w->next].end_lsn;
+    else if (w->next < w->nitems)
+        lsn = w->items[w->next].first_lsn;
+    else if (w->wal_lsn > lsn)
+        lsn = w->wal_lsn;
+    position_receive(&w->p, 0, lsn);
+    position_keepalive(&w->p, lsn, w->outside);
+}
+
+static void send_progress(struct world *w)
+{
+    uint64_t lsn = position_progress(&w->p, w->outside);
+    if (lsn == 0)
+        return;
+    put(w, (struct pipe_frame){.kind = PROGRESS_FRAME, .lsn = lsn});
+    position_progress_out(&w->p, lsn);
+}
+
+static void apply_item(struct world *w, struct target *t, size_t i)
+{
+    const struct item *it = &w->items[i];
+    size_t applied = it->kind == COMMIT ? i : it->other;
+    if (it->kind == PREPARE) {
+        t->held[i] = true;
+        return;
+    }
+    if (it->kind != ROLLBACK_PREPARED && it->end_lsn > t->checkpoint_lsn) {
+        if (it->kind == COMMIT_PREPARED && !t->held[applied])
+            fail_msg("the changes of %c, prepared at %d, will never come again", it->gid,
+                     (int)w->items[applied].first_lsn);
+        t->applied[applied]++;
+        t->checkpoint_lsn = it->end_lsn;
+    }
+    t->held[applied] = false;
+}
+
+static void read_frame(struct world *w, struct target *t)
+{
+    if (t->n == 0)
+        return;
+    struct pipe_frame f = t->pipe[t->first++];
+    t->n--;
+    switch (f.kind) {
+    case HELLO:
+        memset(t->held, 0, sizeof t->held); /* what is unfinished comes again */
+        if (!t->used)
+            t->checkpoint_lsn = f.lsn;
+        t->used = true;
+        t->greeted = true;
+        assert_true(f.lsn <= t->checkpoint_lsn);
+        break;
+    case ITEM:
+        apply_item(w, t, f.item);
+        break;
+    case PROGRESS_FRAME:
+        if (f.lsn > t->checkpoint_lsn)
+            t->checkpoint_lsn = f.lsn;
+        break;
+    }
+}
+
+static void say_checkpoint(struct world *w, size_t i)
+{
+    struct ack_fifo *f = &w->acks.fifos[i];
+    if (!w->targets[i].greeted)
+        return;
+    assert_true(w->targets[i].checkpoint_lsn <= w->p.ack_limit_lsn);
+    f->spoken = true;
+    f->lsn = w->targets[i].checkpoint_lsn;
+    (void)position_acknowledge(&w->p, acks_lsn(&w->acks));
+}
+
+/* Nothing before `lsn` will be sent again: does every target have it? */
+static void check_promise(const struct world *w, uint64_t lsn)
+{
+    for (size_t i = 0; i < w->nitems; i++) {
+        const struct item *it = &w->items[i];
+        if (it->end_lsn > lsn || it->kind == COMMIT_PREPARED || it->kind == ROLLBACK_PREPARED)
+            continue;
+        const struct item *outcome = it;
+        if (it->kind == PREPARE) {
+            assert_true(it->other != NONE);
+            outcome = &w->items[it->other];
+            if (outcome->kind == ROLLBACK_PREPARED)
+                continue;
+        }
+        for (size_t k = 0; k < w->acks.n; k++) {
+            assert_true(w->targets[k].checkpoint_lsn >= outcome->end_lsn);
+            assert_int_equal(w->targets[k].applied[i], 1);
+        }
+    }
+}
+
+static void send_status(struct world *w)
+{
+    struct standby_status s = position_status(&w->p);
+    assert_true(s.flush_lsn <= s.write_lsn);
+    check_promise(w, s.flush_lsn);
+    if (!one_in(4) && s.flush_lsn > w->slot_lsn) /* else it is lost on its way */
+        w->slot_lsn = s.flush_lsn;
+}
+
+static void turn(struct world *w)
+{
+    size_t i = below(w->acks.n);
+    switch (below(20)) {
+    case 0:
+        if (one_in(4))
+            kill_all(w);
+        else if (one_in(2))
+            open_stream(w);
+        break;
+    case 1:
+    case 2:
+        send_keepalive(w);
+        break;
+    case 3:
+    case 4:
+        send_progress(w);
+        break;
+    case 5:
+    case 6:
+    case 7:
+        write_wal(w);
+        break;
+    case 8:
+    case 9:
+        say_checkpoint(w, i);
+        break;
+    case 10:
+        send_status(w);
+        break;
+    case 11:
+    case 12:
+    case 13:
+    case 14:
+        send_some(w);
+        break;
+    default:
+        read_frame(w, &w->targets[i]);
+        break;
+    }
+}
+
+/* Every transaction is decided, everything goes through: then each target has it once. */
+static void come_to_an_end(struct world *w)
+{
+    for (size_t name = 0; name < GIDS; name++) {
+        size_t p = w->prepared[name];
+        if (p == NONE || w->nitems == ITEMS)
+            continue;
+        w->items[p].other = w->nitems;
+        w->items[w->nitems++] = (struct item){.kind = COMMIT_PREPARED,
+                                              .gid = (char)('a' + name),
+                                              .first_lsn = w->wal_lsn,
+                                              .end_lsn = w->wal_lsn + 5,
+                                              .other = p};
+        w->wal_lsn += 5;
+    }
+    while (w->next < w->nitems || !w->outside)
+        send_some(w);
+    send_keepalive(w);
+    send_progress(w);
+    for (size_t i = 0; i < w->acks.n; i++) {
+        while (w->targets[i].n > 0)
+            read_frame(w, &w->targets[i]);
+        say_checkpoint(w, i);
+    }
+    assert_int_equal(w->p.confirmed_lsn, w->wal_lsn);
+    check_promise(w, w->p.confirmed_lsn);
+}
+
+static void nothing_is_confirmed_that_a_target_would_miss(void **state)
+{
+    (void)state;
+    static struct world w;
+    seed = UINT64_C(0xD1B54A32D192ED03);
+    for (int i = 0; i < 400; i++) {
+        memset(&w, 0, sizeof w);
+        w.acks.n = 1 + below(TARGETS);
+        w.wal_lsn = w.slot_lsn = 100;
+        for (size_t k = 0; k < GIDS; k++)
+            w.prepared[k] = NONE;
+        position_init(&w.p, true);
+        open_stream(&w);
+        for (int k = 0; k < 1500 && w.nitems < ITEMS - GIDS; k++) {
+            uint64_t before_lsn = w.p.confirmed_lsn;
+            struct position *p = &w.p;
+            turn(&w);
+            assert_true(p->confirmed_lsn >= before_lsn || p->confirmed_lsn == 0);
+            check_promise(&w, p->confirmed_lsn);
+        }
+        come_to_an_end(&w);
+        position_free(&w.p);
+    }
+}
+
+int main(void)
+{
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_targets_nothing_is_confirmed),
+        cmocka_unit_test(what_is_acknowledged_is_confirmed),
+        cmocka_unit_test(a_target_may_hold_more_than_was_sent),
+        cmocka_unit_test(what_the_slot_has_is_not_confirmed_again),
+        cmocka_unit_test(a_prepared_transaction_holds_back),
+        cmocka_unit_test(a_prepare_that_comes_again_does_not_undo),
+        cmocka_unit_test(a_keepalive_counts_when_it_went_through_the_targets),
+        cmocka_unit_test(a_keepalive_within_a_transaction_says_nothing),
+        cmocka_unit_test(the_end_is_reached_by_what_comes_first),
+        cmocka_unit_test(another_connection_begins_anew_and_forgets_nothing),
+        cmocka_unit_test(a_status_update_never_says_more_flushed_than_written),
+        cmocka_unit_test(the_lag_is_from_the_confirmed_to_the_servers_end),
+        cmocka_unit_test(every_step_is_what_a_naive_model_says),
+        cmocka_unit_test(nothing_is_confirmed_that_a_target_would_miss),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
