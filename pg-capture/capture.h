@@ -16,55 +16,16 @@
 
 #include "acks.h"
 #include "base/err.h"
-#include "base/options.h"
 #include "base/output.h"
 #include "base/signals.h"
-#include "base/stats.h"
+#include "capture_options.h"
+#include "capture_stats.h"
 #include "catalog.h"
 #include "pgoutput.h"
 #include "position.h"
 #include "prepared.h"
 #include "replication.h"
 #include "session.h"
-
-struct capture_options {
-    const char *source;
-    const char *slot;
-    const char *publications;  /* separated by commas */
-    uint64_t protocol_version; /* 0: the highest the server has */
-    int streaming;             /* enum streaming; -1: on, where the protocol has it */
-    bool binary;
-    bool two_phase;
-    bool failover; /* only where the slot is made */
-    bool messages;
-    int origin; /* 0: any, 1: none */
-    struct option_list acks;
-    const char *until; /* NULL, an LSN, "current" */
-    uint64_t status_interval_ms;
-    uint64_t connect_timeout_ms;
-    const char *lsn_file;
-    bool check, status, drop_slot; /* at most one: do that instead (inspect.h) */
-    struct stage_options stage;
-};
-
-struct capture_stats {
-    struct stats file;
-    uint64_t *messages[128]; /* by letter */
-    uint64_t *received_bytes;
-    uint64_t *emitted_bytes;
-    uint64_t *connections;
-    uint64_t *connected;
-    uint64_t *received_lsn;
-    uint64_t *emitted_lsn;
-    uint64_t *covered_lsn;
-    uint64_t *acknowledged_lsn;
-    uint64_t *confirmed_lsn;
-    uint64_t *commit_time;
-    uint64_t *pending_bytes;
-    uint64_t *lag_bytes;
-    uint64_t *retained_bytes;
-    uint64_t *wal_status[4]; /* 1 for the present one */
-};
 
 struct capture {
     struct capture_options options;

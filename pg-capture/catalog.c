@@ -456,6 +456,13 @@ int catalog_slot(struct catalog *c, const char *name, struct slot *slot, struct 
     return rc;
 }
 
+uint64_t slot_retained_bytes(const struct slot *slot)
+{
+    return slot->restart_lsn && slot->current_lsn > slot->restart_lsn
+               ? slot->current_lsn - slot->restart_lsn
+               : 0;
+}
+
 static uint64_t big_number(const PGresult *result, int column)
 {
     return strtoull(field(result, 0, column), NULL, 10);

@@ -73,6 +73,9 @@ struct slot {
 MUST_CHECK int catalog_slot(struct catalog *c, const char *name, struct slot *slot,
                             struct err *err);
 
+/* The WAL that the server keeps for the slot, in bytes. */
+uint64_t slot_retained_bytes(const struct slot *slot);
+
 /* The server's settings that matter. */
 struct server_settings {
     char wal_level[SLOT_TEXT_SIZE];

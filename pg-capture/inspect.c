@@ -372,10 +372,7 @@ int capture_status(struct capture *c, struct err *err)
                  slot.current_lsn > slot.confirmed_flush_lsn
                      ? slot.current_lsn - slot.confirmed_flush_lsn
                      : 0);
-    report_value(&r, "retained WAL", "%" PRIu64 " bytes",
-                 slot.restart_lsn && slot.current_lsn > slot.restart_lsn
-                     ? slot.current_lsn - slot.restart_lsn
-                     : 0);
+    report_value(&r, "retained WAL", "%" PRIu64 " bytes", slot_retained_bytes(&slot));
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "base/options.h"
 #include "base/std_fds.h"
 #include "capture.h"
+#include "capture_options.h"
 
 static const char *const streaming_words[] = {"off=false=no=0", "on=true=yes=1", "parallel", NULL};
 static const char *const origin_words[] = {"any", "none", NULL};

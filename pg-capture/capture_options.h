@@ -1,0 +1,33 @@
+/*
+ * capture_options.h - what pg-capture was asked for. main.c reads it; nothing changes it after
+ * that, and its strings live as long as the process.
+ */
+#ifndef PG2ANY_CAPTURE_OPTIONS_H
+#define PG2ANY_CAPTURE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/options.h"
+
+struct capture_options {
+    const char *source;
+    const char *slot;
+    const char *publications;  /* separated by commas */
+    uint64_t protocol_version; /* 0: the highest the server has */
+    int streaming;             /* enum streaming; -1: on, where the protocol has it */
+    bool binary;
+    bool two_phase;
+    bool failover; /* only where the slot is made */
+    bool messages;
+    int origin; /* 0: any, 1: none */
+    struct option_list acks;
+    const char *until; /* NULL, an LSN, "current" */
+    uint64_t status_interval_ms;
+    uint64_t connect_timeout_ms;
+    const char *lsn_file;
+    bool check, status, drop_slot; /* at most one: do that instead */
+    struct stage_options stage;
+};
+
+#endif

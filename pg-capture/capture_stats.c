@@ -1,0 +1,74 @@
+#include "capture_stats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* pg_replication_slots.wal_status. */
+static const char *const wal_states[] = {"reserved", "extended", "unreserved", "lost"};
+
+void capture_stats_init(struct capture_stats *s, const char *path)
+{
+    static const struct {
+        char letter;
+        const char *labels;
+    } letters[] = {
+        {'B', "type=\"begin\""},           {'C', "type=\"commit\""},
+        {'I', "type=\"insert\""},          {'U', "type=\"update\""},
+        {'D', "type=\"delete\""},          {'T', "type=\"truncate\""},
+        {'R', "type=\"relation\""},        {'S', "type=\"stream_start\""},
+        {'c', "type=\"stream_commit\""},   {'A', "type=\"stream_abort\""},
+        {'P', "type=\"prepare\""},         {'p', "type=\"stream_prepare\""},
+        {'K', "type=\"commit_prepared\""}, {'r', "type=\"rollback_prepared\""},
+        {'M', "type=\"message\""},
+    };
+    stats_init(&s->file, path, "pg-capture");
+    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
+        s->messages[(unsigned char)letters[i].letter] =
+            stats_register(&s->file, STATS_COUNTER, "pg2any_capture_messages_total",
+                           letters[i].labels, "Messages of pgoutput that were decoded.");
+#define COUNTER(field, help)                                                                       \
+    s->field =                                                                                     \
+        stats_register(&s->file, STATS_COUNTER, "pg2any_capture_" #field "_total", NULL, help)
+#define GAUGE(field, help)                                                                         \
+    s->field = stats_register(&s->file, STATS_GAUGE, "pg2any_capture_" #field, NULL, help)
+    s->received_bytes =
+        stats_register(&s->file, STATS_COUNTER, "pg2any_network_bytes_received_total", NULL,
+                       "Bytes of pgoutput messages received.");
+    COUNTER(emitted_bytes, "Bytes of frames put out.");
+    COUNTER(connections, "Streams begun.");
+    s->connected = stats_register(&s->file, STATS_GAUGE, "pg2any_source_connection_status", NULL,
+                                  "1 while a stream is open.");
+    s->received_lsn = stats_register(&s->file, STATS_GAUGE, "pg2any_last_received_lsn", NULL,
+                                     "Last position received from the server, in bytes.");
+    GAUGE(emitted_lsn, "End of what was put out.");
+    GAUGE(acknowledged_lsn, "Position that every target has acknowledged.");
+    GAUGE(covered_lsn, "Position that the targets will have when they have what was put out.");
+    s->confirmed_lsn = stats_register(&s->file, STATS_GAUGE, "pg2any_confirmed_flush_lsn", NULL,
+                                      "Position confirmed to the slot, in bytes.");
+    s->commit_time =
+        stats_register(&s->file, STATS_GAUGE, "pg2any_capture_last_commit_timestamp_seconds", NULL,
+                       "Commit time of the last transaction put out, Unix time.");
+    s->pending_bytes = stats_register(&s->file, STATS_GAUGE, "pg2any_buffer_memory_usage_bytes",
+                                      NULL, "Frames that wait for the reader of stdout.");
+    s->lag_bytes = stats_register(&s->file, STATS_GAUGE, "pg2any_replication_lag_bytes", NULL,
+                                  "From the confirmed position to the end of the server's WAL.");
+    s->retained_bytes =
+        stats_register(&s->file, STATS_GAUGE, "pg2any_slot_retained_wal_bytes", NULL,
+                       "WAL that the server keeps for the slot; looked up every few seconds.");
+    for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++) {
+        char label[32];
+        (void)snprintf(label, sizeof label, "status=\"%s\"", wal_states[i]);
+        s->wal_status[i] =
+            stats_register(&s->file, STATS_GAUGE, "pg2any_slot_wal_status", label,
+                           "1 for the slot's wal_status (pg_replication_slots), 0 for the others.");
+    }
+#undef COUNTER
+#undef GAUGE
+}
+
+void capture_stats_slot(struct capture_stats *s, const char *wal_status, uint64_t retained_bytes)
+{
+    *s->retained_bytes = retained_bytes;
+    for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++)
+        *s->wal_status[i] = strcmp(wal_status, wal_states[i]) == 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * capture_stats.h - the metrics of pg-capture (base/stats.h): which there are, and what each means.
+ */
+#ifndef PG2ANY_CAPTURE_STATS_H
+#define PG2ANY_CAPTURE_STATS_H
+
+#include <stdint.h>
+
+#include "base/stats.h"
+
+struct capture_stats {
+    struct stats file;
+    uint64_t *messages[128]; /* by letter */
+    uint64_t *received_bytes;
+    uint64_t *emitted_bytes;
+    uint64_t *connections;
+    uint64_t *connected;
+    uint64_t *received_lsn;
+    uint64_t *emitted_lsn;
+    uint64_t *covered_lsn;
+    uint64_t *acknowledged_lsn;
+    uint64_t *confirmed_lsn;
+    uint64_t *commit_time;
+    uint64_t *pending_bytes;
+    uint64_t *lag_bytes;
+    uint64_t *retained_bytes;
+    uint64_t *wal_status[4]; /* 1 for the present one */
+};
+
+/* `path` as for stats_init(); stats_end(&s->file) frees everything. */
+void capture_stats_init(struct capture_stats *s, const char *path);
+
+/* How the slot is: `wal_status` as in pg_replication_slots. */
+void capture_stats_slot(struct capture_stats *s, const char *wal_status, uint64_t retained_bytes);
+
+#endif
