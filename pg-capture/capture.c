@@ -51,57 +51,62 @@ static int64_t earlier(int64_t a, int64_t b)
 
 /* ---- what is due ---- */
 
+/* The server hangs up on who was silent for its wal_sender_timeout. */
+static int64_t status_interval(const struct capture *c)
+{
+    int64_t interval_ms = (int64_t)c->options->status_interval_ms;
+    int64_t timeout_ms = (int64_t)c->upstream.wal_sender_timeout_ms;
+    return timeout_ms > 0 && timeout_ms / 3 < interval_ms ? timeout_ms / 3 + 1 : interval_ms;
+}
+
 static int report(struct capture *c, int64_t now_ms, struct err *err)
 {
     c->status_sent_ms = now_ms;
-    c->status_due_ms = now_ms + c->status_interval_ms;
+    c->status_due_ms = now_ms + status_interval(c);
     if (position_asks(&c->position))
         c->status_due_ms = earlier(c->status_due_ms, now_ms + UNTIL_ASK_MS);
     struct standby_status s = position_status(&c->position);
     /* The server is asked for its position with every update, so that an idle one tells its
      * progress. */
-    return replication_report(&c->replication, s.write_lsn, s.flush_lsn, true, err);
+    return replication_report(&c->upstream.replication, s.write_lsn, s.flush_lsn, true, err);
 }
 
 static void write_lsn_file(struct capture *c, int64_t now_ms)
 {
-    if (!c->options.lsn_file || c->position.confirmed_lsn == c->lsn_file_lsn)
+    if (!c->options->lsn_file || c->position.confirmed_lsn == c->lsn_file.lsn)
         return;
     char text[LSN_TEXT_SIZE + 1];
     int n = snprintf(text, sizeof text, "%s\n", LSN(c->position.confirmed_lsn));
     struct err err = {0};
-    if (atomic_file_write(c->options.lsn_file, text, (size_t)n, &err))
+    if (atomic_file_write(c->options->lsn_file, text, (size_t)n, &err))
         log_warning("cannot write the LSN file", "error", err.text, NULL);
-    c->lsn_file_lsn = c->position.confirmed_lsn;
-    c->lsn_file_due_ms = now_ms + LSN_FILE_GAP_MS;
+    c->lsn_file.lsn = c->position.confirmed_lsn;
+    c->lsn_file.due_ms = now_ms + LSN_FILE_GAP_MS;
 }
 
 static void update_stats(void *ctx)
 {
     struct capture *c = ctx;
     struct capture_stats *s = &c->stats;
-    *s->connected = c->replication.streaming;
+    *s->connected = c->upstream.replication.streaming;
     *s->received_lsn = c->position.received_lsn;
     *s->emitted_lsn = c->position.emitted_lsn;
     *s->acknowledged_lsn = c->position.acknowledged_lsn;
     *s->confirmed_lsn = c->position.confirmed_lsn;
     *s->covered_lsn = c->position.covered_lsn;
     *s->pending_bytes = output_pending(&c->out);
-    *s->lag_bytes = position_lag(&c->position);
-}
-
-void capture_note_slot(struct capture *c, const struct slot *slot)
-{
+    const struct slot *slot = &c->upstream.slot;
     position_server(&c->position, slot->current_lsn);
-    capture_stats_slot(&c->stats, slot->wal_status, slot_retained_bytes(slot));
+    *s->lag_bytes = position_lag(&c->position);
+    capture_stats_slot(s, slot->wal_status, slot_retained_bytes(slot));
 }
 
 static int tick(struct capture *c, struct err *err)
 {
     int64_t now_ms = monotonic_ms();
-    if (c->replication.streaming && now_ms >= c->status_due_ms && report(c, now_ms, err))
+    if (c->upstream.replication.streaming && now_ms >= c->status_due_ms && report(c, now_ms, err))
         return -1;
-    if (now_ms >= c->lsn_file_due_ms)
+    if (now_ms >= c->lsn_file.due_ms)
         write_lsn_file(c, now_ms);
     stats_tick(&c->stats.file, now_ms);
     return 0;
@@ -110,10 +115,10 @@ static int tick(struct capture *c, struct err *err)
 static int64_t next_tick(const struct capture *c)
 {
     int64_t due_ms = NO_DEADLINE;
-    if (c->replication.streaming)
+    if (c->upstream.replication.streaming)
         due_ms = c->status_due_ms;
-    if (c->options.lsn_file && c->position.confirmed_lsn != c->lsn_file_lsn)
-        due_ms = earlier(due_ms, c->lsn_file_due_ms);
+    if (c->options->lsn_file && c->position.confirmed_lsn != c->lsn_file.lsn)
+        due_ms = earlier(due_ms, c->lsn_file.due_ms);
     if (c->stats.file.path)
         due_ms = earlier(due_ms, c->stats.file.next_ms);
     return due_ms;
@@ -161,12 +166,13 @@ static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, s
         [WANTED] = {.fd = fd, .events = events},
         [SERVER] = {.fd = -1, .events = POLLOUT},
     };
-    if (c->replication.streaming && c->replication.unsent)
-        p[SERVER].fd = PQsocket(c->replication.session.conn);
+    if (c->upstream.replication.streaming && c->upstream.replication.unsent)
+        p[SERVER].fd = PQsocket(c->upstream.replication.session.conn);
     /* An applier of before a restart may speak before the stream begins: what it says is true, but
      * only then can be seen to be. */
     for (size_t i = 0; i < c->acks.n; i++)
-        p[FIFOS + i] = (struct pollfd){.fd = c->begun ? c->acks.fifos[i].fd : -1, .events = POLLIN};
+        p[FIFOS + i] =
+            (struct pollfd){.fd = c->upstream.begun ? c->acks.fifos[i].fd : -1, .events = POLLIN};
 
     int64_t now_ms = monotonic_ms();
     int64_t wait_ms = earlier(wake_ms, next_tick(c));
@@ -185,14 +191,15 @@ static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, s
         for (size_t i = 0; i < c->acks.n; i++)
             if (p[FIFOS + i].revents && on_ack(c, i, err))
                 return -1;
-        if (p[SERVER].revents && replication_flush(&c->replication, err))
+        if (p[SERVER].revents && replication_flush(&c->upstream.replication, err))
             return -1;
         *revents = p[WANTED].revents;
     }
     return tick(c, err);
 }
 
-int capture_wait(struct capture *c, int fd, short events, int64_t deadline_ms, struct err *err)
+/* Waits for `fd` or the deadline (fd -1: for the deadline only), and does what is due meanwhile. */
+static int wait_for(struct capture *c, int fd, short events, int64_t deadline_ms, struct err *err)
 {
     for (;;) {
         short revents;
@@ -208,9 +215,9 @@ int capture_wait(struct capture *c, int fd, short events, int64_t deadline_ms, s
     }
 }
 
-static int wait_for_session(void *ctx, int fd, short events, int64_t deadline_ms, struct err *err)
+static int wait_for_upstream(void *ctx, int fd, short events, int64_t deadline_ms, struct err *err)
 {
-    return capture_wait(ctx, fd, events, deadline_ms, err);
+    return wait_for(ctx, fd, events, deadline_ms, err);
 }
 
 /* ---- messages ---- */
@@ -227,7 +234,7 @@ static void emit_progress(struct capture *c, uint64_t lsn, int64_t now_ms)
 
 static uint64_t due_progress(const struct capture *c)
 {
-    return position_progress(&c->position, pgoutput_outside(c->decoder));
+    return position_progress(&c->position, pgoutput_outside(c->upstream.decoder));
 }
 
 /*
@@ -237,12 +244,12 @@ static uint64_t due_progress(const struct capture *c)
 static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
 {
     int64_t now_ms = monotonic_ms();
-    bool again = end_lsn == c->asked_lsn && now_ms - c->asked_ms < SHUTDOWN_GAP_MS;
-    c->asked_lsn = end_lsn;
-    c->asked_ms = now_ms;
-    c->asks = again ? c->asks + 1 : 0;
+    bool again = end_lsn == c->asked.lsn && now_ms - c->asked.at_ms < SHUTDOWN_GAP_MS;
+    c->asked.lsn = end_lsn;
+    c->asked.at_ms = now_ms;
+    c->asked.again = again ? c->asked.again + 1 : 0;
     c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPLY_GAP_MS);
-    if (c->asks >= SHUTDOWN_ASKS && position_held_back(&c->position, end_lsn))
+    if (c->asked.again >= SHUTDOWN_ASKS && position_held_back(&c->position, end_lsn))
         return err_set(err, ERR_TEMPORARY,
                        "the server shuts down and waits for %s to be confirmed, which a prepared "
                        "transaction forbids",
@@ -254,7 +261,7 @@ static int on_keepalive(struct capture *c, const struct replication_message *m, 
 {
     if (m->reply_requested && on_ask(c, m->end_lsn, err))
         return -1;
-    position_keepalive(&c->position, m->end_lsn, pgoutput_outside(c->decoder));
+    position_keepalive(&c->position, m->end_lsn, pgoutput_outside(c->upstream.decoder));
     return 0;
 }
 
@@ -288,7 +295,7 @@ static int on_message(struct capture *c, const struct replication_message *m, st
     if (m->keepalive)
         return on_keepalive(c, m, err);
     struct pgoutput_event event;
-    if (pgoutput_decode(c->decoder, m->data, m->size, &c->out.buf, &event, err))
+    if (pgoutput_decode(c->upstream.decoder, m->data, m->size, &c->out.buf, &event, err))
         return err_context(err, "at LSN %s", LSN(m->lsn));
     uint64_t *count = c->stats.messages[(unsigned char)event.type];
     if (count)
@@ -305,7 +312,7 @@ static int take_messages(struct capture *c, bool *drained, struct err *err)
         if (output_pending(&c->out) - before >= OUTPUT_FLUSH_BYTES)
             break;
         struct replication_message m;
-        int rc = replication_next(&c->replication, &m, err);
+        int rc = replication_next(&c->upstream.replication, &m, err);
         if (rc < 0)
             return -1;
         if (rc == 0) {
@@ -346,7 +353,7 @@ static int receive(struct capture *c, int fd, bool flowing, bool tls, struct err
     }
     /* One read may leave a part of a TLS record with the library, where poll(2) does not see it. */
     for (int i = 0; i < (tls ? 3 : 1); i++)
-        if (replication_receive(&c->replication, err))
+        if (replication_receive(&c->upstream.replication, err))
             return -1;
     return 0;
 }
@@ -354,26 +361,20 @@ static int receive(struct capture *c, int fd, bool flowing, bool tls, struct err
 /* What only the server knows of the slot. That it cannot be asked now is no reason to stop. */
 static int look_at_slot(struct capture *c, struct err *err)
 {
-    struct slot slot;
     c->slot_look_ms = monotonic_ms() + SLOT_LOOK_MS;
-    if (catalog_slot(&c->catalog, c->options.slot, &slot, err)) {
-        if (c->own_fault || c->signals.stop)
-            return -1;
-        log_warning("cannot look at the slot", "reason", err->text, NULL);
-        err_clear(err);
+    if (upstream_look_at_slot(&c->upstream, err) == 0)
         return 0;
-    }
-    capture_note_slot(c, &slot);
-    if (strcmp(slot.wal_status, "unreserved") == 0)
-        log_warning("the slot is about to lose WAL that it needs", "slot", c->options.slot,
-                    "safe_wal_bytes", slot.safe_wal_bytes, NULL);
+    if (c->own_fault || c->signals.stop)
+        return -1;
+    log_warning("cannot look at the slot", "reason", err->text, NULL);
+    err_clear(err);
     return 0;
 }
 
 /* Until a signal or --until-lsn (0), or a fault. */
 static int stream(struct capture *c, struct err *err)
 {
-    PGconn *conn = c->replication.session.conn;
+    PGconn *conn = c->upstream.replication.session.conn;
     bool tls = PQsslInUse(conn) || PQgssEncInUse(conn);
     bool drained = false;
     while (!c->signals.stop && c->position.reached_lsn == 0) {
@@ -418,13 +419,14 @@ static void emit_end(struct capture *c, const char *why)
 static int confirm_and_end(struct capture *c, struct err *err)
 {
     int64_t deadline_ms = monotonic_ms() + END_LIMIT_MS;
-    while (c->replication.unsent)
-        if (capture_wait(c, PQsocket(c->replication.session.conn), POLLOUT, deadline_ms, err) ||
-            replication_flush(&c->replication, err))
+    while (c->upstream.replication.unsent)
+        if (wait_for(c, PQsocket(c->upstream.replication.session.conn), POLLOUT, deadline_ms,
+                     err) ||
+            replication_flush(&c->upstream.replication, err))
             return -1;
     if (report(c, monotonic_ms(), err))
         return -1;
-    return replication_end(&c->replication, deadline_ms, err);
+    return replication_end(&c->upstream.replication, deadline_ms, err);
 }
 
 /* Stopped by a signal. What is in the output goes out, what comes back in a bounded time is
@@ -433,7 +435,7 @@ static int leave(struct capture *c)
 {
     struct err err = {0};
     short revents;
-    if (!c->begun)
+    if (!c->upstream.begun)
         return 0;
     c->leaving = true;
     emit_end(c, "stopped by signal");
@@ -445,8 +447,8 @@ static int leave(struct capture *c)
             deadline_ms = earlier(deadline_ms, monotonic_ms() + GONE_LIMIT_MS);
         }
         bool written = gone || output_pending(&c->out) == 0;
-        bool done =
-            !c->replication.streaming || position_durable(&c->position, c->position.committed_lsn);
+        bool done = !c->upstream.replication.streaming ||
+                    position_durable(&c->position, c->position.committed_lsn);
         if ((written && done) || monotonic_ms() >= deadline_ms)
             break;
         if (poll_once(c, -1, 0, deadline_ms, &revents, &err)) {
@@ -454,10 +456,10 @@ static int leave(struct capture *c)
             err_clear(&err);
             if (c->own_fault)
                 break;
-            replication_close(&c->replication);
+            replication_close(&c->upstream.replication);
         }
     }
-    if (c->replication.streaming && confirm_and_end(c, &err))
+    if (c->upstream.replication.streaming && confirm_and_end(c, &err))
         log_warning("the last confirmation may not have arrived", "error", err.text, NULL);
     log_info("stopped by signal", "emitted", LSN(c->position.emitted_lsn), "confirmed",
              LSN(c->position.confirmed_lsn), NULL);
@@ -496,22 +498,17 @@ static int finish(struct capture *c, struct err *err)
 
 /* ---- the whole ---- */
 
-static void disconnect(struct capture *c)
-{
-    replication_close(&c->replication);
-    catalog_close(&c->catalog);
-}
-
 static int connect_and_stream(struct capture *c, struct err *err)
 {
     position_connect(&c->position);
-    if (capture_start(c, err))
+    struct upstream *u = &c->upstream;
+    if (upstream_start(u, &c->position, err))
         return -1;
-    c->begun = true;
+    upstream_put_hello(u, u->start_lsn, u->slot_created, &c->out.buf);
     ++*c->stats.connections;
-    position_stream(&c->position, c->slot_lsn, c->replication.wal_lsn, c->until_lsn);
+    position_stream(&c->position, u->start_lsn, u->replication.wal_lsn, u->until_lsn);
     c->status_due_ms = 0;
-    notify_ready(&c->options.stage.notify_fd);
+    notify_ready(&c->notify_fd);
     stats_ready(&c->stats.file);
     return stream(c, err);
 }
@@ -529,7 +526,7 @@ static int run(struct capture *c, struct err *err)
             err_clear(err);
             return leave(c);
         }
-        if (c->own_fault || !c->begun || err->kind != ERR_TEMPORARY)
+        if (c->own_fault || !c->upstream.begun || err->kind != ERR_TEMPORARY)
             return -1;
         stats_error(&c->stats.file, ERR_TEMPORARY);
         /* A connection that got somewhere, or lasted: not one that breaks at the same place again.
@@ -539,8 +536,8 @@ static int run(struct capture *c, struct err *err)
         log_warning("connecting again", "error", err->text, "wait_ms",
                     LOG_U64((uint64_t)backoff_ms), NULL);
         err_clear(err);
-        disconnect(c);
-        if (capture_wait(c, -1, 0, monotonic_ms() + backoff_ms, err) && !c->signals.stop)
+        upstream_close(&c->upstream);
+        if (wait_for(c, -1, 0, monotonic_ms() + backoff_ms, err) && !c->signals.stop)
             return -1;
         backoff_ms = earlier(backoff_ms * 2, BACKOFF_MAX_MS);
     }
@@ -548,31 +545,27 @@ static int run(struct capture *c, struct err *err)
 
 static void release(struct capture *c, const struct err *err)
 {
-    replication_close(&c->replication);
+    replication_close(&c->upstream.replication);
     stats_end(&c->stats.file, err);
     write_lsn_file(c, monotonic_ms());
-    disconnect(c);
-    pgoutput_free(c->decoder);
+    upstream_free(&c->upstream);
     position_free(&c->position);
     acks_close(&c->acks);
     output_close(&c->out);
     signals_close(&c->signals);
-    source_free(&c->source);
-    free(c->publication_text);
 }
 
 static int work(struct capture *c, struct err *err)
 {
-    const struct capture_options *o = &c->options;
+    const struct capture_options *o = c->options;
     if (o->check + o->status + o->drop_slot > 1)
         return err_set(err, ERR_PERMANENT, "--check, --status and --drop-slot exclude each other");
     if (o->check)
-        return capture_check(c, err);
+        return capture_check(&c->upstream, err);
     if (o->status)
-        return capture_status(c, err);
+        return capture_status(&c->upstream, err);
     if (o->drop_slot)
-        return capture_drop_slot(c, err);
-    position_init(&c->position, o->acks.n > 0);
+        return capture_drop_slot(&c->upstream, err);
     return acks_open(&c->acks, &o->acks, err) || run(c, err) ? -1 : 0;
 }
 
@@ -583,20 +576,20 @@ int capture_run(const struct capture_options *options, struct err *err)
         (void)err_nomem(err);
         return exit_status(err);
     }
-    c->options = *options;
+    c->options = options;
+    c->notify_fd = options->stage.notify_fd;
     c->signals.fd = -1;
-    c->status_interval_ms = (int64_t)options->status_interval_ms;
-    c->waiter = (struct waiter){.wait = wait_for_session, .ctx = c};
+    position_init(&c->position, options->acks.n > 0);
+    c->waiter = (struct waiter){.wait = wait_for_upstream, .ctx = c};
     capture_stats_init(&c->stats, options->stage.stats);
     c->stats.file.update = update_stats;
     c->stats.file.ctx = c;
     /* Only a stream has frames for stdout, and a reader there that is missed. */
     bool inspects = options->check || options->status || options->drop_slot;
     output_init(&c->out, inspects ? -1 : STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
-    catalog_init(&c->catalog, &c->source, &c->waiter, (int64_t)options->connect_timeout_ms);
     int rc = signals_init(&c->signals, err);
     if (rc == 0)
-        rc = capture_check_options(c, err);
+        rc = upstream_init(&c->upstream, options, &c->waiter, err);
     if (rc == 0)
         rc = work(c, err);
     if (rc == 0)

@@ -7,13 +7,14 @@
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "base/output.h"
 #include "base/report.h"
 #include "frames/frame.h"
 
-static int query(struct capture *c, const char *sql, int nparams, const char *const *params,
+static int query(struct upstream *u, const char *sql, int nparams, const char *const *params,
                  PGresult **result, struct err *err)
 {
-    return catalog_query(&c->catalog, sql, nparams, params, result, err);
+    return catalog_query(&u->catalog, sql, nparams, params, result, err);
 }
 
 static bool is_true(const PGresult *r, int row, int column)
@@ -23,10 +24,10 @@ static bool is_true(const PGresult *r, int row, int column)
 
 /* ---- the server ---- */
 
-static int check_server(struct capture *c, struct report *r, bool *may_replicate, struct err *err)
+static int check_server(struct upstream *u, struct report *r, bool *may_replicate, struct err *err)
 {
     PGresult *rows;
-    if (query(c,
+    if (query(u,
               "SELECT current_setting('server_version'), current_database(), current_user,"
               " current_setting('wal_level'), r.rolreplication OR r.rolsuper,"
               " quote_ident(current_user), pg_is_in_recovery(),"
@@ -38,7 +39,7 @@ static int check_server(struct capture *c, struct report *r, bool *may_replicate
               " FROM pg_roles r WHERE r.rolname = current_user",
               0, NULL, &rows, err))
         return -1;
-    const PGconn *conn = c->catalog.session.conn;
+    const PGconn *conn = u->catalog.session.conn;
     report_ok(r, "source: PostgreSQL %s, database %s at %s port %s, user %s, TLS %s",
               field(rows, 0, 0), field(rows, 0, 1), PQhost(conn), PQport(conn), field(rows, 0, 2),
               PQsslInUse((PGconn *)(uintptr_t)conn) ? "on" : "off");
@@ -75,27 +76,31 @@ static int check_server(struct capture *c, struct report *r, bool *may_replicate
     return 0;
 }
 
-static int check_slots(struct capture *c, const struct replication_start *start, struct report *r,
-                       struct err *err)
+/* Where a stream would begin, for the hello. */
+struct beginning {
+    uint64_t lsn;
+    bool makes_slot;
+};
+
+static int check_slots(struct upstream *u, struct beginning *b, struct report *r, struct err *err)
 {
     struct slot slot;
     PGresult *rows;
-    const char *name = c->options.slot;
-    if (catalog_slot(&c->catalog, name, &slot, err))
+    const char *name = u->options->slot;
+    if (catalog_slot(&u->catalog, name, &slot, err))
         return -1;
     if (slot.exists) {
-        if (capture_check_slot(c, &slot, start, err)) {
+        if (upstream_check_slot(u, &slot, err)) {
             report_err(r, err, "slot");
             return 0;
         }
         report_ok(r, "slot %s: %s, confirmed up to %s%s", name, slot.wal_status,
                   LSN(slot.confirmed_flush_lsn), slot.active ? ", in use now" : "");
-        c->slot_lsn = slot.confirmed_flush_lsn;
+        b->lsn = slot.confirmed_flush_lsn;
         return 0;
     }
-    c->slot_missing = true;
-    c->slot_lsn = c->replication.wal_lsn;
-    if (query(c,
+    *b = (struct beginning){.lsn = u->replication.wal_lsn, .makes_slot = true};
+    if (query(u,
               "SELECT current_setting('max_replication_slots')::int, count(*)"
               " FROM pg_replication_slots",
               0, NULL, &rows, err))
@@ -117,12 +122,12 @@ static int check_slots(struct capture *c, const struct replication_start *start,
 
 /* ---- publications and tables ---- */
 
-static int check_publications(struct capture *c, struct report *r, struct err *err)
+static int check_publications(struct upstream *u, struct report *r, struct err *err)
 {
-    for (size_t i = 0; i < c->npublications; i++) {
+    for (size_t i = 0; i < u->npublications; i++) {
         PGresult *rows;
-        const char *params[] = {c->publications[i]};
-        if (query(c,
+        const char *params[] = {u->publications[i]};
+        if (query(u,
                   "SELECT quote_ident($1), p.pubname IS NOT NULL,"
                   " (SELECT count(*) FROM pg_publication_tables t WHERE t.pubname = $1),"
                   " concat_ws(', ', CASE WHEN NOT pubinsert THEN 'insert' END,"
@@ -153,12 +158,12 @@ static int check_publications(struct capture *c, struct report *r, struct err *e
     return 0;
 }
 
-static int check_identities(struct capture *c, const char *publications, struct report *r,
+static int check_identities(struct upstream *u, const char *publications, struct report *r,
                             struct err *err)
 {
     PGresult *rows;
     const char *params[] = {publications};
-    if (query(c,
+    if (query(u,
               "SELECT DISTINCT format('%I.%I', n.nspname, t.relname), t.relreplident,"
               " EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary"
               "  AND i.indimmediate),"
@@ -224,7 +229,7 @@ static uint32_t number(const PGresult *r, int row, int column)
 }
 
 /* The relation whose columns are in the rows `from` to before `to`. */
-static int put_relation(struct capture *c, const PGresult *rows, int from, int to, struct buf *out,
+static int put_relation(struct upstream *u, const PGresult *rows, int from, int to, struct buf *out,
                         struct err *err)
 {
     struct relation rel = {
@@ -246,17 +251,17 @@ static int put_relation(struct capture *c, const PGresult *rows, int from, int t
             .key = is_true(rows, row, 7),
             .type_name = "",
         };
-    int rc = catalog_relation(&c->catalog, &rel, 0, err);
+    int rc = catalog_relation(&u->catalog, &rel, 0, err);
     if (rc == 0)
         relation_to_frame(&rel, out);
     free(rel.columns);
     return rc;
 }
 
-static int put_relations(struct capture *c, const char *publications, struct buf *out,
+static int put_relations(struct upstream *u, const char *publications, struct buf *out,
                          struct err *err)
 {
-    uint32_t version = replication_server_version(&c->replication);
+    uint32_t version = replication_server_version(&u->replication);
     char sql[sizeof columns_sql_head + sizeof columns_sql_lists + sizeof columns_sql_stored +
              sizeof columns_sql_tail];
     (void)snprintf(sql, sizeof sql, "%s%s%s%s", columns_sql_head,
@@ -264,13 +269,13 @@ static int put_relations(struct capture *c, const char *publications, struct buf
                    version < 180000 ? columns_sql_stored : "", columns_sql_tail);
     PGresult *rows;
     const char *params[] = {publications};
-    if (query(c, sql, 1, params, &rows, err))
+    if (query(u, sql, 1, params, &rows, err))
         return -1;
     int rc = 0;
     for (int from = 0, to; rc == 0 && from < PQntuples(rows); from = to) {
         for (to = from; to < PQntuples(rows) && number(rows, to, 0) == number(rows, from, 0);)
             to++;
-        rc = put_relation(c, rows, from, to, out, err);
+        rc = put_relation(u, rows, from, to, out, err);
     }
     PQclear(rows);
     return rc;
@@ -279,39 +284,36 @@ static int put_relations(struct capture *c, const char *publications, struct buf
 /* ---- the whole ---- */
 
 /* What a stream would need: the connection, the options, the slot. */
-static int check_stream(struct capture *c, struct replication_start *start, struct report *r,
-                        struct err *err)
+static int check_stream(struct upstream *u, struct beginning *b, struct report *r, struct err *err)
 {
-    int64_t deadline_ms = monotonic_ms() + (int64_t)c->options.connect_timeout_ms;
-    if (replication_open(&c->replication, &c->source, &c->waiter, deadline_ms, err)) {
+    if (upstream_connect(u, err)) {
         report_err(r, err, "source");
         return 0;
     }
-    if (capture_choose_parameters(c, start, err))
+    if (upstream_choose_parameters(u, err))
         report_err(r, err, "options");
-    if (start->binary &&
-        catalog_check_binary(&c->catalog, c->npublications, c->publications, err)) {
+    if (upstream_check_binary(u, err)) {
         if (err->kind != ERR_PERMANENT)
             return -1;
         report_err(r, err, "binary mode");
     }
-    return check_slots(c, start, r, err);
+    return check_slots(u, b, r, err);
 }
 
 /* What cannot be asked is an error. */
-static int check_all(struct capture *c, struct report *r, struct buf *out, struct err *err)
+static int check_all(struct upstream *u, struct report *r, struct buf *out, struct err *err)
 {
-    struct replication_start start = {0};
+    struct beginning beginning = {0};
     bool may_replicate;
-    if (check_server(c, r, &may_replicate, err) ||
-        (may_replicate && check_stream(c, &start, r, err)) || check_publications(c, r, err))
+    if (check_server(u, r, &may_replicate, err) ||
+        (may_replicate && check_stream(u, &beginning, r, err)) || check_publications(u, r, err))
         return -1;
     struct buf list = {0};
-    array_of_text(&list, c->npublications, c->publications);
-    int rc = check_identities(c, buf_cstr(&list), r, err);
-    if (rc == 0 && c->replication.session.conn) {
-        capture_put_hello(c, &start, c->slot_missing, out);
-        rc = put_relations(c, buf_cstr(&list), out, err);
+    array_of_text(&list, u->npublications, u->publications);
+    int rc = check_identities(u, buf_cstr(&list), r, err);
+    if (rc == 0 && u->replication.session.conn) {
+        upstream_put_hello(u, beginning.lsn, beginning.makes_slot, out);
+        rc = put_relations(u, buf_cstr(&list), out, err);
     }
     buf_free(&list);
     return rc;
@@ -333,11 +335,11 @@ static void write_description(struct buf *frames)
     output_close(&out);
 }
 
-int capture_check(struct capture *c, struct err *err)
+int capture_check(struct upstream *u, struct err *err)
 {
     struct report r = {.fd = STDERR_FILENO};
     struct buf frames = {0};
-    int rc = check_all(c, &r, &frames, err);
+    int rc = check_all(u, &r, &frames, err);
     if (rc) {
         enum err_kind kind = err->kind;
         report_err(&r, err, "source");
@@ -351,19 +353,19 @@ int capture_check(struct capture *c, struct err *err)
     return rc;
 }
 
-int capture_status(struct capture *c, struct err *err)
+int capture_status(struct upstream *u, struct err *err)
 {
     struct report r = {.fd = STDOUT_FILENO};
     struct slot slot;
-    if (catalog_slot(&c->catalog, c->options.slot, &slot, err))
+    if (catalog_slot(&u->catalog, u->options->slot, &slot, err))
         return -1;
-    const PGconn *conn = c->catalog.session.conn;
+    const PGconn *conn = u->catalog.session.conn;
     report_value(&r, "source", "%s at %s port %s", PQdb(conn), PQhost(conn), PQport(conn));
     if (!slot.exists) {
-        report_value(&r, "slot", "%s does not exist", c->options.slot);
+        report_value(&r, "slot", "%s does not exist", u->options->slot);
         return 0;
     }
-    report_value(&r, "slot", "%s, %s, wal_status %s%s%s", c->options.slot,
+    report_value(&r, "slot", "%s, %s, wal_status %s%s%s", u->options->slot,
                  slot.active ? "active" : "inactive", slot.wal_status,
                  *slot.invalidation ? ", invalid: " : "", slot.invalidation);
     report_value(&r, "server's WAL", "%s", LSN(slot.current_lsn));
@@ -376,20 +378,20 @@ int capture_status(struct capture *c, struct err *err)
     return 0;
 }
 
-int capture_drop_slot(struct capture *c, struct err *err)
+int capture_drop_slot(struct upstream *u, struct err *err)
 {
     struct slot slot;
-    if (catalog_slot(&c->catalog, c->options.slot, &slot, err))
+    if (catalog_slot(&u->catalog, u->options->slot, &slot, err))
         return -1;
     if (!slot.exists) {
-        log_info("there is no such slot", "slot", c->options.slot, NULL);
+        log_info("there is no such slot", "slot", u->options->slot, NULL);
         return 0;
     }
-    int64_t deadline_ms = monotonic_ms() + (int64_t)c->options.connect_timeout_ms;
-    if (replication_open(&c->replication, &c->source, &c->waiter, deadline_ms, err) ||
-        replication_drop_slot(&c->replication, c->options.slot, deadline_ms, err))
+    int64_t deadline_ms = monotonic_ms() + (int64_t)u->options->connect_timeout_ms;
+    if (upstream_connect(u, err) ||
+        replication_drop_slot(&u->replication, u->options->slot, deadline_ms, err))
         return -1;
-    log_info("the slot is dropped", "slot", c->options.slot, "was_at",
+    log_info("the slot is dropped", "slot", u->options->slot, "was_at",
              LSN(slot.confirmed_flush_lsn), NULL);
     return 0;
 }

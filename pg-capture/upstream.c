@@ -1,3 +1,5 @@
+#include "upstream.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -5,41 +7,52 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/version.h"
-#include "capture.h"
-#include "frames/frame.h"
 
 #define FLUSH_LOOK_MS 10
 
-#define SLOT_BUSY_LIMIT_MS                                                                         \
-    15000 /* how long a walsender that has lost its client may take to notice */
+/* How long a walsender that has lost its client may take to notice. */
+#define SLOT_BUSY_LIMIT_MS 15000
 #define SLOT_BUSY_PAUSE_MS 250
+
+static int64_t time_limit(const struct upstream *u)
+{
+    return monotonic_ms() + (int64_t)u->options->connect_timeout_ms;
+}
+
+static int pause_ms(const struct upstream *u, int64_t ms, struct err *err)
+{
+    return u->waiter->wait(u->waiter->ctx, -1, 0, monotonic_ms() + ms, err);
+}
 
 /* ---- without a server ---- */
 
-static int split_publications(struct capture *c, struct err *err)
+static int split_publications(struct upstream *u, struct err *err)
 {
-    c->publication_text = strdup(c->options.publications);
-    if (!c->publication_text)
+    u->publication_text = strdup(u->options->publications);
+    if (!u->publication_text)
         return err_nomem(err);
-    char *rest = c->publication_text;
+    char *rest = u->publication_text;
     for (char *name; (name = strsep(&rest, ",")) != NULL;) {
         name += strspn(name, " ");
         for (size_t n = strlen(name); n > 0 && name[n - 1] == ' '; n--)
             name[n - 1] = '\0';
         if (*name == '\0')
             return err_set(err, ERR_PERMANENT, "--publication: \"%s\" has an empty name in it",
-                           c->options.publications);
-        if (c->npublications == FRAME_MAX_PUBLICATIONS)
+                           u->options->publications);
+        if (u->npublications == FRAME_MAX_PUBLICATIONS)
             return err_set(err, ERR_PERMANENT, "--publication: more than %d names",
                            FRAME_MAX_PUBLICATIONS);
-        c->publications[c->npublications++] = name;
+        u->publications[u->npublications++] = name;
     }
     return 0;
 }
 
-int capture_check_options(struct capture *c, struct err *err)
+int upstream_init(struct upstream *u, const struct capture_options *o, const struct waiter *waiter,
+                  struct err *err)
 {
-    const struct capture_options *o = &c->options;
+    u->options = o;
+    u->waiter = waiter;
+    catalog_init(&u->catalog, &u->source, waiter, (int64_t)o->connect_timeout_ms);
     if (!o->source || *o->source == '\0') {
         (void)err_set(err, ERR_PERMANENT, "no source is given");
         return err_hint(err, "set CDC_SOURCE_CONNECTION_STRING or use --source");
@@ -49,12 +62,26 @@ int capture_check_options(struct capture *c, struct err *err)
         return err_set(err, ERR_PERMANENT,
                        "--slot: \"%s\" is no name for a slot: 1 to 63 of a-z, 0-9 and _", o->slot);
     if (o->until && strcmp(o->until, "current") != 0 &&
-        (!lsn_parse(o->until, strlen(o->until), &c->until_lsn) || c->until_lsn == 0))
+        (!lsn_parse(o->until, strlen(o->until), &u->until_lsn) || u->until_lsn == 0))
         return err_set(err, ERR_PERMANENT, "--until-lsn: \"%s\" is neither an LSN nor \"current\"",
                        o->until);
-    if (split_publications(c, err))
+    if (split_publications(u, err))
         return -1;
-    return source_parse(&c->source, o->source, err);
+    return source_parse(&u->source, o->source, err);
+}
+
+void upstream_close(struct upstream *u)
+{
+    replication_close(&u->replication);
+    catalog_close(&u->catalog);
+}
+
+void upstream_free(struct upstream *u)
+{
+    upstream_close(u);
+    pgoutput_free(u->decoder);
+    source_free(&u->source);
+    free(u->publication_text);
 }
 
 /* ---- what the server can do ---- */
@@ -72,10 +99,16 @@ static int needs_protocol(const char *what, uint32_t needs, uint32_t has, struct
                    has);
 }
 
-int capture_choose_parameters(const struct capture *c, struct replication_start *s, struct err *err)
+int upstream_connect(struct upstream *u, struct err *err)
 {
-    const struct capture_options *o = &c->options;
-    uint32_t version = replication_server_version(&c->replication);
+    return replication_open(&u->replication, &u->source, u->waiter, time_limit(u), err);
+}
+
+int upstream_choose_parameters(struct upstream *u, struct err *err)
+{
+    const struct capture_options *o = u->options;
+    struct replication_start *s = &u->parameters;
+    uint32_t version = replication_server_version(&u->replication);
     uint32_t highest = version >= 160000 ? 4 : version >= 150000 ? 3 : 2;
     uint32_t protocol = o->protocol_version ? (uint32_t)o->protocol_version : highest;
     enum streaming streaming = o->streaming >= 0 ? (enum streaming)o->streaming
@@ -83,8 +116,8 @@ int capture_choose_parameters(const struct capture *c, struct replication_start 
                                                  : STREAMING_OFF;
     *s = (struct replication_start){
         .slot = o->slot,
-        .npublications = c->npublications,
-        .publications = c->publications,
+        .npublications = u->npublications,
+        .publications = u->publications,
         .protocol_version = protocol,
         .streaming = streaming,
         .binary = o->binary,
@@ -135,59 +168,73 @@ static uint64_t end_of_last_record(const struct server_settings *s)
  * the WAL writer; other records that are not flushed yet may stay so for long, and nobody waits for
  * them.
  */
-static int find_current_lsn(struct capture *c, struct server_settings s, struct err *err)
+static int find_current_lsn(struct upstream *u, struct server_settings s, struct err *err)
 {
     uint64_t now_lsn = end_of_last_record(&s);
     int64_t deadline_ms = monotonic_ms() + 3 * (int64_t)s.wal_writer_delay_ms + FLUSH_LOOK_MS;
     while (s.flush_lsn < now_lsn && monotonic_ms() < deadline_ms)
-        if (capture_wait(c, -1, 0, monotonic_ms() + FLUSH_LOOK_MS, err) ||
-            catalog_settings(&c->catalog, &s, err))
+        if (pause_ms(u, FLUSH_LOOK_MS, err) || catalog_settings(&u->catalog, &s, err))
             return -1;
-    c->until_lsn = s.flush_lsn < now_lsn ? s.flush_lsn : now_lsn;
+    u->until_lsn = s.flush_lsn < now_lsn ? s.flush_lsn : now_lsn;
     return 0;
 }
 
-static int use_settings(struct capture *c, struct err *err)
+static int use_settings(struct upstream *u, struct err *err)
 {
     struct server_settings s;
-    if (catalog_settings(&c->catalog, &s, err))
+    if (catalog_settings(&u->catalog, &s, err))
         return -1;
     if (strcmp(s.wal_level, "logical") != 0) {
         (void)err_set(err, ERR_PERMANENT, "the server's wal_level is %s, not logical", s.wal_level);
         return err_hint(err, "ALTER SYSTEM SET wal_level = logical; and restart the server");
     }
-    if (s.in_recovery && replication_server_version(&c->replication) < 160000)
+    if (s.in_recovery && replication_server_version(&u->replication) < 160000)
         return too_old("logical decoding on a standby", 16,
-                       replication_server_version(&c->replication), err);
-    c->status_interval_ms = (int64_t)c->options.status_interval_ms;
-    if (s.wal_sender_timeout_ms > 0 && (int64_t)s.wal_sender_timeout_ms / 3 < c->status_interval_ms)
-        c->status_interval_ms = (int64_t)s.wal_sender_timeout_ms / 3 + 1;
-    return c->options.until && c->until_lsn == 0 ? find_current_lsn(c, s, err) : 0;
+                       replication_server_version(&u->replication), err);
+    u->wal_sender_timeout_ms = s.wal_sender_timeout_ms;
+    return u->options->until && u->until_lsn == 0 ? find_current_lsn(u, s, err) : 0;
 }
 
 /* ---- the slot ---- */
 
-static int recreated(const struct capture *c, struct err *err, const char *what)
+static int recreated(const struct upstream *u, const struct position *position, const char *what,
+                     struct err *err)
 {
-    (void)err_set(err, ERR_PERMANENT, "replication slot %s %s", c->options.slot, what);
+    (void)err_set(err, ERR_PERMANENT, "replication slot %s %s", u->options->slot, what);
     return err_hint(err,
                     "changes after %s may be missing: take the target afresh from a copy of the "
                     "source and a new slot",
-                    LSN(position_done(&c->position)));
+                    LSN(position_done(position)));
 }
 
-int capture_check_slot(const struct capture *c, const struct slot *s,
-                       const struct replication_start *start, struct err *err)
+static void warn_of_loss(const struct upstream *u, const struct slot *s)
 {
-    const char *name = c->options.slot;
+    if (strcmp(s->wal_status, "unreserved") == 0)
+        log_warning("the slot is about to lose WAL that it needs", "slot", u->options->slot,
+                    "safe_wal_bytes", s->safe_wal_bytes, NULL);
+}
+
+int upstream_look_at_slot(struct upstream *u, struct err *err)
+{
+    struct slot slot;
+    if (catalog_slot(&u->catalog, u->options->slot, &slot, err))
+        return -1;
+    u->slot = slot;
+    warn_of_loss(u, &slot);
+    return 0;
+}
+
+int upstream_check_slot(const struct upstream *u, const struct slot *s, struct err *err)
+{
+    const char *name = u->options->slot;
     if (*s->plugin == '\0')
         return err_set(err, ERR_PERMANENT, "replication slot %s is a physical one", name);
     if (strcmp(s->plugin, "pgoutput") != 0)
         return err_set(err, ERR_PERMANENT, "replication slot %s is of plugin %s, not pgoutput",
                        name, s->plugin);
-    if (strcmp(s->database, c->replication.database) != 0)
+    if (strcmp(s->database, u->replication.database) != 0)
         return err_set(err, ERR_PERMANENT, "replication slot %s is of database \"%s\", not \"%s\"",
-                       name, s->database, c->replication.database);
+                       name, s->database, u->replication.database);
     if (strcmp(s->wal_status, "lost") == 0 || *s->invalidation) {
         (void)err_set(err, ERR_PERMANENT, "replication slot %s cannot be used any more: %s", name,
                       *s->invalidation ? s->invalidation : "the WAL that it needs is gone");
@@ -198,106 +245,102 @@ int capture_check_slot(const struct capture *c, const struct slot *s,
             "lag behind",
             name);
     }
-    if (s->two_phase && start->protocol_version < 3)
+    if (s->two_phase && u->parameters.protocol_version < 3)
         return err_set(
             err, ERR_PERMANENT,
             "replication slot %s has two_phase, which needs --protocol-version 3 or later", name);
-    if (strcmp(s->wal_status, "unreserved") == 0)
-        log_warning("the slot is about to lose WAL that it needs", "slot", name, "safe_wal_bytes",
-                    s->safe_wal_bytes, NULL);
+    warn_of_loss(u, s);
     return 0;
 }
 
 /* Looks for the slot; makes it where none has ever been used. */
-static int find_slot(struct capture *c, const struct replication_start *start, bool *created,
-                     struct err *err)
+static int find_slot(struct upstream *u, const struct position *position, struct err *err)
 {
+    const char *name = u->options->slot;
     struct slot slot;
-    *created = false;
-    if (catalog_slot(&c->catalog, c->options.slot, &slot, err))
+    u->slot_created = false;
+    if (catalog_slot(&u->catalog, name, &slot, err))
         return -1;
-    capture_note_slot(c, &slot);
+    u->slot = slot; /* also one that cannot be used any more is told of */
     if (slot.exists)
-        return capture_check_slot(c, &slot, start, err);
-    if (c->begun)
-        return recreated(c, err, "does not exist any more");
+        return upstream_check_slot(u, &slot, err);
+    if (u->begun)
+        return recreated(u, position, "does not exist any more", err);
     log_info("creating the replication slot, which waits for running transactions to end", "slot",
-             c->options.slot, NULL);
-    *created = true;
-    return replication_create_slot(&c->replication, c->options.slot, start->two_phase,
-                                   c->options.failover, err);
+             name, NULL);
+    u->slot_created = true;
+    return replication_create_slot(&u->replication, name, u->parameters.two_phase,
+                                   u->options->failover, err);
 }
 
-static int start_stream(struct capture *c, const struct replication_start *start, struct err *err)
+static int start_stream(struct upstream *u, struct err *err)
 {
     int64_t begun_ms = monotonic_ms();
     bool said = false;
     for (;;) {
-        if (replication_start(&c->replication, start,
-                              monotonic_ms() + (int64_t)c->options.connect_timeout_ms, err) == 0)
+        if (replication_start(&u->replication, &u->parameters, time_limit(u), err) == 0)
             return 0;
-        bool busy = strcmp(c->replication.session.sqlstate, "55006") == 0;
+        bool busy = strcmp(u->replication.session.sqlstate, "55006") == 0;
         if (!busy || monotonic_ms() - begun_ms > SLOT_BUSY_LIMIT_MS)
             return -1;
         if (!said)
-            log_info("the slot is in use; trying again", "slot", c->options.slot, "limit_ms",
+            log_info("the slot is in use; trying again", "slot", u->options->slot, "limit_ms",
                      LOG_U64(SLOT_BUSY_LIMIT_MS), "reason", err->text, NULL);
         said = true;
         err_clear(err);
-        if (capture_wait(c, -1, 0, monotonic_ms() + SLOT_BUSY_PAUSE_MS, err))
+        if (pause_ms(u, SLOT_BUSY_PAUSE_MS, err))
             return -1;
     }
 }
 
 /* Asked while the slot is ours, so that nobody else can move it. */
-static int check_start(struct capture *c, const struct replication_start *start, struct err *err)
+static int check_start(struct upstream *u, const struct position *position, struct err *err)
 {
     struct slot slot;
-    if (catalog_slot(&c->catalog, c->options.slot, &slot, err))
+    if (catalog_slot(&u->catalog, u->options->slot, &slot, err))
         return -1;
     if (!slot.exists)
-        return recreated(c, err, "vanished while it was in use");
-    if (capture_check_slot(c, &slot, start, err))
+        return recreated(u, position, "vanished while it was in use", err);
+    if (upstream_check_slot(u, &slot, err))
         return -1;
-    if (c->begun && position_is_foreign(&c->position, slot.confirmed_flush_lsn)) {
+    if (u->begun && position_is_foreign(position, slot.confirmed_flush_lsn)) {
         char what[160];
         (void)snprintf(
             what, sizeof what,
             "was recreated or moved behind our back: it stands at %s, but we confirmed only %s",
-            LSN(slot.confirmed_flush_lsn), LSN(c->position.confirmed_lsn));
-        return recreated(c, err, what);
+            LSN(slot.confirmed_flush_lsn), LSN(position->confirmed_lsn));
+        return recreated(u, position, what, err);
     }
-    c->slot_lsn = slot.confirmed_flush_lsn;
+    u->start_lsn = slot.confirmed_flush_lsn;
     return 0;
 }
 
-static int same_server(struct capture *c, struct err *err)
+static int check_server(struct upstream *u, const struct position *position, struct err *err)
 {
-    const struct replication *r = &c->replication;
-    if (!c->begun)
-        (void)snprintf(c->system_identifier, sizeof c->system_identifier, "%s",
+    const struct replication *r = &u->replication;
+    if (!u->begun)
+        (void)snprintf(u->system_identifier, sizeof u->system_identifier, "%s",
                        r->system_identifier);
-    if (strcmp(c->system_identifier, r->system_identifier) != 0)
+    if (strcmp(u->system_identifier, r->system_identifier) != 0)
         return err_set(err, ERR_PERMANENT,
                        "the source is another cluster now: system identifier %s instead of %s",
-                       r->system_identifier, c->system_identifier);
-    uint64_t acknowledged = c->position.acknowledged_lsn;
-    if (acknowledged > r->wal_lsn) {
+                       r->system_identifier, u->system_identifier);
+    if (position->acknowledged_lsn > r->wal_lsn) {
         (void)err_set(err, ERR_PERMANENT,
                       "the server's WAL ends at %s, on timeline %" PRIu32
                       ", but the targets hold %s",
-                      LSN(r->wal_lsn), r->timeline, LSN(acknowledged));
+                      LSN(r->wal_lsn), r->timeline, LSN(position->acknowledged_lsn));
         return err_hint(err, "a failover or a restore lost transactions that were applied already");
     }
     return 0;
 }
 
-void capture_put_hello(const struct capture *c, const struct replication_start *start, bool created,
-                       struct buf *out)
+void upstream_put_hello(const struct upstream *u, uint64_t start_lsn, bool slot_created,
+                        struct buf *out)
 {
-    const struct replication *r = &c->replication;
+    const struct replication *r = &u->replication;
     struct buf options = {0};
-    replication_describe(start, &options);
+    replication_describe(&u->parameters, &options);
     struct frame_hello hello = {
         .format_version = FRAME_FORMAT_VERSION,
         .producer = bytes_of("pg-capture"),
@@ -305,19 +348,19 @@ void capture_put_hello(const struct capture *c, const struct replication_start *
         .system_identifier = bytes_of(r->system_identifier),
         .timeline = r->timeline,
         .database = bytes_of(r->database),
-        .slot = bytes_of(c->options.slot),
-        .npublications = (uint32_t)c->npublications,
-        .start_lsn = c->slot_lsn,
-        .slot_created = created,
+        .slot = bytes_of(u->options->slot),
+        .npublications = (uint32_t)u->npublications,
+        .start_lsn = start_lsn,
+        .slot_created = slot_created,
         .wal_lsn = r->wal_lsn,
         .server_version = replication_server_version(r),
-        .protocol_version = start->protocol_version,
+        .protocol_version = u->parameters.protocol_version,
         .options = bytes_of(buf_cstr(&options)),
     };
     hello.ntimelines = r->ntimelines;
     memcpy(hello.timelines, r->timelines, r->ntimelines * sizeof *r->timelines);
-    for (size_t i = 0; i < c->npublications; i++)
-        hello.publications[i] = bytes_of(c->publications[i]);
+    for (size_t i = 0; i < u->npublications; i++)
+        hello.publications[i] = bytes_of(u->publications[i]);
     frame_put_hello(out, &hello);
     buf_free(&options);
 }
@@ -327,40 +370,49 @@ static int look_up(void *ctx, struct relation *rel, uint32_t ended_xid, struct e
     return catalog_relation(ctx, rel, ended_xid, err);
 }
 
-int capture_start(struct capture *c, struct err *err)
+int upstream_check_binary(struct upstream *u, struct err *err)
 {
-    struct replication_start start;
-    bool created;
-    int64_t deadline_ms = monotonic_ms() + (int64_t)c->options.connect_timeout_ms;
-    if (replication_open(&c->replication, &c->source, &c->waiter, deadline_ms, err) ||
-        same_server(c, err) || capture_choose_parameters(c, &start, err) || use_settings(c, err) ||
-        catalog_check_publications(&c->catalog, c->npublications, c->publications, err))
-        return -1;
-    if (start.binary && catalog_check_binary(&c->catalog, c->npublications, c->publications, err))
-        return -1;
-    if (find_slot(c, &start, &created, err) || start_stream(c, &start, err) ||
-        check_start(c, &start, err))
-        return -1;
+    return u->parameters.binary
+               ? catalog_check_binary(&u->catalog, u->npublications, u->publications, err)
+               : 0;
+}
+
+static int new_decoder(struct upstream *u, struct err *err)
+{
     struct pgoutput_config config = {
-        .protocol_version = start.protocol_version,
-        .parallel = start.streaming == STREAMING_PARALLEL,
+        .protocol_version = u->parameters.protocol_version,
+        .parallel = u->parameters.streaming == STREAMING_PARALLEL,
         .lookup = look_up,
-        .lookup_ctx = &c->catalog,
+        .lookup_ctx = &u->catalog,
     };
-    pgoutput_free(c->decoder);
-    c->decoder = pgoutput_new(&config);
-    if (!c->decoder)
-        return err_nomem(err);
-    capture_put_hello(c, &start, created, &c->out.buf);
-    const PGconn *conn = c->replication.session.conn;
+    pgoutput_free(u->decoder);
+    u->decoder = pgoutput_new(&config);
+    return u->decoder ? 0 : err_nomem(err);
+}
+
+static void tell(const struct upstream *u)
+{
+    const PGconn *conn = u->replication.session.conn;
     struct buf described = {0};
-    replication_describe(&start, &described);
+    replication_describe(&u->parameters, &described);
     log_info("streaming", "version", PG2ANY_VERSION, "host", PQhost(conn), "port", PQport(conn),
-             "database", c->replication.database, "user", PQuser(conn), "slot", c->options.slot,
-             "publications", c->options.publications, "from", LSN(c->slot_lsn), "timeline",
-             LOG_U64(c->replication.timeline), "server_version",
-             LOG_U64(replication_server_version(&c->replication)), "protocol",
-             LOG_U64(start.protocol_version), "options", buf_cstr(&described), NULL);
+             "database", u->replication.database, "user", PQuser(conn), "slot", u->options->slot,
+             "publications", u->options->publications, "from", LSN(u->start_lsn), "timeline",
+             LOG_U64(u->replication.timeline), "server_version",
+             LOG_U64(replication_server_version(&u->replication)), "protocol",
+             LOG_U64(u->parameters.protocol_version), "options", buf_cstr(&described), NULL);
     buf_free(&described);
+}
+
+int upstream_start(struct upstream *u, const struct position *position, struct err *err)
+{
+    if (upstream_connect(u, err) || check_server(u, position, err) ||
+        upstream_choose_parameters(u, err) || use_settings(u, err) ||
+        catalog_check_publications(&u->catalog, u->npublications, u->publications, err) ||
+        upstream_check_binary(u, err) || find_slot(u, position, err) || start_stream(u, err) ||
+        check_start(u, position, err) || new_decoder(u, err))
+        return -1;
+    u->begun = true;
+    tell(u);
     return 0;
 }

@@ -1,0 +1,90 @@
+/*
+ * upstream.h - the source: from a connection string to the running stream of one slot.
+ *
+ * Two connections, one for the stream and an ordinary one for the catalog, and what has to be true
+ * of the server, the publications and the slot. Where there is something to wait for, the waiter
+ * waits (session.h); who that is, and what becomes of the stream, is not known here. While the
+ * stream runs, `replication` and `decoder` are used directly.
+ *
+ * An error is permanent where starting again does not help.
+ */
+#ifndef PG2ANY_UPSTREAM_H
+#define PG2ANY_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "capture_options.h"
+#include "catalog.h"
+#include "frames/frame.h"
+#include "pgoutput.h"
+#include "position.h"
+#include "replication.h"
+#include "session.h"
+
+/* Written by upstream.c only. Must not be moved: the catalog points into it. */
+struct upstream {
+    const struct capture_options *options; /* borrowed */
+    const struct waiter *waiter;           /* borrowed */
+    struct source source;
+    char *publication_text; /* what the names point into */
+    size_t npublications;
+    const char *publications[FRAME_MAX_PUBLICATIONS];
+
+    struct replication replication;
+    struct catalog catalog;
+    struct pgoutput *decoder; /* one for each connection; NULL before the first */
+    struct replication_start parameters;
+
+    bool begun;                     /* a stream has run: the slot was there, and is looked for */
+    char system_identifier[32];     /* of the first connection */
+    uint64_t wal_sender_timeout_ms; /* the server's; 0: none */
+    uint64_t until_lsn; /* what --until-lsn stands for; 0: nothing, or not known before a stream */
+    struct slot slot;   /* as it was last looked at */
+    bool slot_created;
+    uint64_t start_lsn; /* the slot's confirmed_flush_lsn, where the stream begins */
+};
+
+/*
+ * Checks what can be checked without a server: names, LSNs, the connection string. `u` is zeroed;
+ * upstream_free() also after an error.
+ */
+MUST_CHECK int upstream_init(struct upstream *u, const struct capture_options *o,
+                             const struct waiter *waiter, struct err *err);
+
+/*
+ * Connects, checks, makes the slot where this is the first time, starts the stream. `position` says
+ * what the targets have, and what the slot was told, on earlier connections.
+ */
+MUST_CHECK int upstream_start(struct upstream *u, const struct position *position, struct err *err);
+
+/* Looks at the slot, and warns where it is about to be lost. */
+MUST_CHECK int upstream_look_at_slot(struct upstream *u, struct err *err);
+
+/* Appends the hello of a stream from `start_lsn` on; connected, the parameters are chosen. */
+void upstream_put_hello(const struct upstream *u, uint64_t start_lsn, bool slot_created,
+                        struct buf *out);
+
+/* Closes both connections; upstream_start() opens them again. */
+void upstream_close(struct upstream *u);
+void upstream_free(struct upstream *u);
+
+/* ---- the steps of upstream_start(), for who only wants to know ---- */
+
+/* Opens the connection for the stream. */
+MUST_CHECK int upstream_connect(struct upstream *u, struct err *err);
+
+/* What to ask the server for, by its version and the options; set also where there is an error. */
+MUST_CHECK int upstream_choose_parameters(struct upstream *u, struct err *err);
+
+/* In binary mode: whether all columns have a form that we can turn. */
+MUST_CHECK int upstream_check_binary(struct upstream *u, struct err *err);
+
+/* Error where the slot is none of ours, or cannot be used any more. */
+MUST_CHECK int upstream_check_slot(const struct upstream *u, const struct slot *slot,
+                                   struct err *err);
+
+#endif
