@@ -8,13 +8,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "acks.h"
 #include "base/atomic_file.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/notify.h"
+#include "base/output.h"
+#include "base/signals.h"
+#include "capture_stats.h"
 #include "frames/frame.h"
-#include "inspect.h"
+#include "position.h"
+#include "session.h"
+#include "upstream.h"
 
 #define OUTPUT_HIGH_BYTES  (1024 * 1024) /* more than this waits for stdout: stop reading */
 #define OUTPUT_FLUSH_BYTES (64 * 1024)   /* more than this is worth a write */
@@ -43,6 +49,40 @@
 /* A server that shuts down asks at once again until everything is confirmed. */
 #define SHUTDOWN_ASKS   50
 #define SHUTDOWN_GAP_MS 1000
+
+/* Everything but the parts that have a header of their own is written here only. */
+struct capture {
+    const struct capture_options *options; /* borrowed */
+    uint64_t notify_fd;
+    struct signals signals;
+    struct output out;
+    struct acks acks;
+    struct position position;
+    struct capture_stats stats;
+    struct waiter waiter;
+    struct upstream upstream;
+
+    bool own_fault;   /* of stdout or the FIFOs: connecting again does not help */
+    bool leaving;     /* a signal is no reason any more to give up waiting */
+    bool reader_gone; /* noticed after the end was written: no fault then */
+
+    int64_t server_time_us; /* of the last message */
+    int64_t progress_due_ms;
+    int64_t status_sent_ms;
+    int64_t status_due_ms;
+    int64_t slot_look_ms; /* when the slot is looked at again, for the statistics */
+
+    struct {
+        uint64_t lsn; /* of the last keepalive that asked for a reply */
+        int64_t at_ms;
+        unsigned again; /* how many in a row have asked for the same */
+    } asked;
+
+    struct {
+        uint64_t lsn; /* that is in it */
+        int64_t due_ms;
+    } lsn_file;
+};
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -175,12 +215,9 @@ static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, s
             (struct pollfd){.fd = c->upstream.begun ? c->acks.fifos[i].fd : -1, .events = POLLIN};
 
     int64_t now_ms = monotonic_ms();
-    int64_t wait_ms = earlier(wake_ms, next_tick(c));
-    wait_ms = wait_ms == NO_DEADLINE ? -1
-              : wait_ms <= now_ms    ? 0
-                                     : earlier(wait_ms - now_ms, 3600000);
+    int wait_ms = poll_timeout(now_ms, earlier(wake_ms, next_tick(c)));
     *revents = 0;
-    int n = poll(p, (nfds_t)(FIFOS + c->acks.n), (int)wait_ms);
+    int n = poll(p, (nfds_t)(FIFOS + c->acks.n), wait_ms);
     if (n < 0 && errno != EINTR)
         return err_errno(err, ERR_TEMPORARY, "poll");
     if (n > 0) {
@@ -555,20 +592,6 @@ static void release(struct capture *c, const struct err *err)
     signals_close(&c->signals);
 }
 
-static int work(struct capture *c, struct err *err)
-{
-    const struct capture_options *o = c->options;
-    if (o->check + o->status + o->drop_slot > 1)
-        return err_set(err, ERR_PERMANENT, "--check, --status and --drop-slot exclude each other");
-    if (o->check)
-        return capture_check(&c->upstream, err);
-    if (o->status)
-        return capture_status(&c->upstream, err);
-    if (o->drop_slot)
-        return capture_drop_slot(&c->upstream, err);
-    return acks_open(&c->acks, &o->acks, err) || run(c, err) ? -1 : 0;
-}
-
 int capture_run(const struct capture_options *options, struct err *err)
 {
     struct capture *c = calloc(1, sizeof *c);
@@ -584,15 +607,10 @@ int capture_run(const struct capture_options *options, struct err *err)
     capture_stats_init(&c->stats, options->stage.stats);
     c->stats.file.update = update_stats;
     c->stats.file.ctx = c;
-    /* Only a stream has frames for stdout, and a reader there that is missed. */
-    bool inspects = options->check || options->status || options->drop_slot;
-    output_init(&c->out, inspects ? -1 : STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
-    int rc = signals_init(&c->signals, err);
-    if (rc == 0)
-        rc = upstream_init(&c->upstream, options, &c->waiter, err);
-    if (rc == 0)
-        rc = work(c, err);
-    if (rc == 0)
+    output_init(&c->out, STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
+    if (signals_init(&c->signals, err) == 0 &&
+        upstream_init(&c->upstream, options, &c->waiter, err) == 0 &&
+        acks_open(&c->acks, &options->acks, err) == 0 && run(c, err) == 0)
         err_clear(err);
     int status = exit_status(err);
     release(c, err);

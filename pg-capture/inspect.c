@@ -1,15 +1,21 @@
 #include "inspect.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/exit.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/output.h"
 #include "base/report.h"
+#include "base/signals.h"
+#include "capture_stats.h"
 #include "frames/frame.h"
+#include "upstream.h"
 
 static int query(struct upstream *u, const char *sql, int nparams, const char *const *params,
                  PGresult **result, struct err *err)
@@ -273,7 +279,7 @@ static int put_relations(struct upstream *u, const char *publications, struct bu
         return -1;
     int rc = 0;
     for (int from = 0, to; rc == 0 && from < PQntuples(rows); from = to) {
-        for (to = from; to < PQntuples(rows) && number(rows, to, 0) == number(rows, from, 0);)
+        for (to = from + 1; to < PQntuples(rows) && number(rows, to, 0) == number(rows, from, 0);)
             to++;
         rc = put_relation(u, rows, from, to, out, err);
     }
@@ -335,7 +341,7 @@ static void write_description(struct buf *frames)
     output_close(&out);
 }
 
-int capture_check(struct upstream *u, struct err *err)
+static int check(struct upstream *u, struct err *err)
 {
     struct report r = {.fd = STDERR_FILENO};
     struct buf frames = {0};
@@ -353,7 +359,7 @@ int capture_check(struct upstream *u, struct err *err)
     return rc;
 }
 
-int capture_status(struct upstream *u, struct err *err)
+static int tell_status(struct upstream *u, struct err *err)
 {
     struct report r = {.fd = STDOUT_FILENO};
     struct slot slot;
@@ -378,7 +384,7 @@ int capture_status(struct upstream *u, struct err *err)
     return 0;
 }
 
-int capture_drop_slot(struct upstream *u, struct err *err)
+static int drop_slot(struct upstream *u, struct err *err)
 {
     struct slot slot;
     if (catalog_slot(&u->catalog, u->options->slot, &slot, err))
@@ -394,4 +400,79 @@ int capture_drop_slot(struct upstream *u, struct err *err)
     log_info("the slot is dropped", "slot", u->options->slot, "was_at",
              LSN(slot.confirmed_flush_lsn), NULL);
     return 0;
+}
+
+/* ---- around it ---- */
+
+struct inspection {
+    struct signals signals;
+    struct capture_stats stats;
+    struct waiter waiter;
+    struct upstream upstream;
+};
+
+/* The waiter: see session.h. */
+static int wait_for(void *ctx, int fd, short events, int64_t deadline_ms, struct err *err)
+{
+    struct inspection *in = ctx;
+    const struct stats *stats = &in->stats.file;
+    for (;;) {
+        struct pollfd p[] = {
+            {.fd = in->signals.stop ? -1 : in->signals.fd, .events = POLLIN},
+            {.fd = fd, .events = events},
+        };
+        int64_t wake_ms =
+            stats->path && stats->next_ms < deadline_ms ? stats->next_ms : deadline_ms;
+        int n = poll(p, 2, poll_timeout(monotonic_ms(), wake_ms));
+        if (n < 0 && errno != EINTR)
+            return err_errno(err, ERR_TEMPORARY, "poll");
+        if (n > 0 && p[0].revents)
+            (void)signals_stop(&in->signals);
+        stats_tick(&in->stats.file, monotonic_ms());
+        if (n > 0 && p[1].revents)
+            return 0;
+        if (in->signals.stop)
+            return err_set(err, ERR_TEMPORARY, "asked to stop");
+        if (monotonic_ms() < deadline_ms)
+            continue;
+        return fd < 0 ? 0 : err_set(err, ERR_TEMPORARY, "no answer within the time limit");
+    }
+}
+
+static int inspect(const struct capture_options *options,
+                   int (*look)(struct upstream *u, struct err *err), struct err *err)
+{
+    struct inspection *in = calloc(1, sizeof *in);
+    if (!in) {
+        (void)err_nomem(err);
+        return exit_status(err);
+    }
+    in->signals.fd = -1;
+    in->waiter = (struct waiter){.wait = wait_for, .ctx = in};
+    capture_stats_init(&in->stats, options->stage.stats);
+    if (signals_init(&in->signals, err) == 0 &&
+        upstream_init(&in->upstream, options, &in->waiter, err) == 0 &&
+        look(&in->upstream, err) == 0)
+        err_clear(err);
+    int status = exit_status(err);
+    upstream_free(&in->upstream);
+    stats_end(&in->stats.file, err);
+    signals_close(&in->signals);
+    free(in);
+    return status;
+}
+
+int inspect_check(const struct capture_options *options, struct err *err)
+{
+    return inspect(options, check, err);
+}
+
+int inspect_status(const struct capture_options *options, struct err *err)
+{
+    return inspect(options, tell_status, err);
+}
+
+int inspect_drop_slot(const struct capture_options *options, struct err *err)
+{
+    return inspect(options, drop_slot, err);
 }

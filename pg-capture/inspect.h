@@ -1,24 +1,27 @@
 /*
  * inspect.h - pg-capture beside its work: looks whether it could do it, tells how the slot is,
  * drops the slot. None of it starts a stream; only the last changes anything.
+ *
+ * Each returns the exit status, and has logged the error. What is waited for has the time limit of
+ * a connection; SIGTERM and SIGINT end the waiting.
  */
 #ifndef PG2ANY_INSPECT_H
 #define PG2ANY_INSPECT_H
 
 #include "base/err.h"
-#include "upstream.h"
+#include "capture_options.h"
 
 /*
  * --check: reports on stderr (report.h) and writes to stdout what the stream would say of the
  * tables: a hello, a relation for each, an end. So an applier's --check can go on from there. An
  * error is set where something fails; its text counts the failures.
  */
-MUST_CHECK int capture_check(struct upstream *u, struct err *err);
+MUST_CHECK int inspect_check(const struct capture_options *options, struct err *err);
 
 /* --status: the slot, on stdout. */
-MUST_CHECK int capture_status(struct upstream *u, struct err *err);
+MUST_CHECK int inspect_status(const struct capture_options *options, struct err *err);
 
 /* --drop-slot: that there is none is no error. */
-MUST_CHECK int capture_drop_slot(struct upstream *u, struct err *err);
+MUST_CHECK int inspect_drop_slot(const struct capture_options *options, struct err *err);
 
 #endif

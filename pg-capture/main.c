@@ -7,9 +7,11 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/stats.h"
 #include "base/std_fds.h"
 #include "capture.h"
 #include "capture_options.h"
+#include "inspect.h"
 
 static const char *const streaming_words[] = {"off=false=no=0", "on=true=yes=1", "parallel", NULL};
 static const char *const origin_words[] = {"any", "none", NULL};
@@ -71,6 +73,27 @@ static const struct program program = {
     options,
 };
 
+typedef int (*mode)(const struct capture_options *options, struct err *err);
+
+/* What is asked for; NULL: two things at once. */
+static mode choose_mode(const struct capture_options *o, struct err *err)
+{
+    if (o->check + o->status + o->drop_slot > 1) {
+        (void)err_set(err, ERR_PERMANENT, "--check, --status and --drop-slot exclude each other");
+        return NULL;
+    }
+    return o->check       ? inspect_check
+           : o->status    ? inspect_status
+           : o->drop_slot ? inspect_drop_slot
+                          : capture_run;
+}
+
+static int give_up(const struct capture_options *o, const struct err *err)
+{
+    stats_never_began(o->stage.stats, program.name, err);
+    return exit_status(err);
+}
+
 int main(int argc, char **argv)
 {
     std_fds_reserve();
@@ -81,10 +104,10 @@ int main(int argc, char **argv)
     case OPTIONS_LEAVE:
         return STATUS_OK;
     case OPTIONS_ERROR:
-        stats_never_began(o.stage.stats, program.name, &err);
-        return exit_status(&err);
+        return give_up(&o, &err);
     case OPTIONS_RUN:
         break;
     }
-    return capture_run(&o, &err);
+    mode run = choose_mode(&o, &err);
+    return run ? run(&o, &err) : give_up(&o, &err);
 }

@@ -18,6 +18,16 @@ static const char common_settings[] =
     " -c idle_in_transaction_session_timeout=0 -c search_path=pg_catalog"
     " -c quote_all_identifiers=off";
 
+int poll_timeout(int64_t now_ms, int64_t deadline_ms)
+{
+    enum { FAR_MS = 3600000 };
+    if (deadline_ms == NO_DEADLINE)
+        return -1;
+    if (deadline_ms <= now_ms)
+        return 0;
+    return deadline_ms - now_ms < FAR_MS ? (int)(deadline_ms - now_ms) : FAR_MS;
+}
+
 /* ---- where to ---- */
 
 int source_parse(struct source *s, const char *conninfo, struct err *err)

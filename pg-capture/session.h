@@ -30,6 +30,9 @@ struct waiter {
 
 #define NO_DEADLINE INT64_MAX
 
+/* poll(2)'s timeout from `now_ms` to a deadline; it may end early where that is far off. */
+int poll_timeout(int64_t now_ms, int64_t deadline_ms);
+
 /* Where to connect to: a parsed connection string. */
 struct source {
     PQconninfoOption *options;
