@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "binary.h"
-#include "frames/frame.h"
+#include "frames/frame_writer.h"
 #include "frames/pg_type.h"
 #include "undescribed.h"
 #include "wire.h"

@@ -1,5 +1,6 @@
 #include "apply/apply_rows.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>

@@ -19,8 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <msgpack/pack.h>
-
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/mp_cursor.h"
@@ -92,25 +90,6 @@ MUST_CHECK int frame_header(const uint8_t *header, enum frame_type *type, uint32
 
 /* Writes a header of FRAME_HEADER_SIZE bytes. */
 void frame_write_header(uint8_t *header, enum frame_type type, uint32_t size);
-
-/* ---- writing ---- */
-
-/* An open frame at the end of a buffer; pack the fields with msgpack_pack_…(&w->pk, …) and
- * frame_pack_…. */
-struct frame_writer {
-    struct buf *out;
-    size_t start; /* of the frame in out */
-    msgpack_packer pk;
-};
-
-void frame_open(struct frame_writer *w, struct buf *out, enum frame_type type);
-/* Sets the length. A body above FRAME_BODY_MAX marks the buffer as failed and is taken away. */
-void frame_close(struct frame_writer *w);
-
-void frame_pack_str(struct frame_writer *w, const char *s);
-void frame_pack_bytes_as_str(struct frame_writer *w, const char *s, size_t n);
-void frame_pack_bool(struct frame_writer *w, bool b);
-void frame_pack_value(struct frame_writer *w, const struct value *v);
 
 /* ---- H ---- */
 
@@ -249,18 +228,13 @@ MUST_CHECK int frame_get_rollback_prepared(const struct frame *f, struct frame_r
 /*
  * I, U and D have the same five fields: xid, relid, kind of the old tuple, old tuple, new tuple;
  * what a change does not have is nil. The tuples are read by frame_get_tuple, in that order,
- * because their length is the relation's to know.
+ * because their length is the relation's to know. Writing one: frame_writer.h.
  */
 struct frame_change {
     uint32_t xid; /* the subtransaction's, where streamed */
     uint32_t relid;
     char old_kind; /* 'K', 'O', 0: none */
 };
-
-/* Opens the frame and packs the first three fields; follow with the old tuple or nil, then the new
- * one or nil. */
-void frame_open_change(struct frame_writer *w, struct buf *out, enum frame_type type,
-                       const struct frame_change *c);
 
 /*
  * Reads the first three fields; `c` stands at the old tuple afterwards. Enough for a filter that

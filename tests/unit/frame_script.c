@@ -10,6 +10,7 @@
 
 #include "frame_script.h"
 #include "frames/frame.h"
+#include "frames/frame_writer.h"
 #include "frames/relation.h"
 
 /* Every transaction of a script commits at the same time; a test of times sets its own. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "frame-dump/change.h"
+#include "frames/frame_writer.h"
 #include "frames/relation.h"
 
 static void pack_tuple(struct frame_writer *w, const struct value *values, uint32_t n)

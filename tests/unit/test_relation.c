@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "frames/frame.h"
+#include "frames/frame_writer.h"
 #include "frames/relation.h"
 #include "samples.h"
 
