@@ -4,12 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint8_t *buf_reserve(struct buf *b, size_t n)
+static uint8_t *grow(struct buf *b, size_t n)
 {
     if (b->failed)
         return NULL;
-    if (b->data && n <= b->cap - b->len)
-        return b->data + b->len;
     size_t cap = b->cap ? b->cap : 256;
     while (cap - b->len < n) {
         if (cap > SIZE_MAX / 2) {
@@ -28,9 +26,20 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
     return b->data + b->len;
 }
 
+/* Where there is room already, which is nearly always, without another call. */
+static inline uint8_t *reserve(struct buf *b, size_t n)
+{
+    return !b->failed && b->data && n <= b->cap - b->len ? b->data + b->len : grow(b, n);
+}
+
+uint8_t *buf_reserve(struct buf *b, size_t n)
+{
+    return reserve(b, n);
+}
+
 void buf_append(struct buf *b, const void *data, size_t n)
 {
-    uint8_t *to = buf_reserve(b, n);
+    uint8_t *to = reserve(b, n);
     if (!to)
         return;
     if (n > 0)

@@ -107,7 +107,7 @@ enum mp_kind mp_peek(const struct mp_cursor *c)
 
 bool mp_nil(struct mp_cursor *c)
 {
-    if (mp_peek(c) != MP_NIL)
+    if (c->pos == c->end || *c->pos != 0xc0)
         return false;
     c->pos++;
     return true;
