@@ -4,71 +4,199 @@
 
 #include "frames/frame_writer.h"
 
-static const struct {
-    enum frame_type type;
-    const char *name;
-} frame_types[] = {
-    {FRAME_HELLO, "hello"},
-    {FRAME_RELATION, "relation"},
-    {FRAME_TYPE, "type"},
-    {FRAME_BEGIN, "begin"},
-    {FRAME_INSERT, "insert"},
-    {FRAME_UPDATE, "update"},
-    {FRAME_DELETE, "delete"},
-    {FRAME_TRUNCATE, "truncate"},
-    {FRAME_COMMIT, "commit"},
-    {FRAME_STREAM_START, "stream start"},
-    {FRAME_STREAM_STOP, "stream stop"},
-    {FRAME_STREAM_COMMIT, "stream commit"},
-    {FRAME_STREAM_ABORT, "stream abort"},
-    {FRAME_BEGIN_PREPARE, "begin prepare"},
-    {FRAME_PREPARE, "prepare"},
-    {FRAME_COMMIT_PREPARED, "commit prepared"},
-    {FRAME_ROLLBACK_PREPARED, "rollback prepared"},
-    {FRAME_STREAM_PREPARE, "stream prepare"},
-    {FRAME_ORIGIN, "origin"},
-    {FRAME_MESSAGE, "message"},
-    {FRAME_PROGRESS, "progress"},
-    {FRAME_END, "end"},
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+
+/* Where the field is known when it is compiled, what becomes of it is decided then, so that a table
+ * costs a change nothing. */
+#define AS_WRITTEN_OUT static inline __attribute__((always_inline))
+
+/* ---- what each type holds ---- */
+
+/* Where a member is in its struct; compiles only where it has the type that the kind of field
+ * asks for. */
+#define AT(in, member, type) _Generic(((struct in *)0)->member, type : offsetof(struct in, member))
+
+#define VALUE_U32  uint32_t
+#define VALUE_U64  uint64_t
+#define VALUE_LSN  uint64_t
+#define VALUE_BOOL bool
+#define VALUE_STR  struct bytes
+#define VALUE_BIN  struct bytes
+
+/* A field that is called as the member of the struct is. */
+#define FIELD(in, member, kind) #member, FIELD_##kind, AT(in, member, VALUE_##kind)
+/* A time: the member's name says the unit, too. */
+#define TIMED(in, member) #member, FIELD_TIME, AT(in, member##_us, int64_t)
+
+/* A field a line. */
+/* clang-format off */
+
+static const struct frame_field hello_fields[] = {
+    {FIELD(frame_hello, format_version, U32)},
+    {FIELD(frame_hello, producer, STR)},
+    {FIELD(frame_hello, producer_version, STR)},
+    {FIELD(frame_hello, system_identifier, STR)},
+    {FIELD(frame_hello, timeline, U32)},
+    {FIELD(frame_hello, database, STR)},
+    {FIELD(frame_hello, slot, STR)},
+    {"publications", FIELD_PUBLICATIONS, AT(frame_hello, npublications, uint32_t)},
+    {FIELD(frame_hello, start_lsn, LSN)},
+    {FIELD(frame_hello, slot_created, BOOL)},
+    {FIELD(frame_hello, wal_lsn, LSN)},
+    {FIELD(frame_hello, server_version, U32)},
+    {FIELD(frame_hello, protocol_version, U32)},
+    {FIELD(frame_hello, options, STR)},
+    {"timelines", FIELD_TIMELINES, AT(frame_hello, ntimelines, uint32_t)},
 };
 
-const char *frame_type_name(enum frame_type type)
-{
-    for (size_t i = 0; i < sizeof frame_types / sizeof *frame_types; i++)
-        if (frame_types[i].type == type)
-            return frame_types[i].name;
-    return "unknown";
-}
+static const struct frame_field type_fields[] = {
+    {FIELD(frame_type_info, oid, U32)},
+    {FIELD(frame_type_info, namespace, STR)},
+    {FIELD(frame_type_info, name, STR)},
+};
+
+static const struct frame_field begin_fields[] = {
+    {FIELD(frame_begin, xid, U32)},
+    {FIELD(frame_begin, final_lsn, LSN)},
+    {TIMED(frame_begin, commit_time)},
+};
+
+/* Of I, U and D: what stands before the tuples. */
+static const struct frame_field change_fields[] = {
+    {FIELD(frame_change, xid, U32)},
+    {FIELD(frame_change, relid, U32)},
+    {NULL, FIELD_OLD_KIND, AT(frame_change, old_kind, char)},
+};
+
+static const struct frame_field truncate_fields[] = {
+    {FIELD(frame_truncate, xid, U32)},
+    {"relids", FIELD_RELIDS, AT(frame_truncate, nrelids, uint32_t)},
+    {FIELD(frame_truncate, cascade, BOOL)},
+    {FIELD(frame_truncate, restart_identity, BOOL)},
+};
+
+static const struct frame_field commit_fields[] = {
+    {FIELD(frame_commit, xid, U32)},
+    {FIELD(frame_commit, commit_lsn, LSN)},
+    {FIELD(frame_commit, end_lsn, LSN)},
+    {TIMED(frame_commit, commit_time)},
+    {FIELD(frame_commit, nchanges, U64)},
+};
+
+static const struct frame_field stream_start_fields[] = {
+    {FIELD(frame_stream_start, xid, U32)},
+    {FIELD(frame_stream_start, first, BOOL)},
+};
+
+static const struct frame_field stream_commit_fields[] = {
+    {FIELD(frame_stream_commit, xid, U32)},
+    {FIELD(frame_stream_commit, commit_lsn, LSN)},
+    {FIELD(frame_stream_commit, end_lsn, LSN)},
+    {TIMED(frame_stream_commit, commit_time)},
+};
+
+static const struct frame_field stream_abort_fields[] = {
+    {FIELD(frame_stream_abort, xid, U32)},
+    {FIELD(frame_stream_abort, subxid, U32)},
+    {FIELD(frame_stream_abort, abort_lsn, LSN)},
+    {TIMED(frame_stream_abort, abort_time)},
+};
+
+static const struct frame_field prepare_fields[] = {
+    {FIELD(frame_prepare, xid, U32)},
+    {FIELD(frame_prepare, prepare_lsn, LSN)},
+    {FIELD(frame_prepare, end_lsn, LSN)},
+    {TIMED(frame_prepare, prepare_time)},
+    {FIELD(frame_prepare, gid, STR)},
+};
+
+static const struct frame_field commit_prepared_fields[] = {
+    {FIELD(frame_commit_prepared, xid, U32)},
+    {FIELD(frame_commit_prepared, commit_lsn, LSN)},
+    {FIELD(frame_commit_prepared, end_lsn, LSN)},
+    {TIMED(frame_commit_prepared, commit_time)},
+    {FIELD(frame_commit_prepared, gid, STR)},
+};
+
+static const struct frame_field rollback_prepared_fields[] = {
+    {FIELD(frame_rollback_prepared, xid, U32)},
+    {FIELD(frame_rollback_prepared, prepare_end_lsn, LSN)},
+    {FIELD(frame_rollback_prepared, rollback_end_lsn, LSN)},
+    {TIMED(frame_rollback_prepared, prepare_time)},
+    {TIMED(frame_rollback_prepared, rollback_time)},
+    {FIELD(frame_rollback_prepared, gid, STR)},
+};
+
+static const struct frame_field origin_fields[] = {
+    {FIELD(frame_origin, commit_lsn, LSN)},
+    {FIELD(frame_origin, name, STR)},
+};
+
+static const struct frame_field message_fields[] = {
+    {FIELD(frame_message, transactional, BOOL)},
+    {FIELD(frame_message, xid, U32)},
+    {FIELD(frame_message, lsn, LSN)},
+    {FIELD(frame_message, prefix, STR)},
+    {FIELD(frame_message, content, BIN)},
+};
+
+static const struct frame_field progress_fields[] = {
+    {FIELD(frame_progress, lsn, LSN)},
+    {TIMED(frame_progress, server_time)},
+};
+
+static const struct frame_field end_fields[] = {
+    {FIELD(frame_end, why, STR)},
+    {FIELD(frame_end, last_lsn, LSN)},
+};
+
+/* clang-format on */
+
+#define FIELDS(of) of##_fields, LENGTH(of##_fields)
+
+static const struct {
+    const char *name; /* NULL: no type */
+    const struct frame_field *fields;
+    size_t nfields;
+} types[] = {
+    [FRAME_HELLO] = {"hello", FIELDS(hello)},
+    [FRAME_RELATION] = {"relation", NULL, 0},
+    [FRAME_TYPE] = {"type", FIELDS(type)},
+    [FRAME_BEGIN] = {"begin", FIELDS(begin)},
+    [FRAME_INSERT] = {"insert", FIELDS(change)},
+    [FRAME_UPDATE] = {"update", FIELDS(change)},
+    [FRAME_DELETE] = {"delete", FIELDS(change)},
+    [FRAME_TRUNCATE] = {"truncate", FIELDS(truncate)},
+    [FRAME_COMMIT] = {"commit", FIELDS(commit)},
+    [FRAME_STREAM_START] = {"stream start", FIELDS(stream_start)},
+    [FRAME_STREAM_STOP] = {"stream stop", NULL, 0},
+    [FRAME_STREAM_COMMIT] = {"stream commit", FIELDS(stream_commit)},
+    [FRAME_STREAM_ABORT] = {"stream abort", FIELDS(stream_abort)},
+    [FRAME_BEGIN_PREPARE] = {"begin prepare", FIELDS(prepare)},
+    [FRAME_PREPARE] = {"prepare", FIELDS(prepare)},
+    [FRAME_COMMIT_PREPARED] = {"commit prepared", FIELDS(commit_prepared)},
+    [FRAME_ROLLBACK_PREPARED] = {"rollback prepared", FIELDS(rollback_prepared)},
+    [FRAME_STREAM_PREPARE] = {"stream prepare", FIELDS(prepare)},
+    [FRAME_ORIGIN] = {"origin", FIELDS(origin)},
+    [FRAME_MESSAGE] = {"message", FIELDS(message)},
+    [FRAME_PROGRESS] = {"progress", FIELDS(progress)},
+    [FRAME_END] = {"end", FIELDS(end)},
+};
 
 bool frame_type_known(uint8_t type)
 {
-    switch (type) {
-    case FRAME_HELLO:
-    case FRAME_RELATION:
-    case FRAME_TYPE:
-    case FRAME_BEGIN:
-    case FRAME_INSERT:
-    case FRAME_UPDATE:
-    case FRAME_DELETE:
-    case FRAME_TRUNCATE:
-    case FRAME_COMMIT:
-    case FRAME_STREAM_START:
-    case FRAME_STREAM_STOP:
-    case FRAME_STREAM_COMMIT:
-    case FRAME_STREAM_ABORT:
-    case FRAME_BEGIN_PREPARE:
-    case FRAME_PREPARE:
-    case FRAME_COMMIT_PREPARED:
-    case FRAME_ROLLBACK_PREPARED:
-    case FRAME_STREAM_PREPARE:
-    case FRAME_ORIGIN:
-    case FRAME_MESSAGE:
-    case FRAME_PROGRESS:
-    case FRAME_END:
-        return true;
-    default:
-        return false;
-    }
+    return type < LENGTH(types) && types[type].name;
+}
+
+const char *frame_type_name(enum frame_type type)
+{
+    return frame_type_known((uint8_t)type) ? types[type].name : "unknown";
+}
+
+const struct frame_field *frame_fields(enum frame_type type, size_t *n)
+{
+    *n = types[type].nfields;
+    return types[type].fields;
 }
 
 bool frame_is_change(enum frame_type type)
@@ -104,31 +232,96 @@ void frame_write_header(uint8_t *header, enum frame_type type, uint32_t size)
     header[5] = (uint8_t)type;
 }
 
-/* ---- writing ---- */
+/* ---- fields to bytes ---- */
 
 /* What the buffer remembers need not be looked at. */
 #define PACK(call) ((void)(call))
 
-static void pack_u64(struct frame_writer *w, uint64_t v)
+static inline void put_u64(struct frame_writer *w, uint64_t v)
 {
     PACK(msgpack_pack_uint64(&w->pk, v));
 }
 
-static void pack_i64(struct frame_writer *w, int64_t v)
+static void put_publications(struct frame_writer *w, const struct frame_hello *h)
 {
-    PACK(msgpack_pack_int64(&w->pk, v));
+    PACK(msgpack_pack_array(&w->pk, h->npublications));
+    for (uint32_t i = 0; i < h->npublications; i++)
+        frame_pack_bytes_as_str(w, h->publications[i].data, h->publications[i].size);
 }
 
-static void pack_bytes(struct frame_writer *w, struct bytes b)
+static void put_timelines(struct frame_writer *w, const struct frame_hello *h)
 {
-    frame_pack_bytes_as_str(w, b.data, b.size);
+    PACK(msgpack_pack_array(&w->pk, h->ntimelines));
+    for (uint32_t i = 0; i < h->ntimelines; i++) {
+        PACK(msgpack_pack_array(&w->pk, 2));
+        put_u64(w, h->timelines[i].timeline);
+        put_u64(w, h->timelines[i].end_lsn);
+    }
 }
 
-/* ---- reading ---- */
-
-struct bytes bytes_of(const char *s)
+static inline void put_old_kind(struct frame_writer *w, char kind)
 {
-    return (struct bytes){s, strlen(s)};
+    if (kind)
+        frame_pack_bytes_as_str(w, &kind, 1);
+    else
+        PACK(msgpack_pack_nil(&w->pk));
+}
+
+AS_WRITTEN_OUT void put_field(struct frame_writer *w, const struct frame_field *field,
+                              const void *from)
+{
+    const void *at = frame_field_in(field, from);
+    const struct bytes *b = at;
+    switch (field->kind) {
+    case FIELD_U32:
+        put_u64(w, *(const uint32_t *)at);
+        return;
+    case FIELD_U64:
+    case FIELD_LSN:
+        put_u64(w, *(const uint64_t *)at);
+        return;
+    case FIELD_TIME:
+        PACK(msgpack_pack_int64(&w->pk, *(const int64_t *)at));
+        return;
+    case FIELD_BOOL:
+        frame_pack_bool(w, *(const bool *)at);
+        return;
+    case FIELD_STR:
+        frame_pack_bytes_as_str(w, b->data, b->size);
+        return;
+    case FIELD_BIN:
+        PACK(msgpack_pack_bin(&w->pk, b->size));
+        PACK(msgpack_pack_bin_body(&w->pk, b->data, b->size));
+        return;
+    case FIELD_OLD_KIND:
+        put_old_kind(w, *(const char *)at);
+        return;
+    case FIELD_PUBLICATIONS:
+        put_publications(w, from);
+        return;
+    case FIELD_TIMELINES:
+        put_timelines(w, from);
+        return;
+    case FIELD_RELIDS:
+        break;
+    }
+    BUG("a field that is not put by itself");
+}
+
+static void put_fields(struct buf *out, enum frame_type type, const void *from)
+{
+    struct frame_writer w;
+    frame_open(&w, out, type);
+    for (size_t i = 0; i < types[type].nfields; i++)
+        put_field(&w, &types[type].fields[i], from);
+    frame_close(&w);
+}
+
+/* ---- bytes to fields ---- */
+
+static struct mp_cursor body(const struct frame *f)
+{
+    return mp_cursor(f->body, f->size);
 }
 
 static int frame_end(const struct frame *f, const struct mp_cursor *c, struct err *err)
@@ -138,318 +331,190 @@ static int frame_end(const struct frame *f, const struct mp_cursor *c, struct er
     return 0;
 }
 
-static struct mp_cursor body(const struct frame *f)
+static void get_publications(struct mp_cursor *c, struct frame_hello *h)
 {
-    return mp_cursor(f->body, f->size);
+    h->npublications = mp_array(c);
+    if (h->npublications > FRAME_MAX_PUBLICATIONS)
+        mp_fault(c, "too many publications");
+    for (uint32_t i = 0; !c->fault && i < h->npublications; i++)
+        h->publications[i] = mp_str(c);
 }
 
-/* ---- H ---- */
-
-void frame_put_hello(struct buf *out, const struct frame_hello *h)
+static void get_timelines(struct mp_cursor *c, struct frame_hello *h)
 {
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_HELLO);
-    pack_u64(&w, h->format_version);
-    pack_bytes(&w, h->producer);
-    pack_bytes(&w, h->producer_version);
-    pack_bytes(&w, h->system_identifier);
-    pack_u64(&w, h->timeline);
-    pack_bytes(&w, h->database);
-    pack_bytes(&w, h->slot);
-    PACK(msgpack_pack_array(&w.pk, h->npublications));
-    for (uint32_t i = 0; i < h->npublications; i++)
-        pack_bytes(&w, h->publications[i]);
-    pack_u64(&w, h->start_lsn);
-    frame_pack_bool(&w, h->slot_created);
-    pack_u64(&w, h->wal_lsn);
-    pack_u64(&w, h->server_version);
-    pack_u64(&w, h->protocol_version);
-    pack_bytes(&w, h->options);
-    PACK(msgpack_pack_array(&w.pk, h->ntimelines));
-    for (uint32_t i = 0; i < h->ntimelines; i++) {
-        PACK(msgpack_pack_array(&w.pk, 2));
-        pack_u64(&w, h->timelines[i].timeline);
-        pack_u64(&w, h->timelines[i].end_lsn);
+    h->ntimelines = mp_array(c);
+    if (h->ntimelines > FRAME_MAX_TIMELINES)
+        mp_fault(c, "too many timelines");
+    for (uint32_t i = 0; !c->fault && i < h->ntimelines; i++) {
+        if (mp_array(c) != 2)
+            mp_fault(c, "a timeline that is not an array of 2");
+        h->timelines[i].timeline = mp_u32(c);
+        h->timelines[i].end_lsn = mp_u64(c);
     }
-    frame_close(&w);
 }
+
+static inline char get_old_kind(struct mp_cursor *c)
+{
+    if (mp_nil(c))
+        return 0;
+    struct bytes kind = mp_str(c);
+    if (kind.size == 1 && (*kind.data == 'K' || *kind.data == 'O'))
+        return *kind.data;
+    mp_fault(c, "the kind of the old tuple is neither K nor O");
+    return 0;
+}
+
+AS_WRITTEN_OUT void get_field(struct mp_cursor *c, const struct frame_field *field, void *to)
+{
+    void *at = (char *)to + field->offset;
+    switch (field->kind) {
+    case FIELD_U32:
+        *(uint32_t *)at = mp_u32(c);
+        return;
+    case FIELD_U64:
+    case FIELD_LSN:
+        *(uint64_t *)at = mp_u64(c);
+        return;
+    case FIELD_TIME:
+        *(int64_t *)at = mp_i64(c);
+        return;
+    case FIELD_BOOL:
+        *(bool *)at = mp_bool(c);
+        return;
+    case FIELD_STR:
+        *(struct bytes *)at = mp_str(c);
+        return;
+    case FIELD_BIN:
+        *(struct bytes *)at = mp_bin(c);
+        return;
+    case FIELD_OLD_KIND:
+        *(char *)at = get_old_kind(c);
+        return;
+    case FIELD_PUBLICATIONS:
+        get_publications(c, to);
+        return;
+    case FIELD_TIMELINES:
+        get_timelines(c, to);
+        return;
+    case FIELD_RELIDS:
+        break;
+    }
+    BUG("a field that is not read by itself");
+}
+
+static int get_fields(const struct frame *f, enum frame_type type, void *to, struct err *err)
+{
+    struct mp_cursor c = body(f);
+    for (size_t i = 0; i < types[type].nfields; i++)
+        get_field(&c, &types[type].fields[i], to);
+    return frame_end(f, &c, err);
+}
+
+struct bytes bytes_of(const char *s)
+{
+    return (struct bytes){s, strlen(s)};
+}
+
+/* ---- a function for each type ---- */
+
+/* The structs are what the tables of their types were made for. */
+#define PUT(name, struct_name, type)                                                               \
+    void frame_put_##name(struct buf *out, const struct struct_name *from)                         \
+    {                                                                                              \
+        put_fields(out, type, from);                                                               \
+    }
+
+#define GET(name, struct_name, type)                                                               \
+    int frame_get_##name(const struct frame *f, struct struct_name *to, struct err *err)           \
+    {                                                                                              \
+        return get_fields(f, type, to, err);                                                       \
+    }
+
+#define PUT_AND_GET(name, struct_name, type)                                                       \
+    PUT(name, struct_name, type)                                                                   \
+    GET(name, struct_name, type)
 
 int frame_get_hello(const struct frame *f, struct frame_hello *h, struct err *err)
 {
     struct mp_cursor c = body(f);
-    h->format_version = mp_u32(&c);
+    uint32_t version = mp_u32(&c);
     /* What follows the version may look different in another version. */
-    if (!c.fault && h->format_version != FRAME_FORMAT_VERSION)
+    if (!c.fault && version != FRAME_FORMAT_VERSION)
         return err_set(err, ERR_PERMANENT,
                        "the input has frame format version %u; this program reads version %d",
-                       h->format_version, FRAME_FORMAT_VERSION);
-    h->producer = mp_str(&c);
-    h->producer_version = mp_str(&c);
-    h->system_identifier = mp_str(&c);
-    h->timeline = mp_u32(&c);
-    h->database = mp_str(&c);
-    h->slot = mp_str(&c);
-    h->npublications = mp_array(&c);
-    if (h->npublications > FRAME_MAX_PUBLICATIONS)
-        mp_fault(&c, "too many publications");
-    for (uint32_t i = 0; !c.fault && i < h->npublications; i++)
-        h->publications[i] = mp_str(&c);
-    h->start_lsn = mp_u64(&c);
-    h->slot_created = mp_bool(&c);
-    h->wal_lsn = mp_u64(&c);
-    h->server_version = mp_u32(&c);
-    h->protocol_version = mp_u32(&c);
-    h->options = mp_str(&c);
-    h->ntimelines = mp_array(&c);
-    if (h->ntimelines > FRAME_MAX_TIMELINES)
-        mp_fault(&c, "too many timelines");
-    for (uint32_t i = 0; !c.fault && i < h->ntimelines; i++) {
-        if (mp_array(&c) != 2)
-            mp_fault(&c, "a timeline that is not an array of 2");
-        h->timelines[i].timeline = mp_u32(&c);
-        h->timelines[i].end_lsn = mp_u64(&c);
-    }
-    return frame_end(f, &c, err);
-}
-
-/* ---- Y ---- */
-
-void frame_put_type(struct buf *out, const struct frame_type_info *y)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_TYPE);
-    pack_u64(&w, y->oid);
-    pack_bytes(&w, y->namespace);
-    pack_bytes(&w, y->name);
-    frame_close(&w);
-}
-
-int frame_get_type(const struct frame *f, struct frame_type_info *y, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    y->oid = mp_u32(&c);
-    y->namespace = mp_str(&c);
-    y->name = mp_str(&c);
-    return frame_end(f, &c, err);
-}
-
-/* ---- transactions ---- */
-
-void frame_put_begin(struct buf *out, const struct frame_begin *b)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_BEGIN);
-    pack_u64(&w, b->xid);
-    pack_u64(&w, b->final_lsn);
-    pack_i64(&w, b->commit_time_us);
-    frame_close(&w);
-}
-
-int frame_get_begin(const struct frame *f, struct frame_begin *b, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    b->xid = mp_u32(&c);
-    b->final_lsn = mp_u64(&c);
-    b->commit_time_us = mp_i64(&c);
-    return frame_end(f, &c, err);
-}
-
-void frame_put_commit(struct buf *out, const struct frame_commit *m)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_COMMIT);
-    pack_u64(&w, m->xid);
-    pack_u64(&w, m->commit_lsn);
-    pack_u64(&w, m->end_lsn);
-    pack_i64(&w, m->commit_time_us);
-    pack_u64(&w, m->nchanges);
-    frame_close(&w);
-}
-
-int frame_get_commit(const struct frame *f, struct frame_commit *m, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    m->xid = mp_u32(&c);
-    m->commit_lsn = mp_u64(&c);
-    m->end_lsn = mp_u64(&c);
-    m->commit_time_us = mp_i64(&c);
-    m->nchanges = mp_u64(&c);
-    return frame_end(f, &c, err);
-}
-
-void frame_put_stream_start(struct buf *out, const struct frame_stream_start *s)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_STREAM_START);
-    pack_u64(&w, s->xid);
-    frame_pack_bool(&w, s->first);
-    frame_close(&w);
-}
-
-int frame_get_stream_start(const struct frame *f, struct frame_stream_start *s, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    s->xid = mp_u32(&c);
-    s->first = mp_bool(&c);
-    return frame_end(f, &c, err);
+                       version, FRAME_FORMAT_VERSION);
+    return get_fields(f, FRAME_HELLO, h, err);
 }
 
 void frame_put_stream_stop(struct buf *out)
 {
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_STREAM_STOP);
-    frame_close(&w);
+    put_fields(out, FRAME_STREAM_STOP, NULL);
 }
 
 int frame_get_stream_stop(const struct frame *f, struct err *err)
 {
-    struct mp_cursor c = body(f);
-    return frame_end(f, &c, err);
-}
-
-void frame_put_stream_commit(struct buf *out, const struct frame_stream_commit *m)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_STREAM_COMMIT);
-    pack_u64(&w, m->xid);
-    pack_u64(&w, m->commit_lsn);
-    pack_u64(&w, m->end_lsn);
-    pack_i64(&w, m->commit_time_us);
-    frame_close(&w);
-}
-
-int frame_get_stream_commit(const struct frame *f, struct frame_stream_commit *m, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    m->xid = mp_u32(&c);
-    m->commit_lsn = mp_u64(&c);
-    m->end_lsn = mp_u64(&c);
-    m->commit_time_us = mp_i64(&c);
-    return frame_end(f, &c, err);
-}
-
-void frame_put_stream_abort(struct buf *out, const struct frame_stream_abort *a)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_STREAM_ABORT);
-    pack_u64(&w, a->xid);
-    pack_u64(&w, a->subxid);
-    pack_u64(&w, a->abort_lsn);
-    pack_i64(&w, a->abort_time_us);
-    frame_close(&w);
-}
-
-int frame_get_stream_abort(const struct frame *f, struct frame_stream_abort *a, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    a->xid = mp_u32(&c);
-    a->subxid = mp_u32(&c);
-    a->abort_lsn = mp_u64(&c);
-    a->abort_time_us = mp_i64(&c);
-    return frame_end(f, &c, err);
+    return get_fields(f, FRAME_STREAM_STOP, NULL, err);
 }
 
 void frame_put_prepare(struct buf *out, enum frame_type type, const struct frame_prepare *p)
 {
-    struct frame_writer w;
-    frame_open(&w, out, type);
-    pack_u64(&w, p->xid);
-    pack_u64(&w, p->prepare_lsn);
-    pack_u64(&w, p->end_lsn);
-    pack_i64(&w, p->prepare_time_us);
-    pack_bytes(&w, p->gid);
-    frame_close(&w);
+    put_fields(out, type, p);
 }
 
-int frame_get_prepare(const struct frame *f, struct frame_prepare *p, struct err *err)
+PUT(hello, frame_hello, FRAME_HELLO)
+PUT_AND_GET(type, frame_type_info, FRAME_TYPE)
+PUT_AND_GET(begin, frame_begin, FRAME_BEGIN)
+PUT_AND_GET(commit, frame_commit, FRAME_COMMIT)
+PUT_AND_GET(stream_start, frame_stream_start, FRAME_STREAM_START)
+PUT_AND_GET(stream_commit, frame_stream_commit, FRAME_STREAM_COMMIT)
+PUT_AND_GET(stream_abort, frame_stream_abort, FRAME_STREAM_ABORT)
+PUT_AND_GET(commit_prepared, frame_commit_prepared, FRAME_COMMIT_PREPARED)
+PUT_AND_GET(rollback_prepared, frame_rollback_prepared, FRAME_ROLLBACK_PREPARED)
+PUT_AND_GET(origin, frame_origin, FRAME_ORIGIN)
+PUT_AND_GET(message, frame_message, FRAME_MESSAGE)
+PUT_AND_GET(progress, frame_progress, FRAME_PROGRESS)
+PUT_AND_GET(end, frame_end, FRAME_END)
+GET(prepare, frame_prepare, FRAME_PREPARE)
+
+static void check_is_a_struct(enum frame_type type)
 {
-    struct mp_cursor c = body(f);
-    p->xid = mp_u32(&c);
-    p->prepare_lsn = mp_u64(&c);
-    p->end_lsn = mp_u64(&c);
-    p->prepare_time_us = mp_i64(&c);
-    p->gid = mp_str(&c);
-    return frame_end(f, &c, err);
+    if (type == FRAME_RELATION || frame_is_change(type))
+        BUG("a frame that is more than the fields of a struct");
 }
 
-void frame_put_commit_prepared(struct buf *out, const struct frame_commit_prepared *k)
+void frame_put(struct buf *out, enum frame_type type, const union frame_body *from)
 {
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_COMMIT_PREPARED);
-    pack_u64(&w, k->xid);
-    pack_u64(&w, k->commit_lsn);
-    pack_u64(&w, k->end_lsn);
-    pack_i64(&w, k->commit_time_us);
-    pack_bytes(&w, k->gid);
-    frame_close(&w);
+    check_is_a_struct(type);
+    put_fields(out, type, from);
 }
 
-int frame_get_commit_prepared(const struct frame *f, struct frame_commit_prepared *k,
-                              struct err *err)
+int frame_get(const struct frame *f, union frame_body *to, struct err *err)
 {
-    struct mp_cursor c = body(f);
-    k->xid = mp_u32(&c);
-    k->commit_lsn = mp_u64(&c);
-    k->end_lsn = mp_u64(&c);
-    k->commit_time_us = mp_i64(&c);
-    k->gid = mp_str(&c);
-    return frame_end(f, &c, err);
-}
-
-void frame_put_rollback_prepared(struct buf *out, const struct frame_rollback_prepared *r)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_ROLLBACK_PREPARED);
-    pack_u64(&w, r->xid);
-    pack_u64(&w, r->prepare_end_lsn);
-    pack_u64(&w, r->rollback_end_lsn);
-    pack_i64(&w, r->prepare_time_us);
-    pack_i64(&w, r->rollback_time_us);
-    pack_bytes(&w, r->gid);
-    frame_close(&w);
-}
-
-int frame_get_rollback_prepared(const struct frame *f, struct frame_rollback_prepared *r,
-                                struct err *err)
-{
-    struct mp_cursor c = body(f);
-    r->xid = mp_u32(&c);
-    r->prepare_end_lsn = mp_u64(&c);
-    r->rollback_end_lsn = mp_u64(&c);
-    r->prepare_time_us = mp_i64(&c);
-    r->rollback_time_us = mp_i64(&c);
-    r->gid = mp_str(&c);
-    return frame_end(f, &c, err);
+    check_is_a_struct(f->type);
+    return f->type == FRAME_HELLO ? frame_get_hello(f, &to->hello, err)
+                                  : get_fields(f, f->type, to, err);
 }
 
 /* ---- changes ---- */
+
+/* The hot path: field by field and not in a loop, so that the compiler sees which they are. */
 
 void frame_open_change(struct frame_writer *w, struct buf *out, enum frame_type type,
                        const struct frame_change *change)
 {
     frame_open(w, out, type);
-    pack_u64(w, change->xid);
-    pack_u64(w, change->relid);
-    if (change->old_kind)
-        frame_pack_bytes_as_str(w, &change->old_kind, 1);
-    else
-        PACK(msgpack_pack_nil(&w->pk));
+    put_field(w, &change_fields[0], change);
+    put_field(w, &change_fields[1], change);
+    put_field(w, &change_fields[2], change);
 }
 
 int frame_get_change(const struct frame *f, struct frame_change *change, struct mp_cursor *c,
                      struct err *err)
 {
     *c = body(f);
-    change->xid = mp_u32(c);
-    change->relid = mp_u32(c);
-    change->old_kind = 0;
-    if (!mp_nil(c)) {
-        struct bytes kind = mp_str(c);
-        if (kind.size == 1 && (*kind.data == 'K' || *kind.data == 'O'))
-            change->old_kind = *kind.data;
-        else
-            mp_fault(c, "the kind of the old tuple is neither K nor O");
-    }
+    get_field(c, &change_fields[0], change);
+    get_field(c, &change_fields[1], change);
+    get_field(c, &change_fields[2], change);
     if ((f->type == FRAME_INSERT && change->old_kind) ||
         (f->type == FRAME_DELETE && !change->old_kind))
         mp_fault(c, "an old tuple where none belongs, or none where one does");
@@ -500,106 +565,45 @@ bool frame_get_tuple(struct mp_cursor *c, struct value *values, uint32_t n)
     return !c->fault;
 }
 
+/* The relids are not in the struct: only the count is. */
+
+static void put_relids(struct frame_writer *w, uint32_t n, const uint32_t *relids)
+{
+    PACK(msgpack_pack_array(&w->pk, n));
+    for (uint32_t i = 0; i < n; i++)
+        put_u64(w, relids[i]);
+}
+
 void frame_put_truncate(struct buf *out, const struct frame_truncate *t, const uint32_t *relids)
 {
     struct frame_writer w;
     frame_open(&w, out, FRAME_TRUNCATE);
-    pack_u64(&w, t->xid);
-    PACK(msgpack_pack_array(&w.pk, t->nrelids));
-    for (uint32_t i = 0; i < t->nrelids; i++)
-        pack_u64(&w, relids[i]);
-    frame_pack_bool(&w, t->cascade);
-    frame_pack_bool(&w, t->restart_identity);
+    for (size_t i = 0; i < LENGTH(truncate_fields); i++)
+        if (truncate_fields[i].kind == FIELD_RELIDS)
+            put_relids(&w, t->nrelids, relids);
+        else
+            put_field(&w, &truncate_fields[i], t);
     frame_close(&w);
+}
+
+/* Returns where they begin. */
+static struct mp_cursor get_relids(struct mp_cursor *c, uint32_t *n)
+{
+    *n = mp_array(c);
+    struct mp_cursor relids = *c;
+    for (uint32_t i = 0; i < *n; i++)
+        (void)mp_u32(c);
+    return relids;
 }
 
 int frame_get_truncate(const struct frame *f, struct frame_truncate *t, struct mp_cursor *relids,
                        struct err *err)
 {
     struct mp_cursor c = body(f);
-    t->xid = mp_u32(&c);
-    t->nrelids = mp_array(&c);
-    *relids = c;
-    for (uint32_t i = 0; i < t->nrelids; i++)
-        (void)mp_u32(&c);
-    t->cascade = mp_bool(&c);
-    t->restart_identity = mp_bool(&c);
-    return frame_end(f, &c, err);
-}
-
-/* ---- the rest ---- */
-
-void frame_put_origin(struct buf *out, const struct frame_origin *o)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_ORIGIN);
-    pack_u64(&w, o->commit_lsn);
-    pack_bytes(&w, o->name);
-    frame_close(&w);
-}
-
-int frame_get_origin(const struct frame *f, struct frame_origin *o, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    o->commit_lsn = mp_u64(&c);
-    o->name = mp_str(&c);
-    return frame_end(f, &c, err);
-}
-
-void frame_put_message(struct buf *out, const struct frame_message *m)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_MESSAGE);
-    frame_pack_bool(&w, m->transactional);
-    pack_u64(&w, m->xid);
-    pack_u64(&w, m->lsn);
-    pack_bytes(&w, m->prefix);
-    PACK(msgpack_pack_bin(&w.pk, m->content.size));
-    PACK(msgpack_pack_bin_body(&w.pk, m->content.data, m->content.size));
-    frame_close(&w);
-}
-
-int frame_get_message(const struct frame *f, struct frame_message *m, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    m->transactional = mp_bool(&c);
-    m->xid = mp_u32(&c);
-    m->lsn = mp_u64(&c);
-    m->prefix = mp_str(&c);
-    m->content = mp_bin(&c);
-    return frame_end(f, &c, err);
-}
-
-void frame_put_progress(struct buf *out, const struct frame_progress *k)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_PROGRESS);
-    pack_u64(&w, k->lsn);
-    pack_i64(&w, k->server_time_us);
-    frame_close(&w);
-}
-
-int frame_get_progress(const struct frame *f, struct frame_progress *k, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    k->lsn = mp_u64(&c);
-    k->server_time_us = mp_i64(&c);
-    return frame_end(f, &c, err);
-}
-
-void frame_put_end(struct buf *out, const struct frame_end *z)
-{
-    struct frame_writer w;
-    frame_open(&w, out, FRAME_END);
-    pack_bytes(&w, z->why);
-    pack_u64(&w, z->last_lsn);
-    frame_close(&w);
-}
-
-int frame_get_end(const struct frame *f, struct frame_end *z, struct err *err)
-{
-    struct mp_cursor c = body(f);
-    z->why = mp_str(&c);
-    z->last_lsn = mp_u64(&c);
+    for (size_t i = 0; i < LENGTH(truncate_fields); i++)
+        if (truncate_fields[i].kind == FIELD_RELIDS)
+            *relids = get_relids(&c, &t->nrelids);
+        else
+            get_field(&c, &truncate_fields[i], t);
     return frame_end(f, &c, err);
 }

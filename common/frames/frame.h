@@ -299,4 +299,61 @@ MUST_CHECK int frame_get_end(const struct frame *f, struct frame_end *z, struct 
 /* A cstring from a string that is neither zero-terminated nor short; for log lines. */
 struct bytes bytes_of(const char *s);
 
+/* ---- any of them ---- */
+
+/* The fields of every type but R, which is relation.h's, and I, U, D and T, which are more than a
+ * struct. */
+union frame_body {
+    struct frame_hello hello;
+    struct frame_type_info type;
+    struct frame_begin begin;
+    struct frame_commit commit;
+    struct frame_stream_start stream_start;
+    struct frame_stream_commit stream_commit;
+    struct frame_stream_abort stream_abort;
+    struct frame_prepare prepare; /* b, P, p */
+    struct frame_commit_prepared commit_prepared;
+    struct frame_rollback_prepared rollback_prepared;
+    struct frame_origin origin;
+    struct frame_message message;
+    struct frame_progress progress;
+    struct frame_end end;
+};
+
+void frame_put(struct buf *out, enum frame_type type, const union frame_body *from);
+MUST_CHECK int frame_get(const struct frame *f, union frame_body *to, struct err *err);
+
+/* What a field is to a reader; the type of its value in the struct. docs/FRAMES.md, "Field types".
+ */
+enum frame_field_kind {
+    FIELD_U32,
+    FIELD_U64,
+    FIELD_LSN,  /* uint64_t */
+    FIELD_TIME, /* int64_t */
+    FIELD_BOOL,
+    FIELD_STR,          /* struct bytes */
+    FIELD_BIN,          /* struct bytes */
+    FIELD_OLD_KIND,     /* char, of struct frame_change */
+    FIELD_PUBLICATIONS, /* uint32_t, how many; the rest in struct frame_hello */
+    FIELD_TIMELINES,    /* likewise */
+    FIELD_RELIDS,       /* uint32_t, how many, in struct frame_truncate; the rest is not there */
+};
+
+struct frame_field {
+    const char *name; /* as docs/FRAMES.md and frame-dump call it; NULL: nothing is called so */
+    enum frame_field_kind kind;
+    size_t offset; /* of its value in the struct of its type */
+};
+
+/*
+ * The fields of a type's body in their order, `*n` of them: what is written, read and shown of it.
+ * Of R none, of I, U and D those before the tuples (struct frame_change).
+ */
+const struct frame_field *frame_fields(enum frame_type type, size_t *n);
+
+static inline const void *frame_field_in(const struct frame_field *field, const void *fields)
+{
+    return (const char *)fields + field->offset;
+}
+
 #endif

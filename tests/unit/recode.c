@@ -58,90 +58,17 @@ static int recode_relation(const struct frame *f, struct buf *out, struct err *e
     return 0;
 }
 
-#define RECODE(type, name)                                                                         \
-    static int recode_##name(const struct frame *f, struct buf *out, struct err *err)              \
-    {                                                                                              \
-        struct type s;                                                                             \
-        if (frame_get_##name(f, &s, err))                                                          \
-            return -1;                                                                             \
-        frame_put_##name(out, &s);                                                                 \
-        return 0;                                                                                  \
-    }
-
-RECODE(frame_hello, hello)
-RECODE(frame_type_info, type)
-RECODE(frame_begin, begin)
-RECODE(frame_commit, commit)
-RECODE(frame_stream_start, stream_start)
-RECODE(frame_stream_commit, stream_commit)
-RECODE(frame_stream_abort, stream_abort)
-RECODE(frame_commit_prepared, commit_prepared)
-RECODE(frame_rollback_prepared, rollback_prepared)
-RECODE(frame_origin, origin)
-RECODE(frame_message, message)
-RECODE(frame_progress, progress)
-RECODE(frame_end, end)
-
-static int recode_prepare(const struct frame *f, struct buf *out, struct err *err)
-{
-    struct frame_prepare p;
-    if (frame_get_prepare(f, &p, err))
-        return -1;
-    frame_put_prepare(out, f->type, &p);
-    return 0;
-}
-
-static int recode_stream_stop(const struct frame *f, struct buf *out, struct err *err)
-{
-    if (frame_get_stream_stop(f, err))
-        return -1;
-    frame_put_stream_stop(out);
-    return 0;
-}
-
 int recode(const struct frame *f, struct buf *out, struct err *err)
 {
-    switch (f->type) {
-    case FRAME_HELLO:
-        return recode_hello(f, out, err);
-    case FRAME_RELATION:
+    union frame_body fields;
+    if (f->type == FRAME_RELATION)
         return recode_relation(f, out, err);
-    case FRAME_TYPE:
-        return recode_type(f, out, err);
-    case FRAME_BEGIN:
-        return recode_begin(f, out, err);
-    case FRAME_INSERT:
-    case FRAME_UPDATE:
-    case FRAME_DELETE:
-        return recode_change(f, out, err);
-    case FRAME_TRUNCATE:
+    if (f->type == FRAME_TRUNCATE)
         return recode_truncate(f, out, err);
-    case FRAME_COMMIT:
-        return recode_commit(f, out, err);
-    case FRAME_STREAM_START:
-        return recode_stream_start(f, out, err);
-    case FRAME_STREAM_STOP:
-        return recode_stream_stop(f, out, err);
-    case FRAME_STREAM_COMMIT:
-        return recode_stream_commit(f, out, err);
-    case FRAME_STREAM_ABORT:
-        return recode_stream_abort(f, out, err);
-    case FRAME_BEGIN_PREPARE:
-    case FRAME_PREPARE:
-    case FRAME_STREAM_PREPARE:
-        return recode_prepare(f, out, err);
-    case FRAME_COMMIT_PREPARED:
-        return recode_commit_prepared(f, out, err);
-    case FRAME_ROLLBACK_PREPARED:
-        return recode_rollback_prepared(f, out, err);
-    case FRAME_ORIGIN:
-        return recode_origin(f, out, err);
-    case FRAME_MESSAGE:
-        return recode_message(f, out, err);
-    case FRAME_PROGRESS:
-        return recode_progress(f, out, err);
-    case FRAME_END:
-        return recode_end(f, out, err);
-    }
-    BUG("unknown type of frame");
+    if (frame_is_change(f->type))
+        return recode_change(f, out, err);
+    if (frame_get(f, &fields, err))
+        return -1;
+    frame_put(out, f->type, &fields);
+    return 0;
 }
