@@ -35,38 +35,79 @@ static json_t *append(json_t *array, json_t *value)
     return NULL;
 }
 
-/* ---- H, R, Y ---- */
+/* ---- what most types are ---- */
 
-static int put_hello(struct fields *o, const struct frame *f, struct err *err)
+static json_t *publications(const struct frame_hello *h)
 {
-    struct frame_hello h;
-    if (frame_get_hello(f, &h, err))
+    json_t *names = json_array();
+    for (uint32_t i = 0; i < h->npublications; i++)
+        names = append(names, json_name(h->publications[i]));
+    return names;
+}
+
+static json_t *timelines(const struct frame_hello *h)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < h->ntimelines; i++)
+        list = append(list, json_pack("{s:I,s:s}", "timeline", (json_int_t)h->timelines[i].timeline,
+                                      "end_lsn", LSN(h->timelines[i].end_lsn)));
+    return list;
+}
+
+static void put_field(struct fields *o, const struct frame_field *field, const void *from)
+{
+    const void *at = frame_field_in(field, from);
+    switch (field->kind) {
+    case FIELD_U32:
+        fields_put_u64(o, field->name, *(const uint32_t *)at);
+        return;
+    case FIELD_U64:
+        fields_put_u64(o, field->name, *(const uint64_t *)at);
+        return;
+    case FIELD_LSN:
+        fields_put_lsn(o, field->name, *(const uint64_t *)at);
+        return;
+    case FIELD_TIME:
+        fields_put_time(o, field->name, *(const int64_t *)at);
+        return;
+    case FIELD_BOOL:
+        fields_put_bool(o, field->name, *(const bool *)at);
+        return;
+    case FIELD_STR:
+        fields_put_name(o, field->name, *(const struct bytes *)at);
+        return;
+    case FIELD_BIN:
+        fields_put(o, field->name, json_bytes(*(const struct bytes *)at));
+        return;
+    case FIELD_PUBLICATIONS:
+        fields_put(o, field->name, publications(from));
+        return;
+    case FIELD_TIMELINES:
+        fields_put(o, field->name, timelines(from));
+        return;
+    case FIELD_RELIDS:
+    case FIELD_OLD_KIND:
+        break;
+    }
+    BUG("a field that is not shown by itself");
+}
+
+static int put_fields(struct fields *o, const struct frame *f, struct err *err)
+{
+    union frame_body body;
+    size_t n;
+    const struct frame_field *field = frame_fields(f->type, &n);
+    if (frame_get(f, &body, err))
         return -1;
-    fields_put_u64(o, "format_version", h.format_version);
-    fields_put_name(o, "producer", h.producer);
-    fields_put_name(o, "producer_version", h.producer_version);
-    fields_put_name(o, "system_identifier", h.system_identifier);
-    fields_put_u64(o, "timeline", h.timeline);
-    fields_put_name(o, "database", h.database);
-    fields_put_name(o, "slot", h.slot);
-    json_t *publications = json_array();
-    for (uint32_t i = 0; i < h.npublications; i++)
-        publications = append(publications, json_name(h.publications[i]));
-    fields_put(o, "publications", publications);
-    fields_put_lsn(o, "start_lsn", h.start_lsn);
-    fields_put_bool(o, "slot_created", h.slot_created);
-    fields_put_lsn(o, "wal_lsn", h.wal_lsn);
-    fields_put_u64(o, "server_version", h.server_version);
-    fields_put_u64(o, "protocol_version", h.protocol_version);
-    fields_put_name(o, "options", h.options);
-    json_t *timelines = json_array();
-    for (uint32_t i = 0; i < h.ntimelines; i++)
-        timelines = append(timelines,
-                           json_pack("{s:I,s:s}", "timeline", (json_int_t)h.timelines[i].timeline,
-                                     "end_lsn", LSN(h.timelines[i].end_lsn)));
-    fields_put(o, "timelines", timelines);
+    /* Only where streaming is parallel does PostgreSQL say where and when a stream was aborted. */
+    bool unplaced = f->type == FRAME_STREAM_ABORT && body.stream_abort.abort_lsn == 0;
+    for (; n > 0; n--, field++)
+        if (!unplaced || (field->kind != FIELD_LSN && field->kind != FIELD_TIME))
+            put_field(o, field, &body);
     return 0;
 }
+
+/* ---- R ---- */
 
 static json_t *fill(const struct column *col)
 {
@@ -140,119 +181,6 @@ static int put_relation(struct fields *o, const struct frame *f, struct err *err
     return 0;
 }
 
-static int put_type(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_type_info y;
-    if (frame_get_type(f, &y, err))
-        return -1;
-    fields_put_u64(o, "oid", y.oid);
-    fields_put_name(o, "namespace", y.namespace);
-    fields_put_name(o, "name", y.name);
-    return 0;
-}
-
-/* ---- transactions ---- */
-
-static int put_begin(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_begin b;
-    if (frame_get_begin(f, &b, err))
-        return -1;
-    fields_put_u64(o, "xid", b.xid);
-    fields_put_lsn(o, "final_lsn", b.final_lsn);
-    fields_put_time(o, "commit_time", b.commit_time_us);
-    return 0;
-}
-
-static int put_commit(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_commit c;
-    if (frame_get_commit(f, &c, err))
-        return -1;
-    fields_put_u64(o, "xid", c.xid);
-    fields_put_lsn(o, "commit_lsn", c.commit_lsn);
-    fields_put_lsn(o, "end_lsn", c.end_lsn);
-    fields_put_time(o, "commit_time", c.commit_time_us);
-    fields_put_u64(o, "nchanges", c.nchanges);
-    return 0;
-}
-
-static int put_stream_start(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_stream_start s;
-    if (frame_get_stream_start(f, &s, err))
-        return -1;
-    fields_put_u64(o, "xid", s.xid);
-    fields_put_bool(o, "first", s.first);
-    return 0;
-}
-
-static int put_stream_commit(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_stream_commit c;
-    if (frame_get_stream_commit(f, &c, err))
-        return -1;
-    fields_put_u64(o, "xid", c.xid);
-    fields_put_lsn(o, "commit_lsn", c.commit_lsn);
-    fields_put_lsn(o, "end_lsn", c.end_lsn);
-    fields_put_time(o, "commit_time", c.commit_time_us);
-    return 0;
-}
-
-static int put_stream_abort(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_stream_abort a;
-    if (frame_get_stream_abort(f, &a, err))
-        return -1;
-    fields_put_u64(o, "xid", a.xid);
-    fields_put_u64(o, "subxid", a.subxid);
-    if (a.abort_lsn) {
-        fields_put_lsn(o, "abort_lsn", a.abort_lsn);
-        fields_put_time(o, "abort_time", a.abort_time_us);
-    }
-    return 0;
-}
-
-static int put_prepare(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_prepare p;
-    if (frame_get_prepare(f, &p, err))
-        return -1;
-    fields_put_u64(o, "xid", p.xid);
-    fields_put_lsn(o, "prepare_lsn", p.prepare_lsn);
-    fields_put_lsn(o, "end_lsn", p.end_lsn);
-    fields_put_time(o, "prepare_time", p.prepare_time_us);
-    fields_put_name(o, "gid", p.gid);
-    return 0;
-}
-
-static int put_commit_prepared(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_commit_prepared k;
-    if (frame_get_commit_prepared(f, &k, err))
-        return -1;
-    fields_put_u64(o, "xid", k.xid);
-    fields_put_lsn(o, "commit_lsn", k.commit_lsn);
-    fields_put_lsn(o, "end_lsn", k.end_lsn);
-    fields_put_time(o, "commit_time", k.commit_time_us);
-    fields_put_name(o, "gid", k.gid);
-    return 0;
-}
-
-static int put_rollback_prepared(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_rollback_prepared r;
-    if (frame_get_rollback_prepared(f, &r, err))
-        return -1;
-    fields_put_u64(o, "xid", r.xid);
-    fields_put_lsn(o, "prepare_end_lsn", r.prepare_end_lsn);
-    fields_put_lsn(o, "rollback_end_lsn", r.rollback_end_lsn);
-    fields_put_time(o, "prepare_time", r.prepare_time_us);
-    fields_put_time(o, "rollback_time", r.rollback_time_us);
-    fields_put_name(o, "gid", r.gid);
-    return 0;
-}
-
 /* ---- changes ---- */
 
 /* Without a relation, or with one of another shape: the values in order. */
@@ -298,11 +226,14 @@ static int put_change(struct fields *o, const struct frame *f, const struct rela
                       struct err *err)
 {
     struct change c;
+    size_t n;
+    const struct frame_field *field = frame_fields(f->type, &n);
     if (change_from_frame(f, &c, err))
         return -1;
     const struct relation *rel = relations_get(relations, c.head.relid);
-    fields_put_u64(o, "xid", c.head.xid);
-    fields_put_u64(o, "relid", c.head.relid);
+    for (; n > 0; n--, field++)
+        if (field->kind != FIELD_OLD_KIND) /* what the old tuple is called says it */
+            put_field(o, field, &c.head);
     fields_put(o, "relation", rel ? relation_name(rel) : json_null());
     if (c.has_old && c.head.old_kind == 'K')
         put_tuple(o, "key", rel, c.old, c.n, true);
@@ -313,70 +244,34 @@ static int put_change(struct fields *o, const struct frame *f, const struct rela
     return 0;
 }
 
+static void put_relids(struct fields *o, const char *key, uint32_t n, struct mp_cursor *c,
+                       const struct relations *relations)
+{
+    json_t *relids = json_array(), *names = json_array();
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t relid = mp_u32(c);
+        const struct relation *rel = relations_get(relations, relid);
+        relids = append(relids, json_u64(relid));
+        names = append(names, rel ? relation_name(rel) : json_null());
+    }
+    fields_put(o, key, relids);
+    fields_put(o, "relations", names);
+}
+
 static int put_truncate(struct fields *o, const struct frame *f, const struct relations *relations,
                         struct err *err)
 {
     struct frame_truncate t;
     struct mp_cursor c;
+    size_t n;
+    const struct frame_field *field = frame_fields(f->type, &n);
     if (frame_get_truncate(f, &t, &c, err))
         return -1;
-    json_t *relids = json_array(), *names = json_array();
-    for (uint32_t i = 0; i < t.nrelids; i++) {
-        uint32_t relid = mp_u32(&c);
-        const struct relation *rel = relations_get(relations, relid);
-        relids = append(relids, json_u64(relid));
-        names = append(names, rel ? relation_name(rel) : json_null());
-    }
-    fields_put_u64(o, "xid", t.xid);
-    fields_put(o, "relids", relids);
-    fields_put(o, "relations", names);
-    fields_put_bool(o, "cascade", t.cascade);
-    fields_put_bool(o, "restart_identity", t.restart_identity);
-    return 0;
-}
-
-/* ---- the rest ---- */
-
-static int put_origin(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_origin origin;
-    if (frame_get_origin(f, &origin, err))
-        return -1;
-    fields_put_lsn(o, "commit_lsn", origin.commit_lsn);
-    fields_put_name(o, "name", origin.name);
-    return 0;
-}
-
-static int put_message(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_message m;
-    if (frame_get_message(f, &m, err))
-        return -1;
-    fields_put_bool(o, "transactional", m.transactional);
-    fields_put_u64(o, "xid", m.xid);
-    fields_put_lsn(o, "lsn", m.lsn);
-    fields_put_name(o, "prefix", m.prefix);
-    fields_put(o, "content", json_bytes(m.content));
-    return 0;
-}
-
-static int put_progress(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_progress k;
-    if (frame_get_progress(f, &k, err))
-        return -1;
-    fields_put_lsn(o, "lsn", k.lsn);
-    fields_put_time(o, "server_time", k.server_time_us);
-    return 0;
-}
-
-static int put_end(struct fields *o, const struct frame *f, struct err *err)
-{
-    struct frame_end z;
-    if (frame_get_end(f, &z, err))
-        return -1;
-    fields_put_name(o, "why", z.why);
-    fields_put_lsn(o, "last_lsn", z.last_lsn);
+    for (; n > 0; n--, field++)
+        if (field->kind == FIELD_RELIDS)
+            put_relids(o, field->name, t.nrelids, &c, relations);
+        else
+            put_field(o, field, &t);
     return 0;
 }
 
@@ -384,48 +279,17 @@ static int put_body(struct fields *o, const struct frame *f, const struct relati
                     struct err *err)
 {
     switch (f->type) {
-    case FRAME_HELLO:
-        return put_hello(o, f, err);
     case FRAME_RELATION:
         return put_relation(o, f, err);
-    case FRAME_TYPE:
-        return put_type(o, f, err);
-    case FRAME_BEGIN:
-        return put_begin(o, f, err);
     case FRAME_INSERT:
     case FRAME_UPDATE:
     case FRAME_DELETE:
         return put_change(o, f, relations, err);
     case FRAME_TRUNCATE:
         return put_truncate(o, f, relations, err);
-    case FRAME_COMMIT:
-        return put_commit(o, f, err);
-    case FRAME_STREAM_START:
-        return put_stream_start(o, f, err);
-    case FRAME_STREAM_STOP:
-        return frame_get_stream_stop(f, err);
-    case FRAME_STREAM_COMMIT:
-        return put_stream_commit(o, f, err);
-    case FRAME_STREAM_ABORT:
-        return put_stream_abort(o, f, err);
-    case FRAME_BEGIN_PREPARE:
-    case FRAME_PREPARE:
-    case FRAME_STREAM_PREPARE:
-        return put_prepare(o, f, err);
-    case FRAME_COMMIT_PREPARED:
-        return put_commit_prepared(o, f, err);
-    case FRAME_ROLLBACK_PREPARED:
-        return put_rollback_prepared(o, f, err);
-    case FRAME_ORIGIN:
-        return put_origin(o, f, err);
-    case FRAME_MESSAGE:
-        return put_message(o, f, err);
-    case FRAME_PROGRESS:
-        return put_progress(o, f, err);
-    case FRAME_END:
-        return put_end(o, f, err);
+    default:
+        return put_fields(o, f, err);
     }
-    BUG("unknown type of frame");
 }
 
 int frame_json(const struct frame *f, uint64_t offset, const struct relations *relations,

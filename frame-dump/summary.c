@@ -96,108 +96,51 @@ static int count_relation(const struct frame *f, struct err *err)
     return 0;
 }
 
+/* How transactions end. */
+static void count_outcome(struct summary *s, enum frame_type type, const union frame_body *body)
+{
+    switch (type) {
+    case FRAME_COMMIT:
+    case FRAME_STREAM_COMMIT:
+    case FRAME_COMMIT_PREPARED:
+        s->committed++;
+        return;
+    case FRAME_STREAM_ABORT:
+        s->rolled_back += body->stream_abort.xid == body->stream_abort.subxid;
+        return;
+    case FRAME_ROLLBACK_PREPARED:
+        s->rolled_back++;
+        return;
+    default:
+        return;
+    }
+}
+
+static int count_fields(struct summary *s, const struct frame *f, struct err *err)
+{
+    union frame_body body;
+    size_t n;
+    const struct frame_field *field = frame_fields(f->type, &n);
+    if (frame_get(f, &body, err))
+        return -1;
+    count_outcome(s, f->type, &body);
+    /* A hello's LSNs are of the slot and the server, an origin's is another server's. */
+    if (f->type == FRAME_HELLO || f->type == FRAME_ORIGIN)
+        return 0;
+    for (; n > 0; n--, field++)
+        if (field->kind == FIELD_LSN)
+            saw_lsn(s, *(const uint64_t *)frame_field_in(field, &body));
+    return 0;
+}
+
 static int count_body(struct summary *s, const struct frame *f, const struct relations *relations,
                       struct err *err)
 {
-    union {
-        struct frame_hello hello;
-        struct frame_type_info type;
-        struct frame_begin begin;
-        struct frame_commit commit;
-        struct frame_stream_start stream_start;
-        struct frame_stream_commit stream_commit;
-        struct frame_stream_abort stream_abort;
-        struct frame_prepare prepare;
-        struct frame_commit_prepared commit_prepared;
-        struct frame_rollback_prepared rollback_prepared;
-        struct frame_origin origin;
-        struct frame_message message;
-        struct frame_progress progress;
-        struct frame_end end;
-    } u;
-    switch (f->type) {
-    case FRAME_HELLO:
-        return frame_get_hello(f, &u.hello, err);
-    case FRAME_RELATION:
-        return count_relation(f, err);
-    case FRAME_TYPE:
-        return frame_get_type(f, &u.type, err);
-    case FRAME_BEGIN:
-        if (frame_get_begin(f, &u.begin, err))
-            return -1;
-        saw_lsn(s, u.begin.final_lsn);
-        return 0;
-    case FRAME_INSERT:
-    case FRAME_UPDATE:
-    case FRAME_DELETE:
-        return count_change(s, f, relations, err);
-    case FRAME_TRUNCATE:
+    if (f->type == FRAME_TRUNCATE)
         return count_truncate(s, f, relations, err);
-    case FRAME_COMMIT:
-        if (frame_get_commit(f, &u.commit, err))
-            return -1;
-        s->committed++;
-        saw_lsn(s, u.commit.commit_lsn);
-        saw_lsn(s, u.commit.end_lsn);
-        return 0;
-    case FRAME_STREAM_START:
-        return frame_get_stream_start(f, &u.stream_start, err);
-    case FRAME_STREAM_STOP:
-        return frame_get_stream_stop(f, err);
-    case FRAME_STREAM_COMMIT:
-        if (frame_get_stream_commit(f, &u.stream_commit, err))
-            return -1;
-        s->committed++;
-        saw_lsn(s, u.stream_commit.commit_lsn);
-        saw_lsn(s, u.stream_commit.end_lsn);
-        return 0;
-    case FRAME_STREAM_ABORT:
-        if (frame_get_stream_abort(f, &u.stream_abort, err))
-            return -1;
-        s->rolled_back += u.stream_abort.xid == u.stream_abort.subxid;
-        saw_lsn(s, u.stream_abort.abort_lsn);
-        return 0;
-    case FRAME_BEGIN_PREPARE:
-    case FRAME_PREPARE:
-    case FRAME_STREAM_PREPARE:
-        if (frame_get_prepare(f, &u.prepare, err))
-            return -1;
-        saw_lsn(s, u.prepare.prepare_lsn);
-        saw_lsn(s, u.prepare.end_lsn);
-        return 0;
-    case FRAME_COMMIT_PREPARED:
-        if (frame_get_commit_prepared(f, &u.commit_prepared, err))
-            return -1;
-        s->committed++;
-        saw_lsn(s, u.commit_prepared.commit_lsn);
-        saw_lsn(s, u.commit_prepared.end_lsn);
-        return 0;
-    case FRAME_ROLLBACK_PREPARED:
-        if (frame_get_rollback_prepared(f, &u.rollback_prepared, err))
-            return -1;
-        s->rolled_back++;
-        saw_lsn(s, u.rollback_prepared.prepare_end_lsn);
-        saw_lsn(s, u.rollback_prepared.rollback_end_lsn);
-        return 0;
-    case FRAME_ORIGIN:
-        return frame_get_origin(f, &u.origin, err);
-    case FRAME_MESSAGE:
-        if (frame_get_message(f, &u.message, err))
-            return -1;
-        saw_lsn(s, u.message.lsn);
-        return 0;
-    case FRAME_PROGRESS:
-        if (frame_get_progress(f, &u.progress, err))
-            return -1;
-        saw_lsn(s, u.progress.lsn);
-        return 0;
-    case FRAME_END:
-        if (frame_get_end(f, &u.end, err))
-            return -1;
-        saw_lsn(s, u.end.last_lsn);
-        return 0;
-    }
-    BUG("unknown type of frame");
+    if (frame_is_change(f->type))
+        return count_change(s, f, relations, err);
+    return f->type == FRAME_RELATION ? count_relation(f, err) : count_fields(s, f, err);
 }
 
 int summary_count(struct summary *s, const struct frame *f, const struct relations *relations,

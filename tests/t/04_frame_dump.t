@@ -5,6 +5,7 @@ use Pg2any::Test;
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 use JSON::PP qw(decode_json);
+use Pg2any::Golden qw(golden_file golden_names);
 
 my $doc = do {
     open my $fh, '<:encoding(UTF-8)', dirname(abs_path($0)) . '/../../docs/FRAMES.md' or die "docs/FRAMES.md: $!";
@@ -93,6 +94,30 @@ subtest 'malformed input' => sub {
 ($status, $frames) = dump_of($stream . $stream);
 is($status, 0, 'two streams, one after the other: exit 0');
 is($frames->[6]{offset}, length $stream, 'the second goes on counting');
+
+subtest 'the members are those of the page' => sub {
+    my (%on_page, %seen);
+    my ($table) = $doc =~ /^(\| type \| members \|\n(?:\|.*\n)+)/m or die 'docs/FRAMES.md has no table of members';
+    for my $row (split /\n/, $table) {
+        my ($types, $members) = $row =~ /^\| ((?:`\w+` )+)\|(.*)\|$/ or next;
+        $members =~ s/\([^)]*\)//g; # what a member is made of
+        my %members = map { $_ => 1 } $members =~ /`(\w+)`/g;
+        $on_page{$_} = {%members} for $types =~ /`(\w+)`/g;
+    }
+    for my $file (map { golden_file($_, 'raw.frames') } golden_names()) {
+        my (undef, $out) = run_tool('frame-dump', stdin => $file);
+        for my $frame (map { decode_json($_) } split /\n/, $out) {
+            $seen{ $frame->{type} }{$_} = 1 for grep { !/^(?:type|offset)$/ } keys %$frame;
+            $seen{ $frame->{type} } //= {};
+        }
+    }
+    # An insert has no old row; only a server that streams in parallel places an abort.
+    delete @{ $on_page{insert} }{qw(key old)};
+    delete @{ $on_page{stream_abort} }{qw(abort_lsn abort_time)} if !$seen{stream_abort}{abort_lsn};
+    delete $on_page{delete}{new};
+    is_deeply([sort keys %seen], [sort keys %on_page], 'every type of the page is among the golden streams');
+    is_deeply([sort keys %{ $seen{$_} }], [sort keys %{ $on_page{$_} }], $_) for sort keys %seen;
+};
 
 # A frame-dump with pipes at both ends.
 sub start_live {
