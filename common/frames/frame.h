@@ -296,7 +296,7 @@ MUST_CHECK int frame_get_message(const struct frame *f, struct frame_message *m,
 MUST_CHECK int frame_get_progress(const struct frame *f, struct frame_progress *k, struct err *err);
 MUST_CHECK int frame_get_end(const struct frame *f, struct frame_end *z, struct err *err);
 
-/* A cstring from a string that is neither zero-terminated nor short; for log lines. */
+/* The bytes of a zero-terminated string, borrowed and without the zero: to fill in a struct. */
 struct bytes bytes_of(const char *s);
 
 /* ---- any of them ---- */
