@@ -291,33 +291,49 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct des
     return 0;
 }
 
+struct table_list {
+    struct dest_table **tables;
+    size_t n, cap;
+};
+
+static int list_table(struct table_list *list, struct dest_table *table, struct err *err)
+{
+    if (list->n == list->cap) {
+        size_t cap = list->cap ? list->cap * 2 : 16;
+        struct dest_table **tables = realloc(list->tables, cap * sizeof *tables);
+        if (!tables)
+            return err_nomem(err);
+        list->tables = tables;
+        list->cap = cap;
+    }
+    list->tables[list->n++] = table;
+    return 0;
+}
+
 static int truncate_tables(struct apply_rows *a, const struct frame *f,
                            const struct dest_txn **failed, struct err *err)
 {
     struct frame_truncate t;
     struct mp_cursor relids;
+    struct table_list list = {0};
     if (frame_get_truncate(f, &t, &relids, err) || apply_rows_flush(a, failed, err))
         return -1;
-    struct dest_table **tables = calloc((size_t)t.nrelids + 1, sizeof *tables);
-    if (!tables)
-        return err_nomem(err);
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < t.nrelids; i++) {
         struct apply_relation *r = NULL;
-        rc = bound(a, mp_u32(&relids), &r, err);
-        if (rc == 0) {
-            tables[i] = r->table;
+        if (bound(a, mp_u32(&relids), &r, err) || list_table(&list, r->table, err))
+            rc = -1;
+        else
             table_counts_add(&a->tables, current(r), "truncate", 1);
-        }
     }
     if (rc == 0) {
-        rc = a->ops->truncate(a->dest, tables, t.nrelids, t.cascade, t.restart_identity, err);
+        rc = a->ops->truncate(a->dest, list.tables, list.n, t.cascade, t.restart_identity, err);
         if (rc)
             (void)err_context(err, "truncate");
     }
     if (rc == 0)
         a->pending[COUNT_TRUNCATES]++;
-    free(tables);
+    free(list.tables);
     return rc;
 }
 

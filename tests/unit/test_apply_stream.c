@@ -12,6 +12,9 @@
 
 #include <cmocka.h>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "apply_world.h"
 #include "base/log.h"
 #include "frame_script.h"
@@ -454,6 +457,43 @@ static void a_tuple_of_another_width_is_refused(void **state)
     }
 }
 
+/* Of this process, in bytes. */
+static rlim_t address_space(void)
+{
+    char pages[128];
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_non_null(fgets(pages, sizeof pages, f));
+    (void)fclose(f);
+    return (rlim_t)strtoul(pages, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Eight million tables in eight megabytes; room for their pointers would take 64 more. */
+static void a_truncate_of_many_tables_takes_room_for_those_that_are_known(void **state)
+{
+    struct apply_world *w = *state;
+    enum { MANY = 8 * 1024 * 1024 };
+    const struct frame_truncate t = {.xid = 10, .nrelids = MANY};
+    const struct dest_txn txn = {.xid = 10, .commit_lsn = 200}, *failed;
+    struct buf frame = {0};
+    uint32_t *relids = calloc(MANY, sizeof *relids);
+    assert_non_null(relids);
+    frame_put_truncate(&frame, &t, relids);
+    free(relids);
+    assert_false(frame.failed);
+
+    struct rlimit before, limit;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    limit = before;
+    limit.rlim_cur = address_space() + 16 * 1024 * 1024;
+    if (setrlimit(RLIMIT_AS, &limit) != 0)
+        skip();
+    int rc = apply_rows_frames(&w->group.rows, frame.data, frame.len, &txn, &failed, &w->err);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    buf_free(&frame);
+    bad(w, rc, ERR_PERMANENT, "relation 0, which was not described before");
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -478,6 +518,7 @@ int main(void)
         TEST(a_stream_begins_with_a_hello),
         TEST(origins_and_messages_are_passed_over),
         TEST(a_tuple_of_another_width_is_refused),
+        TEST(a_truncate_of_many_tables_takes_room_for_those_that_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
