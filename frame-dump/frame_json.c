@@ -159,10 +159,11 @@ static const char *replica_identity(char identity)
     }
 }
 
-static int put_relation(struct fields *o, const struct frame *f, struct err *err)
+static int put_relation(struct fields *o, const struct frame *f, struct relmap *relations,
+                        struct err *err)
 {
     struct relation *rel;
-    if (relation_from_frame(f, &rel, err))
+    if (relmap_read(relations, f, &rel, err))
         return -1;
     fields_put_u64(o, "relid", rel->relid);
     fields_put(o, "relation", relation_name(rel));
@@ -222,7 +223,7 @@ static void put_tuple(struct fields *o, const char *key, const struct relation *
         fields_put(o, key, tuple_array(values, n));
 }
 
-static int put_change(struct fields *o, const struct frame *f, const struct relations *relations,
+static int put_change(struct fields *o, const struct frame *f, struct relmap *relations,
                       struct err *err)
 {
     struct change c;
@@ -230,7 +231,7 @@ static int put_change(struct fields *o, const struct frame *f, const struct rela
     const struct frame_field *field = frame_fields(f->type, &n);
     if (change_from_frame(f, &c, err))
         return -1;
-    const struct relation *rel = relations_get(relations, c.head.relid);
+    const struct relation *rel = relmap_get(relations, c.head.relid);
     for (; n > 0; n--, field++)
         if (field->kind != FIELD_OLD_KIND) /* what the old tuple is called says it */
             put_field(o, field, &c.head);
@@ -245,12 +246,12 @@ static int put_change(struct fields *o, const struct frame *f, const struct rela
 }
 
 static void put_relids(struct fields *o, const char *key, uint32_t n, struct mp_cursor *c,
-                       const struct relations *relations)
+                       struct relmap *relations)
 {
     json_t *relids = json_array(), *names = json_array();
     for (uint32_t i = 0; i < n; i++) {
         uint32_t relid = mp_u32(c);
-        const struct relation *rel = relations_get(relations, relid);
+        const struct relation *rel = relmap_get(relations, relid);
         relids = append(relids, json_u64(relid));
         names = append(names, rel ? relation_name(rel) : json_null());
     }
@@ -258,7 +259,7 @@ static void put_relids(struct fields *o, const char *key, uint32_t n, struct mp_
     fields_put(o, "relations", names);
 }
 
-static int put_truncate(struct fields *o, const struct frame *f, const struct relations *relations,
+static int put_truncate(struct fields *o, const struct frame *f, struct relmap *relations,
                         struct err *err)
 {
     struct frame_truncate t;
@@ -275,12 +276,12 @@ static int put_truncate(struct fields *o, const struct frame *f, const struct re
     return 0;
 }
 
-static int put_body(struct fields *o, const struct frame *f, const struct relations *relations,
+static int put_body(struct fields *o, const struct frame *f, struct relmap *relations,
                     struct err *err)
 {
     switch (f->type) {
     case FRAME_RELATION:
-        return put_relation(o, f, err);
+        return put_relation(o, f, relations, err);
     case FRAME_INSERT:
     case FRAME_UPDATE:
     case FRAME_DELETE:
@@ -292,8 +293,8 @@ static int put_body(struct fields *o, const struct frame *f, const struct relati
     }
 }
 
-int frame_json(const struct frame *f, uint64_t offset, const struct relations *relations,
-               struct buf *out, struct err *err)
+int frame_json(const struct frame *f, uint64_t offset, struct relmap *relations, struct buf *out,
+               struct err *err)
 {
     char type[FRAME_JSON_TYPE_SIZE];
     struct fields o;

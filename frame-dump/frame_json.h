@@ -10,14 +10,14 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/frame.h"
-#include "relations.h"
+#include "frames/relmap.h"
 
 /*
  * Appends the line for a frame that begins at byte `offset` of the input. `relations` holds the
  * relations before this frame; where the frame is an R, it is in there already. Permanent error:
  * the body does not hold the type's fields, and nothing is appended.
  */
-MUST_CHECK int frame_json(const struct frame *f, uint64_t offset, const struct relations *relations,
+MUST_CHECK int frame_json(const struct frame *f, uint64_t offset, struct relmap *relations,
                           struct buf *out, struct err *err);
 
 #define FRAME_JSON_TYPE_SIZE 32

@@ -19,7 +19,7 @@
 #include "base/std_fds.h"
 #include "frame_json.h"
 #include "frames/frame_reader.h"
-#include "relations.h"
+#include "frames/relmap.h"
 #include "summary.h"
 
 #define FLUSH_BYTES (64 * 1024)
@@ -48,7 +48,7 @@ struct dump {
     struct signals signals;
     struct frame_reader reader;
     struct output out;
-    struct relations relations;
+    struct relmap relations;
     struct summary summary;
     bool started;             /* the first frame was seen, and was H */
     enum frame_type previous; /* once started */
@@ -74,7 +74,9 @@ static int note_relation(struct dump *d, const struct frame *f, struct err *err)
     struct relation *rel;
     if (relation_from_frame(f, &rel, err))
         return -1;
-    return relations_put(&d->relations, rel, err);
+    int rc = relmap_set(&d->relations, rel, err);
+    relation_unref(rel);
+    return rc;
 }
 
 static int take_frame(struct dump *d, const struct frame *f, uint64_t offset, struct err *err)
@@ -198,7 +200,7 @@ int main(int argc, char **argv)
     (void)run(&d, &err);
     output_close(&d.out);
     frame_reader_free(&d.reader);
-    relations_free(&d.relations);
+    relmap_clear(&d.relations);
     summary_free(&d.summary);
     signals_close(&d.signals);
     return exit_status(&err);

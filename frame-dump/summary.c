@@ -17,11 +17,10 @@ struct summary_table {
     char name[];
 };
 
-static struct summary_table *table(struct summary *s, const struct relations *relations,
-                                   uint32_t relid)
+static struct summary_table *table(struct summary *s, struct relmap *relations, uint32_t relid)
 {
     struct buf name = {0};
-    const struct relation *rel = relations_get(relations, relid);
+    const struct relation *rel = relmap_get(relations, relid);
     if (rel)
         buf_printf(&name, "%s.%s", rel->namespace, rel->name);
     else
@@ -53,7 +52,7 @@ static void saw_lsn(struct summary *s, uint64_t lsn)
         s->last_lsn = lsn;
 }
 
-static int count_change(struct summary *s, const struct frame *f, const struct relations *relations,
+static int count_change(struct summary *s, const struct frame *f, struct relmap *relations,
                         struct err *err)
 {
     struct change c;
@@ -71,8 +70,8 @@ static int count_change(struct summary *s, const struct frame *f, const struct r
     return 0;
 }
 
-static int count_truncate(struct summary *s, const struct frame *f,
-                          const struct relations *relations, struct err *err)
+static int count_truncate(struct summary *s, const struct frame *f, struct relmap *relations,
+                          struct err *err)
 {
     struct frame_truncate truncate;
     struct mp_cursor c;
@@ -87,10 +86,10 @@ static int count_truncate(struct summary *s, const struct frame *f,
     return 0;
 }
 
-static int count_relation(const struct frame *f, struct err *err)
+static int count_relation(const struct frame *f, struct relmap *relations, struct err *err)
 {
     struct relation *rel;
-    if (relation_from_frame(f, &rel, err))
+    if (relmap_read(relations, f, &rel, err))
         return -1;
     relation_unref(rel);
     return 0;
@@ -133,17 +132,17 @@ static int count_fields(struct summary *s, const struct frame *f, struct err *er
     return 0;
 }
 
-static int count_body(struct summary *s, const struct frame *f, const struct relations *relations,
+static int count_body(struct summary *s, const struct frame *f, struct relmap *relations,
                       struct err *err)
 {
     if (f->type == FRAME_TRUNCATE)
         return count_truncate(s, f, relations, err);
     if (frame_is_change(f->type))
         return count_change(s, f, relations, err);
-    return f->type == FRAME_RELATION ? count_relation(f, err) : count_fields(s, f, err);
+    return f->type == FRAME_RELATION ? count_relation(f, relations, err) : count_fields(s, f, err);
 }
 
-int summary_count(struct summary *s, const struct frame *f, const struct relations *relations,
+int summary_count(struct summary *s, const struct frame *f, struct relmap *relations,
                   struct err *err)
 {
     if (count_body(s, f, relations, err))

@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/frame.h"
-#include "relations.h"
+#include "frames/relmap.h"
 
 struct summary_table;
 
@@ -28,8 +28,8 @@ struct summary {
 };
 
 /* Reads and counts a frame. Permanent error: the body does not hold the type's fields. */
-MUST_CHECK int summary_count(struct summary *s, const struct frame *f,
-                             const struct relations *relations, struct err *err);
+MUST_CHECK int summary_count(struct summary *s, const struct frame *f, struct relmap *relations,
+                             struct err *err);
 
 /* Appends the counts as one JSON object on a line. `complete`: the input ended with Z. */
 MUST_CHECK int summary_json(const struct summary *s, bool complete, struct buf *out,

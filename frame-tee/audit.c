@@ -11,21 +11,14 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "base/log.h"
 #include "base/lsn.h"
 #include "frames/frame_reader.h"
-#include "frames/relation.h"
+#include "frames/relmap.h"
 
 #define SUFFIX_DIGITS 16
 #define FLUSH_BYTES   (64 * 1024)
-
-struct audit_relation {
-    uint32_t relid;
-    struct relation *last; /* as it was described last */
-    UT_hash_handle hh;
-};
 
 static int fault(const struct audit *a, const char *what, struct err *err)
 {
@@ -39,30 +32,9 @@ static int remember_relation(struct audit *a, const struct frame *f, struct err 
     struct relation *rel;
     if (relation_from_frame(f, &rel, err))
         return -1;
-    struct audit_relation *r;
-    HASH_FIND(hh, a->relations, &rel->relid, sizeof rel->relid, r);
-    if (!r) {
-        r = calloc(1, sizeof *r);
-        if (!r) {
-            relation_unref(rel);
-            return err_nomem(err);
-        }
-        r->relid = rel->relid;
-        HASH_ADD(hh, a->relations, relid, sizeof r->relid, r);
-    }
-    relation_unref(r->last);
-    r->last = rel;
-    return 0;
-}
-
-static void forget_relations(struct audit *a)
-{
-    struct audit_relation *r, *next;
-    HASH_ITER (hh, a->relations, r, next) {
-        HASH_DEL(a->relations, r);
-        relation_unref(r->last);
-        free(r);
-    }
+    int rc = relmap_set(&a->relations, rel, err);
+    relation_unref(rel);
+    return rc;
 }
 
 /* A hello that begins where the file before ended, and every relation. */
@@ -80,8 +52,7 @@ static int begin_file(struct audit *a, struct err *err)
         h.wal_lsn = h.start_lsn;
     h.slot_created = false;
     frame_put_hello(&a->pending, &h);
-    for (struct audit_relation *r = a->relations; r; r = r->hh.next)
-        buf_append(&a->pending, r->last->frame, r->last->frame_size);
+    relmap_put_frames(&a->relations, &a->pending);
     return buf_check(&a->pending, err);
 }
 
@@ -95,7 +66,7 @@ static int follow(struct audit *a, const struct frame *f, struct err *err)
     switch (f->type) {
     case FRAME_HELLO:
         a->open = false;
-        forget_relations(a);
+        relmap_clear(&a->relations);
         a->hello.len = 0;
         buf_append(&a->hello, frame_start(f), frame_length(f));
         return buf_check(&a->hello, err);
@@ -348,7 +319,7 @@ void audit_close(struct audit *a)
 {
     if (a->path && a->fd >= 0)
         (void)close(a->fd);
-    forget_relations(a);
+    relmap_clear(&a->relations);
     buf_free(&a->hello);
     buf_free(&a->pending);
     a->fd = -1;

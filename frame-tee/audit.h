@@ -22,8 +22,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/frame.h"
-
-struct audit_relation;
+#include "frames/relmap.h"
 
 struct audit {
     const char *path; /* NULL: there is none; borrowed */
@@ -31,14 +30,14 @@ struct audit {
     uint64_t keep;
     int fd;
     uint64_t size;
-    bool open;             /* within a transaction */
-    uint64_t last_lsn;     /* everything up to here is in the files; 0: nothing yet */
-    uint64_t rotated_lsn;  /* the same of the newest file that was renamed */
-    bool tail_is_progress; /* the last frame, in `pending` or in the file */
-    size_t tail_bytes;     /* of that frame */
-    struct buf hello;      /* the last one, header included */
-    struct audit_relation *relations;
-    struct buf pending; /* frames that are not written yet */
+    bool open;               /* within a transaction */
+    uint64_t last_lsn;       /* everything up to here is in the files; 0: nothing yet */
+    uint64_t rotated_lsn;    /* the same of the newest file that was renamed */
+    bool tail_is_progress;   /* the last frame, in `pending` or in the file */
+    size_t tail_bytes;       /* of that frame */
+    struct buf hello;        /* the last one, header included */
+    struct relmap relations; /* as they were described last */
+    struct buf pending;      /* frames that are not written yet */
     uint64_t written_bytes, files;
 };
 

@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "frames/relmap.h"
 #include "held.h"
-#include "relmap.h"
 
 enum state {
     STATE_START,    /* before H */
@@ -196,7 +196,7 @@ static bool is_aborted(struct replay *r, uint32_t xid)
 static int set_replay_relation(struct replay *r, const struct frame *f, struct err *err)
 {
     struct relation *version;
-    if (relation_from_frame(f, &version, err))
+    if (relmap_read(&r->txn->relations, f, &version, err))
         return -1;
     struct relation *last = relmap_get(&r->txn->relations, version->relid);
     bool same = last && relation_same_message(version, last);

@@ -19,7 +19,7 @@
 
 #include "base/err.h"
 #include "frames/frame.h"
-#include "relmap.h"
+#include "frames/relmap.h"
 #include "txn_store.h"
 
 struct held {

@@ -15,7 +15,6 @@ struct apply_relation {
     uint32_t relid;
     struct relation *settled; /* as of the last commit; NULL: met in this group */
     struct relation *recent;  /* from this group; NULL: none */
-    struct relation *come;    /* the last that came in, to be applied sooner or later; or NULL */
     struct dest_table *table; /* bound to the newer of the two; NULL: not bound */
     UT_hash_handle hh;
 };
@@ -78,51 +77,25 @@ static struct apply_relation *find(struct apply_rows *a, uint32_t relid)
     return r;
 }
 
-static int find_or_add(struct apply_rows *a, uint32_t relid, struct apply_relation **relation,
-                       struct err *err)
-{
-    struct apply_relation *r = find(a, relid);
-    if (!r) {
-        r = calloc(1, sizeof *r);
-        if (!r)
-            return err_nomem(err);
-        r->relid = relid;
-        HASH_ADD(hh, a->relations, relid, sizeof r->relid, r);
-    }
-    *relation = r;
-    return 0;
-}
-
 int apply_rows_describe(struct apply_rows *a, struct relation *rel, struct err *err)
 {
-    struct apply_relation *r;
-    if (find_or_add(a, rel->relid, &r, err))
-        return -1;
-    relation_unref(r->come);
-    r->come = relation_ref(rel);
-    return 0;
-}
-
-/* What a held frame describes. Read again only where the same group has a later description. */
-static int described(struct apply_rows *a, const struct frame *f, struct relation **rel,
-                     struct err *err)
-{
-    const struct apply_relation *r = find(a, relation_frame_relid(f));
-    if (!r || !r->come || !relation_is_of_frame(r->come, f))
-        return relation_from_frame(f, rel, err);
-    *rel = relation_ref(r->come);
-    return 0;
+    return relmap_set(&a->come, rel, err);
 }
 
 static int add_relation(struct apply_rows *a, const struct frame *f, struct err *err)
 {
     struct relation *rel;
-    struct apply_relation *r;
-    if (described(a, f, &rel, err))
+    if (relmap_read(&a->come, f, &rel, err))
         return -1;
-    if (find_or_add(a, rel->relid, &r, err)) {
-        relation_unref(rel);
-        return -1;
+    struct apply_relation *r = find(a, rel->relid);
+    if (!r) {
+        r = calloc(1, sizeof *r);
+        if (!r) {
+            relation_unref(rel);
+            return err_nomem(err);
+        }
+        r->relid = rel->relid;
+        HASH_ADD(hh, a->relations, relid, sizeof r->relid, r);
     }
     unbind(a, r); /* the table refers to the relation */
     relation_unref(r->recent);
@@ -184,9 +157,9 @@ void apply_rows_forget(struct apply_rows *a)
     HASH_ITER (hh, a->relations, r, next) {
         HASH_DEL(a->relations, r);
         relation_unref(r->settled);
-        relation_unref(r->come);
         free(r);
     }
+    relmap_clear(&a->come);
     a->last = NULL;
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "frames/relmap.h"
 #include "sql/dest.h"
 #include "sql/schema.h"
 #include "sql/table_counts.h"
@@ -36,6 +37,7 @@ struct apply_rows {
     uint64_t pending[COUNTS];   /* in the group that is being applied */
     struct table_counts tables; /* changes by table */
 
+    struct relmap come;               /* the last that came in, to be applied sooner or later */
     struct apply_relation *relations; /* by relid */
     struct apply_relation *last;      /* the one looked up last */
 
@@ -54,7 +56,7 @@ void apply_rows_free(struct apply_rows *a);
 
 /*
  * A relation frame has come that is to be applied: keeps what it says, so that apply_rows_frames()
- * does not read it again. Without it that does.
+ * does not read the frame again unless the same group has a later one of the same relid.
  */
 MUST_CHECK int apply_rows_describe(struct apply_rows *a, struct relation *rel, struct err *err);
 

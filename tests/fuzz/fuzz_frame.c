@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "frame-dump/frame_json.h"
-#include "frame-dump/relations.h"
+#include "frames/relmap.h"
 #include "frame-dump/summary.h"
 #include "frames/frame_reader.h"
 #include "tests/unit/recode.h"
@@ -62,7 +62,7 @@ static bool survives(const struct frame *f)
 }
 
 struct state {
-    struct relations relations;
+    struct relmap relations;
     struct summary summary;
     uint64_t offset;
 };
@@ -71,11 +71,12 @@ static void take_frame(struct state *s, const struct frame *f)
 {
     struct err err = {0};
     bool good = survives(f);
-    struct relation *rel;
-    if (good && f->type == FRAME_RELATION)
-        check(relation_from_frame(f, &rel, &err) == 0 &&
-                  relations_put(&s->relations, rel, &err) == 0,
+    if (good && f->type == FRAME_RELATION) {
+        struct relation *rel;
+        check(relation_from_frame(f, &rel, &err) == 0 && relmap_set(&s->relations, rel, &err) == 0,
               "a relation is read once and not twice");
+        relation_unref(rel);
+    }
     struct buf line = {0};
     if (frame_json(f, s->offset, &s->relations, &line, &err) == 0) {
         check(good && line.len > 1 && line.data[line.len - 1] == '\n', "not a line of JSON");
@@ -134,7 +135,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err = {0};
     check(summary_json(&s.summary, false, &line, &err) == 0, "the counts cannot be printed");
     buf_free(&line);
-    relations_free(&s.relations);
+    relmap_clear(&s.relations);
     summary_free(&s.summary);
     return 0;
 }

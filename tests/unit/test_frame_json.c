@@ -19,7 +19,7 @@
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 
 /* The line for a frame at byte 5, without its newline. The caller frees it. */
-static char *line_of(const struct buf *frame, const struct relations *relations)
+static char *line_of(const struct buf *frame, struct relmap *relations)
 {
     struct frame f = sample_frame(frame);
     struct buf out = {0};
@@ -130,7 +130,7 @@ static void every_frame_has_its_line(void **state)
 {
     (void)state;
     assert_int_equal(LENGTH(lines), nsamples);
-    const struct relations none = {0};
+    struct relmap none = {0};
     for (size_t i = 0; i < nsamples; i++) {
         size_t at = 0;
         while (strcmp(lines[at].sample, samples[i].name) != 0)
@@ -145,7 +145,7 @@ static void every_frame_has_its_line(void **state)
 }
 
 /* A relation with a key column, another one, and one whose name is not UTF-8. */
-static void put_relation(struct relations *relations, uint32_t relid, const char *name)
+static void put_relation(struct relmap *relations, uint32_t relid, const char *name)
 {
     struct column columns[] = {
         {.name = "id", .key = true, .type_name = ""},
@@ -164,7 +164,8 @@ static void put_relation(struct relations *relations, uint32_t relid, const char
     struct relation *copy;
     struct err err = {0};
     assert_int_equal(relation_from_frame(&f, &copy, &err), 0);
-    assert_int_equal(relations_put(relations, copy, &err), 0);
+    assert_int_equal(relmap_set(relations, copy, &err), 0);
+    relation_unref(copy);
     buf_free(&b);
 }
 
@@ -198,7 +199,7 @@ static void a_tuple_takes_its_columns_names(void **state)
          "\"old\":{\"id\":\"a\\u0000\",\"v\\\"1\":{\"text_bytes\":\"c328\"},\"\\\\xe9\":\"\\\"\\n\\\\\xc3\xa9\"}}"},
         {FRAME_INSERT, 0, 2, "\"new\":[\"a\\u0000\",{\"text_bytes\":\"c328\"}]}"},
     };
-    struct relations relations = {0};
+    struct relmap relations = {0};
     put_relation(&relations, 16384, "before");
     put_relation(&relations, 7, "another");
     put_relation(&relations, 16384, "t");
@@ -220,7 +221,7 @@ static void a_tuple_takes_its_columns_names(void **state)
         free(line);
         buf_free(&b);
     }
-    relations_free(&relations);
+    relmap_clear(&relations);
 }
 
 static void tuples_that_do_not_belong_are_refused(void **state)
@@ -239,7 +240,7 @@ static void tuples_that_do_not_belong_are_refused(void **state)
         {FRAME_DELETE, "\x01\x02\xa1K\x90\x90", 6},     /* a new one */
         {FRAME_DELETE, "\x01\x02\xa1K\xc0\xc0", 6},     /* none */
     };
-    const struct relations none = {0};
+    struct relmap none = {0};
     for (size_t i = 0; i < LENGTH(cases); i++) {
         const struct frame f = {cases[i].type, (const uint8_t *)cases[i].body,
                                 (uint32_t)cases[i].size};
@@ -280,7 +281,7 @@ static void numbers_beyond_64_signed_bits_are_strings(void **state)
 static void the_summary_counts(void **state)
 {
     (void)state;
-    struct relations relations = {0};
+    struct relmap relations = {0};
     struct summary s = {0};
     struct err err = {0};
     struct buf out = {0};
@@ -325,7 +326,7 @@ static void the_summary_counts(void **state)
     json_decref(json);
     buf_free(&out);
     summary_free(&s);
-    relations_free(&relations);
+    relmap_clear(&relations);
 }
 
 int main(void)

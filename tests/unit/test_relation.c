@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "frames/frame_writer.h"
-#include "frames/relation.h"
+#include "frames/relmap.h"
 #include "samples.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
@@ -171,6 +171,42 @@ static void a_relation_lives_as_long_as_its_last_reference(void **state)
     relation_unref(more);
 }
 
+static void a_map_has_the_last_version_of_each_relid(void **state)
+{
+    (void)state;
+    struct relation *one = read_sample("relation"), *same = read_sample("relation");
+    struct relation *other = read_sample("relation without a key"), *got;
+    const struct frame f = {FRAME_RELATION, one->frame + FRAME_HEADER_SIZE,
+                            (uint32_t)(one->frame_size - FRAME_HEADER_SIZE)};
+    struct relmap map = {0};
+    struct buf frames = {0};
+    struct err err = {0};
+    assert_null(relmap_get(&map, one->relid));
+    assert_int_equal(relmap_read(&map, &f, &got, &err), 0);
+    assert_true(got != one && relation_same_frame(got, one));
+    relation_unref(got);
+
+    assert_int_equal(relmap_set(&map, same, &err), 0);
+    assert_int_equal(relmap_set(&map, other, &err), 0);
+    assert_int_equal(relmap_set(&map, one, &err), 0);
+    relation_unref(same); /* the map has given its own up */
+    assert_ptr_equal(relmap_get(&map, one->relid), one);
+    assert_ptr_equal(relmap_get(&map, other->relid), other);
+    assert_int_equal(relmap_read(&map, &f, &got, &err), 0);
+    assert_ptr_equal(got, one);
+    relation_unref(got);
+
+    relmap_put_frames(&map, &frames);
+    assert_int_equal(frames.len, one->frame_size + other->frame_size);
+    assert_memory_equal(frames.data, one->frame, one->frame_size);
+    buf_free(&frames);
+    relmap_clear(&map);
+    assert_null(relmap_get(&map, one->relid));
+    assert_string_equal(one->name, "t");
+    relation_unref(one);
+    relation_unref(other);
+}
+
 static void only_one_whole_relation_frame_is_a_relation(void **state)
 {
     (void)state;
@@ -301,6 +337,7 @@ int main(void)
         cmocka_unit_test(a_relation_keeps_its_frame),
         cmocka_unit_test(a_frame_of_another_writer_is_kept_as_it_came),
         cmocka_unit_test(a_relation_lives_as_long_as_its_last_reference),
+        cmocka_unit_test(a_map_has_the_last_version_of_each_relid),
         cmocka_unit_test(only_one_whole_relation_frame_is_a_relation),
         cmocka_unit_test(nonsense_is_refused_with_its_reason),
         cmocka_unit_test(a_count_alone_allocates_nothing),

@@ -1,10 +1,12 @@
-#include "relmap.h"
+#include "frames/relmap.h"
 
 #include <stdlib.h>
 
 #define HASH_NONFATAL_OOM            1
 #define uthash_nonfatal_oom(element) ((element)->unhashed = true)
 #include <uthash.h>
+
+#include "base/buf.h"
 
 struct relmap_entry {
     uint32_t relid;
@@ -51,12 +53,27 @@ int relmap_set(struct relmap *map, struct relation *version, struct err *err)
     return 0;
 }
 
+int relmap_read(struct relmap *map, const struct frame *f, struct relation **rel, struct err *err)
+{
+    struct relation *version = relmap_get(map, relation_frame_relid(f));
+    if (!version || !relation_is_of_frame(version, f))
+        return relation_from_frame(f, rel, err);
+    *rel = relation_ref(version);
+    return 0;
+}
+
 int relmap_promote(struct relmap *to, const struct relmap *from, struct err *err)
 {
     for (struct relmap_entry *e = from->entries; e; e = e->hh.next)
         if (relmap_set(to, e->version, err))
             return -1;
     return 0;
+}
+
+void relmap_put_frames(const struct relmap *map, struct buf *out)
+{
+    for (const struct relmap_entry *e = map->entries; e; e = e->hh.next)
+        buf_append(out, e->version->frame, e->version->frame_size);
 }
 
 void relmap_clear(struct relmap *map)
