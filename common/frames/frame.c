@@ -290,8 +290,7 @@ AS_WRITTEN_OUT void put_field(struct frame_writer *w, const struct frame_field *
         frame_pack_bytes_as_str(w, b->data, b->size);
         return;
     case FIELD_BIN:
-        PACK(msgpack_pack_bin(&w->pk, b->size));
-        PACK(msgpack_pack_bin_body(&w->pk, b->data, b->size));
+        frame_pack_bin(w, b->data, b->size);
         return;
     case FIELD_OLD_KIND:
         put_old_kind(w, *(const char *)at);

@@ -51,6 +51,12 @@ void frame_pack_str(struct frame_writer *w, const char *s)
     frame_pack_bytes_as_str(w, s, strlen(s));
 }
 
+void frame_pack_bin(struct frame_writer *w, const void *data, size_t n)
+{
+    PACK(msgpack_pack_bin(&w->pk, n));
+    PACK(msgpack_pack_bin_body(&w->pk, data, n));
+}
+
 void frame_pack_bool(struct frame_writer *w, bool b)
 {
     if (b)
@@ -69,8 +75,7 @@ void frame_pack_value(struct frame_writer *w, const struct value *v)
         frame_pack_bytes_as_str(w, v->data, v->size);
         return;
     case VALUE_BYTES:
-        PACK(msgpack_pack_bin(&w->pk, v->size));
-        PACK(msgpack_pack_bin_body(&w->pk, v->data, v->size));
+        frame_pack_bin(w, v->data, v->size);
         return;
     case VALUE_UNCHANGED:
         PACK(msgpack_pack_ext(&w->pk, 0, 'u'));

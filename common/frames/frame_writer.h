@@ -29,6 +29,7 @@ void frame_close(struct frame_writer *w);
 
 void frame_pack_str(struct frame_writer *w, const char *s);
 void frame_pack_bytes_as_str(struct frame_writer *w, const char *s, size_t n);
+void frame_pack_bin(struct frame_writer *w, const void *data, size_t n);
 void frame_pack_bool(struct frame_writer *w, bool b);
 void frame_pack_value(struct frame_writer *w, const struct value *v);
 

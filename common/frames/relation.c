@@ -236,8 +236,7 @@ void relation_to_frame(const struct relation *rel, struct buf *out)
             break;
         case FILL_VALUE:
             if (col->fill_is_bytes) {
-                PACK(msgpack_pack_bin(&w.pk, col->fill_size));
-                PACK(msgpack_pack_bin_body(&w.pk, col->fill_value, col->fill_size));
+                frame_pack_bin(&w, col->fill_value, col->fill_size);
             } else {
                 frame_pack_bytes_as_str(&w, col->fill_value, col->fill_size);
             }
