@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
+#include "base/begin.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/options.h"
@@ -187,16 +188,9 @@ int main(int argc, char **argv)
 {
     struct err err = {0};
     struct dump d = {.signals.fd = -1, .out.saved_flags = -1};
-    std_fds_reserve();
-    log_init(program.name);
-    switch (options_parse(&program, argc, argv, &d.settings, NULL, &err)) {
-    case OPTIONS_ERROR:
-        return exit_status(&err);
-    case OPTIONS_LEAVE:
-        return STATUS_OK;
-    case OPTIONS_RUN:
-        break;
-    }
+    int status;
+    if (!program_begin(&program, argc, argv, &d.settings, NULL, &status))
+        return status;
     (void)run(&d, &err);
     output_close(&d.out);
     frame_reader_free(&d.reader);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "base/begin.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/lsn.h"
@@ -23,7 +24,6 @@
 #include "base/output.h"
 #include "base/signals.h"
 #include "base/stats.h"
-#include "base/std_fds.h"
 #include "base/version.h"
 #include "frames/frame_reader.h"
 
@@ -254,25 +254,17 @@ int main(int argc, char **argv)
     struct settings s = {0};
     struct stage_options stage;
     static struct run r = {.signals.fd = -1, .in.fd = -1, .audit.fd = -1};
+    int status;
 
-    std_fds_reserve();
-    log_init(program.name);
-    switch (options_parse(&program, argc, argv, &s, &stage, &err)) {
-    case OPTIONS_LEAVE:
-        return STATUS_OK;
-    case OPTIONS_ERROR:
-        stats_never_began(stage.stats, program.name, &err);
-        return exit_status(&err);
-    case OPTIONS_RUN:
-        break;
-    }
+    if (!program_begin(&program, argc, argv, &s, &stage, &status))
+        return status;
     stats_init(&r.stats, stage.stats, program.name);
     register_stats(&r);
     if (start(&r, &s, &stage, &err) == 0) {
         (void)loop(&r, &err);
         finish(&r, &err);
     }
-    int status = exit_status(&err);
+    status = exit_status(&err);
     stats_end(&r.stats, &err);
     audit_close(&r.audit);
     frame_reader_free(&r.in);

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/begin.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/notify.h"
 #include "base/options.h"
 #include "base/signals.h"
-#include "base/std_fds.h"
 #include "base/version.h"
 #include "health.h"
 #include "server.h"
@@ -85,16 +85,9 @@ int main(int argc, char **argv)
     struct err err = {0};
     struct settings s = {.notify_fd = NOTIFY_NONE};
     char by_port[40];
-    std_fds_reserve();
-    log_init(program.name);
-    switch (options_parse(&program, argc, argv, &s, NULL, &err)) {
-    case OPTIONS_LEAVE:
-        return STATUS_OK;
-    case OPTIONS_ERROR:
-        return exit_status(&err);
-    case OPTIONS_RUN:
-        break;
-    }
+    int status;
+    if (!program_begin(&program, argc, argv, &s, NULL, &status))
+        return status;
     (void)snprintf(by_port, sizeof by_port, "127.0.0.1:%.16s", s.port ? s.port : "8080");
     if (s.stats.n == 0)
         (void)err_set(&err, ERR_PERMANENT, "no --stats: nothing to serve");

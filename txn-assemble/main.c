@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "assemble.h"
+#include "base/begin.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/lsn.h"
@@ -310,18 +311,10 @@ int main(int argc, char **argv)
     struct settings s = {0};
     struct stage_options stage;
     struct run r = {.signals.fd = -1, .out = {.fd = STDOUT_FILENO, .saved_flags = -1}};
+    int status;
 
-    std_fds_reserve();
-    log_init("txn-assemble");
-    switch (options_parse(&program, argc, argv, &s, &stage, &err)) {
-    case OPTIONS_LEAVE:
-        return STATUS_OK;
-    case OPTIONS_ERROR:
-        stats_never_began(stage.stats, program.name, &err);
-        return exit_status(&err);
-    case OPTIONS_RUN:
-        break;
-    }
+    if (!program_begin(&program, argc, argv, &s, &stage, &status))
+        return status;
     stats_init(&r.stats, stage.stats, program.name);
     register_metrics(&r.stats, &r.m);
     r.stats.update = update_metrics;
@@ -330,7 +323,7 @@ int main(int argc, char **argv)
         (void)loop(&r, &err);
         finish(&r, &err);
     }
-    int status = exit_status(&err);
+    status = exit_status(&err);
     stats_end(&r.stats, &err);
     assembler_free(r.assembler);
     store_pool_free(&r.pool);
