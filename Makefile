@@ -151,7 +151,10 @@ UNIT_LIBS := $(call objects,$(UNIT_SUPPORT_SRC)) $(TOOL_LIBS) $(LIB)
 $(call objects,$(UNIT_SRC) $(UNIT_SUPPORT_SRC) $(wildcard tests/fuzz/*.c)): OBJECT_PKGS := $(ALL_PKGS)
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_LIBS)
 	@mkdir -p $(@D)
-	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
+	$(call say,LD) $(link) $(LDFLAGS_$*) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
+# It lets memory run out.
+LDFLAGS_test_hash := -Wl,--wrap=malloc,--wrap=calloc
+
 $(FUZZ_REPLAYS): $(BUILD)/unit/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(UNIT_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@

@@ -3,9 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1 /* a failed insertion leaves hh.tbl NULL */
-#include <uthash.h>
-
+#include "base/hash.h"
 #include "change.h"
 #include "frame_json.h"
 #include "json_fields.h"
@@ -28,11 +26,12 @@ static struct summary_table *table(struct summary *s, struct relmap *relations, 
     const char *text = buf_cstr(&name);
     struct summary_table *t = NULL;
     if (!name.failed) {
-        HASH_FIND_STR(s->tables, text, t);
+        HASH_FIND(hh, s->tables, text, name.len, t);
         if (!t && (t = calloc(1, sizeof *t + name.len + 1))) {
+            bool added;
             memcpy(t->name, text, name.len);
-            HASH_ADD_STR(s->tables, name, t);
-            if (!t->hh.tbl) {
+            HASH_TRY_ADD_KEYPTR(s->tables, t->name, name.len, t, added);
+            if (!added) {
                 free(t);
                 t = NULL;
             }

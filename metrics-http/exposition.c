@@ -3,8 +3,8 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/stats.h"
 
 struct family {
@@ -26,8 +26,13 @@ static struct family *family_of(struct exposition *e, const char *name, size_t l
         return NULL;
     }
     f->name = copy;
-    HASH_ADD_KEYPTR(hh, e->families, f->name, len, f);
-    return f;
+    bool added;
+    HASH_TRY_ADD_KEYPTR(e->families, f->name, len, f, added);
+    if (added)
+        return f;
+    free(f->name);
+    free(f);
+    return NULL;
 }
 
 static size_t name_length(const char *p)

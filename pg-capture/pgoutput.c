@@ -3,15 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "binary.h"
 #include "frames/frame_writer.h"
 #include "frames/pg_type.h"
 #include "undescribed.h"
 #include "wire.h"
-
-/* Running out of memory must come back as an error, not as an exit. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 
 #define MAX_KEY_COLUMNS 32 /* INDEX_MAX_KEYS */
 
@@ -133,9 +130,10 @@ static int remember_table(struct pgoutput *d, const struct relation *rel, struct
         HASH_DEL(d->tables, old);
         free(old);
     }
-    HASH_ADD(hh, d->tables, relid, sizeof t->relid, t);
+    bool added;
+    HASH_TRY_ADD(d->tables, relid, t, added);
     d->last = NULL;
-    if (!t->hh.tbl) {
+    if (!added) {
         free(t);
         return err_nomem(err);
     }

@@ -18,8 +18,9 @@ int held_add(struct held_set *set, uint32_t xid, struct held **held, struct err 
     if (!t)
         return err_nomem(err);
     t->xid = xid;
-    HASH_ADD(hh, set->by_xid, xid, sizeof t->xid, t);
-    if (t->unhashed) {
+    bool added;
+    HASH_TRY_ADD(set->by_xid, xid, t, added);
+    if (!added) {
         free(t);
         return err_nomem(err);
     }

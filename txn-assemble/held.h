@@ -13,18 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HASH_NONFATAL_OOM            1
-#define uthash_nonfatal_oom(element) ((element)->unhashed = true)
-#include <uthash.h>
-
 #include "base/err.h"
+#include "base/hash.h"
 #include "frames/frame.h"
 #include "frames/relmap.h"
 #include "txn_store.h"
 
 struct held {
     uint32_t xid;
-    bool unhashed; /* uthash had no memory to take it in */
     bool prepared; /* P or p has come */
     char *gid;     /* not zero-terminated; NULL before b or p */
     size_t gid_size;

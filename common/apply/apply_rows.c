@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "base/hash.h"
 #include "base/lsn.h"
 #include "frames/frame.h"
 
@@ -89,13 +89,17 @@ static int add_relation(struct apply_rows *a, const struct frame *f, struct err 
         return -1;
     struct apply_relation *r = find(a, rel->relid);
     if (!r) {
+        bool added = false;
         r = calloc(1, sizeof *r);
-        if (!r) {
+        if (r) {
+            r->relid = rel->relid;
+            HASH_TRY_ADD(a->relations, relid, r, added);
+        }
+        if (!added) {
+            free(r);
             relation_unref(rel);
             return err_nomem(err);
         }
-        r->relid = rel->relid;
-        HASH_ADD(hh, a->relations, relid, sizeof r->relid, r);
     }
     unbind(a, r); /* the table refers to the relation */
     relation_unref(r->recent);

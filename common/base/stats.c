@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "base/atomic_file.h"
 #include "base/exit.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/stats_file.h"
@@ -80,7 +80,12 @@ uint64_t *stats_register(struct stats *s, enum stats_type type, const char *name
     if (!m)
         return &nowhere;
     memcpy(m->labels, labels ? labels : "", len);
-    HASH_ADD_KEYPTR(hh, f->metrics, m->labels, len, m);
+    bool added;
+    HASH_TRY_ADD_KEYPTR(f->metrics, m->labels, len, m, added);
+    if (!added) {
+        free(m);
+        return &nowhere;
+    }
     return &m->value;
 }
 

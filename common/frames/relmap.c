@@ -2,15 +2,11 @@
 
 #include <stdlib.h>
 
-#define HASH_NONFATAL_OOM            1
-#define uthash_nonfatal_oom(element) ((element)->unhashed = true)
-#include <uthash.h>
-
 #include "base/buf.h"
+#include "base/hash.h"
 
 struct relmap_entry {
     uint32_t relid;
-    bool unhashed; /* uthash had no memory to take the entry in */
     struct relation *version;
     UT_hash_handle hh;
 };
@@ -40,8 +36,9 @@ int relmap_set(struct relmap *map, struct relation *version, struct err *err)
         if (!e)
             return err_nomem(err);
         e->relid = version->relid;
-        HASH_ADD(hh, map->entries, relid, sizeof e->relid, e);
-        if (e->unhashed) {
+        bool added;
+        HASH_TRY_ADD(map->entries, relid, e, added);
+        if (!added) {
             free(e);
             return err_nomem(err);
         }

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 
 struct key {
     uint64_t relid;
@@ -54,7 +54,12 @@ void table_counts_add(struct table_counts *t, const struct relation *rel, const 
         if (!c)
             return;
         c->key = key;
-        HASH_ADD(hh, t->counts, key, sizeof c->key, c);
+        bool added;
+        HASH_TRY_ADD(t->counts, key, c, added);
+        if (!added) {
+            free(c);
+            return;
+        }
     }
     if (!is_of(c->table, rel))
         register_table(t, c, rel);
