@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "binary.h"
+#include "frames/frame.h"
 #include "frames/frame_writer.h"
 #include "frames/pg_type.h"
 #include "undescribed.h"

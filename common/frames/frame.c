@@ -155,81 +155,35 @@ static const struct frame_field end_fields[] = {
 #define FIELDS(of) of##_fields, LENGTH(of##_fields)
 
 static const struct {
-    const char *name; /* NULL: no type */
     const struct frame_field *fields;
     size_t nfields;
 } types[] = {
-    [FRAME_HELLO] = {"hello", FIELDS(hello)},
-    [FRAME_RELATION] = {"relation", NULL, 0},
-    [FRAME_TYPE] = {"type", FIELDS(type)},
-    [FRAME_BEGIN] = {"begin", FIELDS(begin)},
-    [FRAME_INSERT] = {"insert", FIELDS(change)},
-    [FRAME_UPDATE] = {"update", FIELDS(change)},
-    [FRAME_DELETE] = {"delete", FIELDS(change)},
-    [FRAME_TRUNCATE] = {"truncate", FIELDS(truncate)},
-    [FRAME_COMMIT] = {"commit", FIELDS(commit)},
-    [FRAME_STREAM_START] = {"stream start", FIELDS(stream_start)},
-    [FRAME_STREAM_STOP] = {"stream stop", NULL, 0},
-    [FRAME_STREAM_COMMIT] = {"stream commit", FIELDS(stream_commit)},
-    [FRAME_STREAM_ABORT] = {"stream abort", FIELDS(stream_abort)},
-    [FRAME_BEGIN_PREPARE] = {"begin prepare", FIELDS(prepare)},
-    [FRAME_PREPARE] = {"prepare", FIELDS(prepare)},
-    [FRAME_COMMIT_PREPARED] = {"commit prepared", FIELDS(commit_prepared)},
-    [FRAME_ROLLBACK_PREPARED] = {"rollback prepared", FIELDS(rollback_prepared)},
-    [FRAME_STREAM_PREPARE] = {"stream prepare", FIELDS(prepare)},
-    [FRAME_ORIGIN] = {"origin", FIELDS(origin)},
-    [FRAME_MESSAGE] = {"message", FIELDS(message)},
-    [FRAME_PROGRESS] = {"progress", FIELDS(progress)},
-    [FRAME_END] = {"end", FIELDS(end)},
+    [FRAME_HELLO] = {FIELDS(hello)},
+    [FRAME_TYPE] = {FIELDS(type)},
+    [FRAME_BEGIN] = {FIELDS(begin)},
+    [FRAME_INSERT] = {FIELDS(change)},
+    [FRAME_UPDATE] = {FIELDS(change)},
+    [FRAME_DELETE] = {FIELDS(change)},
+    [FRAME_TRUNCATE] = {FIELDS(truncate)},
+    [FRAME_COMMIT] = {FIELDS(commit)},
+    [FRAME_STREAM_START] = {FIELDS(stream_start)},
+    [FRAME_STREAM_COMMIT] = {FIELDS(stream_commit)},
+    [FRAME_STREAM_ABORT] = {FIELDS(stream_abort)},
+    [FRAME_BEGIN_PREPARE] = {FIELDS(prepare)},
+    [FRAME_PREPARE] = {FIELDS(prepare)},
+    [FRAME_COMMIT_PREPARED] = {FIELDS(commit_prepared)},
+    [FRAME_ROLLBACK_PREPARED] = {FIELDS(rollback_prepared)},
+    [FRAME_STREAM_PREPARE] = {FIELDS(prepare)},
+    [FRAME_ORIGIN] = {FIELDS(origin)},
+    [FRAME_MESSAGE] = {FIELDS(message)},
+    [FRAME_PROGRESS] = {FIELDS(progress)},
+    [FRAME_END] = {FIELDS(end)},
 };
-
-bool frame_type_known(uint8_t type)
-{
-    return type < LENGTH(types) && types[type].name;
-}
-
-const char *frame_type_name(enum frame_type type)
-{
-    return frame_type_known((uint8_t)type) ? types[type].name : "unknown";
-}
 
 const struct frame_field *frame_fields(enum frame_type type, size_t *n)
 {
     *n = types[type].nfields;
     return types[type].fields;
-}
-
-bool frame_is_change(enum frame_type type)
-{
-    return type == FRAME_INSERT || type == FRAME_UPDATE || type == FRAME_DELETE ||
-           type == FRAME_TRUNCATE;
-}
-
-int frame_header(const uint8_t *header, enum frame_type *type, uint32_t *size, struct err *err)
-{
-    if (header[0] != FRAME_MARK)
-        return err_set(err, ERR_PERMANENT, "not a frame: it begins with 0x%02X instead of 0xC9",
-                       header[0]);
-    uint32_t n = (uint32_t)header[1] << 24 | (uint32_t)header[2] << 16 | (uint32_t)header[3] << 8 |
-                 header[4];
-    if (!frame_type_known(header[5]))
-        return err_set(err, ERR_PERMANENT, "a frame of unknown type 0x%02X", header[5]);
-    if (n > FRAME_BODY_MAX)
-        return err_set(err, ERR_PERMANENT, "a frame of %u bytes, more than the limit of %u", n,
-                       FRAME_BODY_MAX);
-    *type = (enum frame_type)header[5];
-    *size = n;
-    return 0;
-}
-
-void frame_write_header(uint8_t *header, enum frame_type type, uint32_t size)
-{
-    header[0] = FRAME_MARK;
-    header[1] = (uint8_t)(size >> 24);
-    header[2] = (uint8_t)(size >> 16);
-    header[3] = (uint8_t)(size >> 8);
-    header[4] = (uint8_t)size;
-    header[5] = (uint8_t)type;
 }
 
 /* ---- fields to bytes ---- */

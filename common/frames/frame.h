@@ -2,7 +2,7 @@
  * frame.h - change frames: the one format that passes between the programs. docs/FRAMES.md is its
  * reference for other readers; this is its one implementation.
  *
- *     frame := 0xC9 | body length, u32 big-endian | frame type, i8 | body
+ *     frame := head (frame_head.h) | body
  *     body  := msgpack objects, one per field, in a fixed order per type
  *
  * Writing appends whole frames to a struct buf. Reading is in two steps: frame_reader.h finds the
@@ -21,75 +21,12 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "frames/frame_head.h"
 #include "frames/mp_cursor.h"
 #include "frames/value.h"
 
 #define FRAME_FORMAT_VERSION 1
-#define FRAME_MARK           0xC9
-#define FRAME_HEADER_SIZE    6
-/* A message of the server is below 1 GiB (MaxAllocSize), and no value is longer in a frame than
- * there. */
-#define FRAME_BODY_MAX    (UINT32_C(1) << 30)
-#define FRAME_MAX_COLUMNS 1664 /* MaxTupleAttributeNumber in PostgreSQL's htup_details.h */
-
-enum frame_type {
-    FRAME_HELLO = 'H',
-    FRAME_RELATION = 'R',
-    FRAME_TYPE = 'Y',
-    FRAME_BEGIN = 'B',
-    FRAME_INSERT = 'I',
-    FRAME_UPDATE = 'U',
-    FRAME_DELETE = 'D',
-    FRAME_TRUNCATE = 'T',
-    FRAME_COMMIT = 'C',
-    FRAME_STREAM_START = 'S',
-    FRAME_STREAM_STOP = 'E',
-    FRAME_STREAM_COMMIT = 'c',
-    FRAME_STREAM_ABORT = 'A',
-    FRAME_BEGIN_PREPARE = 'b',
-    FRAME_PREPARE = 'P',
-    FRAME_COMMIT_PREPARED = 'K',
-    FRAME_ROLLBACK_PREPARED = 'r',
-    FRAME_STREAM_PREPARE = 'p',
-    FRAME_ORIGIN = 'O',
-    FRAME_MESSAGE = 'M',
-    FRAME_PROGRESS = 'k',
-    FRAME_END = 'Z',
-};
-
-/* Borrowed view of one whole frame. */
-struct frame {
-    enum frame_type type;
-    const uint8_t *body;
-    uint32_t size; /* of the body, bytes */
-};
-
-/* The frame with its header, as it stands in the stream. */
-static inline const uint8_t *frame_start(const struct frame *f)
-{
-    return f->body - FRAME_HEADER_SIZE;
-}
-
-static inline size_t frame_length(const struct frame *f)
-{
-    return (size_t)f->size + FRAME_HEADER_SIZE;
-}
-
-bool frame_type_known(uint8_t type);
-const char *frame_type_name(enum frame_type type); /* "insert", "stream commit", … */
-
-/* I, U, D and T: what a commit counts. */
-bool frame_is_change(enum frame_type type);
-
-/*
- * Reads a header of FRAME_HEADER_SIZE bytes. A wrong mark, an unknown type and a length above
- * FRAME_BODY_MAX are permanent errors.
- */
-MUST_CHECK int frame_header(const uint8_t *header, enum frame_type *type, uint32_t *size,
-                            struct err *err);
-
-/* Writes a header of FRAME_HEADER_SIZE bytes. */
-void frame_write_header(uint8_t *header, enum frame_type type, uint32_t size);
+#define FRAME_MAX_COLUMNS    1664 /* MaxTupleAttributeNumber in PostgreSQL's htup_details.h */
 
 /* ---- H ---- */
 
@@ -228,13 +165,19 @@ MUST_CHECK int frame_get_rollback_prepared(const struct frame *f, struct frame_r
 /*
  * I, U and D have the same five fields: xid, relid, kind of the old tuple, old tuple, new tuple;
  * what a change does not have is nil. The tuples are read by frame_get_tuple, in that order,
- * because their length is the relation's to know. Writing one: frame_writer.h.
+ * because their length is the relation's to know.
  */
 struct frame_change {
     uint32_t xid; /* the subtransaction's, where streamed */
     uint32_t relid;
     char old_kind; /* 'K', 'O', 0: none */
 };
+
+/* Opens a frame (frame_writer.h) and packs its first three fields; follow with the old tuple or
+ * nil, then the new one or nil. */
+struct frame_writer;
+void frame_open_change(struct frame_writer *w, struct buf *out, enum frame_type type,
+                       const struct frame_change *change);
 
 /*
  * Reads the first three fields; `c` stands at the old tuple afterwards. Enough for a filter that

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "frames/value.h"
-
 static int write_to_buf(void *data, const char *bytes, size_t n)
 {
     struct buf *b = data;

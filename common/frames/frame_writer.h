@@ -15,7 +15,8 @@
 #include <msgpack/pack.h>
 
 #include "base/buf.h"
-#include "frames/frame.h"
+#include "frames/frame_head.h"
+#include "frames/value.h"
 
 struct frame_writer {
     struct buf *out;
@@ -32,10 +33,5 @@ void frame_pack_bytes_as_str(struct frame_writer *w, const char *s, size_t n);
 void frame_pack_bin(struct frame_writer *w, const void *data, size_t n);
 void frame_pack_bool(struct frame_writer *w, bool b);
 void frame_pack_value(struct frame_writer *w, const struct value *v);
-
-/* Opens an I, U or D frame and packs its first three fields; follow with the old tuple or nil, then
- * the new one or nil. */
-void frame_open_change(struct frame_writer *w, struct buf *out, enum frame_type type,
-                       const struct frame_change *c);
 
 #endif

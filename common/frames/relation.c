@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "frames/frame.h"
 #include "frames/frame_writer.h"
 
 /* A PostgreSQL name is shorter than NAMEDATALEN (64), which a build may raise; a type's name with

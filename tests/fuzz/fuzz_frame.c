@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 #include "frame-dump/frame_json.h"
-#include "frames/relmap.h"
 #include "frame-dump/summary.h"
 #include "frames/frame_reader.h"
+#include "frames/relmap.h"
 #include "tests/unit/recode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "frame-dump/change.h"
+#include "frames/frame.h"
 #include "frames/frame_writer.h"
 #include "frames/relation.h"
 

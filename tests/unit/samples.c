@@ -1,5 +1,6 @@
 #include "samples.h"
 
+#include "frames/frame.h"
 #include "frames/frame_writer.h"
 #include "frames/relation.h"
 

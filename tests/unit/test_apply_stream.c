@@ -18,6 +18,7 @@
 #include "apply_world.h"
 #include "base/log.h"
 #include "frame_script.h"
+#include "frames/frame.h"
 #include "frames/frame_writer.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))

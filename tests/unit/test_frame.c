@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <msgpack.h>
 
+#include "frames/frame.h"
 #include "frames/frame_writer.h"
 #include "recode.h"
 #include "samples.h"

@@ -13,6 +13,7 @@
 #include "frame-dump/frame_json.h"
 #include "frame-dump/json_fields.h"
 #include "frame-dump/summary.h"
+#include "frames/frame.h"
 #include "frames/frame_writer.h"
 #include "samples.h"
 

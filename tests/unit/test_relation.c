@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "frames/frame.h"
 #include "frames/frame_writer.h"
 #include "frames/relmap.h"
 #include "samples.h"
