@@ -1,8 +1,8 @@
 /*
  * inspect.h - pg2any check, status and drop: the stages look each at their own side.
  */
-#ifndef PG2ANY_INSPECT_H
-#define PG2ANY_INSPECT_H
+#ifndef PG2ANY_PG2ANY_INSPECT_H
+#define PG2ANY_PG2ANY_INSPECT_H
 
 #include <stdbool.h>
 
