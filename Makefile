@@ -105,8 +105,9 @@ UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%) $(FUZZ_REPLAYS)
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC) \
-	$(wildcard tests/fuzz/*.c)
-C_FILES := $(wildcard common/*/*.[ch] $(ALL_TOOLS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch])
+	$(wildcard tests/fuzz/*.c tests/apply-text/*.c)
+C_FILES := $(wildcard common/*/*.[ch] $(ALL_TOOLS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] \
+	tests/apply-text/*.c)
 
 .PHONY: all
 all: $(LIB) $(BINARIES) ## build the library and every tool into build/
@@ -154,13 +155,19 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_LIBS)
 	$(call say,LD) $(link) $(LDFLAGS_$*) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
 # It lets memory run out.
 LDFLAGS_test_hash := -Wl,--wrap=malloc,--wrap=calloc
-
 $(FUZZ_REPLAYS): $(BUILD)/unit/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(UNIT_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
 
+# A driver for tests, whose target is a file of SQL text.
+TEXT_APPLIER := $(BUILD)/unit/apply-text
+$(call objects,tests/apply-text/main.c): OBJECT_PKGS := sqlite3
+$(TEXT_APPLIER): $(call objects,tests/apply-text/main.c) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD) $(link) $^ $(call pkg_libs,sqlite3 $(COMMON_PKGS)) -o $@
+
 .PHONY: unit
-unit: $(UNIT_TESTS) ## build the unit tests
+unit: $(UNIT_TESTS) $(TEXT_APPLIER) ## build the unit tests
 
 # With libFuzzer, in a build folder of its own where everything is compiled for it.
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)

@@ -1,7 +1,7 @@
 #include "apply/apply.h"
-#include "mssql_dest.h"
+#include "mssql_driver.h"
 
 int main(int argc, char **argv)
 {
-    return apply_main(&mssql_dest_ops, argc, argv);
+    return apply_main(&mssql_driver_ops, argc, argv);
 }

@@ -1,5 +1,5 @@
 /* --check: what the server and the user's permissions let the applier do. */
-#include "mssql_dest.h"
+#include "mssql_driver.h"
 
 static bool may(const struct mssql_result *rows, size_t column)
 {
@@ -10,7 +10,7 @@ static bool may(const struct mssql_result *rows, size_t column)
  * In dbo, where our own tables are; what is granted on the database counts there, too. CREATE TABLE
  * is a permission of the database alone (Microsoft's documentation, "HAS_PERMS_BY_NAME").
  */
-static int check_permissions(struct dest *d, bool ddl, struct report *report, struct err *err)
+static int check_permissions(struct driver *d, bool ddl, struct report *report, struct err *err)
 {
     static const char *const names[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "ALTER"};
     enum { ALWAYS = 4, ALL = 5 };
@@ -21,7 +21,7 @@ static int check_permissions(struct dest *d, bool ddl, struct report *report, st
     buf_append_str(&sql, "SELECT HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE')");
     for (size_t i = 0; i < n; i++)
         buf_printf(&sql, ", HAS_PERMS_BY_NAME(N'dbo', N'SCHEMA', N'%s')", names[i]);
-    int rc = mssql_session_query(d->session, &sql, &rows, err);
+    int rc = mssql_ask_buf(d, &sql, &rows, err);
     if (rc == 0 && rows.nrows != 1)
         rc = err_set(err, ERR_PERMANENT, "the server does not say what this user may do");
     for (size_t i = 0; rc == 0 && i < n; i++)
@@ -45,7 +45,7 @@ static int check_permissions(struct dest *d, bool ddl, struct report *report, st
     return rc;
 }
 
-int mssql_check(struct dest *d, bool ddl, struct report *report, struct err *err)
+int mssql_check(struct driver *d, bool ddl, struct report *report, struct err *err)
 {
     static const char *const words[] = {"off", "on, not verified", "on, verified"};
     report_ok(report, "target: SQL Server %s at %s, database %s, TLS %s", d->version,
@@ -56,12 +56,4 @@ int mssql_check(struct dest *d, bool ddl, struct report *report, struct err *err
         report_mend(report, "ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = 130;");
     }
     return check_permissions(d, ddl, report, err);
-}
-
-const char *mssql_caveat(const struct column *column)
-{
-    return policy_caveat(
-        column, "NaN and infinities stop the applier unless --nan and --infinity say what to store",
-        "dates outside the years 1 to 9999 and infinity stop the applier unless --date-range and "
-        "--infinity say what to store");
 }

@@ -3,156 +3,74 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    NO_PERMISSION_FOR_STATEMENT = 262,
-    NO_PERMISSION = 229,
-    NO_COLUMN_PERMISSION = 230,
-    SESSION_KILLED = 596,
-    OUT_OF_MEMORY = 701,
-    NO_BUFFERS = 802,
-    DATABASE_IN_TRANSITION = 952,
-    DATABASE_NOT_RECOVERED = 921,
-    DATABASE_RECOVERING = 922,
-    DATABASE_RESTORING = 927,
-    DATABASE_OFFLINE = 942,
-    DATABASE_INACCESSIBLE = 983,
-    REPLICA_NOT_READABLE = 976,
-    CANNOT_FIND_OBJECT = 1088,
-    DISK_FULL_ALLOCATING = 1101,
-    FILEGROUP_FULL = 1105,
-    OUT_OF_LOCKS = 1204,
-    DEADLOCK = 1205,
-    LOCK_TIMEOUT = 1222,
-    DUPLICATE_INDEX = 2601,
-    DUPLICATE_KEY = 2627,
-    TRUNCATED = 2628,
-    READ_ONLY = 3906,
-    VERSION_STORE_FULL = 3958,
-    SNAPSHOT_CONFLICT = 3960,
-    SNAPSHOT_CHANGED_SCHEMA = 3961,
-    VERSION_STORE_SHORT = 3967,
-    CANNOT_OPEN_DATABASE = 4060,
-    LOGIN_TO_SECONDARY = 4221,
-    SHUTDOWN = 6005,
-    MEMORY_TIMEOUT = 8645,
-    MEMORY_GRANT = 8651,
-    LOG_FULL = 9002,
-    LOG_FOR_DATABASE_NOT_AVAILABLE = 9001,
-    RESOURCE_LIMIT = 10928,
-    RESOURCE_BUSY = 10929,
-    SERVER_PAUSED = 17142,
-    TOO_MANY_CONNECTIONS = 17809,
-    UPGRADE_MODE = 18401,
-    LOGIN_FAILED = 18456,
-    AZURE_ERROR = 40197,
-    AZURE_BUSY = 40501,
-    AZURE_QUOTA = 40544,
-    AZURE_UNAVAILABLE = 40613,
-    MEMORY_TABLE_CONFLICT = 41302,
-    MEMORY_TABLE_REPEATABLE = 41305,
-    MEMORY_TABLE_SERIALIZABLE = 41325,
-    MEMORY_TABLE_DEPENDENCY = 41301,
-    AZURE_TOO_MANY_CREATES = 49918,
-    AZURE_TOO_MANY_UPDATES = 49919,
-    AZURE_TOO_MANY_REQUESTS = 49920,
-    FOREIGN_KEY = 547,
-    DEPENDENT_OBJECT = 5074,
+#include "sql/error_rules.h"
+
+static const char permissions[] = "docs/MSSQL.md says which permissions the user needs",
+                  space[] = "free some space, or let the files grow",
+                  replica[] = "is this a secondary replica?";
+
+static const struct error_rule rules[] = {
+    {229, ERR_PERMANENT, permissions}, /* no permission on an object */
+    {230, ERR_PERMANENT, permissions}, /* on a column */
+    {262, ERR_PERMANENT, permissions}, /* for a statement */
+    {547, ERR_PERMANENT,
+     "foreign keys of the target itself are checked; ALTER TABLE … NOCHECK "
+     "CONSTRAINT leaves that to the source"},
+    {596, ERR_RETRY, NULL},             /* the session was killed */
+    {701, ERR_TEMPORARY, NULL},         /* out of memory */
+    {802, ERR_TEMPORARY, NULL},         /* no buffers */
+    {921, ERR_TEMPORARY, NULL},         /* the database is not recovered yet */
+    {922, ERR_TEMPORARY, NULL},         /* is being recovered */
+    {927, ERR_TEMPORARY, NULL},         /* is being restored */
+    {942, ERR_TEMPORARY, NULL},         /* is offline */
+    {952, ERR_TEMPORARY, NULL},         /* is in transition */
+    {976, ERR_TEMPORARY, replica},      /* is not readable */
+    {983, ERR_TEMPORARY, NULL},         /* is inaccessible */
+    {1088, ERR_PERMANENT, permissions}, /* an object is not found */
+    {1101, ERR_TEMPORARY, space},       /* the disk is full */
+    {1105, ERR_TEMPORARY, space},       /* a filegroup is full */
+    {1204, ERR_TEMPORARY, NULL},        /* out of locks */
+    {1205, ERR_RETRY, NULL},            /* a deadlock */
+    {1222, ERR_RETRY, "another session holds a lock; --query-timeout says how long to wait for it"},
+    {3906, ERR_TEMPORARY, replica}, /* the database is read-only */
+    {3958, ERR_TEMPORARY, NULL},    /* the version store is full */
+    {3960, ERR_RETRY, NULL},        /* a conflict of snapshots */
+    {3961, ERR_RETRY, NULL},        /* the schema changed below a snapshot */
+    {3967, ERR_TEMPORARY, NULL},    /* the version store is short */
+    {MSSQL_CANNOT_OPEN_DATABASE, ERR_PERMANENT,
+     "create the database, or a user for this login in it"},
+    {4221, ERR_TEMPORARY, replica}, /* a login to a secondary */
+    {5074, ERR_PERMANENT, "drop what depends on the column in the target, and start again"},
+    {6005, ERR_RETRY, NULL},      /* shutting down */
+    {8645, ERR_TEMPORARY, NULL},  /* a timeout of memory */
+    {8651, ERR_TEMPORARY, NULL},  /* no grant of memory */
+    {9001, ERR_TEMPORARY, NULL},  /* the log is not available */
+    {9002, ERR_TEMPORARY, space}, /* the log is full */
+    {10928, ERR_TEMPORARY, NULL}, /* a limit of resources */
+    {10929, ERR_TEMPORARY, NULL}, /* resources are busy */
+    {17142, ERR_TEMPORARY, NULL}, /* the server is paused */
+    {17809, ERR_TEMPORARY, NULL}, /* too many connections */
+    {18401, ERR_TEMPORARY, NULL}, /* being upgraded */
+    {18456, ERR_PERMANENT,
+     "user and password are those of --dest, and the user needs a login and "
+     "a user in the database"},
+    {40197, ERR_RETRY, NULL},      /* Azure: an error */
+    {40501, ERR_TEMPORARY, NULL},  /* busy */
+    {40544, ERR_TEMPORARY, space}, /* the quota is reached */
+    {40613, ERR_TEMPORARY, NULL},  /* the database is unavailable */
+    {41301, ERR_RETRY, NULL},      /* memory-optimized tables: a dependency */
+    {41302, ERR_RETRY, NULL},      /* a conflict */
+    {41305, ERR_RETRY, NULL},      /* a read that cannot be repeated */
+    {41325, ERR_RETRY, NULL},      /* not serializable */
+    {49918, ERR_TEMPORARY, NULL},  /* Azure: too many requests of one kind or another */
+    {49919, ERR_TEMPORARY, NULL},
+    {49920, ERR_TEMPORARY, NULL},
+    {0, ERR_PERMANENT, NULL},
 };
 
 bool mssql_error_is_duplicate(int number)
 {
-    return number == DUPLICATE_KEY || number == DUPLICATE_INDEX;
-}
-
-bool mssql_error_is_unavailable(int number)
-{
-    return number == CANNOT_OPEN_DATABASE;
-}
-
-enum err_kind mssql_error_kind(int number)
-{
-    switch (number) {
-    case DEADLOCK:
-    case LOCK_TIMEOUT:
-    case SNAPSHOT_CONFLICT:
-    case SNAPSHOT_CHANGED_SCHEMA:
-    case SESSION_KILLED:
-    case MEMORY_TABLE_CONFLICT:
-    case MEMORY_TABLE_REPEATABLE:
-    case MEMORY_TABLE_SERIALIZABLE:
-    case MEMORY_TABLE_DEPENDENCY:
-    case SHUTDOWN:
-    case AZURE_ERROR:
-        return ERR_RETRY;
-    case OUT_OF_MEMORY:
-    case NO_BUFFERS:
-    case DATABASE_IN_TRANSITION:
-    case DATABASE_NOT_RECOVERED:
-    case DATABASE_RECOVERING:
-    case DATABASE_RESTORING:
-    case DATABASE_OFFLINE:
-    case DATABASE_INACCESSIBLE:
-    case REPLICA_NOT_READABLE:
-    case DISK_FULL_ALLOCATING:
-    case FILEGROUP_FULL:
-    case OUT_OF_LOCKS:
-    case READ_ONLY:
-    case VERSION_STORE_FULL:
-    case VERSION_STORE_SHORT:
-    case LOGIN_TO_SECONDARY:
-    case MEMORY_TIMEOUT:
-    case MEMORY_GRANT:
-    case LOG_FULL:
-    case LOG_FOR_DATABASE_NOT_AVAILABLE:
-    case RESOURCE_LIMIT:
-    case RESOURCE_BUSY:
-    case SERVER_PAUSED:
-    case TOO_MANY_CONNECTIONS:
-    case UPGRADE_MODE:
-    case AZURE_BUSY:
-    case AZURE_QUOTA:
-    case AZURE_UNAVAILABLE:
-    case AZURE_TOO_MANY_CREATES:
-    case AZURE_TOO_MANY_UPDATES:
-    case AZURE_TOO_MANY_REQUESTS:
-        return ERR_TEMPORARY;
-    default:
-        return ERR_PERMANENT;
-    }
-}
-
-static const char *hint(int number)
-{
-    switch (number) {
-    case NO_PERMISSION:
-    case NO_COLUMN_PERMISSION:
-    case NO_PERMISSION_FOR_STATEMENT:
-    case CANNOT_FIND_OBJECT:
-        return "docs/MSSQL.md says which permissions the user needs";
-    case LOGIN_FAILED:
-        return "user and password are those of --dest, and the user needs a login and a user in "
-               "the database";
-    case CANNOT_OPEN_DATABASE:
-        return "create the database, or a user for this login in it";
-    case DISK_FULL_ALLOCATING:
-    case FILEGROUP_FULL:
-    case LOG_FULL:
-    case AZURE_QUOTA:
-        return "free some space, or let the files grow";
-    case LOCK_TIMEOUT:
-        return "another session holds a lock; --query-timeout says how long to wait for it";
-    case READ_ONLY:
-    case LOGIN_TO_SECONDARY:
-    case REPLICA_NOT_READABLE:
-        return "is this a secondary replica?";
-    case FOREIGN_KEY:
-        return "foreign keys of the target itself are checked; ALTER TABLE … NOCHECK CONSTRAINT "
-               "leaves that to the source";
-    case DEPENDENT_OBJECT:
-        return "drop what depends on the column in the target, and start again";
-    default:
-        return NULL;
-    }
+    return number == 2601 || number == 2627; /* of an index, of a constraint */
 }
 
 /* What stands before a value in a message, and what comes after it. */
@@ -183,9 +101,8 @@ void mssql_error_scrub(const char *message, char *out, size_t size)
 int mssql_error_set(struct err *err, int number, int state, const char *message, const char *what)
 {
     char text[512];
+    const struct error_rule *rule = error_rule_find(rules, number);
     mssql_error_scrub(message, text, sizeof text);
-    (void)err_set(err, mssql_error_kind(number), "%.200s: %s (error %d, state %d)", what, text,
-                  number, state);
-    const char *advice = hint(number);
-    return advice ? err_hint(err, "%s", advice) : -1;
+    (void)err_set(err, rule->kind, "%.200s: %s (error %d, state %d)", what, text, number, state);
+    return error_rule_hint(rule, err);
 }

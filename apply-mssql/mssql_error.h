@@ -11,15 +11,12 @@
 
 #include "base/err.h"
 
-/* ERR_RETRY: repeating the group may succeed. ERR_TEMPORARY: starting again later may. */
-enum err_kind mssql_error_kind(int number);
+/* The database cannot be opened: a mistake, or a server that has just started and is not through
+ * with its recovery. */
+#define MSSQL_CANNOT_OPEN_DATABASE 4060
 
 /* A unique index or constraint refused a row. */
 bool mssql_error_is_duplicate(int number);
-
-/* The database cannot be opened: a mistake, or a server that has just started and is not through
- * with its recovery. */
-bool mssql_error_is_unavailable(int number);
 
 /* Copies a message of the server without the values of rows that some of them quote. */
 void mssql_error_scrub(const char *message, char *out, size_t size);

@@ -1,226 +1,222 @@
-/* The schema operations of the SQL Server driver: primitives, schema.c of common/ says when. */
-#include <inttypes.h>
+/* Tables: their names, what they are, how they are made and changed. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/log.h"
-#include "mssql_dest.h"
+#include "mssql_driver.h"
 #include "sql/key_size.h"
+#include "sql/own.h"
+#include "sql/schema_plan.h"
+#include "sql/text.h"
 
-#define RELATION       "[dbo].[" RELATION_TABLE "]"
-#define IDENTITY_INDEX "[pg2any_identity]"
 #define DEFAULT_SCHEMA "dbo"
+#define IDENTITY_INDEX "pg2any_identity"
+#define FILLING        "what column %s holds in the rows that are there"
+#define ALONE          "EXEC sys.sp_executesql " /* for what has to be the only statement of its batch */
 
 /* ---- names ---- */
 
 /* Reads one part of "schema", "database.schema", "[a.b].[c]"; what follows it. */
-static const char *mapped_part(const char *p, struct buf *out)
+static const char *mapped_part(const char *p, char name[MSSQL_NAME_SIZE])
 {
-    if (*p != '[') {
-        size_t n = strcspn(p, ".");
-        buf_append(out, p, n);
-        return p + n;
+    bool quoted = *p == '[';
+    size_t n = 0;
+    for (p += quoted; *p && n < MSSQL_NAME_SIZE - 1; p++) {
+        if (quoted ? *p == ']' && *++p != ']' : *p == '.')
+            break;
+        name[n++] = *p;
     }
-    for (p++; *p && (*p != ']' || p[1] == ']'); p++) {
-        if (*p == ']')
-            p++;
-        buf_append_byte(out, (uint8_t)*p);
-    }
-    return *p ? p + 1 : p;
+    name[n] = '\0';
+    return p;
 }
 
 /* The database (empty: the URI's) and the schema that a schema of the source is mapped to. */
-static int map_schema(const struct dest *d, const char *namespace, struct buf *database,
-                      struct buf *schema, struct err *err)
+static int map_schema(const struct driver *d, const char *mapped, struct mssql_names *names,
+                      struct err *err)
 {
-    const char *mapped = schema_map_find(d->schema_map, namespace);
-    if (!mapped) {
-        buf_append_str(schema, namespace);
-        return 0;
-    }
-    const char *p = mapped_part(mapped, schema);
+    const char *p = mapped_part(mapped, names->schema);
     if (*p == '.') {
-        struct buf first = *schema;
-        *schema = (struct buf){0};
-        p = mapped_part(p + 1, schema);
-        if (first.len != strlen(d->uri.base.database) ||
-            strcasecmp(buf_cstr(&first), d->uri.base.database) != 0)
-            buf_append(database, first.data, first.len);
-        buf_free(&first);
+        memcpy(names->database, names->schema, sizeof names->database);
+        p = mapped_part(p + 1, names->schema);
     }
     if (*p) {
         (void)err_set(err, ERR_PERMANENT,
-                      "--schema-map: \"%s\" is neither a schema nor "
-                      "database.schema",
-                      mapped);
+                      "--schema-map: \"%s\" is neither a schema nor database.schema", mapped);
         return err_hint(err, "a name with a dot stands in brackets");
     }
-    if (schema->len == 0)
-        buf_append_str(schema, DEFAULT_SCHEMA);
+    if (strcasecmp(names->database, d->uri.base.database) == 0)
+        names->database[0] = '\0';
+    if (!*names->schema)
+        memcpy(names->schema, DEFAULT_SCHEMA, sizeof DEFAULT_SCHEMA);
     return 0;
 }
 
-static bool is_own_table(const char *schema, const char *table)
+/* Appends "[schema].[table]": names of objects within their database. */
+static void append_local(struct buf *out, const char *schema, const char *table)
 {
-    return strcasecmp(schema, DEFAULT_SCHEMA) == 0 &&
-           (strcasecmp(table, CHECKPOINT_TABLE) == 0 || strcasecmp(table, RELATION_TABLE) == 0);
+    mssql_quote(out, schema);
+    buf_append_byte(out, '.');
+    mssql_quote(out, table);
 }
 
-int mssql_target_name(struct dest *d, const struct relation *rel, struct buf *out, struct err *err)
+int mssql_table_name(struct driver *d, const struct relation *rel, struct buf *out, struct err *err)
 {
-    struct buf database = {0}, schema = {0};
-    int rc = map_schema(d, rel->namespace, &database, &schema, err);
-    if (rc == 0)
-        rc = buf_check(&database, err) || buf_check(&schema, err) ? -1 : 0;
-    if (rc == 0 && database.len == 0 && is_own_table(buf_cstr(&schema), rel->name)) {
-        (void)err_set(err, ERR_PERMANENT,
-                      "a source table would get the name %s, which pg2any uses itself", rel->name);
-        rc = err_hint(err, "give its schema another one with --schema-map");
-    }
-    if (rc == 0) {
-        if (database.len > 0) {
-            mssql_quote(out, buf_cstr(&database));
-            buf_append_byte(out, '.');
-        }
-        mssql_quote(out, buf_cstr(&schema));
-        buf_append_byte(out, '.');
-        mssql_quote(out, rel->name);
-        rc = buf_check(out, err);
-    }
-    buf_free(&database);
-    buf_free(&schema);
-    return rc;
-}
-
-/* ---- what the target remembers ---- */
-
-int mssql_relation_get(struct dest *d, const char *origin, uint32_t relid, const char *by_target,
-                       struct buf *target, struct buf *frame, uint32_t *relid_found,
-                       struct err *err)
-{
-    struct buf sql = {0};
-    struct mssql_result rows;
-    buf_append_str(&sql, "SELECT relid, target, frame FROM " RELATION " WHERE origin = ");
-    mssql_literal(&sql, origin);
-    if (relid) {
-        buf_printf(&sql, " AND relid = %" PRIu32, relid);
-    } else {
-        buf_append_str(&sql, " AND target = ");
-        mssql_literal(&sql, by_target);
-    }
-    int rc = mssql_session_query(d->session, &sql, &rows, err);
-    if (rc == 0 && rows.nrows > 0) {
-        if (relid_found)
-            *relid_found = (uint32_t)mssql_result_number(&rows, 0, 0);
-        buf_append(target, rows.values[1].data, rows.values[1].size);
-        buf_append(frame, rows.values[2].data, rows.values[2].size);
-        rc = buf_check(target, err) || buf_check(frame, err) ? -1 : 0;
-    }
-    mssql_result_free(&rows);
-    return rc ? err_context(err, "reading " RELATION_TABLE) : 0;
-}
-
-int mssql_relation_put(struct dest *d, const char *origin, const struct relation *rel,
-                       const char *target, const struct buf *frame, struct err *err)
-{
-    struct buf sql = {0};
-    buf_append_str(&sql, "IF @@TRANCOUNT = 1 BEGIN UPDATE " RELATION " SET target = ");
-    mssql_literal(&sql, target);
-    buf_append_str(&sql, ", namespace = ");
-    mssql_literal(&sql, rel->namespace);
-    buf_append_str(&sql, ", name = ");
-    mssql_literal(&sql, rel->name);
-    buf_append_str(&sql, ", frame = ");
-    mssql_bytes_literal(&sql, frame->data, frame->len);
-    buf_append_str(&sql, " WHERE origin = ");
-    mssql_literal(&sql, origin);
-    buf_printf(&sql,
-               " AND relid = %" PRIu32 "; IF @@ROWCOUNT = 0 INSERT INTO " RELATION
-               " (origin, relid, target, namespace, name, frame) VALUES (",
-               rel->relid);
-    mssql_literal(&sql, origin);
-    buf_printf(&sql, ", %" PRIu32 ", ", rel->relid);
-    mssql_literal(&sql, target);
-    buf_append_str(&sql, ", ");
-    mssql_literal(&sql, rel->namespace);
-    buf_append_str(&sql, ", ");
-    mssql_literal(&sql, rel->name);
-    buf_append_str(&sql, ", ");
-    mssql_bytes_literal(&sql, frame->data, frame->len);
-    buf_append_str(&sql, ") END");
-    return mssql_session_run_buf(d->session, &sql, "writing " RELATION_TABLE, err);
-}
-
-/* ---- looking ---- */
-
-/* Whether a query finds a row; it is freed. */
-static int found(struct dest *d, struct buf *sql, bool *yes, struct err *err)
-{
-    struct mssql_result rows;
-    int rc = mssql_session_query(d->session, sql, &rows, err);
-    *yes = rows.nrows > 0;
-    mssql_result_free(&rows);
-    return rc;
-}
-
-int mssql_table_exists(struct dest *d, const char *target, bool *exists, struct err *err)
-{
-    struct buf sql = {0};
-    buf_append_str(&sql, "SELECT 1 FROM ");
-    mssql_catalog(&sql, target, "tables");
-    buf_append_str(&sql, " WHERE object_id = ");
-    mssql_object_id(&sql, target);
-    return found(d, &sql, exists, err);
-}
-
-/* A name is compared as the database compares names. */
-int mssql_column_exists(struct dest *d, const char *target, const char *column, bool *exists,
-                        struct err *err)
-{
-    struct buf sql = {0};
-    buf_append_str(&sql, "SELECT 1 FROM ");
-    mssql_catalog(&sql, target, "columns");
-    buf_append_str(&sql, " WHERE object_id = ");
-    mssql_object_id(&sql, target);
-    buf_append_str(&sql, " AND name = ");
-    mssql_literal(&sql, column);
-    return found(d, &sql, exists, err);
-}
-
-int mssql_table_empty(struct dest *d, const char *target, bool *empty, struct err *err)
-{
-    struct buf sql = {0};
-    bool some;
-    buf_printf(&sql, "SELECT TOP (1) 1 FROM %s", target);
-    if (found(d, &sql, &some, err))
+    struct mssql_names names = {"", "", ""};
+    const char *mapped = schema_map_find(d->config.schema_map, rel->namespace);
+    if (strlen(rel->namespace) >= MSSQL_NAME_SIZE || strlen(rel->name) >= MSSQL_NAME_SIZE)
+        return err_set(err, ERR_PERMANENT, "the name %s.%s is too long", rel->namespace, rel->name);
+    if (!mapped)
+        memcpy(names.schema, rel->namespace, strlen(rel->namespace) + 1);
+    else if (map_schema(d, mapped, &names, err))
         return -1;
-    *empty = !some;
+    if (!*names.database && strcasecmp(names.schema, DEFAULT_SCHEMA) == 0 &&
+        own_refuse_name(rel->name, "another one", err))
+        return -1;
+    if (*names.database) {
+        mssql_quote(out, names.database);
+        buf_append_byte(out, '.');
+    }
+    append_local(out, names.schema, rel->name);
     return 0;
 }
 
-/* ---- changing ---- */
+/* ---- what is there ---- */
 
-/* Runs and frees a statement that changes the schema, in the open transaction. */
-static int change(struct dest *d, struct buf *sql, struct err *err)
+static int ask(struct driver *d, const char *table, const char *query, struct mssql_result *rows,
+               struct err *err)
 {
-    if (d->look_only) {
-        int built = buf_check(sql, err);
-        buf_free(sql);
-        return built;
+    struct buf sql = {0};
+    mssql_append_about(&sql, table, query);
+    return mssql_ask_buf(d, &sql, rows, err);
+}
+
+/*
+ * Savepoints do not exist for memory-optimized tables, and an old row of a temporal one is no row.
+ * dbo is in every database: whether DBO is too says how names are compared.
+ */
+static int describe_table(struct driver *d, const char *name, struct described_table *out,
+                          struct err *err)
+{
+    enum { NONE = -1, MEMORY_OPTIMIZED = 1, HISTORY = 2 };
+    struct mssql_result rows;
+    int rc = ask(d, name,
+                 "SELECT (SELECT CASE WHEN is_memory_optimized = 1 THEN 1 WHEN temporal_type = 1 "
+                 "THEN 2 ELSE 0 END FROM sys.tables WHERE object_id = @id), (SELECT COUNT(*) FROM "
+                 "sys.schemas WHERE name = @schema), (SELECT COUNT(*) FROM sys.schemas WHERE name "
+                 "= N'DBO')",
+                 &rows, err);
+    if (rc == 0 && rows.nrows == 1) {
+        int64_t kind = mssql_result_number(&rows, 0, 0);
+        out->exists = kind != NONE;
+        out->no_container = mssql_result_number(&rows, 0, 1) == 0;
+        out->folds_case = mssql_result_number(&rows, 0, 2) > 0;
+        if (kind == MEMORY_OPTIMIZED)
+            described_set_unfit(out, NULL, "is memory-optimized");
+        else if (kind == HISTORY)
+            described_set_unfit(out, NULL, "holds the history of another");
     }
-    mssql_session_be_patient(d->session, true);
-    int rc = mssql_session_run_buf(d->session, sql, NULL, err);
-    mssql_session_be_patient(d->session, false);
+    mssql_result_free(&rows);
     return rc;
 }
 
-static void append_declaration(const struct relation *rel, uint32_t i, struct buf *sql)
+static int describe_columns(struct driver *d, const char *name, struct described_table *out,
+                            struct err *err)
 {
+    struct mssql_result rows;
+    int rc = ask(d, name,
+                 "SELECT c.name, y.name, c.collation_name, c.max_length, c.precision, c.scale, "
+                 "c.is_identity, c.is_computed, CASE WHEN c.generated_always_type <> 0 OR y.name = "
+                 "N'timestamp' THEN 1 ELSE 0 END FROM sys.columns AS c INNER JOIN sys.types AS y "
+                 "ON y.user_type_id = c.system_type_id WHERE c.object_id = @id ORDER BY "
+                 "c.column_id",
+                 &rows, err);
+    for (size_t i = 0; i < rows.nrows; i++) {
+        struct described_column *c = described_add_column(out, mssql_result_text(&rows, i, 0));
+        bool computed = mssql_result_number(&rows, i, 7) == 1;
+        c->type = described_text(out, mssql_result_text(&rows, i, 1));
+        c->collation = described_text(out, mssql_result_text(&rows, i, 2));
+        c->length = mssql_result_number(&rows, i, 3);
+        c->precision = mssql_result_number(&rows, i, 4);
+        c->scale = mssql_result_number(&rows, i, 5);
+        c->autonumber = mssql_result_number(&rows, i, 6) == 1;
+        c->generated = computed || mssql_result_number(&rows, i, 8) == 1;
+        c->extra = computed ? "computed" : "";
+    }
+    mssql_result_free(&rows);
+    return rc;
+}
+
+static int describe_indexes(struct driver *d, const char *name, struct described_table *out,
+                            struct err *err)
+{
+    struct described_index *index = NULL;
+    struct mssql_result rows;
+    int rc = ask(d, name,
+                 "SELECT i.index_id, i.name, i.is_primary_key, CASE WHEN i.is_unique = 1 AND "
+                 "i.has_filter = 0 AND i.is_disabled = 0 THEN 1 ELSE 0 END, c.name FROM "
+                 "sys.indexes AS i INNER JOIN sys.index_columns AS k ON k.object_id = i.object_id "
+                 "AND k.index_id = i.index_id INNER JOIN sys.columns AS c ON c.object_id = "
+                 "k.object_id AND c.column_id = k.column_id WHERE i.object_id = @id AND "
+                 "k.key_ordinal > 0 ORDER BY i.index_id, k.key_ordinal",
+                 &rows, err);
+    for (size_t i = 0; i < rows.nrows; i++) { /* a column of an index a row */
+        if (!index || mssql_result_number(&rows, i, 0) != mssql_result_number(&rows, i - 1, 0)) {
+            index = described_add_index(out, mssql_result_text(&rows, i, 1));
+            index->primary = mssql_result_number(&rows, i, 2) == 1;
+            index->unique = mssql_result_number(&rows, i, 3) == 1;
+        }
+        described_add_index_column(out, index, mssql_result_text(&rows, i, 4));
+    }
+    mssql_result_free(&rows);
+    return rc;
+}
+
+int mssql_describe(struct driver *d, const char *name, const struct describe_how *how,
+                   struct described_table *out, struct err *err)
+{
+    struct buf sql = {0};
+    bool rows;
+    if (describe_table(d, name, out, err))
+        return -1;
+    if (!out->exists)
+        return 0;
+    if (describe_columns(d, name, out, err) || describe_indexes(d, name, out, err))
+        return -1;
+    if (!how->rows)
+        return 0;
+    buf_printf(&sql, "SELECT TOP (1) 1 FROM %s", name);
+    int rc = mssql_finds(d, &sql, &rows, err);
+    out->empty = !rows;
+    return rc;
+}
+
+/* ---- changes, in the open transaction ---- */
+
+/* A step may take several statements. */
+static void end_statement(struct buf *sql)
+{
+    buf_append_byte(sql, '\0');
+}
+
+/* Appends a call in a table's own database of a procedure, whose argument is used up. */
+static void append_call(struct buf *sql, const char *table, const char *procedure,
+                        struct buf *argument)
+{
+    mssql_append_about(sql, table, procedure);
+    mssql_literal(sql, buf_cstr(argument));
+    sql->failed = sql->failed || argument->failed;
+    buf_free(argument);
+}
+
+static void append_declaration(struct driver *d, const struct relation *rel, uint32_t i,
+                               bool not_null, struct buf *sql)
+{
+    const char *caveat;
     mssql_quote(sql, rel->columns[i].name);
     buf_append_byte(sql, ' ');
-    mssql_declare(rel, i, sql);
-    buf_append_str(sql, key_has_column(rel, i) ? " NOT NULL" : " NULL");
+    mssql_declare(d, rel, i, sql, &caveat);
+    buf_append_str(sql, not_null ? " NOT NULL" : " NULL");
 }
 
 /* Appends "PRIMARY KEY …". A key that may be longer than a clustered index takes is another one. */
@@ -228,10 +224,7 @@ static void append_primary_key(const struct relation *rel, struct buf *sql)
 {
     buf_append_str(sql, mssql_key_is_small(rel) ? "PRIMARY KEY CLUSTERED ("
                                                 : "PRIMARY KEY NONCLUSTERED (");
-    for (uint32_t i = 0; i < rel->npk; i++) {
-        buf_append_str(sql, i ? ", " : "");
-        mssql_quote(sql, rel->columns[rel->pk[i]].name);
-    }
+    text_primary_key(sql, rel, mssql_quote);
     buf_append_byte(sql, ')');
 }
 
@@ -239,312 +232,201 @@ static void append_primary_key(const struct relation *rel, struct buf *sql)
  * Under REPLICA IDENTITY USING INDEX rows are found by that index's columns. Not UNIQUE: the source
  * may choose another index later and let these columns repeat.
  */
-static int create_identity_index(struct dest *d, const char *target, const struct relation *rel,
-                                 struct err *err)
+static void append_identity_index(const struct step *step, struct buf *sql)
 {
-    struct buf sql = {0};
-    const char *comma = "";
-    if (!key_needs_identity_index(rel))
-        return 0;
-    buf_printf(&sql, "CREATE NONCLUSTERED INDEX " IDENTITY_INDEX " ON %s (", target);
-    for (uint32_t i = 0; i < rel->ncolumns; i++)
-        if (rel->columns[i].key) {
-            buf_append_str(&sql, comma);
-            mssql_quote(&sql, rel->columns[i].name);
-            comma = ", ";
-        }
-    buf_append_byte(&sql, ')');
-    return change(d, &sql, err);
+    if (!key_needs_identity_index(step->rel))
+        return;
+    buf_printf(sql, "CREATE NONCLUSTERED INDEX [" IDENTITY_INDEX "] ON %s (", step->table);
+    text_identity(sql, step->rel, mssql_quote);
+    buf_append_byte(sql, ')');
+    end_statement(sql);
 }
 
-/* CREATE SCHEMA has to be the only statement of its batch, in its own database. */
-static int ensure_schema(struct dest *d, const char *target, struct err *err)
+static void append_create(struct driver *d, const struct step *step, struct buf *sql)
 {
-    struct target_names names;
-    struct buf sql = {0}, statement = {0};
-    bool exists;
-    mssql_target_split(target, &names);
-    buf_append_str(&sql, "SELECT 1 FROM ");
-    mssql_catalog(&sql, target, "schemas");
-    buf_append_str(&sql, " WHERE name = ");
-    mssql_literal(&sql, names.schema);
-    if (found(d, &sql, &exists, err))
-        return -1;
-    if (exists)
-        return 0;
-    buf_append_str(&statement, "CREATE SCHEMA ");
-    mssql_quote(&statement, names.schema);
-    buf_append_str(&sql, "EXEC ");
-    if (*names.database) {
-        mssql_quote(&sql, names.database);
-        buf_append_byte(&sql, '.');
-    }
-    buf_append_str(&sql, "sys.sp_executesql ");
-    mssql_literal(&sql, buf_cstr(&statement));
-    int rc = buf_check(&statement, err);
-    if (rc == 0)
-        rc = change(d, &sql, err);
-    else
-        buf_free(&sql);
-    if (rc && err->kind == ERR_PERMANENT)
-        (void)err_hint(err, "as a user who may: %s, or map the schema with --schema-map",
-                       buf_cstr(&statement));
-    else if (rc == 0 && !d->look_only)
-        log_info("schema created", "schema", names.schema, NULL);
-    buf_free(&statement);
-    return rc;
-}
-
-int mssql_table_create(struct dest *d, const char *target, const struct relation *rel,
-                       struct err *err)
-{
-    struct buf sql = {0};
-    if (ensure_schema(d, target, err))
-        return -1;
-    buf_printf(&sql, "CREATE TABLE %s (", target);
+    const struct relation *rel = step->rel;
+    buf_printf(sql, "CREATE TABLE %s (", step->table);
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
-        buf_append_str(&sql, i ? ", " : "");
-        append_declaration(rel, i, &sql);
+        buf_append_str(sql, i ? ", " : "");
+        append_declaration(d, rel, i, key_has_column(rel, i), sql);
     }
     if (rel->ncolumns == 0)
-        buf_append_str(&sql, "[pg2any_no_columns] bit NULL"); /* SQL Server's tables have some */
+        buf_append_str(sql, "[pg2any_no_columns] bit NULL"); /* SQL Server's tables have some */
     if (rel->npk > 0) {
-        buf_append_str(&sql, ", ");
-        append_primary_key(rel, &sql);
+        buf_append_str(sql, ", ");
+        append_primary_key(rel, sql);
     }
-    buf_append_byte(&sql, ')');
-    return change(d, &sql, err) || create_identity_index(d, target, rel, err) ? -1 : 0;
+    buf_append_byte(sql, ')');
+    end_statement(sql);
+    append_identity_index(step, sql);
 }
 
-/* Appends "EXEC [database.]sys.sp_rename N'name of the object', N'to', N'kind'". */
-static void append_rename(struct buf *sql, const char *target, const char *object, const char *to,
-                          const char *kind)
+/* Appends that "[schema].[table]", or a column of it, gets another name; the old one is used up. */
+static void append_rename(const char *table, struct buf *object, const char *to, const char *kind,
+                          struct buf *sql)
 {
-    struct target_names names;
-    mssql_target_split(target, &names);
-    buf_append_str(sql, "EXEC ");
-    if (*names.database) {
-        mssql_quote(sql, names.database);
-        buf_append_byte(sql, '.');
-    }
-    buf_append_str(sql, "sys.sp_rename ");
-    mssql_literal(sql, object);
+    append_call(sql, table, "EXEC sys.sp_rename ", object);
     buf_append_str(sql, ", ");
     mssql_literal(sql, to);
     buf_printf(sql, ", N'%s'", kind);
+    end_statement(sql);
 }
 
-/* Appends "[schema].[table]": names of objects within their database. */
-static void append_local(struct buf *out, const struct target_names *names, const char *table)
+static int append_table_rename(const struct step *step, struct buf *sql, struct err *err)
 {
-    mssql_quote(out, names->schema);
-    buf_append_byte(out, '.');
-    mssql_quote(out, table);
-}
-
-static int transfer(struct dest *d, const struct target_names *was, const char *to,
-                    const struct target_names *is, struct err *err)
-{
-    struct buf sql = {0}, statement = {0};
-    if (ensure_schema(d, to, err))
-        return -1;
-    buf_append_str(&statement, "ALTER SCHEMA ");
-    mssql_quote(&statement, is->schema);
-    buf_append_str(&statement, " TRANSFER ");
-    append_local(&statement, was, was->table);
-    buf_append_str(&sql, "EXEC ");
-    if (*is->database) {
-        mssql_quote(&sql, is->database);
-        buf_append_byte(&sql, '.');
-    }
-    buf_append_str(&sql, "sys.sp_executesql ");
-    mssql_literal(&sql, buf_cstr(&statement));
-    int rc = buf_check(&statement, err);
-    buf_free(&statement);
-    if (rc == 0)
-        return change(d, &sql, err);
-    buf_free(&sql);
-    return rc;
-}
-
-int mssql_table_rename(struct dest *d, const char *target, const char *to, struct err *err)
-{
-    struct target_names was, is;
-    struct buf sql = {0}, object = {0};
-    mssql_target_split(target, &was);
-    mssql_target_split(to, &is);
+    struct mssql_names was, is;
+    struct buf transfer = {0}, object = {0};
+    mssql_split(step->table, &was);
+    mssql_split(step->to, &is);
     if (strcmp(was.database, is.database) != 0)
         return err_set(err, ERR_PERMANENT, "a table cannot move to another database");
-    if (strcmp(was.schema, is.schema) != 0 && transfer(d, &was, to, &is, err))
-        return -1;
-    if (strcmp(was.table, is.table) == 0)
-        return 0;
-    append_local(&object, &is, was.table);
-    append_rename(&sql, to, buf_cstr(&object), is.table, "OBJECT");
-    int rc = buf_check(&object, err);
-    buf_free(&object);
-    if (rc == 0)
-        return change(d, &sql, err);
-    buf_free(&sql);
-    return rc;
-}
-
-/* Writes the value that the rows before the column was added have in it. */
-static int fill(struct dest *d, const char *target, const struct relation *rel, uint32_t column,
-                struct err *err)
-{
-    const struct column *c = &rel->columns[column];
-    const struct value v = {
-        .kind = c->fill_is_bytes ? VALUE_BYTES : VALUE_TEXT,
-        .size = (uint32_t)c->fill_size,
-        .data = c->fill_value,
-    };
-    struct mssql_result rows;
-    struct target_column there;
-    struct statement s = {0};
-    int rc = mssql_read_columns(d, target, &rows, err);
-    if (rc == 0 && !mssql_find_column(&rows, c->name, &there))
-        rc = err_set(err, ERR_PERMANENT, "the column is not there after it was added");
-    if (rc == 0)
-        rc = mssql_fill(d, target, &there, mssql_form_of(c), &s, err);
-    if (rc == 0) {
-        mssql_session_be_patient(d->session, true);
-        rc = mssql_execute_value(d, &s, mssql_form_of(c), &v, err);
-        mssql_session_be_patient(d->session, false);
+    if (strcmp(was.schema, is.schema) != 0) {
+        buf_append_str(&transfer, "ALTER SCHEMA ");
+        mssql_quote(&transfer, is.schema);
+        buf_append_str(&transfer, " TRANSFER ");
+        append_local(&transfer, was.schema, was.table);
+        append_call(sql, step->to, ALONE, &transfer);
+        end_statement(sql);
     }
-    mssql_statement_free(&s);
-    mssql_result_free(&rows);
-    return rc ? err_context(err, "what column %s holds in the rows that are there", c->name) : 0;
+    if (strcmp(was.table, is.table) != 0) {
+        append_local(&object, is.schema, was.table);
+        append_rename(step->to, &object, is.table, "OBJECT", sql);
+    }
+    return 0;
 }
 
-int mssql_column_add(struct dest *d, const char *target, const struct relation *rel,
-                     uint32_t column, struct err *err)
+static void append_column_rename(const struct step *step, struct buf *sql)
 {
-    struct buf sql = {0};
-    buf_printf(&sql, "ALTER TABLE %s ADD ", target);
-    mssql_quote(&sql, rel->columns[column].name);
-    buf_append_byte(&sql, ' ');
-    mssql_declare(rel, column, &sql);
-    buf_append_str(&sql, " NULL");
-    if (change(d, &sql, err))
-        return -1;
-    return rel->columns[column].fill == FILL_VALUE ? fill(d, target, rel, column, err) : 0;
-}
-
-int mssql_column_drop(struct dest *d, const char *target, const char *column, struct err *err)
-{
-    struct buf sql = {0};
-    buf_printf(&sql, "ALTER TABLE %s DROP COLUMN ", target);
-    mssql_quote(&sql, column);
-    return change(d, &sql, err);
-}
-
-int mssql_column_rename(struct dest *d, const char *target, const char *column, const char *to,
-                        struct err *err)
-{
-    struct target_names names;
-    struct buf sql = {0}, object = {0};
-    mssql_target_split(target, &names);
-    append_local(&object, &names, names.table);
+    struct mssql_names names;
+    struct buf object = {0};
+    mssql_split(step->table, &names);
+    append_local(&object, names.schema, names.table);
     buf_append_byte(&object, '.');
-    mssql_quote(&object, column);
-    append_rename(&sql, target, buf_cstr(&object), to, "COLUMN");
-    int rc = buf_check(&object, err);
-    buf_free(&object);
+    mssql_quote(&object, step->name);
+    append_rename(step->table, &object, step->to, "COLUMN", sql);
+}
+
+/* A new column, and what the rows that are there have in it. */
+static int append_new_column(struct driver *d, const struct step *step, struct buf *sql,
+                             struct err *err)
+{
+    const struct column *c = &step->rel->columns[step->column];
+    const struct value v = text_fill(c);
+    uint64_t units = 0;
+    buf_printf(sql, "ALTER TABLE %s ADD ", step->table);
+    append_declaration(d, step->rel, step->column, false, sql);
+    end_statement(sql);
+    if (c->fill != FILL_VALUE)
+        return 0;
+    buf_printf(sql, IN_TRANSACTION "UPDATE %s SET ", step->table);
+    mssql_quote(sql, c->name);
+    buf_append_str(sql, " = ");
+    if (mssql_append_value(sql, ROWS_VALUES, mssql_form_of(c), &v, &d->policy, &units, err))
+        return err_context(err, FILLING, c->name);
+    end_statement(sql);
+    return 0;
+}
+
+/* An index keeps its columns from being altered: the primary key is dropped and made again, under
+ * its name; so is the index that finds rows. */
+static void append_widening(struct driver *d, const struct step *step, struct buf *sql)
+{
+    const struct relation *rel = step->rel;
+    bool primary = key_has_column(rel, step->column);
+    bool keyed = primary || (rel->columns[step->column].key && key_needs_identity_index(rel));
+    const struct described_index *index = step->there->indexes,
+                                 *end = index + step->there->nindexes;
+    const struct described_index *key = NULL, *other = NULL;
+    for (; keyed && index < end; index++) {
+        if (index->primary) {
+            key = index;
+            buf_printf(sql, "ALTER TABLE %s DROP CONSTRAINT ", step->table);
+            mssql_quote(sql, key->name);
+            end_statement(sql);
+        } else if (strcmp(index->name, IDENTITY_INDEX) == 0) {
+            other = index;
+            buf_printf(sql, "DROP INDEX [" IDENTITY_INDEX "] ON %s", step->table);
+            end_statement(sql);
+        }
+    }
+    buf_printf(sql, "ALTER TABLE %s ALTER COLUMN ", step->table);
+    append_declaration(d, rel, step->column, primary, sql);
+    end_statement(sql);
+    if (key) {
+        buf_printf(sql, "ALTER TABLE %s ADD CONSTRAINT ", step->table);
+        mssql_quote(sql, key->name);
+        buf_append_byte(sql, ' ');
+        append_primary_key(rel, sql);
+        end_statement(sql);
+    }
+    if (other)
+        append_identity_index(step, sql);
+}
+
+static int append_step(struct driver *d, const struct step *step, struct buf *sql, struct err *err)
+{
+    switch (step->kind) {
+    case STEP_CREATE_TABLE:
+        append_create(d, step, sql);
+        return 0;
+    case STEP_RENAME_TABLE:
+        return append_table_rename(step, sql, err);
+    case STEP_DROP_COLUMN:
+        buf_printf(sql, "ALTER TABLE %s DROP COLUMN ", step->table);
+        mssql_quote(sql, step->name);
+        end_statement(sql);
+        return 0;
+    case STEP_RENAME_COLUMN:
+        append_column_rename(step, sql);
+        return 0;
+    case STEP_WIDEN_COLUMN:
+        append_widening(d, step, sql);
+        return 0;
+    case STEP_ADD_COLUMN:
+        return append_new_column(d, step, sql, err);
+    case STEP_DROP_DEFAULT:
+        break;
+    }
+    BUG("a step that this driver has no use for");
+}
+
+static int create_schema(struct driver *d, const char *table, struct buf *show, struct err *err)
+{
+    struct mssql_names names;
+    struct buf statement = {0}, sql = {0};
+    mssql_split(table, &names);
+    buf_append_str(&statement, "CREATE SCHEMA ");
+    mssql_quote(&statement, names.schema);
+    append_call(&sql, table, ALONE, &statement);
+    int rc = text_change(d, &sql, show, mssql_run_patiently, err);
+    if (rc == 0 && !show)
+        log_info("schema created", "schema", names.schema, NULL);
+    if (rc == 0 || err->kind != ERR_PERMANENT)
+        return rc;
+    mssql_quote(&statement, names.schema);
+    (void)err_hint(err, "as a user who may: CREATE SCHEMA %s, or map the schema with --schema-map",
+                   buf_cstr(&statement));
+    buf_free(&statement);
+    return -1;
+}
+
+int mssql_change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
+{
+    struct buf sql = {0};
+    bool fills = step->kind == STEP_ADD_COLUMN;
+    if (step->no_container &&
+        create_schema(d, step->kind == STEP_RENAME_TABLE ? step->to : step->table, show, err))
+        return -1;
+    int rc = append_step(d, step, &sql, err);
     if (rc == 0)
-        return change(d, &sql, err);
+        rc = buf_check(&sql, err);
+    for (size_t at = 0; rc == 0 && at < sql.len; at += strlen((const char *)sql.data + at) + 1) {
+        struct buf one = {0};
+        buf_append_str(&one, (const char *)sql.data + at);
+        rc = text_change(d, &one, show, mssql_run_patiently, err);
+        if (rc && fills && at > 0)
+            (void)err_context(err, FILLING, step->rel->columns[step->column].name);
+    }
     buf_free(&sql);
     return rc;
-}
-
-/* An index keeps its columns from being altered: the primary key is dropped, by its name, and made
- * again; so is the index that finds rows. */
-static int drop_keys(struct dest *d, const char *target, bool *primary, bool *other,
-                     struct err *err)
-{
-    struct buf sql = {0};
-    struct mssql_result rows;
-    *primary = *other = false;
-    buf_append_str(&sql, "SELECT name, CONVERT(int, is_primary_key) FROM ");
-    mssql_catalog(&sql, target, "indexes");
-    buf_append_str(&sql, " WHERE object_id = ");
-    mssql_object_id(&sql, target);
-    buf_append_str(&sql, " AND (is_primary_key = 1 OR name = N'pg2any_identity')");
-    int rc = mssql_session_query(d->session, &sql, &rows, err);
-    for (size_t i = 0; rc == 0 && i < rows.nrows; i++) {
-        bool is_primary = mssql_result_number(&rows, i, 1) == 1;
-        *primary = *primary || is_primary;
-        *other = *other || !is_primary;
-        if (is_primary)
-            buf_printf(&sql, "ALTER TABLE %s DROP CONSTRAINT ", target);
-        else
-            buf_append_str(&sql, "DROP INDEX ");
-        mssql_quote(&sql, mssql_result_text(&rows, i, 0));
-        if (!is_primary)
-            buf_printf(&sql, " ON %s", target);
-        rc = change(d, &sql, err);
-    }
-    mssql_result_free(&rows);
-    return rc;
-}
-
-static int alter_column(struct dest *d, const char *target, const struct relation *rel,
-                        uint32_t column, struct err *err)
-{
-    struct buf sql = {0};
-    buf_printf(&sql, "ALTER TABLE %s ALTER COLUMN ", target);
-    append_declaration(rel, column, &sql);
-    return change(d, &sql, err);
-}
-
-int mssql_column_widen(struct dest *d, const char *target, const struct relation *rel,
-                       uint32_t column, struct err *err)
-{
-    const struct column *c = &rel->columns[column];
-    struct err why = {0};
-    struct mssql_result rows;
-    struct target_column there;
-    enum mssql_form form;
-    bool primary = false, other = false;
-    int rc = mssql_read_columns(d, target, &rows, err);
-    bool holds = rc == 0 && mssql_find_column(&rows, c->name, &there) &&
-                 mssql_column_check(c, &there, false, &form, &why) == 0 &&
-                 mssql_column_keeps_all(c, &there);
-    mssql_result_free(&rows);
-    if (rc || holds)
-        return rc;
-    bool in_key = key_has_column(rel, column) || (c->key && key_needs_identity_index(rel));
-    if (in_key && drop_keys(d, target, &primary, &other, err))
-        return -1;
-    if (alter_column(d, target, rel, column, err))
-        return -1;
-    if (primary) {
-        struct buf sql = {0};
-        buf_printf(&sql, "ALTER TABLE %s ADD ", target);
-        append_primary_key(rel, &sql);
-        if (change(d, &sql, err))
-            return -1;
-    }
-    return other ? create_identity_index(d, target, rel, err) : 0;
-}
-
-/* What is declared for both is the same; lengths of text and bytes in an index aside, which depend
- * on its other columns. */
-bool mssql_column_same_type(struct dest *d, const struct column *a, const struct column *b)
-{
-    (void)d;
-    struct column columns[2] = {*a, *b};
-    struct buf declared[2] = {{0}, {0}};
-    for (int i = 0; i < 2; i++) {
-        struct relation rel = {.replica_identity = REPLICA_IDENTITY_NOTHING,
-                               .ncolumns = 1,
-                               .columns = &columns[i],
-                               .namespace = "",
-                               .name = ""};
-        mssql_declare(&rel, 0, &declared[i]);
-    }
-    bool same = strcmp(buf_cstr(&declared[0]), buf_cstr(&declared[1])) == 0;
-    buf_free(&declared[0]);
-    buf_free(&declared[1]);
-    return same;
 }

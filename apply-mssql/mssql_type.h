@@ -1,7 +1,8 @@
 /*
- * mssql_type.h - which type a PostgreSQL type has in SQL Server, and how a value is written into
- * the JSON document, or the list of literals, that carries the rows of a statement. (Transact-SQL
- * reference, "Data types"; PostgreSQL documentation, "Data Types".)
+ * mssql_type.h - which type a PostgreSQL type has in SQL Server, which columns that are there keep
+ * what comes, and how a value is written into the JSON document, or the list of literals, that
+ * carries the rows of a statement. (Transact-SQL reference, "Data types"; PostgreSQL documentation,
+ * "Data Types".)
  *
  * Every value but an integer goes as text and is converted by the server, by the type that the
  * statement declares for its column, in a form that no language or date format reads otherwise.
@@ -16,12 +17,14 @@
 #include "base/err.h"
 #include "frames/relation.h"
 #include "frames/value.h"
+#include "sql/described.h"
+#include "sql/driver.h"
 #include "sql/value_policy.h"
 
 /* Binary, but for trailing blanks, which SQL Server ignores in comparisons. */
 #define MSSQL_COLLATION "Latin1_General_100_BIN2"
 
-#define MSSQL_NAME_SIZE 130 /* of 128 characters, and what a bracket needs */
+#define MSSQL_NVARCHAR_UNITS 4000 /* the longest that is not nvarchar(max) */
 
 /* How values are written. */
 enum mssql_form {
@@ -40,41 +43,55 @@ enum mssql_form {
     FORM_BYTES, /* in hexadecimal */
 };
 
-/* The form of values in a column that we made. */
-enum mssql_form mssql_form_of(const struct column *c);
-
-/* Precision and scale of a numeric's typmod, as a decimal has to have them; false: it has none, or
- * decimal is too small. */
-bool mssql_decimal(int32_t typmod, unsigned int *precision, unsigned int *scale);
-
-/*
- * Appends the column's type for CREATE TABLE and ALTER TABLE, with its collation, without NULL or
- * NOT NULL.
- *
- * Text is counted in UTF-16 units, of which a character may take two, so varchar(n) becomes
- * nvarchar(2n), up to 4000, then nvarchar(max). Text and bytes in an index have a length that
- * leaves the index within its limit: 900 bytes where that holds all that the types can, 1700
- * otherwise ("Maximum capacity specifications for SQL Server").
- */
-void mssql_declare(const struct relation *rel, uint32_t column, struct buf *out);
-
-/* Whether the primary key fits into a clustered index whatever its values are. */
-bool mssql_key_is_small(const struct relation *rel);
-
-/* The most UTF-16 units that a text column can hold, where its type limits it; 0: it does not. */
-uint32_t mssql_units(const struct column *c);
-
-/* ---- values ---- */
-
 /* How the rows of a statement are sent. */
 enum mssql_rows {
     ROWS_JSON,   /* an array of arrays, for OPENJSON */
     ROWS_VALUES, /* literals, below compatibility level 130 */
 };
 
+/* ---- types ---- */
+
+/* The form of values in a column that we made. */
+enum mssql_form mssql_form_of(const struct column *c);
+
 /*
- * Appends a value. *units grows by the UTF-16 units of text, by the bytes of bytes. Permanent error
- * for a value that SQL Server cannot hold, unless the policy says otherwise.
+ * Appends the column's type for CREATE TABLE and ALTER TABLE, with its collation.
+ *
+ * Text is counted in UTF-16 units, of which a character may take two, so varchar(n) becomes
+ * nvarchar(2n), up to 4000, then nvarchar(max). Text and bytes in an index have a length that
+ * leaves the index within its limit: 900 bytes where that holds all that the types can, 1700
+ * otherwise ("Maximum capacity specifications for SQL Server").
+ */
+driver_declare_fn mssql_declare;
+
+/* The most UTF-16 units that text of a type has, where that limits it; 0: it does not. */
+uint32_t mssql_units(const struct column *c);
+
+/* Whether the primary key fits into a clustered index whatever its values are. */
+bool mssql_key_is_small(const struct relation *rel);
+
+/* ---- columns that are there ---- */
+
+/* `there` has in `length` what sys.columns has in max_length: bytes, -1: max; in `extra` "computed"
+ * where that is how its values are generated. The driver is not looked at. */
+driver_fit_fn mssql_fit;
+
+/*
+ * Appends the type that OPENJSON … WITH or CONVERT declares for values on the way into the column,
+ * or, with `key`, for comparing with it. Text on the way in is nvarchar(max), because a declared
+ * length would cut it before the column can refuse it; bytes in JSON are text in hexadecimal.
+ */
+void mssql_column_declare(const struct described_column *there, enum mssql_rows rows,
+                          enum mssql_form form, bool key, struct buf *out);
+
+/* The most UTF-16 units, or bytes, that the column holds; 0: without a limit. */
+uint32_t mssql_column_units(const struct described_column *there);
+
+/* ---- values ---- */
+
+/*
+ * Appends a value. *units grows by the UTF-16 units of text. Permanent error for a value that SQL
+ * Server cannot hold, unless the policy says otherwise.
  */
 MUST_CHECK int mssql_append_value(struct buf *out, enum mssql_rows rows, enum mssql_form form,
                                   const struct value *v, const struct value_policy *policy,

@@ -8,7 +8,7 @@
 static const char *const schemes[] = {"sqlserver", "mssql", NULL};
 static const char *const encrypt_words[] = {"no", "yes", "verify", NULL};
 
-static const struct dest_uri_form form = {
+static const struct target_uri_form form = {
     .schemes = schemes,
     .server = "a SQL Server",
     .example = "sqlserver://user:password@host:port/database?name=value&…",
@@ -44,13 +44,13 @@ int mssql_uri_parse(struct mssql_uri *u, const char *uri, struct err *err)
 {
     int encrypt = -1;
     *u = (struct mssql_uri){.encrypt = MSSQL_ENCRYPT_YES};
-    const struct dest_uri_parameter parameters[] = {
+    const struct target_uri_parameter parameters[] = {
         {.name = "encrypt", .choice = &encrypt, .words = encrypt_words},
         {.name = "ca", .text = &u->ca},
         {.name = "instance", .text = &u->instance},
         {.name = NULL},
     };
-    if (dest_uri_parse(&u->base, uri, &form, parameters, err))
+    if (target_uri_parse(&u->base, uri, &form, parameters, err))
         return -1;
     u->encrypt = encrypt >= 0 ? (enum mssql_encrypt)encrypt
                  : u->ca      ? MSSQL_ENCRYPT_VERIFY
@@ -64,6 +64,6 @@ int mssql_uri_parse(struct mssql_uri *u, const char *uri, struct err *err)
 
 void mssql_uri_free(struct mssql_uri *u)
 {
-    dest_uri_free(&u->base);
+    target_uri_free(&u->base);
     *u = (struct mssql_uri){0};
 }

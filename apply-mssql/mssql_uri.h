@@ -2,7 +2,7 @@
  * mssql_uri.h - --dest of apply-mssql:
  * sqlserver://user:password@host:port/database?encrypt=verify&ca=FILE&instance=NAME
  *
- * The scheme may be mssql too; dest_uri.h says how the parts are written. Without encrypt the
+ * The scheme may be mssql too; target_uri.h says how the parts are written. Without encrypt the
  * connection is encrypted, as it is with Microsoft's own drivers, and the server verified where a
  * CA is given.
  */
@@ -10,7 +10,7 @@
 #define PG2ANY_MSSQL_URI_H
 
 #include "base/err.h"
-#include "sql/dest_uri.h"
+#include "sql/target_uri.h"
 
 enum mssql_encrypt {
     MSSQL_ENCRYPT_NO,     /* the password is encrypted all the same, where the server can */
@@ -21,7 +21,7 @@ enum mssql_encrypt {
 #define MSSQL_DEFAULT_PORT 1433
 
 struct mssql_uri {
-    struct dest_uri base;
+    struct target_uri base;
     char *ca;       /* file; NULL: the system's CAs */
     char *instance; /* its port is asked of the SQL Server Browser; NULL: the port is known */
     enum mssql_encrypt encrypt;

@@ -1,7 +1,7 @@
 #include "apply/apply.h"
-#include "mysql_dest.h"
+#include "mysql_driver.h"
 
 int main(int argc, char **argv)
 {
-    return apply_main(&mysql_dest_ops, argc, argv);
+    return apply_main(&my_driver_ops, argc, argv);
 }

@@ -1,11 +1,11 @@
 /* --check: what the server and the user's privileges let the applier do. */
-#include "mysql_dest.h"
+#include "mysql_driver.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "frames/pg_type.h"
+#include "sql/own.h"
 
 /*
  * What is granted to this user on a database or on all of them, as privileges; single tables and
@@ -16,75 +16,52 @@ static void append_grants_query(struct buf *sql, const char *account, const char
 {
     buf_append_str(sql, "SELECT p.privilege_type FROM information_schema.user_privileges p WHERE "
                         "p.grantee = ");
-    mysql_text_literal(sql, account);
+    my_text_literal(sql, account, strlen(account));
     buf_append_str(sql, " UNION SELECT s.privilege_type FROM information_schema.schema_privileges "
                         "s WHERE s.grantee = ");
-    mysql_text_literal(sql, account);
+    my_text_literal(sql, account, strlen(account));
     buf_append_str(sql, " AND ");
-    mysql_text_literal(sql, database);
+    my_text_literal(sql, database, strlen(database));
     buf_append_str(sql, " LIKE s.table_schema UNION SELECT '(table)' FROM "
                         "information_schema.table_privileges t WHERE t.grantee = ");
-    mysql_text_literal(sql, account);
+    my_text_literal(sql, account, strlen(account));
     buf_append_str(sql, " AND t.table_schema = ");
-    mysql_text_literal(sql, database);
+    my_text_literal(sql, database, strlen(database));
     buf_append_str(sql, " UNION SELECT '(role)' FROM DUAL WHERE CURRENT_ROLE() NOT IN ('', "
                         "'NONE')");
 }
 
-#define MAX_NEEDED 8
-
-/* A list of privileges, each of which the check is to find. */
-struct needed {
-    const char *names[MAX_NEEDED];
-    bool found[MAX_NEEDED];
-    size_t n;
-    bool maybe; /* there are grants that may give what is not found */
-};
-
-static void need(struct needed *needed, const char *const *names)
+/* Whether a row of the query is that privilege, or of that kind: "(table)". */
+static bool has(MYSQL_RES *rows, const char *privilege)
 {
-    for (size_t i = 0; names[i]; i++)
-        needed->names[needed->n++] = names[i];
+    mysql_data_seek(rows, 0);
+    for (MYSQL_ROW row; (row = mysql_fetch_row(rows)) != NULL;)
+        if (row[0] && strcmp(row[0], privilege) == 0)
+            return true;
+    return false;
 }
 
-static int look_for_privileges(struct dest *d, const char *account, const char *database,
-                               struct needed *needed, struct err *err)
-{
-    struct buf sql = {0};
-    MYSQL_RES *rows;
-    append_grants_query(&sql, account, database);
-    if (mysql_rows(d->schema, &sql, &rows, err))
-        return -1;
-    for (MYSQL_ROW row; (row = mysql_fetch_row(rows)) != NULL;) {
-        needed->maybe = needed->maybe || (row[0] && row[0][0] == '(');
-        for (size_t i = 0; i < needed->n; i++)
-            if (row[0] && strcmp(row[0], needed->names[i]) == 0)
-                needed->found[i] = true;
-    }
-    mysql_free_result(rows);
-    return 0;
-}
-
-static int check_privileges(struct dest *d, bool ddl, const char *account, const char *database,
+static int check_privileges(struct driver *d, bool ddl, const char *account, const char *database,
                             struct report *report, struct err *err)
 {
     /* TRUNCATE at the source is a DELETE here, so that it can be part of a transaction. */
-    static const char *const always[] = {"SELECT", "INSERT", "UPDATE", "DELETE", NULL};
-    static const char *const for_ddl[] = {"CREATE", "ALTER", "DROP", "INDEX", NULL};
-    bool ours = strcmp(database, d->uri.base.database) == 0;
-    struct needed needed = {.n = 0};
-    struct buf missing = {0};
-    need(&needed, always);
-    if (ddl || (ours && !d->have_tables))
-        need(&needed, for_ddl);
-    if (look_for_privileges(d, account, database, &needed, err))
+    static const char *const needed[] = {"SELECT", "INSERT", "UPDATE", "DELETE",
+                                         "CREATE", "ALTER",  "DROP",   "INDEX"};
+    enum { ALWAYS = 4, FOR_DDL = 8 };
+    bool ours = strcmp(database, d->uri.base.database) == 0 && !d->have_tables;
+    struct buf sql = {0}, missing = {0};
+    MYSQL_RES *rows;
+    append_grants_query(&sql, account, database);
+    if (my_rows(d->schema, &sql, &rows, err))
         return -1;
-    for (size_t i = 0; i < needed.n; i++)
-        if (!needed.found[i])
-            buf_printf(&missing, "%s%s", missing.len ? ", " : "", needed.names[i]);
+    for (int i = 0; i < (ddl || ours ? FOR_DDL : ALWAYS); i++)
+        if (!has(rows, needed[i]))
+            buf_printf(&missing, "%s%s", missing.len ? ", " : "", needed[i]);
+    bool maybe = has(rows, "(table)") || has(rows, "(role)");
+    mysql_free_result(rows);
     if (missing.len == 0)
         report_ok(report, "this user has the privileges that are needed on database %s", database);
-    else if (needed.maybe)
+    else if (maybe)
         report_note(report,
                     "this user has no privilege on database %s as a whole for: %s; single tables "
                     "or a role may give it",
@@ -92,7 +69,7 @@ static int check_privileges(struct dest *d, bool ddl, const char *account, const
     else
         report_fail(report, "this user lacks privileges on database %s: %s", database,
                     buf_cstr(&missing));
-    if (missing.len > 0 && !ddl && ours && !d->have_tables)
+    if (missing.len > 0 && !ddl && ours)
         report_mend(report, "have someone make " CHECKPOINT_TABLE " and " RELATION_TABLE " as "
                             "docs/OPERATIONS.md has them, or");
     if (missing.len > 0)
@@ -103,10 +80,10 @@ static int check_privileges(struct dest *d, bool ddl, const char *account, const
 }
 
 /* The database of the URI, and those that --schema-map names. */
-static int check_databases(struct dest *d, bool ddl, const char *account, struct report *report,
+static int check_databases(struct driver *d, bool ddl, const char *account, struct report *report,
                            struct err *err)
 {
-    const struct schema_map *map = d->schema_map;
+    const struct schema_map *map = d->config.schema_map;
     if (d->no_database)
         report_note(report, "database %s does not exist and will be made", d->uri.base.database);
     if (check_privileges(d, ddl, account, d->uri.base.database, report, err))
@@ -121,7 +98,7 @@ static int check_databases(struct dest *d, bool ddl, const char *account, struct
     return 0;
 }
 
-int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err)
+int my_check(struct driver *d, bool ddl, struct report *report, struct err *err)
 {
     struct buf sql = {0};
     MYSQL_RES *rows;
@@ -134,7 +111,7 @@ int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err
         "SELECT @@innodb_flush_log_at_trx_commit, @@read_only, CONCAT('''', LEFT(u, "
         "CHAR_LENGTH(u) - CHAR_LENGTH(SUBSTRING_INDEX(u, '@', -1)) - 1), '''@''', "
         "SUBSTRING_INDEX(u, '@', -1), ''''), @@SESSION.sql_mode FROM (SELECT CURRENT_USER() AS u) AS me");
-    if (mysql_rows(d->schema, &sql, &rows, err))
+    if (my_rows(d->schema, &sql, &rows, err))
         return -1;
     MYSQL_ROW row = mysql_fetch_row(rows);
     if (row && row[0] && strcmp(row[0], "1") != 0) {
@@ -163,12 +140,4 @@ int mysql_check(struct dest *d, bool ddl, struct report *report, struct err *err
     report_ok(report, "a row may have %llu bytes (max_allowed_packet)",
               (unsigned long long)d->max_packet);
     return check_databases(d, ddl, account, report, err);
-}
-
-const char *mysql_caveat(const struct column *column)
-{
-    return policy_caveat(
-        column, "NaN and infinities stop the applier unless --nan and --infinity say what to store",
-        "dates outside the years 1000 to 9999 and infinity stop the applier unless --date-range "
-        "and --infinity say what to store");
 }

@@ -11,25 +11,23 @@
 #include <mysql.h>
 #include <mysqld_error.h>
 
-#include "mysql_uri.h"
-
-#ifdef MARIADB_PACKAGE_VERSION
-typedef my_bool mysql_bool;
-#else
-typedef bool mysql_bool;
-#endif
-
-/* One parameter over the rows of a batch. Numbers lie one after the other, text by pointers. */
-struct array_param {
-    enum enum_field_types type;
-    void *values;         /* of that type, or char *[] for text */
-    unsigned long *sizes; /* of text */
-    char *nulls;          /* ARRAY_NOT_NULL or ARRAY_NULL for each row */
+enum my_tls {
+    MYSQL_TLS_LIBRARY, /* what the client library does by default */
+    MYSQL_TLS_OFF,
+    MYSQL_TLS_REQUIRED,        /* encrypted; anyone may be at the other end */
+    MYSQL_TLS_VERIFY_CA,       /* the certificate is one of the CA's */
+    MYSQL_TLS_VERIFY_IDENTITY, /* and names the host */
 };
 
 #ifdef MARIADB_PACKAGE_VERSION
+typedef my_bool compat_bool;
+#else
+typedef bool compat_bool;
+#endif
 
-enum { ARRAY_NOT_NULL = STMT_INDICATOR_NONE, ARRAY_NULL = STMT_INDICATOR_NULL };
+#ifdef MARIADB_PACKAGE_VERSION
+
+_Static_assert(STMT_INDICATOR_NONE == 0 && STMT_INDICATOR_NULL == 1, "an array's nulls are flags");
 
 /* Whether the server executes a statement for an array of parameters at once. */
 static inline bool compat_has_arrays(MYSQL *m)
@@ -45,38 +43,34 @@ static inline void compat_array_size(MYSQL_STMT *s, unsigned int nrows)
     (void)mysql_stmt_attr_set(s, STMT_ATTR_ARRAY_SIZE, &nrows);
 }
 
-static inline void compat_array_bind(MYSQL_BIND *bind, const struct array_param *p)
+/* Which of an array's values are NULL. */
+static inline void compat_array_nulls(MYSQL_BIND *bind, compat_bool *nulls)
 {
-    bind->buffer_type = p->type;
-    bind->buffer = p->values;
-    bind->length = p->sizes;
-    bind->u.indicator = p->nulls;
+    bind->u.indicator = nulls;
 }
 
 static inline void compat_no_reconnect(MYSQL *m)
 {
-    const mysql_bool off = 0;
+    const compat_bool off = 0;
     (void)mysql_options(m, MYSQL_OPT_RECONNECT, &off);
 }
 
-static inline void compat_tls(MYSQL *m, const struct mysql_uri *u)
+static inline void compat_tls(MYSQL *m, enum my_tls tls)
 {
-    const mysql_bool on = 1, off = 0;
+    const compat_bool on = 1, off = 0;
     /* Without MYSQL_OPT_SSL_VERIFY_SERVER_CERT the name is not compared; the chain is, if there is
      * a CA. */
-    if (u->tls == MYSQL_TLS_REQUIRED || u->tls == MYSQL_TLS_VERIFY_CA)
+    if (tls == MYSQL_TLS_REQUIRED || tls == MYSQL_TLS_VERIFY_CA)
         (void)mysql_options(m, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &off);
-    if (u->tls == MYSQL_TLS_VERIFY_IDENTITY)
+    if (tls == MYSQL_TLS_VERIFY_IDENTITY)
         (void)mysql_options(m, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on);
-    if (u->tls >= MYSQL_TLS_REQUIRED)
+    if (tls >= MYSQL_TLS_REQUIRED)
         (void)mysql_options(m, MYSQL_OPT_SSL_ENFORCE, &on);
-    if (u->tls == MYSQL_TLS_OFF)
+    if (tls == MYSQL_TLS_OFF)
         (void)mysql_options(m, MYSQL_OPT_SSL_ENFORCE, &off);
 }
 
 #else
-
-enum { ARRAY_NOT_NULL, ARRAY_NULL };
 
 static inline bool compat_has_arrays(MYSQL *m)
 {
@@ -90,10 +84,10 @@ static inline void compat_array_size(MYSQL_STMT *s, unsigned int nrows)
     (void)nrows;
 }
 
-static inline void compat_array_bind(MYSQL_BIND *bind, const struct array_param *p)
+static inline void compat_array_nulls(MYSQL_BIND *bind, compat_bool *nulls)
 {
     (void)bind;
-    (void)p;
+    (void)nulls;
 }
 
 /* Off for ever; to say so again is a warning on stderr. */
@@ -102,7 +96,7 @@ static inline void compat_no_reconnect(MYSQL *m)
     (void)m;
 }
 
-static inline void compat_tls(MYSQL *m, const struct mysql_uri *u)
+static inline void compat_tls(MYSQL *m, enum my_tls tls)
 {
     static const unsigned int modes[] = {
         [MYSQL_TLS_OFF] = SSL_MODE_DISABLED,
@@ -110,8 +104,8 @@ static inline void compat_tls(MYSQL *m, const struct mysql_uri *u)
         [MYSQL_TLS_VERIFY_CA] = SSL_MODE_VERIFY_CA,
         [MYSQL_TLS_VERIFY_IDENTITY] = SSL_MODE_VERIFY_IDENTITY,
     };
-    if (u->tls != MYSQL_TLS_LIBRARY)
-        (void)mysql_options(m, MYSQL_OPT_SSL_MODE, &modes[u->tls]);
+    if (tls != MYSQL_TLS_LIBRARY)
+        (void)mysql_options(m, MYSQL_OPT_SSL_MODE, &modes[tls]);
 }
 
 #endif

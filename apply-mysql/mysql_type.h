@@ -13,12 +13,11 @@
 #include "frames/relation.h"
 #include "frames/value.h"
 #include "mysql_compat.h"
-#include "sql/dest.h"
 #include "sql/pg_text.h"
 #include "sql/value_policy.h"
 
 /* How values are bound. */
-enum mysql_form {
+enum my_form {
     FORM_BOOL,        /* a number, 0 or 1 */
     FORM_INTEGER,     /* a signed number of 64 bits */
     FORM_BITS,        /* bit(n), n ≤ 64: a number */
@@ -34,33 +33,36 @@ enum mysql_form {
     FORM_BYTES,
 };
 
-/* A value as it is bound. The bytes of text are borrowed from the frame or live in `own`, so a cell
- * that is filled must stay where it is. */
-struct cell {
-    union {
-        int64_t integer;
-        double real;
-        float single;
-    } number;
+/* A value as it is bound: a number, or text and bytes that are borrowed from the frame or made. */
+union bound {
+    int64_t integer;
+    double real; /* of single precision too */
     const char *data;
-    unsigned long size;
-    mysql_bool null;
-    char own[PG_MONEY_SIZE];
+};
+
+struct cell {
+    union bound value;
+    unsigned long size; /* of text and bytes; otherwise 0 */
+    compat_bool null;
 };
 
 /* The form of values in a column that we made. */
-enum mysql_form form_of(const struct column *c);
+enum my_form my_form_of(const struct column *c);
 
-enum enum_field_types form_field_type(enum mysql_form form);
 /* Text and bytes, decimals too: a pointer and a size are bound; otherwise a number. */
-bool form_is_text(enum mysql_form form);
+static inline bool my_form_is_text(enum my_form form)
+{
+    return form >= FORM_DECIMAL;
+}
 
-/* Permanent error for a value that MySQL cannot hold, unless the policy says otherwise. */
-MUST_CHECK int cell_set(struct cell *cell, enum mysql_form form, const struct value *v,
-                        const struct value_policy *policy, struct err *err);
+/* Permanent error for a value that MySQL cannot hold, unless the policy says otherwise. `room` is
+ * for text that is made, and lives as long as the cell. */
+MUST_CHECK int my_cell_set(struct cell *cell, enum my_form form, const struct value *v,
+                           const struct value_policy *policy, char room[PG_MONEY_SIZE],
+                           struct err *err);
 
 /* Appends a cell as a literal that a DEFAULT clause takes; not for a NULL. */
-void cell_literal(const struct cell *cell, enum mysql_form form, struct buf *out);
+void my_cell_literal(const struct cell *cell, enum my_form form, struct buf *out);
 
 /* ---- column declarations ---- */
 
@@ -72,11 +74,7 @@ void cell_literal(const struct cell *cell, enum mysql_form form, struct buf *out
  * (MySQL Reference Manual, "InnoDB Limits"); varchar(n) is VARCHAR(n) as long as the row stays
  * within 65,535 bytes, the most that MySQL takes; what is left is LONGTEXT.
  */
-void type_declare(const struct relation *rel, uint32_t column, const char *collation,
-                  struct buf *out);
-
-/* Precision and scale of a numeric's typmod, as a DECIMAL has to have them; false: it has none, or
- * DECIMAL is too small. */
-bool type_decimal(int32_t typmod, unsigned int *precision, unsigned int *scale);
+void my_declare(const struct relation *rel, uint32_t column, const char *collation,
+                struct buf *out);
 
 #endif

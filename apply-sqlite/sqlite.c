@@ -9,8 +9,8 @@
 
 #include "base/folder.h"
 #include "base/log.h"
-#include "base/lsn.h"
-#include "frames/pg_type.h"
+#include "sql/own.h"
+#include "sql/text.h"
 
 #define SCHEME         "sqlite:"
 #define MAX_PATH_BYTES 4096
@@ -18,7 +18,7 @@
 /* ---- errors ---- */
 
 /* `what` may be a statement with 1,600 columns: the reason comes after its beginning. */
-int sqlite_fail(const struct dest *d, int rc, const char *what, struct err *err)
+int sqlite_fail(const struct driver *d, int rc, const char *what, struct err *err)
 {
     const char *text = d && d->db && sqlite3_errcode(d->db) != SQLITE_OK ? sqlite3_errmsg(d->db)
                                                                          : sqlite3_errstr(rc);
@@ -40,35 +40,32 @@ int sqlite_fail(const struct dest *d, int rc, const char *what, struct err *err)
     }
 }
 
-int sqlite_exec(struct dest *d, const char *sql, struct err *err)
+static int exec(struct driver *d, const char *sql, struct err *err)
 {
     int rc = sqlite3_exec(d->db, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? 0 : sqlite_fail(d, rc, sql, err);
 }
 
-int sqlite_prepare(struct dest *d, const char *sql, sqlite3_stmt **stmt, struct err *err)
+int sqlite_run(struct driver *d, struct buf *sql, struct err *err)
 {
-    int rc = sqlite3_prepare_v3(d->db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL);
-    return rc == SQLITE_OK ? 0 : sqlite_fail(d, rc, sql, err);
+    int rc = buf_check(sql, err);
+    if (rc == 0)
+        rc = exec(d, buf_cstr(sql), err);
+    buf_free(sql);
+    return rc;
 }
 
-int sqlite_run(struct dest *d, sqlite3_stmt *stmt, const char *what, struct err *err)
+int sqlite_prepare(struct driver *d, struct buf *sql, sqlite3_stmt **stmt, struct err *err)
 {
-    int rc = sqlite3_step(stmt);
-    int failed = rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : sqlite_fail(d, rc, what, err);
-    (void)sqlite3_reset(stmt); /* repeats the error of the step */
-    return failed;
-}
-
-void sqlite_quote(struct buf *out, const char *name)
-{
-    buf_append_byte(out, '"');
-    for (const char *p = name; *p; p++) {
-        if (*p == '"')
-            buf_append_byte(out, '"');
-        buf_append_byte(out, (uint8_t)*p);
+    int rc = buf_check(sql, err);
+    if (rc == 0) {
+        const char *text = buf_cstr(sql);
+        int code = sqlite3_prepare_v3(d->db, text, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL);
+        if (code != SQLITE_OK)
+            rc = sqlite_fail(d, code, text, err);
     }
-    buf_append_byte(out, '"');
+    buf_free(sql);
+    return rc;
 }
 
 /* ---- connection ---- */
@@ -145,25 +142,26 @@ static const char tables[] =
     "CREATE TABLE IF NOT EXISTS " CHECKPOINT_TABLE
     " (origin TEXT PRIMARY KEY NOT NULL, remote_lsn TEXT NOT "
     "NULL, commit_time TEXT, system_identifier TEXT NOT NULL, timeline INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS pg2any_relation (origin TEXT NOT NULL, relid INTEGER NOT NULL, target TEXT NOT "
+    "CREATE TABLE IF NOT EXISTS " RELATION_TABLE
+    " (origin TEXT NOT NULL, relid INTEGER NOT NULL, target TEXT NOT "
     "NULL COLLATE NOCASE, namespace TEXT NOT NULL, name TEXT NOT NULL, frame BLOB NOT NULL, PRIMARY KEY "
     "(origin, relid), UNIQUE (origin, target));";
 
 /* Whether our tables are there. */
-static int look_for_tables(struct dest *d, struct err *err)
+static int look_for_tables(struct driver *d, struct err *err)
 {
-    sqlite3_stmt *s;
-    if (sqlite_prepare(d,
-                       "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN "
-                       "('" CHECKPOINT_TABLE "', 'pg2any_relation')",
-                       &s, err))
+    struct buf sql = {0};
+    sqlite3_stmt *s = NULL;
+    buf_append_str(&sql, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN "
+                         "('" CHECKPOINT_TABLE "', '" RELATION_TABLE "')");
+    if (sqlite_prepare(d, &sql, &s, err))
         return -1;
     d->have_tables = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 2;
     int rc = sqlite3_finalize(s);
     return rc == SQLITE_OK ? 0 : sqlite_fail(d, rc, "reading the schema", err);
 }
 
-static int set_up(struct dest *d, const struct dest_config *config, const char *synchronous,
+static int set_up(struct driver *d, const struct driver_config *config, const char *synchronous,
                   struct err *err)
 {
     char pragma[64];
@@ -176,233 +174,173 @@ static int set_up(struct dest *d, const struct dest_config *config, const char *
         return look_for_tables(d, err);
     d->have_tables = true;
     (void)snprintf(pragma, sizeof pragma, "PRAGMA synchronous = %s", synchronous);
-    if (sqlite_exec(d, "PRAGMA journal_mode = WAL", err) || sqlite_exec(d, pragma, err) ||
-        /* The source enforced its foreign keys; rows of several transactions come in its order. */
-        sqlite_exec(d, "PRAGMA foreign_keys = OFF", err) ||
-        sqlite_exec(d, "PRAGMA cache_size = -32768", err) || /* 32 MiB */
-        sqlite_exec(d, "PRAGMA wal_autocheckpoint = 10000",
-                    err) || /* pages; 1.3 times as fast as 1000 */
-        sqlite_exec(d, "PRAGMA journal_size_limit = 67108864",
-                    err) || /* after a large transaction */
-        sqlite_exec(d, tables, err))
-        return -1;
-    return sqlite_prepare(d, "BEGIN IMMEDIATE", &d->begin, err) ||
-                   sqlite_prepare(d, "COMMIT", &d->commit, err) ||
-                   sqlite_prepare(d, "ROLLBACK", &d->rollback, err) ||
-                   sqlite_prepare(
-                       d,
-                       "INSERT INTO " CHECKPOINT_TABLE
-                       " (origin, remote_lsn, commit_time, system_identifier, timeline) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (origin) DO UPDATE SET "
-                       "remote_lsn = ?2, commit_time = ?3, system_identifier = ?4, timeline = ?5",
-                       &d->put_checkpoint, err)
+    return exec(d, "PRAGMA journal_mode = WAL", err) || exec(d, pragma, err) ||
+                   /* The source enforced its foreign keys; rows of several transactions come in its
+                      order. */
+                   exec(d, "PRAGMA foreign_keys = OFF", err) ||
+                   exec(d, "PRAGMA cache_size = -32768", err) || /* 32 MiB */
+                   /* pages; 1.3 times as fast as 1000 */
+                   exec(d, "PRAGMA wal_autocheckpoint = 10000", err) ||
+                   /* after a large transaction */
+                   exec(d, "PRAGMA journal_size_limit = 67108864", err) || exec(d, tables, err)
                ? -1
                : 0;
 }
 
-static void sqlite_close(struct dest *d)
+static void sqlite_close(struct driver *d)
 {
-    (void)sqlite3_finalize(d->begin);
-    (void)sqlite3_finalize(d->commit);
-    (void)sqlite3_finalize(d->rollback);
-    (void)sqlite3_finalize(d->put_checkpoint);
     (void)sqlite3_close_v2(d->db);
-    free(d->looked_at);
+    free(d->path);
     free(d);
 }
 
-static int sqlite_open(const struct dest_config *config, struct dest **dest, struct err *err)
+/* To look at a database that is not there yet, an empty one does. */
+static int open_file(struct driver *d, bool look_only)
+{
+    bool there = access(d->path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    if (!look_only || !there)
+        flags |= SQLITE_OPEN_CREATE;
+    return sqlite3_open_v2(look_only && !there ? ":memory:" : d->path, &d->db, flags, NULL);
+}
+
+static int open_and_set_up(struct driver *d, const struct driver_config *config,
+                           const char *synchronous, struct err *err)
+{
+    int rc = open_file(d, config->look_only);
+    if (rc == SQLITE_OK && !config->look_only && sqlite3_db_readonly(d->db, "main") == 1) {
+        (void)err_set(err, ERR_PERMANENT, "%s may not be written by this user (uid %u)", d->path,
+                      (unsigned)geteuid());
+        return err_hint(err, "chown it and its folder, or run as its owner");
+    }
+    if (rc != SQLITE_OK)
+        (void)sqlite_fail(d, rc, "opening the database", err);
+    if ((rc & 0xff) == SQLITE_CANTOPEN)
+        (void)err_hint(err, "is there such a folder, and may uid %u write there?",
+                       (unsigned)geteuid());
+    return rc != SQLITE_OK || set_up(d, config, synchronous, err) ? err_context(err, "%s", d->path)
+                                                                  : 0;
+}
+
+static int sqlite_open(const struct driver_config *config, struct driver **driver,
+                       struct driver_traits *traits, struct err *err)
 {
     char path[MAX_PATH_BYTES];
     const char *synchronous;
     if (parse_uri(config->uri, path, sizeof path, &synchronous, err))
         return -1;
-    struct dest *d = calloc(1, sizeof *d);
+    struct driver *d = calloc(1, sizeof *d);
     if (!d)
         return err_nomem(err);
     d->schema_map = config->schema_map;
     d->nan = config->nan;
-    d->look_only = config->look_only;
-    /* To look at a database that is not there yet, an empty one does. */
-    bool there = !d->look_only || access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
-    d->looked_at = strdup(path);
-    int rc = sqlite3_open_v2(there ? path : ":memory:", &d->db,
-                             (d->look_only && there ? SQLITE_OPEN_READWRITE
-                                                    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
-                                 SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                             NULL);
-    if (!d->looked_at)
-        rc = SQLITE_NOMEM;
-    if (rc == SQLITE_OK && !d->look_only && sqlite3_db_readonly(d->db, "main") == 1) {
-        (void)err_set(err, ERR_PERMANENT, "%s may not be written by this user (uid %u)", path,
-                      (unsigned)geteuid());
-        (void)err_hint(err, "chown it and its folder, or run as its owner");
-        sqlite_close(d);
-        return -1;
-    }
-    if (rc != SQLITE_OK || set_up(d, config, synchronous, err)) {
-        if (rc != SQLITE_OK)
-            (void)sqlite_fail(d, rc, "opening the database", err);
-        if ((rc & 0xff) == SQLITE_CANTOPEN)
-            (void)err_hint(err, "is there such a folder, and may uid %u write there?",
-                           (unsigned)geteuid());
-        (void)err_context(err, "%s", path);
+    d->path = strdup(path);
+    if (!d->path ? err_nomem(err) : open_and_set_up(d, config, synchronous, err)) {
         sqlite_close(d);
         return -1;
     }
     log_info("target", "database", path, "synchronous", synchronous, "sqlite", sqlite3_libversion(),
              NULL);
-    *dest = d;
+    *traits = (struct driver_traits){
+        .inserts = SLICING_ORDERED,
+        .updates = SLICING_ORDERED,
+        .deletes = SLICING_ORDERED,
+        .exact = true,
+        .free_statement = sqlite_free_statement,
+    };
+    *driver = d;
     return 0;
 }
 
 /* ---- transactions ---- */
 
-static int sqlite_reset(struct dest *d, struct err *err)
+static int sqlite_reset(struct driver *d, struct driver_traits *traits, struct err *err)
 {
-    if (sqlite3_get_autocommit(d->db))
-        return 0;
-    return sqlite_run(d, d->rollback, "ROLLBACK", err);
+    (void)traits;
+    return sqlite3_get_autocommit(d->db) ? 0 : exec(d, "ROLLBACK", err);
 }
 
-static int sqlite_begin(struct dest *d, struct err *err)
+static int sqlite_begin(struct driver *d, struct err *err)
 {
-    return sqlite_run(d, d->begin, "BEGIN IMMEDIATE", err);
+    return exec(d, "BEGIN IMMEDIATE", err);
 }
 
-static int sqlite_commit(struct dest *d, const char *origin, const struct checkpoint *c,
-                         struct err *err)
+static int sqlite_commit(struct driver *d, struct err *err)
 {
-    char lsn[LSN_TEXT_SIZE], time[PG_TIME_TEXT_SIZE];
-    sqlite3_stmt *s = d->put_checkpoint;
-    (void)sqlite3_bind_text(s, 1, origin, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(s, 2, lsn_text(lsn, c->remote_lsn), -1, SQLITE_STATIC);
-    if (c->commit_time_us)
-        (void)sqlite3_bind_text(s, 3, pg_time_text(time, c->commit_time_us), -1, SQLITE_STATIC);
-    else
-        (void)sqlite3_bind_null(s, 3);
-    (void)sqlite3_bind_text(s, 4, c->system_identifier, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(s, 5, c->timeline);
-    int rc = sqlite_run(d, s, "writing the checkpoint", err);
-    (void)sqlite3_clear_bindings(s);
-    return rc ? -1 : sqlite_run(d, d->commit, "COMMIT", err);
+    return exec(d, "COMMIT", err);
 }
 
-static const char *column_text(sqlite3_stmt *s, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(s, column);
-    return text ? text : "";
-}
+/* ---- our two tables ---- */
 
-static int read_checkpoint(sqlite3_stmt *s, struct checkpoint *out, struct err *err)
-{
-    const char *lsn = column_text(s, 0), *time = column_text(s, 1), *system = column_text(s, 2);
-    out->commit_time_us = 0;
-    if (!lsn_parse(lsn, strlen(lsn), &out->remote_lsn) ||
-        strlen(system) >= sizeof out->system_identifier ||
-        (*time && !pg_time_parse(time, &out->commit_time_us)))
-        return err_set(err, ERR_PERMANENT,
-                       CHECKPOINT_TABLE " holds something that is not a checkpoint");
-    memcpy(out->system_identifier, system, strlen(system) + 1);
-    out->timeline = (uint32_t)sqlite3_column_int64(s, 3);
-    return 0;
-}
+/* BEGIN IMMEDIATE has the lock. */
+static const struct own_dialect dialect = {"", "", "", "", text_literal, text_bytes};
 
-static int sqlite_checkpoint_get(struct dest *d, const char *origin, struct checkpoint *out,
-                                 bool *found, struct err *err)
+static int sqlite_recall(struct driver *d, const struct own_key *key, struct own_row *row,
+                         bool *found, struct err *err)
 {
-    sqlite3_stmt *s;
+    struct buf sql = {0};
+    sqlite3_stmt *s = NULL;
     *found = false;
     if (!d->have_tables)
         return 0;
-    if (sqlite_prepare(
-            d,
-            "SELECT remote_lsn, commit_time, system_identifier, timeline FROM " CHECKPOINT_TABLE
-            " WHERE origin = ?1",
-            &s, err))
+    own_select(&dialect, key, false, &sql);
+    if (sqlite_prepare(d, &sql, &s, err))
         return -1;
-    (void)sqlite3_bind_text(s, 1, origin, -1, SQLITE_STATIC);
-    int rc = sqlite3_step(s);
-    int failed = 0;
+    int rc = sqlite3_step(s), at = 0;
     *found = rc == SQLITE_ROW;
-    if (rc == SQLITE_ROW)
-        failed = read_checkpoint(s, out, err);
-    else if (rc != SQLITE_DONE)
-        failed = sqlite_fail(d, rc, "reading " CHECKPOINT_TABLE, err);
+    if (*found && key->table == OWN_RELATION)
+        row->relid = (uint32_t)sqlite3_column_int64(s, at++);
+    for (int i = 0; *found && i < OWN_FIELDS; i++, at++) {
+        const void *data = sqlite3_column_blob(s, at); /* of text its bytes */
+        buf_append(&row->fields[i], data, (size_t)sqlite3_column_bytes(s, at));
+    }
     (void)sqlite3_finalize(s);
-    return failed;
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "reading a row", err);
 }
 
-static int delete_origin(struct dest *d, const char *sql, const char *origin, struct err *err)
+static int sqlite_remember(struct driver *d, const struct own_key *key, const struct own_row *row,
+                           bool exists, struct err *err)
 {
-    sqlite3_stmt *s;
-    if (sqlite_prepare(d, sql, &s, err))
-        return -1;
-    (void)sqlite3_bind_text(s, 1, origin, -1, SQLITE_STATIC);
-    int rc = sqlite_run(d, s, sql, err);
-    (void)sqlite3_finalize(s);
-    return rc;
+    struct buf sql = {0};
+    own_write(&dialect, key, row, exists, &sql);
+    return sqlite_run(d, &sql, err);
 }
 
-static int sqlite_checkpoint_drop(struct dest *d, const char *origin, struct err *err)
-{
-    return delete_origin(d, "DELETE FROM " CHECKPOINT_TABLE " WHERE origin = ?1", origin, err) ||
-                   delete_origin(d, "DELETE FROM pg2any_relation WHERE origin = ?1", origin, err) ||
-                   sqlite_run(d, d->commit, "COMMIT", err)
-               ? -1
-               : 0;
-}
+/* ---- looking ---- */
 
 /* SQLite makes a journal beside the database: the folder must be writable, too. */
-static int sqlite_check(struct dest *d, bool ddl, struct report *report, struct err *err)
+static int sqlite_check(struct driver *d, bool ddl, struct report *report, struct err *err)
 {
     (void)ddl;
     (void)err;
-    const char *file = d->looked_at;
-    bool there = access(file, F_OK) == 0;
-    report_ok(report, "target: SQLite %s, %s%s", sqlite3_libversion(), file,
+    bool there = access(d->path, F_OK) == 0;
+    report_ok(report, "target: SQLite %s, %s%s", sqlite3_libversion(), d->path,
               there ? "" : ", which will be made");
-    if (!folder_is_writable(file) || (there && access(file, W_OK) != 0)) {
+    if (!folder_is_writable(d->path) || (there && access(d->path, W_OK) != 0)) {
         report_fail(report, "this user may not write to %s and to its folder, or there is none",
-                    file);
+                    d->path);
         report_mend(report, "mkdir, chown or chmod");
     }
     return 0;
 }
 
-static const char *sqlite_caveat(const struct column *column)
-{
-    return column->base_type_oid == PG_TYPE_FLOAT4 || column->base_type_oid == PG_TYPE_FLOAT8
-               ? "NaN stops the applier unless --nan says what to store"
-               : NULL;
-}
-
-const struct dest_ops sqlite_ops = {
+const struct driver_ops sqlite_ops = {
     .name = "sqlite",
+    .title = "SQLite",
     .uri_help = "a path, :memory: or sqlite:PATH?synchronous=full",
     .open = sqlite_open,
     .close = sqlite_close,
     .reset = sqlite_reset,
-    .checkpoint_get = sqlite_checkpoint_get,
-    .checkpoint_drop = sqlite_checkpoint_drop,
-    .check = sqlite_check,
-    .caveat = sqlite_caveat,
     .begin = sqlite_begin,
     .commit = sqlite_commit,
-    .target_name = sqlite_target_name,
-    .relation_get = sqlite_relation_get,
-    .relation_put = sqlite_relation_put,
-    .table_exists = sqlite_table_exists,
-    .table_empty = sqlite_table_empty,
-    .table_create = sqlite_table_create,
-    .table_rename = sqlite_table_rename,
-    .column_exists = sqlite_column_exists,
-    .column_add = sqlite_column_add,
-    .column_drop = sqlite_column_drop,
-    .column_rename = sqlite_column_rename,
-    .column_same_type = sqlite_column_same_type,
-    .table_open = sqlite_table_open,
-    .table_close = sqlite_table_close,
-    .apply = sqlite_apply,
+    .recall = sqlite_recall,
+    .remember = sqlite_remember,
+    .table_name = sqlite_table_name,
+    .declare = sqlite_declare,
+    .describe = sqlite_describe,
+    .fit = sqlite_fit,
+    .change = sqlite_change,
+    .execute = sqlite_execute,
     .truncate = sqlite_truncate,
+    .check = sqlite_check,
 };

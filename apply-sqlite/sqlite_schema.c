@@ -1,284 +1,237 @@
-/* The schema operations of the SQLite driver: primitives, schema.c of common/ says when. */
+/* What tables are called, what they are, how they are made and changed; schema_plan.h says when. */
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
+#include "frames/pg_type.h"
 #include "sql/key_size.h"
+#include "sql/schema_plan.h"
+#include "sql/text.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 
-/* One namespace: a table of another schema than public is schema_table; a mapped schema is the
- * prefix, empty for none. */
-int sqlite_target_name(struct dest *d, const struct relation *rel, struct buf *out, struct err *err)
+int sqlite_table_name(struct driver *d, const struct relation *rel, struct buf *out,
+                      struct err *err)
 {
-    const char *mapped = schema_map_find(d->schema_map, rel->namespace);
-    const char *prefix = mapped ? mapped : rel->namespace;
-    if (*prefix && strcmp(prefix, "public") != 0)
-        buf_printf(out, "%s_", prefix);
-    buf_append_str(out, rel->name);
-    const char *name = buf_cstr(out);
-    if (strcasecmp(name, CHECKPOINT_TABLE) == 0 || strcasecmp(name, "pg2any_relation") == 0) {
-        (void)err_set(err, ERR_PERMANENT,
-                      "a source table would get the name %s, which pg2any uses itself", name);
-        return err_hint(err, "give its schema another name with --schema-map");
-    }
-    return buf_check(out, err);
+    return text_flat_name(d->schema_map, rel, out, err);
 }
 
-/* Steps a query that returns at most one row. *found: there is one, and the caller reads it before
- * finalizing. */
-static int step_one(struct dest *d, sqlite3_stmt *s, const char *what, bool *found, struct err *err)
+void sqlite_declare(struct driver *d, const struct relation *rel, uint32_t column, struct buf *out,
+                    const char **caveat)
 {
-    int rc = sqlite3_step(s);
-    *found = rc == SQLITE_ROW;
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, what, err);
+    (void)d;
+    const struct column *c = &rel->columns[column];
+    buf_append_str(out, storage_declaration(storage_of(c)));
+    *caveat = c->base_type_oid == PG_TYPE_FLOAT4 || c->base_type_oid == PG_TYPE_FLOAT8
+                  ? "NaN stops the applier unless --nan says what to store"
+                  : NULL;
 }
 
-static int exists(struct dest *d, const char *sql, const char *a, const char *b, bool *found,
-                  struct err *err)
-{
-    sqlite3_stmt *s;
-    if (sqlite_prepare(d, sql, &s, err))
-        return -1;
-    (void)sqlite3_bind_text(s, 1, a, -1, SQLITE_STATIC);
-    if (b)
-        (void)sqlite3_bind_text(s, 2, b, -1, SQLITE_STATIC);
-    int rc = step_one(d, s, sql, found, err);
-    (void)sqlite3_finalize(s);
-    return rc;
-}
+/* ---- what is there ---- */
 
-int sqlite_relation_get(struct dest *d, const char *origin, uint32_t relid, const char *by_target,
-                        struct buf *target, struct buf *frame, uint32_t *relid_found,
-                        struct err *err)
-{
-    sqlite3_stmt *s;
-    bool found;
-    if (sqlite_prepare(
-            d,
-            relid
-                ? "SELECT relid, target, frame FROM pg2any_relation WHERE origin = ?1 AND relid = ?2"
-                : "SELECT relid, target, frame FROM pg2any_relation WHERE origin = ?1 AND target = ?2",
-            &s, err))
-        return -1;
-    (void)sqlite3_bind_text(s, 1, origin, -1, SQLITE_STATIC);
-    if (relid)
-        (void)sqlite3_bind_int64(s, 2, relid);
-    else
-        (void)sqlite3_bind_text(s, 2, by_target, -1, SQLITE_STATIC);
-    int rc = step_one(d, s, "reading pg2any_relation", &found, err);
-    if (rc == 0 && found) {
-        if (relid_found)
-            *relid_found = (uint32_t)sqlite3_column_int64(s, 0);
-        buf_append(target, sqlite3_column_text(s, 1), (size_t)sqlite3_column_bytes(s, 1));
-        buf_append(frame, sqlite3_column_blob(s, 2), (size_t)sqlite3_column_bytes(s, 2));
-        rc = buf_check(target, err) || buf_check(frame, err) ? -1 : 0;
-    }
-    (void)sqlite3_finalize(s);
-    return rc;
-}
-
-int sqlite_relation_put(struct dest *d, const char *origin, const struct relation *rel,
-                        const char *target, const struct buf *frame, struct err *err)
-{
-    sqlite3_stmt *s;
-    if (sqlite_prepare(
-            d,
-            "INSERT INTO pg2any_relation (origin, relid, target, namespace, name, frame) VALUES "
-            "(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (origin, relid) DO UPDATE SET target = ?3, "
-            "namespace = ?4, name = ?5, frame = ?6",
-            &s, err))
-        return -1;
-    (void)sqlite3_bind_text(s, 1, origin, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_int64(s, 2, rel->relid);
-    (void)sqlite3_bind_text(s, 3, target, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(s, 4, rel->namespace, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_text(s, 5, rel->name, -1, SQLITE_STATIC);
-    (void)sqlite3_bind_blob64(s, 6, frame->data, frame->len, SQLITE_STATIC);
-    int rc = sqlite_run(d, s, "writing pg2any_relation", err);
-    (void)sqlite3_finalize(s);
-    return rc;
-}
-
-int sqlite_table_exists(struct dest *d, const char *target, bool *found, struct err *err)
-{
-    return exists(d,
-                  "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1 COLLATE NOCASE",
-                  target, NULL, found, err);
-}
-
-int sqlite_column_exists(struct dest *d, const char *target, const char *column, bool *found,
-                         struct err *err)
-{
-    return exists(d, "SELECT 1 FROM pragma_table_xinfo(?1) WHERE name = ?2 COLLATE NOCASE", target,
-                  column, found, err);
-}
-
-int sqlite_table_empty(struct dest *d, const char *target, bool *empty, struct err *err)
+static int look_for_rows(struct driver *d, const char *name, bool *empty, struct err *err)
 {
     struct buf sql = {0};
     sqlite3_stmt *s = NULL;
-    bool found = false;
     buf_append_str(&sql, "SELECT 1 FROM ");
-    sqlite_quote(&sql, target);
+    text_quote_standard(&sql, name);
     buf_append_str(&sql, " LIMIT 1");
-    int rc = sqlite_prepare(d, buf_cstr(&sql), &s, err);
-    if (rc == 0)
-        rc = step_one(d, s, "looking for rows", &found, err);
-    *empty = !found;
+    if (sqlite_prepare(d, &sql, &s, err))
+        return -1;
+    int rc = sqlite3_step(s);
+    *empty = rc == SQLITE_DONE;
     (void)sqlite3_finalize(s);
-    buf_free(&sql);
-    return rc;
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "looking for rows", err);
 }
 
-/* Runs and frees a statement made of pieces. */
-static int run_sql(struct dest *d, struct buf *sql, struct err *err)
+int sqlite_describe(struct driver *d, const char *name, const struct describe_how *how,
+                    struct described_table *out, struct err *err)
 {
-    int rc = buf_check(sql, err);
-    if (rc == 0 && !d->look_only)
-        rc = sqlite_exec(d, buf_cstr(sql), err);
-    buf_free(sql);
-    return rc;
+    struct buf sql = {0};
+    sqlite3_stmt *s = NULL;
+    int rc;
+    out->folds_case = true;
+    buf_append_str(&sql, "SELECT c.name, c.type, c.hidden FROM sqlite_schema t, "
+                         "pragma_table_xinfo(t.name) c WHERE t.type = 'table' AND t.name = ");
+    text_literal(&sql, name, strlen(name));
+    buf_append_str(&sql, " COLLATE NOCASE");
+    if (sqlite_prepare(d, &sql, &s, err))
+        return -1;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        struct described_column *c =
+            described_add_column(out, (const char *)sqlite3_column_text(s, 0));
+        c->type = c->declared = described_text(out, (const char *)sqlite3_column_text(s, 1));
+        c->generated = sqlite3_column_int(s, 2) != 0;
+        out->exists = true;
+    }
+    (void)sqlite3_finalize(s);
+    if (rc != SQLITE_DONE)
+        return sqlite_fail(d, rc, "reading the columns", err);
+    return out->exists && how->rows ? look_for_rows(d, name, &out->empty, err) : 0;
 }
+
+int sqlite_fit(struct driver *d, const struct column *c, const struct described_column *there,
+               bool identity, struct fit *fit, struct err *err)
+{
+    (void)d;
+    (void)identity;
+    enum storage storage = storage_of(c);
+    fit->form = (int)storage;
+    fit->holds = true;
+    if (there->generated)
+        return err_set(err, ERR_PERMANENT, "column %s is generated in the target", c->name);
+    if (affinity_keeps(affinity_of(there->type), storage))
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  "column %s has the type %s in the target, which would change values of %s",
+                  c->name, *there->type ? there->type : "(none)",
+                  *c->type_name ? c->type_name : "the source's type");
+    return err_hint(err, "declare it as %s", storage_declaration(storage));
+}
+
+/* ---- changing ---- */
 
 /*
  * Under REPLICA IDENTITY USING INDEX rows are found by that index's columns. Not UNIQUE: the source
- * may choose another index later and let these columns repeat.
+ * may choose another index later and let these columns repeat. An index keeps its name when its
+ * table gets another one; the relid keeps it unique.
  */
-static int create_identity_index(struct dest *d, const char *target, const struct relation *rel,
-                                 struct err *err)
+static void append_identity_index(const struct step *step, struct buf *sql)
 {
-    struct buf sql = {0}, name = {0};
-    const char *comma = "";
-    /* An index keeps its name when its table gets another one; the relid keeps it unique. */
-    buf_printf(&name, "pg2any_identity_%s_%u", target, rel->relid);
-    buf_append_str(&sql, "CREATE INDEX ");
-    sqlite_quote(&sql, buf_cstr(&name));
-    buf_append_str(&sql, " ON ");
-    sqlite_quote(&sql, target);
-    buf_append_str(&sql, " (");
-    for (uint32_t i = 0; i < rel->ncolumns; i++)
-        if (rel->columns[i].key) {
-            buf_append_str(&sql, comma);
-            sqlite_quote(&sql, rel->columns[i].name);
-            comma = ", ";
-        }
-    buf_append_str(&sql, ")");
+    struct buf name = {0};
+    buf_printf(&name, "pg2any_identity_%s_%u", step->table, step->rel->relid);
+    buf_append_str(sql, "CREATE INDEX ");
+    text_quote_standard(sql, buf_cstr(&name));
+    buf_append_str(sql, " ON ");
+    text_quote_standard(sql, step->table);
+    buf_append_str(sql, " (");
+    text_identity(sql, step->rel, text_quote_standard);
+    buf_append_byte(sql, ')');
+    sql->failed = sql->failed || name.failed;
     buf_free(&name);
-    return run_sql(d, &sql, err);
 }
 
-int sqlite_table_create(struct dest *d, const char *target, const struct relation *rel,
-                        struct err *err)
+static void append_table(const struct step *step, struct buf *sql)
 {
-    struct buf sql = {0};
+    const struct relation *rel = step->rel;
     bool rowid_key = rel->npk == 1 && storage_of(&rel->columns[rel->pk[0]]) == STORAGE_INTEGER;
-    buf_append_str(&sql, "CREATE TABLE ");
-    sqlite_quote(&sql, target);
-    buf_append_str(&sql, " (");
+    buf_append_str(sql, "CREATE TABLE ");
+    text_quote_standard(sql, step->table);
+    buf_append_str(sql, " (");
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
-        if (i > 0)
-            buf_append_str(&sql, ", ");
-        sqlite_quote(&sql, rel->columns[i].name);
-        buf_printf(&sql, " %s", storage_declaration(storage_of(&rel->columns[i])));
+        buf_append_str(sql, i ? ", " : "");
+        text_quote_standard(sql, rel->columns[i].name);
+        buf_printf(sql, " %s", storage_declaration(storage_of(&rel->columns[i])));
         if (key_has_column(rel, i))
-            buf_append_str(&sql, rowid_key ? " PRIMARY KEY" : " NOT NULL");
+            buf_append_str(sql, rowid_key ? " PRIMARY KEY" : " NOT NULL");
     }
-    if (rel->ncolumns == 0)
-        buf_append_str(&sql,
-                       "\"pg2any_no_columns\" TEXT"); /* PostgreSQL has tables without columns */
+    if (rel->ncolumns == 0) /* PostgreSQL has tables without columns */
+        buf_append_str(sql, "\"pg2any_no_columns\" TEXT");
     if (rel->npk > 0 && !rowid_key) {
-        buf_append_str(&sql, ", PRIMARY KEY (");
-        for (uint32_t i = 0; i < rel->npk; i++) {
-            if (i > 0)
-                buf_append_str(&sql, ", ");
-            sqlite_quote(&sql, rel->columns[rel->pk[i]].name);
-        }
-        buf_append_str(&sql, ")");
+        buf_append_str(sql, ", PRIMARY KEY (");
+        text_primary_key(sql, rel, text_quote_standard);
+        buf_append_byte(sql, ')');
     }
-    buf_append_str(&sql, ")");
-    if (run_sql(d, &sql, err))
-        return -1;
-    if (rel->replica_identity == REPLICA_IDENTITY_INDEX)
-        return create_identity_index(d, target, rel, err);
-    return 0;
+    buf_append_byte(sql, ')');
 }
 
-int sqlite_table_rename(struct dest *d, const char *target, const char *to, struct err *err)
+/* Appends the value that the rows before a column was added have in it, as SQLite writes it. */
+static int append_fill(struct driver *d, const struct column *c, struct buf *sql, struct err *err)
 {
-    struct buf sql = {0};
-    buf_append_str(&sql, "ALTER TABLE ");
-    sqlite_quote(&sql, target);
-    buf_append_str(&sql, " RENAME TO ");
-    sqlite_quote(&sql, to);
-    return run_sql(d, &sql, err);
-}
-
-static int fill_column(struct dest *d, const char *target, const struct column *c, struct err *err)
-{
-    struct buf sql = {0};
+    const struct value v = text_fill(c);
+    struct buf query = {0};
     sqlite3_stmt *s = NULL;
-    const struct value v = {
-        .kind = c->fill_is_bytes ? VALUE_BYTES : VALUE_TEXT,
-        .size = (uint32_t)c->fill_size,
-        .data = c->fill_value,
-    };
-    buf_append_str(&sql, "UPDATE ");
-    sqlite_quote(&sql, target);
-    buf_append_str(&sql, " SET ");
-    sqlite_quote(&sql, c->name);
-    buf_append_str(&sql, " = ?1");
-    int rc = buf_check(&sql, err);
-    if (rc == 0)
-        rc = sqlite_prepare(d, buf_cstr(&sql), &s, err);
-    if (rc == 0)
-        rc = bind_value(s, 1, storage_of(c), &v, d->nan, err);
-    if (rc == 0)
-        rc = sqlite_run(d, s, "filling a new column", err);
+    buf_append_str(&query, "SELECT ?1, quote(?1)");
+    if (sqlite_prepare(d, &query, &s, err))
+        return -1;
+    int rc = bind_value(s, 1, storage_of(c), &v, d->nan, err);
+    if (rc == 0 && sqlite3_step(s) != SQLITE_ROW)
+        rc = err_nomem(err);
+    if (rc == 0 && sqlite3_column_type(s, 0) == SQLITE_FLOAT && isinf(sqlite3_column_double(s, 0)))
+        buf_append_str(sql, sqlite3_column_double(s, 0) > 0 ? "9e999" : "-9e999");
+    else if (rc == 0)
+        buf_append_str(sql, (const char *)sqlite3_column_text(s, 1));
     (void)sqlite3_finalize(s);
-    buf_free(&sql);
     return rc;
 }
 
-int sqlite_column_add(struct dest *d, const char *target, const struct relation *rel,
-                      uint32_t column, struct err *err)
+static int change(struct driver *d, struct buf *sql, struct buf *show, struct err *err)
 {
-    const struct column *c = &rel->columns[column];
-    struct buf sql = {0};
-    buf_append_str(&sql, "ALTER TABLE ");
-    sqlite_quote(&sql, target);
-    buf_append_str(&sql, " ADD COLUMN ");
-    sqlite_quote(&sql, c->name);
-    buf_printf(&sql, " %s", storage_declaration(storage_of(c)));
-    if (run_sql(d, &sql, err))
+    return text_change(d, sql, show, sqlite_run, err);
+}
+
+/* Begins a statement that alters the step's table. */
+static void append_alter(const struct step *step, struct buf *sql)
+{
+    buf_append_str(sql, "ALTER TABLE ");
+    text_quote_standard(sql, step->table);
+}
+
+static int create_table(struct driver *d, const struct step *step, struct buf *show,
+                        struct err *err)
+{
+    struct buf sql = {0}, index = {0};
+    append_table(step, &sql);
+    if (change(d, &sql, show, err))
         return -1;
-    return c->fill == FILL_VALUE ? fill_column(d, target, c, err) : 0;
+    if (step->rel->replica_identity != REPLICA_IDENTITY_INDEX)
+        return 0;
+    append_identity_index(step, &index);
+    return change(d, &index, show, err);
 }
 
-int sqlite_column_drop(struct dest *d, const char *target, const char *column, struct err *err)
+static int add_column(struct driver *d, const struct step *step, struct buf *show, struct err *err)
+{
+    const struct column *c = &step->rel->columns[step->column];
+    struct buf sql = {0}, fill = {0};
+    append_alter(step, &sql);
+    buf_append_str(&sql, " ADD COLUMN ");
+    text_quote_standard(&sql, c->name);
+    buf_printf(&sql, " %s", storage_declaration(storage_of(c)));
+    if (change(d, &sql, show, err))
+        return -1;
+    if (c->fill != FILL_VALUE)
+        return 0;
+    buf_append_str(&fill, "UPDATE ");
+    text_quote_standard(&fill, step->table);
+    buf_append_str(&fill, " SET ");
+    text_quote_standard(&fill, c->name);
+    buf_append_str(&fill, " = ");
+    if (append_fill(d, c, &fill, err)) {
+        buf_free(&fill);
+        return -1;
+    }
+    return change(d, &fill, show, err);
+}
+
+int sqlite_change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
 {
     struct buf sql = {0};
-    buf_append_str(&sql, "ALTER TABLE ");
-    sqlite_quote(&sql, target);
-    buf_append_str(&sql, " DROP COLUMN ");
-    sqlite_quote(&sql, column);
-    return run_sql(d, &sql, err);
-}
-
-int sqlite_column_rename(struct dest *d, const char *target, const char *column, const char *to,
-                         struct err *err)
-{
-    struct buf sql = {0};
-    buf_append_str(&sql, "ALTER TABLE ");
-    sqlite_quote(&sql, target);
-    buf_append_str(&sql, " RENAME COLUMN ");
-    sqlite_quote(&sql, column);
-    buf_append_str(&sql, " TO ");
-    sqlite_quote(&sql, to);
-    return run_sql(d, &sql, err);
-}
-
-bool sqlite_column_same_type(struct dest *d, const struct column *a, const struct column *b)
-{
-    (void)d;
-    return storage_of(a) == storage_of(b);
+    switch (step->kind) {
+    case STEP_CREATE_TABLE:
+        return create_table(d, step, show, err);
+    case STEP_ADD_COLUMN:
+        return add_column(d, step, show, err);
+    case STEP_RENAME_TABLE:
+        append_alter(step, &sql);
+        buf_append_str(&sql, " RENAME TO ");
+        text_quote_standard(&sql, step->to);
+        return change(d, &sql, show, err);
+    case STEP_DROP_COLUMN:
+        append_alter(step, &sql);
+        buf_append_str(&sql, " DROP COLUMN ");
+        text_quote_standard(&sql, step->name);
+        return change(d, &sql, show, err);
+    case STEP_RENAME_COLUMN:
+        append_alter(step, &sql);
+        buf_append_str(&sql, " RENAME COLUMN ");
+        text_quote_standard(&sql, step->name);
+        buf_append_str(&sql, " TO ");
+        text_quote_standard(&sql, step->to);
+        return change(d, &sql, show, err);
+    case STEP_WIDEN_COLUMN:
+    case STEP_DROP_DEFAULT:
+        break;
+    }
+    BUG("a step that SQLite does not have");
 }

@@ -1,16 +1,15 @@
 #include "sqlite_value.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "frames/pg_type.h"
+#include "sql/source_value.h"
 
 #define NUMERIC_EXACT_DIGITS                                                                       \
     15 /* DBL_DIG: decimal digits that survive the way into a double and back */
-#define MAX_NUMBER_TEXT    400 /* a double in PostgreSQL's text is shorter */
 #define MAX_TIMESTAMP_TEXT 64
 
 /* numeric's typmod: precision in the upper half, scale (11 bits, signed since version 15) below,
@@ -113,11 +112,6 @@ bool affinity_keeps(enum affinity a, enum storage s)
     BUG("unknown storage");
 }
 
-static int not_a(struct err *err, const char *what)
-{
-    return err_set(err, ERR_PERMANENT, "the value is not %s", what);
-}
-
 static int bound(int rc, struct err *err)
 {
     if (rc == SQLITE_OK)
@@ -129,36 +123,15 @@ static int bound(int rc, struct err *err)
                    sqlite3_errstr(rc));
 }
 
-static int bind_integer(sqlite3_stmt *stmt, int parameter, const struct value *v, struct err *err)
-{
-    int64_t n;
-    if (!value_to_int64(v, &n))
-        return not_a(err, "an integer of 64 bits");
-    return bound(sqlite3_bind_int64(stmt, parameter, n), err);
-}
-
-static int bind_bool(sqlite3_stmt *stmt, int parameter, const struct value *v, struct err *err)
-{
-    if (v->size != 1 || (*v->data != 't' && *v->data != 'f'))
-        return not_a(err, "a boolean");
-    return bound(sqlite3_bind_int(stmt, parameter, *v->data == 't'), err);
-}
-
-static int bind_real(sqlite3_stmt *stmt, int parameter, const struct value *v, enum dest_nan nan,
+static int bind_real(sqlite3_stmt *stmt, int parameter, const struct value *v, enum nan_policy nan,
                      struct err *err)
 {
-    char text[MAX_NUMBER_TEXT];
-    if (v->size == 0 || v->size >= sizeof text)
-        return not_a(err, "a floating-point number");
-    memcpy(text, v->data, v->size);
-    text[v->size] = '\0';
-    char *end;
-    double d = strtod(text, &end); /* underflow and overflow cannot be: PostgreSQL wrote a double */
-    if (end != text + v->size)
-        return not_a(err, "a floating-point number");
+    double d;
+    if (!pg_text_real(v, false, &d))
+        return read_refuse("a floating-point number", err);
     if (!isnan(d))
         return bound(sqlite3_bind_double(stmt, parameter, d), err);
-    if (nan == DEST_NAN_NULL)
+    if (nan == NAN_NULL)
         return bound(sqlite3_bind_null(stmt, parameter), err);
     (void)err_set(err, ERR_PERMANENT, "the value is NaN, which SQLite cannot store");
     return err_hint(err, "--nan null stores NULL instead");
@@ -170,25 +143,18 @@ static int bind_text(sqlite3_stmt *stmt, int parameter, const char *data, size_t
     return bound(sqlite3_bind_text64(stmt, parameter, data, size, lifetime, SQLITE_UTF8), err);
 }
 
-static bool is_word(const struct value *v, const char *word)
-{
-    return v->size == strlen(word) && memcmp(v->data, word, v->size) == 0;
-}
-
 /* "2026-11-22 10:20:30.5+00" and "0044-03-15 12:00:00+00 BC"; infinity stays. */
 static int bind_timestamptz(sqlite3_stmt *stmt, int parameter, const struct value *v,
                             struct err *err)
 {
     char text[MAX_TIMESTAMP_TEXT];
-    if (is_word(v, "infinity") || is_word(v, "-infinity"))
+    if (pg_text_is(v, "infinity") || pg_text_is(v, "-infinity"))
         return bind_text(stmt, parameter, v->data, v->size, SQLITE_STATIC, err);
     const char *zone = memchr(v->data, '+', v->size);
-    if (!zone)
-        return not_a(err, "a timestamp with time zone in UTC");
-    size_t before = (size_t)(zone - v->data) + 3;
-    if (v->size < before || v->size + 3 > sizeof text || memcmp(zone, "+00", 3) != 0 ||
+    size_t before = zone ? (size_t)(zone - v->data) + 3 : 0;
+    if (!zone || v->size < before || v->size + 3 > sizeof text || memcmp(zone, "+00", 3) != 0 ||
         (v->size > before && v->data[before] == ':'))
-        return not_a(err, "a timestamp with time zone in UTC");
+        return read_refuse("a timestamp with time zone in UTC", err);
     memcpy(text, v->data, before);
     memcpy(text + before, ":00", 3);
     memcpy(text + before + 3, v->data + before, v->size - before);
@@ -196,25 +162,27 @@ static int bind_timestamptz(sqlite3_stmt *stmt, int parameter, const struct valu
 }
 
 int bind_value(sqlite3_stmt *stmt, int parameter, enum storage s, const struct value *v,
-               enum dest_nan nan, struct err *err)
+               enum nan_policy nan, struct err *err)
 {
-    switch (v->kind) {
-    case VALUE_NULL:
+    bool b;
+    int64_t n;
+    switch (read_kind(v, s == STORAGE_BLOB, err)) {
+    case READ_FAILED:
+        return -1;
+    case READ_NULL:
         return bound(sqlite3_bind_null(stmt, parameter), err);
-    case VALUE_UNCHANGED:
-        return err_set(err, ERR_PERMANENT, "the value was not sent (an unchanged TOASTed value)");
-    case VALUE_BYTES:
-        if (s != STORAGE_BLOB)
-            return not_a(err, "text, as its type says it is");
-        return bound(sqlite3_bind_blob64(stmt, parameter, v->data, v->size, SQLITE_STATIC), err);
-    case VALUE_TEXT:
+    default:
         break;
     }
     switch (s) {
     case STORAGE_BOOL:
-        return bind_bool(stmt, parameter, v, err);
+        return read_bool(v, &b, err) == READ_VALUE
+                   ? bound(sqlite3_bind_int(stmt, parameter, b), err)
+                   : -1;
     case STORAGE_INTEGER:
-        return bind_integer(stmt, parameter, v, err);
+        return read_integer(v, &n, err) == READ_VALUE
+                   ? bound(sqlite3_bind_int64(stmt, parameter, n), err)
+                   : -1;
     case STORAGE_REAL:
         return bind_real(stmt, parameter, v, nan, err);
     case STORAGE_NUMERIC:
@@ -224,7 +192,7 @@ int bind_value(sqlite3_stmt *stmt, int parameter, enum storage s, const struct v
     case STORAGE_TIMESTAMPTZ:
         return bind_timestamptz(stmt, parameter, v, err);
     case STORAGE_BLOB:
-        return not_a(err, "bytes, as its type says it is");
+        return bound(sqlite3_bind_blob64(stmt, parameter, v->data, v->size, SQLITE_STATIC), err);
     }
     BUG("unknown storage");
 }

@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "frames/relation.h"
 #include "frames/value.h"
-#include "sql/dest.h"
+#include "sql/driver.h"
 
 enum storage {
     STORAGE_BOOL,        /* INTEGER 0 or 1 */
@@ -42,6 +42,6 @@ bool affinity_keeps(enum affinity a, enum storage s);
 /* Binds a value, borrowed until the statement is reset. Permanent error for one that the storage
  * cannot hold. */
 MUST_CHECK int bind_value(sqlite3_stmt *stmt, int parameter, enum storage s, const struct value *v,
-                          enum dest_nan nan, struct err *err);
+                          enum nan_policy nan, struct err *err);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "frames/frame_reader.h"
+#include "frames/relation.h"
 #include "frames/relmap.h"
 
 #define SUFFIX_DIGITS 16

@@ -272,7 +272,7 @@ static void register_stats(struct apply *a, const char *component)
 }
 
 /* What every mode needs. */
-static int check_options(struct apply *a, const struct dest_ops *ops, struct err *err)
+static int check_options(struct apply *a, const struct driver_ops *ops, struct err *err)
 {
     const struct apply_options *o = &a->options;
     if (!o->dest) {
@@ -285,17 +285,17 @@ static int check_options(struct apply *a, const struct dest_ops *ops, struct err
     return schema_map_parse(&a->schema_map, o->schema_map, err);
 }
 
-static struct dest_config dest_config(const struct apply *a)
+static struct driver_config driver_config(const struct apply *a)
 {
     const struct apply_options *o = &a->options;
-    return (struct dest_config){
+    return (struct driver_config){
         .uri = o->dest,
         .schema_map = &a->schema_map,
         .connect_timeout_ms = o->connect_timeout_ms,
         .query_timeout_ms = o->query_timeout_ms,
-        .nan = (enum dest_nan)o->nan,
-        .infinity = (enum dest_beyond)o->infinity,
-        .date_range = (enum dest_beyond)o->date_range,
+        .nan = (enum nan_policy)o->nan,
+        .infinity = (enum beyond)o->infinity,
+        .date_range = (enum beyond)o->date_range,
     };
 }
 
@@ -304,18 +304,18 @@ static bool is_inspection(const struct apply *a)
     return a->options.check || a->options.status || a->options.drop_checkpoint;
 }
 
-static int inspect(struct apply *a, const struct dest_ops *ops, struct err *err)
+static int inspect(struct apply *a, const struct driver_ops *ops, struct err *err)
 {
     const struct apply_options *o = &a->options;
-    const struct dest_config config = dest_config(a);
+    const struct driver_config config = driver_config(a);
     if (o->check)
-        return apply_check(ops, &config, (enum schema_ddl)o->ddl, o->origin, err);
+        return apply_check(ops, &config, (enum ddl_policy)o->ddl, o->origin, err);
     if (o->status)
         return apply_status(ops, &config, o->origin, err);
     return apply_drop_checkpoint(ops, &config, o->origin, err);
 }
 
-static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
+static int start(struct apply *a, const struct driver_ops *ops, struct err *err)
 {
     const struct apply_options *o = &a->options;
     struct apply_group *g = &a->group;
@@ -325,9 +325,8 @@ static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
     (void)fcntl(STDIN_FILENO, F_SETPIPE_SZ,
                 OUTPUT_PIPE_SIZE); /* fails where it is no pipe, which is fine */
     ack_init(&g->ack, o->ack);
-    g->ops = ops;
     g->signals = &a->signals;
-    g->conflicts.policy = (enum dest_conflict_action)o->conflict;
+    g->conflicts.policy = (enum conflict_action)o->conflict;
     g->max_transactions = o->group_transactions;
     g->max_changes = o->group_changes;
     g->max_bytes = o->group_bytes;
@@ -335,13 +334,13 @@ static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
     a->stream.origin = o->origin;
     a->stream.accept_gap = o->accept_gap;
     a->stream.ack_timeout_ms = (int64_t)o->connect_timeout_ms;
-    const struct dest_config config = dest_config(a);
+    const struct driver_config config = driver_config(a);
     log_info("starting", "version", PG2ANY_VERSION, "conflict", conflict_words[o->conflict], "ddl",
              ddl_words[o->ddl], "group_transactions", LOG_U64(o->group_transactions),
              "group_changes", LOG_U64(o->group_changes), "group_bytes", LOG_U64(o->group_bytes),
              NULL);
-    if (ops->open(&config, &g->dest, err) ||
-        apply_rows_init(&g->rows, ops, g->dest, (enum schema_ddl)o->ddl, &g->conflicts, err))
+    if (target_open(ops, &config, &g->target, err) ||
+        apply_rows_init(&g->rows, g->target, (enum ddl_policy)o->ddl, &g->conflicts, err))
         return -1;
     *g->counters.connected = 1;
     notify_ready(&a->stage.notify_fd);
@@ -349,20 +348,19 @@ static int start(struct apply *a, const struct dest_ops *ops, struct err *err)
     return 0;
 }
 
-static void finish(struct apply *a, const struct dest_ops *ops, const struct err *err)
+static void finish(struct apply *a, const struct err *err)
 {
-    if (a->group.dest)
+    if (a->group.target)
         *a->group.counters.connected = 0;
     stats_end(&a->stats, err);
     group_free(&a->group);
-    if (a->group.dest)
-        ops->close(a->group.dest);
+    target_close(a->group.target);
     frame_reader_free(&a->input);
     schema_map_free(&a->schema_map);
     signals_close(&a->signals);
 }
 
-int apply_main(const struct dest_ops *ops, int argc, char **argv)
+int apply_main(const struct driver_ops *ops, int argc, char **argv)
 {
     char name[32];
     (void)snprintf(name, sizeof name, "apply-%s", ops->name);
@@ -398,6 +396,6 @@ int apply_main(const struct dest_ops *ops, int argc, char **argv)
             (void)run(&a, &err);
     }
     int status = exit_status(&err);
-    finish(&a, ops, &err);
+    finish(&a, &err);
     return status;
 }

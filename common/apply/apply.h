@@ -7,9 +7,9 @@
 #ifndef PG2ANY_APPLY_H
 #define PG2ANY_APPLY_H
 
-#include "sql/dest.h"
+#include "sql/target.h"
 
 /* main() of a driver's program; returns the exit status. */
-int apply_main(const struct dest_ops *ops, int argc, char **argv);
+int apply_main(const struct driver_ops *ops, int argc, char **argv);
 
 #endif

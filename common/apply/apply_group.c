@@ -35,7 +35,7 @@ static struct checkpoint checkpoint_at(const struct apply_group *g, uint64_t lsn
 
 static int commit(struct apply_group *g, const struct checkpoint *checkpoint, struct err *err)
 {
-    if (g->ops->commit(g->dest, g->origin, checkpoint, err))
+    if (target_commit(g->target, g->origin, checkpoint, err))
         return err_context(err, "commit up to %s", LSN(checkpoint->remote_lsn));
     return 0;
 }
@@ -76,7 +76,7 @@ static int reset(struct apply_group *g, struct err *err)
 {
     apply_rows_rollback(&g->rows);
     conflicts_reset(&g->conflicts);
-    return g->ops->reset(g->dest, err);
+    return target_reset(g->target, err);
 }
 
 /* The LSN that may be acknowledged: durable at the target and come in this stream. */
@@ -97,8 +97,7 @@ static int begin(struct apply_group *g, struct err *err)
 {
     struct checkpoint now = {0};
     bool found;
-    if (g->ops->begin(g->dest, err) ||
-        g->ops->checkpoint_get(g->dest, g->origin, &now, &found, err))
+    if (target_begin(g->target, g->origin, &now, &found, err))
         return -1;
     if ((found ? now.remote_lsn : 0) != g->checkpoint.remote_lsn)
         return err_set(err, ERR_RETRY, "the checkpoint moved from %s to %s",
@@ -107,7 +106,7 @@ static int begin(struct apply_group *g, struct err *err)
 }
 
 static int apply_once(struct apply_group *g, size_t n, const struct checkpoint *checkpoint,
-                      const struct dest_txn **failed, struct err *err)
+                      const struct source_txn **failed, struct err *err)
 {
     *failed = NULL;
     if (begin(g, err))
@@ -143,11 +142,12 @@ static int recover(struct apply_group *g, const struct checkpoint *checkpoint, s
     bool found;
     /* Until it is known whether the commit took place, its relations and conflicts are kept. */
     apply_rows_close_tables(&g->rows);
-    if (g->ops->reset(g->dest, err) ||
-        g->ops->checkpoint_get(g->dest, g->origin, &now, &found, err))
+    if (target_reset(g->target, err) || target_checkpoint(g->target, g->origin, &now, &found, err))
         return -1;
-    if (found && now.remote_lsn == checkpoint->remote_lsn)
+    if (found && now.remote_lsn == checkpoint->remote_lsn) {
+        target_committed(g->target);
         return 1;
+    }
     uint64_t lsn = found ? now.remote_lsn : 0;
     if (lsn != g->checkpoint.remote_lsn)
         return err_set(
@@ -163,7 +163,7 @@ static int recover(struct apply_group *g, const struct checkpoint *checkpoint, s
 /* Applies the first `n` held transactions with a checkpoint, repeating where the target asks for
  * it. */
 static int apply_with_retries(struct apply_group *g, size_t n, const struct checkpoint *checkpoint,
-                              const struct dest_txn **failed, struct err *err)
+                              const struct source_txn **failed, struct err *err)
 {
     int wait_ms = RETRY_FIRST_MS;
     for (int try = 1;; try++) {
@@ -215,7 +215,7 @@ static void release(struct apply_group *g, size_t n)
  * A transaction that will never go in must not keep those before it out: they are applied, then the
  * error of the one that failed is reported.
  */
-static void apply_before(struct apply_group *g, const struct dest_txn *failed)
+static void apply_before(struct apply_group *g, const struct source_txn *failed)
 {
     size_t n = 0;
     while (n < g->ntxns && &g->txns[n].txn != failed)
@@ -223,7 +223,7 @@ static void apply_before(struct apply_group *g, const struct dest_txn *failed)
     if (n == g->ntxns || n == 0)
         return;
     struct err err = {0};
-    const struct dest_txn *again;
+    const struct source_txn *again;
     struct checkpoint checkpoint =
         checkpoint_at(g, g->txns[n - 1].end_lsn, g->txns[n - 1].commit_time_us);
     if (reset(g, &err) == 0 && apply_with_retries(g, n, &checkpoint, &again, &err) == 0) {
@@ -242,7 +242,7 @@ int group_flush(struct apply_group *g, struct err *err)
     if (g->ntxns > 0) {
         struct checkpoint checkpoint =
             checkpoint_at(g, g->seen_lsn, g->txns[g->ntxns - 1].commit_time_us);
-        const struct dest_txn *failed;
+        const struct source_txn *failed;
         int64_t begun_us = monotonic_us();
         if (apply_with_retries(g, g->ntxns, &checkpoint, &failed, err)) {
             g->failed = true;
@@ -261,9 +261,9 @@ int group_flush(struct apply_group *g, struct err *err)
 
 /* Applies what is held of the transaction that is not whole, in a target transaction that stays
  * open. */
-static int apply_part(struct apply_group *g, const struct dest_txn *txn, struct err *err)
+static int apply_part(struct apply_group *g, const struct source_txn *txn, struct err *err)
 {
-    const struct dest_txn *failed;
+    const struct source_txn *failed;
     if (!g->partial) {
         g->begun_us = monotonic_us();
         if (begin(g, err))
@@ -281,7 +281,7 @@ static int apply_part(struct apply_group *g, const struct dest_txn *txn, struct 
     return 0;
 }
 
-static int commit_parts(struct apply_group *g, const struct dest_txn *txn,
+static int commit_parts(struct apply_group *g, const struct source_txn *txn,
                         const struct frame_commit *c, struct err *err)
 {
     struct checkpoint checkpoint = checkpoint_at(g, c->end_lsn, c->commit_time_us);
@@ -306,10 +306,11 @@ static int commit_parts(struct apply_group *g, const struct dest_txn *txn,
 
 /* ---- what comes in ---- */
 
-int group_hold(struct apply_group *g, const struct frame *f, const struct dest_txn *txn,
+int group_hold(struct apply_group *g, const struct frame *f, const struct source_txn *txn,
                struct err *err)
 {
-    if (f->type == FRAME_RELATION && g->ops->ddl_commits && g->ntxns > 0 && group_flush(g, err))
+    if (f->type == FRAME_RELATION && target_ddl_commits(g->target) && g->ntxns > 0 &&
+        group_flush(g, err))
         return -1;
     buf_append(&g->held, frame_start(f), frame_length(f));
     *g->counters.held_bytes = g->held.len;
@@ -326,7 +327,7 @@ int group_hold(struct apply_group *g, const struct frame *f, const struct dest_t
     return apply_part(g, txn, err);
 }
 
-int group_commit_txn(struct apply_group *g, const struct dest_txn *txn,
+int group_commit_txn(struct apply_group *g, const struct source_txn *txn,
                      const struct frame_commit *c, struct err *err)
 {
     if (g->partial)
@@ -372,7 +373,7 @@ int group_restart(struct apply_group *g, struct err *err)
 
 int group_put_checkpoint(struct apply_group *g, const struct checkpoint *c, struct err *err)
 {
-    const struct dest_txn *failed;
+    const struct source_txn *failed;
     return apply_with_retries(g, 0, c, &failed, err);
 }
 

@@ -24,11 +24,11 @@
 #include "base/stats.h"
 #include "frames/frame.h"
 #include "sql/conflicts.h"
-#include "sql/dest.h"
+#include "sql/target.h"
 
 /* A whole transaction among the held frames. */
 struct held_txn {
-    struct dest_txn txn;
+    struct source_txn txn;
     uint64_t end_lsn;
     int64_t commit_time_us;
     size_t frames_end; /* its frames end there in `held`; they begin where those before end */
@@ -41,12 +41,11 @@ struct group_counters {
 };
 
 struct apply_group {
-    const struct dest_ops *ops;
-    struct dest *dest;
+    struct target *target;   /* closed by its owner, after group_free() */
     struct signals *signals; /* a wait between two tries ends when asked to stop */
     struct ack ack;
     struct apply_rows rows;
-    struct dest_conflicts conflicts;
+    struct conflicts conflicts;
     struct group_counters counters;
     struct stats *stats; /* borrowed: written while a group waits to be repeated */
     uint64_t max_transactions;
@@ -84,11 +83,11 @@ MUST_CHECK int group_put_checkpoint(struct apply_group *g, const struct checkpoi
                                     struct err *err);
 
 /* Holds a frame (R, I, U, D, T) of the transaction `txn`; may apply what is held. */
-MUST_CHECK int group_hold(struct apply_group *g, const struct frame *f, const struct dest_txn *txn,
-                          struct err *err);
+MUST_CHECK int group_hold(struct apply_group *g, const struct frame *f,
+                          const struct source_txn *txn, struct err *err);
 
 /* The commit of `txn` has come: it is whole. Applies the group when that is large enough. */
-MUST_CHECK int group_commit_txn(struct apply_group *g, const struct dest_txn *txn,
+MUST_CHECK int group_commit_txn(struct apply_group *g, const struct source_txn *txn,
                                 const struct frame_commit *c, struct err *err);
 
 /* The rest of the transaction that is not whole will never come. */

@@ -20,12 +20,12 @@ struct caveat {
 };
 
 struct inspection {
-    const struct dest_ops *ops;
-    struct dest *dest;
-    enum schema_ddl ddl;
-    const char *origin; /* NULL: the slot's name */
+    struct target *target;
+    enum ddl_policy ddl;
+    const char *given_origin; /* NULL: the slot's name */
+    char origin[256];         /* "" until a hello has come */
     struct report report;
-    unsigned there, missing; /* tables that fit, and tables that will be made */
+    unsigned fit, made, changed; /* tables */
     struct caveat caveats[MAX_CAVEATS];
     size_t ncaveats;
 };
@@ -34,7 +34,7 @@ static void note_caveats(struct inspection *i, const struct relation *rel)
 {
     enum { SHOWN = 3 };
     for (uint32_t c = 0; c < rel->ncolumns; c++) {
-        const char *text = i->ops->caveat(&rel->columns[c]);
+        const char *text = target_caveat(i->target, rel, c);
         size_t at = 0;
         while (at < i->ncaveats && text && strcmp(i->caveats[at].text, text) != 0)
             at++;
@@ -49,58 +49,57 @@ static void note_caveats(struct inspection *i, const struct relation *rel)
     }
 }
 
-/* A table that is there: whether the relation's rows fit into it. */
-static void check_table(struct inspection *i, const struct relation *rel, const char *target)
+/* What a start would do to the relation's table. */
+static void report_plan(struct inspection *i, const char *what, struct foreseen *f)
 {
-    struct err err = {0};
-    struct dest_table *table;
-    char what[300];
-    (void)snprintf(what, sizeof what, "table %.100s.%.100s", rel->namespace, rel->name);
-    if (i->ops->table_open(i->dest, target, rel, &table, &err)) {
-        report_err(&i->report, &err, what);
-        return;
+    if (!f->exists)
+        i->made++;
+    else if (f->statements.len == 0)
+        i->fit++;
+    else
+        i->changed++;
+    if (f->statements.len > 0)
+        report_note(&i->report, "%s: %s will be %s", what, buf_cstr(&f->name),
+                    f->exists ? "changed" : "made");
+    for (const char *rest = buf_cstr(&f->statements), *end; *rest; rest = end + 2) {
+        end = strstr(rest, ";\n");
+        if (!end)
+            break;
+        report_run(&i->report, "%.*s", (int)(end - rest) + 1, rest);
     }
-    i->ops->table_close(i->dest, table);
-    i->there++;
 }
 
-static void check_missing_table(struct inspection *i, const struct relation *rel,
-                                const char *target)
+static void report_misfit(struct inspection *i, const char *what, struct foreseen *f,
+                          struct err *err)
 {
-    struct err err = {0};
-    char what[300];
-    (void)snprintf(what, sizeof what, "table %.100s.%.100s", rel->namespace, rel->name);
-    if (i->ddl == SCHEMA_DDL_NONE) {
-        report_fail(&i->report, "%s: the target has no %s, and --ddl none makes none", what,
-                    target);
-        report_mend(&i->report, "create it, or use --ddl create or evolve");
-    } else if (i->ops->table_create(i->dest, target, rel, &err)) {
-        report_err(&i->report, &err, what);
-    } else {
-        i->missing++;
+    if (i->ddl != DDL_NONE || f->exists || f->name.len == 0) {
+        report_err(&i->report, err, what);
+        return;
     }
+    err_clear(err);
+    report_fail(&i->report, "%s: the target has no %s, and --ddl none makes none", what,
+                buf_cstr(&f->name));
+    report_mend(&i->report, "create it, or use --ddl create or evolve");
 }
 
 static int check_relation(struct inspection *i, const struct frame *f, struct err *err)
 {
     struct relation *rel;
-    struct buf target = {0};
-    bool exists = false;
+    struct foreseen foreseen = {0};
+    char what[300];
     if (relation_from_frame(f, &rel, err))
         return -1;
-    int rc = i->ops->target_name(i->dest, rel, &target, err);
-    if (rc && err->kind == ERR_PERMANENT) {
-        report_err(&i->report, err, rel->name);
+    (void)snprintf(what, sizeof what, "table %.100s.%.100s", rel->namespace, rel->name);
+    int rc = target_foresee(i->target, *i->origin ? i->origin : NULL, i->ddl, rel, &foreseen, err);
+    if (rc == 0) {
+        report_plan(i, what, &foreseen);
+    } else if (err->kind == ERR_PERMANENT) {
+        report_misfit(i, what, &foreseen, err);
         rc = 0;
-    } else if (rc == 0) {
-        rc = i->ops->table_exists(i->dest, buf_cstr(&target), &exists, err);
-        if (rc == 0 && exists)
-            check_table(i, rel, buf_cstr(&target));
-        else if (rc == 0)
-            check_missing_table(i, rel, buf_cstr(&target));
-        note_caveats(i, rel);
     }
-    buf_free(&target);
+    if (rc == 0)
+        note_caveats(i, rel);
+    foreseen_free(&foreseen);
     relation_unref(rel);
     return rc;
 }
@@ -110,13 +109,16 @@ static int check_position(struct inspection *i, const struct frame *f, struct er
 {
     struct frame_hello h;
     struct checkpoint c;
-    char slot[256];
     bool found;
     if (frame_get_hello(f, &h, err))
         return -1;
-    (void)snprintf(slot, sizeof slot, "%.*s", (int)h.slot.size, (const char *)h.slot.data);
-    const char *origin = i->origin ? i->origin : slot;
-    if (i->ops->checkpoint_get(i->dest, origin, &c, &found, err))
+    if (i->given_origin)
+        (void)snprintf(i->origin, sizeof i->origin, "%s", i->given_origin);
+    else
+        (void)snprintf(i->origin, sizeof i->origin, "%.*s", (int)h.slot.size,
+                       (const char *)h.slot.data);
+    const char *origin = i->origin;
+    if (target_checkpoint(i->target, origin, &c, &found, err))
         return -1;
     if (found && c.remote_lsn < h.start_lsn) {
         report_fail(&i->report,
@@ -171,32 +173,33 @@ static int check_relations(struct inspection *i, bool *any, struct err *err)
     return rc;
 }
 
-static int check_all(struct inspection *i, const struct dest_config *config, struct err *err)
+static int check_all(struct inspection *i, const struct driver_ops *ops,
+                     const struct driver_config *config, struct err *err)
 {
     bool any = false;
-    if (i->ops->open(config, &i->dest, err) ||
-        i->ops->check(i->dest, i->ddl != SCHEMA_DDL_NONE, &i->report, err) ||
+    if (target_open(ops, config, &i->target, err) ||
+        target_check(i->target, i->ddl != DDL_NONE, &i->report, err) ||
         check_relations(i, &any, err))
         return -1;
     if (!any)
         report_note(&i->report, "no description of the source's tables came: their types are not "
                                 "checked");
     else if (i->report.failures == 0)
-        report_ok(&i->report, "tables: %u are there and fit, %u will be made", i->there,
-                  i->missing);
+        report_ok(&i->report, "tables: %u are there and fit, %u will be made, %u changed", i->fit,
+                  i->made, i->changed);
     for (size_t c = 0; c < i->ncaveats; c++)
         report_note(&i->report, "%s (%s%s)", i->caveats[c].text, buf_cstr(&i->caveats[c].columns),
                     i->caveats[c].n > 3 ? ", ..." : "");
     return 0;
 }
 
-int apply_check(const struct dest_ops *ops, const struct dest_config *config, enum schema_ddl ddl,
-                const char *origin, struct err *err)
+int apply_check(const struct driver_ops *ops, const struct driver_config *config,
+                enum ddl_policy ddl, const char *origin, struct err *err)
 {
-    struct inspection i = {.ops = ops, .ddl = ddl, .origin = origin, .report.fd = STDERR_FILENO};
-    struct dest_config look = *config;
+    struct inspection i = {.ddl = ddl, .given_origin = origin, .report.fd = STDERR_FILENO};
+    struct driver_config look = *config;
     look.look_only = true;
-    int rc = check_all(&i, &look, err);
+    int rc = check_all(&i, ops, &look, err);
     if (rc) {
         enum err_kind kind = err->kind;
         report_err(&i.report, err, "target");
@@ -204,8 +207,7 @@ int apply_check(const struct dest_ops *ops, const struct dest_config *config, en
     } else if (i.report.failures > 0) {
         rc = err_set(err, ERR_PERMANENT, "checks of the target that failed: %u", i.report.failures);
     }
-    if (i.dest)
-        ops->close(i.dest);
+    target_close(i.target);
     for (size_t c = 0; c < i.ncaveats; c++)
         buf_free(&i.caveats[c].columns);
     return rc;
@@ -217,21 +219,21 @@ static int no_origin(struct err *err)
     return err_hint(err, "--origin NAME: the slot's name, unless it was given another");
 }
 
-int apply_status(const struct dest_ops *ops, const struct dest_config *config, const char *origin,
-                 struct err *err)
+int apply_status(const struct driver_ops *ops, const struct driver_config *config,
+                 const char *origin, struct err *err)
 {
     struct report r = {.fd = STDOUT_FILENO};
-    struct dest_config look = *config;
-    struct dest *dest;
+    struct driver_config look = *config;
+    struct target *target;
     struct checkpoint c;
     bool found;
     look.look_only = true;
     if (!origin)
         return no_origin(err);
-    if (ops->open(&look, &dest, err))
+    if (target_open(ops, &look, &target, err))
         return -1;
-    int rc = ops->checkpoint_get(dest, origin, &c, &found, err);
-    ops->close(dest);
+    int rc = target_checkpoint(target, origin, &c, &found, err);
+    target_close(target);
     if (rc)
         return -1;
     if (!found) {
@@ -246,33 +248,32 @@ int apply_status(const struct dest_ops *ops, const struct dest_config *config, c
     return 0;
 }
 
-int apply_drop_checkpoint(const struct dest_ops *ops, const struct dest_config *config,
+int apply_drop_checkpoint(const struct driver_ops *ops, const struct driver_config *config,
                           const char *origin, struct err *err)
 {
-    struct dest *dest;
+    struct target *target;
     struct checkpoint c;
     bool found;
     if (!origin)
         return no_origin(err);
     /* First to look: opening it for work would make what is missing. */
-    struct dest_config look = *config;
+    struct driver_config look = *config;
     look.look_only = true;
-    if (ops->open(&look, &dest, err))
+    if (target_open(ops, &look, &target, err))
         return -1;
-    int rc = ops->checkpoint_get(dest, origin, &c, &found, err);
-    ops->close(dest);
+    int rc = target_checkpoint(target, origin, &c, &found, err);
+    target_close(target);
     if (rc || !found) {
         if (rc == 0)
             log_info("there is no such checkpoint", "origin", origin, NULL);
         return rc;
     }
-    if (ops->open(config, &dest, err))
+    if (target_open(ops, config, &target, err))
         return -1;
-    if (ops->begin(dest, err) || ops->checkpoint_get(dest, origin, &c, &found, err) ||
-        ops->checkpoint_drop(dest, origin, err))
+    if (target_begin(target, origin, &c, &found, err) || target_forget(target, origin, err))
         rc = -1;
     else
         log_info("the checkpoint is dropped", "origin", origin, "was_at", LSN(c.remote_lsn), NULL);
-    ops->close(dest);
+    target_close(target);
     return rc;
 }

@@ -6,8 +6,7 @@
 #define PG2ANY_APPLY_INSPECT_H
 
 #include "base/err.h"
-#include "sql/dest.h"
-#include "sql/schema.h"
+#include "sql/target.h"
 
 /*
  * --check: reports on stderr (report.h) and changes nothing: the server, what this user may do
@@ -15,15 +14,16 @@
  * stdin (pg-capture --check) whether its table fits or could be made, and which values have no
  * place in it. An error is set where something fails.
  */
-MUST_CHECK int apply_check(const struct dest_ops *ops, const struct dest_config *config,
-                           enum schema_ddl ddl, const char *origin, struct err *err);
+MUST_CHECK int apply_check(const struct driver_ops *ops, const struct driver_config *config,
+                           enum ddl_policy ddl, const char *origin, struct err *err);
 
 /* --status: the checkpoint of an origin, on stdout. */
-MUST_CHECK int apply_status(const struct dest_ops *ops, const struct dest_config *config,
+MUST_CHECK int apply_status(const struct driver_ops *ops, const struct driver_config *config,
                             const char *origin, struct err *err);
 
 /* --drop-checkpoint: forgets the checkpoint and the relations of an origin; the rows stay. */
-MUST_CHECK int apply_drop_checkpoint(const struct dest_ops *ops, const struct dest_config *config,
-                                     const char *origin, struct err *err);
+MUST_CHECK int apply_drop_checkpoint(const struct driver_ops *ops,
+                                     const struct driver_config *config, const char *origin,
+                                     struct err *err);
 
 #endif

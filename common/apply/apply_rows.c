@@ -13,9 +13,9 @@
 
 struct apply_relation {
     uint32_t relid;
-    struct relation *settled; /* as of the last commit; NULL: met in this group */
-    struct relation *recent;  /* from this group; NULL: none */
-    struct dest_table *table; /* bound to the newer of the two; NULL: not bound */
+    struct relation *settled;   /* as of the last commit; NULL: met in this group */
+    struct relation *recent;    /* from this group; NULL: none */
+    struct target_table *table; /* bound to the newer of the two; NULL: not bound */
     UT_hash_handle hh;
 };
 
@@ -24,11 +24,10 @@ static struct relation *current(const struct apply_relation *r)
     return r->recent ? r->recent : r->settled;
 }
 
-int apply_rows_init(struct apply_rows *a, const struct dest_ops *ops, struct dest *dest,
-                    enum schema_ddl ddl, struct dest_conflicts *conflicts, struct err *err)
+int apply_rows_init(struct apply_rows *a, struct target *target, enum ddl_policy ddl,
+                    struct conflicts *conflicts, struct err *err)
 {
-    a->ops = ops;
-    a->dest = dest;
+    a->target = target;
     a->ddl = ddl;
     a->run.conflicts = conflicts;
     a->rows = calloc(RUN_ROWS, sizeof *a->rows);
@@ -41,7 +40,7 @@ int apply_rows_init(struct apply_rows *a, const struct dest_ops *ops, struct des
 
 void apply_rows_free(struct apply_rows *a)
 {
-    if (a->ops)
+    if (a->target)
         apply_rows_forget(a);
     table_counts_free(&a->tables);
     free(a->rows);
@@ -54,8 +53,7 @@ void apply_rows_free(struct apply_rows *a)
 
 static void unbind(struct apply_rows *a, struct apply_relation *r)
 {
-    if (r->table)
-        a->ops->table_close(a->dest, r->table);
+    target_unbind(a->target, r->table);
     r->table = NULL;
 }
 
@@ -116,7 +114,7 @@ static int bound(struct apply_rows *a, uint32_t relid, struct apply_relation **o
     *out = r;
     if (r->table)
         return 0;
-    if (schema_bind(a->ops, a->dest, a->origin, a->ddl, current(r), &r->table, err))
+    if (target_bind(a->target, a->origin, a->ddl, current(r), &r->table, err))
         return err_context(err, "table %s.%s", current(r)->namespace, current(r)->name);
     return 0;
 }
@@ -169,9 +167,11 @@ void apply_rows_forget(struct apply_rows *a)
 
 /* ---- rows ---- */
 
-static const char *verb(enum dest_change kind)
+static const char *verb(enum change_kind kind)
 {
-    return kind == DEST_INSERT ? "insert into" : kind == DEST_UPDATE ? "update of" : "delete from";
+    return kind == CHANGE_INSERT   ? "insert into"
+           : kind == CHANGE_UPDATE ? "update of"
+                                   : "delete from";
 }
 
 /* "table public.t (key id, part)": names only, never values. */
@@ -191,29 +191,29 @@ static void describe_table(const struct relation *rel, char *out, size_t size)
         (void)snprintf(out + n, size - (size_t)n, ")");
 }
 
-static void count_changes(struct apply_rows *a, const struct dest_run *run)
+static void count_changes(struct apply_rows *a, const struct run *run)
 {
     static const char *const names[] = {"insert", "update", "delete"};
-    enum apply_count kind = run->kind == DEST_INSERT   ? COUNT_INSERTS
-                            : run->kind == DEST_UPDATE ? COUNT_UPDATES
-                                                       : COUNT_DELETES;
+    enum apply_count kind = run->kind == CHANGE_INSERT   ? COUNT_INSERTS
+                            : run->kind == CHANGE_UPDATE ? COUNT_UPDATES
+                                                         : COUNT_DELETES;
     a->pending[COUNT_RUNS]++;
     a->pending[kind] += run->nrows;
-    table_counts_add(&a->tables, run->relation, names[kind], run->nrows);
+    table_counts_add(&a->tables, run->table->rel, names[kind], run->nrows);
 }
 
-int apply_rows_flush(struct apply_rows *a, const struct dest_txn **failed, struct err *err)
+int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, struct err *err)
 {
-    struct dest_run *run = &a->run;
+    struct run *run = &a->run;
     *failed = NULL;
     if (run->nrows == 0)
         return 0;
     run->failed = run->nrows;
-    int rc = a->ops->apply(a->dest, run, err);
+    int rc = target_apply(a->target, run, err);
     if (rc) {
         char table[512];
-        describe_table(run->relation, table, sizeof table);
-        const struct dest_txn *txn = run->rows[run->failed < run->nrows ? run->failed : 0].txn;
+        describe_table(run->table->rel, table, sizeof table);
+        const struct source_txn *txn = run->rows[run->failed < run->nrows ? run->failed : 0].txn;
         *failed = txn;
         (void)err_context(err, "%s %s, transaction %u committed at %s", verb(run->kind), table,
                           txn->xid, LSN(txn->commit_lsn));
@@ -224,15 +224,15 @@ int apply_rows_flush(struct apply_rows *a, const struct dest_txn **failed, struc
     return rc;
 }
 
-static int add_row(struct apply_rows *a, const struct frame *f, const struct dest_txn *txn,
-                   const struct dest_txn **failed, struct err *err)
+static int add_row(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
+                   const struct source_txn **failed, struct err *err)
 {
     struct frame_change change;
     struct mp_cursor c;
     struct apply_relation *r = NULL;
     if (frame_get_change(f, &change, &c, err))
         return -1;
-    enum dest_change kind = (enum dest_change)f->type;
+    enum change_kind kind = (enum change_kind)f->type;
     if (!a->run_relation || a->run_relation->relid != change.relid || !a->run_relation->table) {
         if (apply_rows_flush(a, failed, err))
             return -1;
@@ -248,18 +248,17 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct des
             return -1;
     a->run_relation = r;
     a->run.kind = kind;
-    a->run.relation = rel;
     a->run.table = r->table;
     struct value *old = a->values + a->nvalues;
     struct value *new = old + rel->ncolumns;
     bool has_old = frame_get_tuple(&c, old, rel->ncolumns);
     bool has_new = frame_get_tuple(&c, new, rel->ncolumns);
-    if (has_old != (change.old_kind != 0) || has_new != (kind != DEST_DELETE))
+    if (has_old != (change.old_kind != 0) || has_new != (kind != CHANGE_DELETE))
         mp_fault(&c, "a tuple where none belongs, or none where one does");
     if (mp_end(&c, frame_type_name(f->type), err))
         return err_context(err, "malformed frame for %s.%s", rel->namespace, rel->name);
     a->nvalues += 2 * (size_t)rel->ncolumns;
-    a->rows[a->run.nrows++] = (struct dest_row){
+    a->rows[a->run.nrows++] = (struct row_change){
         .old = has_old ? old : NULL,
         .new = has_new ? new : NULL,
         .old_kind = change.old_kind,
@@ -269,15 +268,15 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct des
 }
 
 struct table_list {
-    struct dest_table **tables;
+    struct target_table **tables;
     size_t n, cap;
 };
 
-static int list_table(struct table_list *list, struct dest_table *table, struct err *err)
+static int list_table(struct table_list *list, struct target_table *table, struct err *err)
 {
     if (list->n == list->cap) {
         size_t cap = list->cap ? list->cap * 2 : 16;
-        struct dest_table **tables = realloc(list->tables, cap * sizeof *tables);
+        struct target_table **tables = realloc(list->tables, cap * sizeof *tables);
         if (!tables)
             return err_nomem(err);
         list->tables = tables;
@@ -288,7 +287,7 @@ static int list_table(struct table_list *list, struct dest_table *table, struct 
 }
 
 static int truncate_tables(struct apply_rows *a, const struct frame *f,
-                           const struct dest_txn **failed, struct err *err)
+                           const struct source_txn **failed, struct err *err)
 {
     struct frame_truncate t;
     struct mp_cursor relids;
@@ -304,7 +303,7 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
             table_counts_add(&a->tables, current(r), "truncate", 1);
     }
     if (rc == 0) {
-        rc = a->ops->truncate(a->dest, list.tables, list.n, t.cascade, t.restart_identity, err);
+        rc = target_truncate(a->target, list.tables, list.n, t.cascade, t.restart_identity, err);
         if (rc)
             (void)err_context(err, "truncate");
     }
@@ -314,8 +313,8 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
     return rc;
 }
 
-static int apply_frame(struct apply_rows *a, const struct frame *f, const struct dest_txn *txn,
-                       const struct dest_txn **failed, struct err *err)
+static int apply_frame(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
+                       const struct source_txn **failed, struct err *err)
 {
     switch (f->type) {
     case FRAME_RELATION:
@@ -333,7 +332,8 @@ static int apply_frame(struct apply_rows *a, const struct frame *f, const struct
 }
 
 int apply_rows_frames(struct apply_rows *a, const uint8_t *frames, size_t size,
-                      const struct dest_txn *txn, const struct dest_txn **failed, struct err *err)
+                      const struct source_txn *txn, const struct source_txn **failed,
+                      struct err *err)
 {
     while (size > 0) {
         struct frame f;

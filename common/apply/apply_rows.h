@@ -13,9 +13,8 @@
 
 #include "base/err.h"
 #include "frames/relmap.h"
-#include "sql/dest.h"
-#include "sql/schema.h"
 #include "sql/table_counts.h"
+#include "sql/target.h"
 
 struct apply_relation;
 
@@ -29,9 +28,8 @@ enum apply_count {
 };
 
 struct apply_rows {
-    const struct dest_ops *ops;
-    struct dest *dest;
-    enum schema_ddl ddl;
+    struct target *target; /* borrowed */
+    enum ddl_policy ddl;
     const char *origin;         /* borrowed */
     uint64_t *counted[COUNTS];  /* statistics; after the commit */
     uint64_t pending[COUNTS];   /* in the group that is being applied */
@@ -42,16 +40,15 @@ struct apply_rows {
     struct apply_relation *last;      /* the one looked up last */
 
     /* The run in the making. */
-    struct dest_run run;
-    struct dest_row *rows;
+    struct run run;
+    struct row_change *rows;
     struct value *values;
     size_t nvalues;
     struct apply_relation *run_relation;
 };
 
-MUST_CHECK int apply_rows_init(struct apply_rows *a, const struct dest_ops *ops, struct dest *dest,
-                               enum schema_ddl ddl, struct dest_conflicts *conflicts,
-                               struct err *err);
+MUST_CHECK int apply_rows_init(struct apply_rows *a, struct target *target, enum ddl_policy ddl,
+                               struct conflicts *conflicts, struct err *err);
 void apply_rows_free(struct apply_rows *a);
 
 /*
@@ -68,11 +65,11 @@ MUST_CHECK int apply_rows_describe(struct apply_rows *a, struct relation *rel, s
  * `*failed` is set with an error to the transaction that it concerns, or NULL.
  */
 MUST_CHECK int apply_rows_frames(struct apply_rows *a, const uint8_t *frames, size_t size,
-                                 const struct dest_txn *txn, const struct dest_txn **failed,
+                                 const struct source_txn *txn, const struct source_txn **failed,
                                  struct err *err);
 
 /* Hands the run in the making to the driver. */
-MUST_CHECK int apply_rows_flush(struct apply_rows *a, const struct dest_txn **failed,
+MUST_CHECK int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed,
                                 struct err *err);
 
 /* Closes every table that the driver has open; they are opened again when they are needed. */

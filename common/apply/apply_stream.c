@@ -116,8 +116,8 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
         return -1;
     s->open = false;
     s->hello = true;
-    if (g->ops->checkpoint_get(g->dest, g->origin, &c, &found, err))
-        return err_context(err, "reading the checkpoint");
+    if (target_checkpoint(g->target, g->origin, &c, &found, err))
+        return -1;
     int gap = found ? compare_checkpoint(s, &h, &c, system_identifier, err) : 0;
     if (gap < 0)
         return -1;
@@ -163,7 +163,7 @@ static int on_begin(struct apply_stream *s, const struct frame *f, struct err *e
             b.xid, LSN(b.final_lsn), LSN(s->passed_lsn));
     s->open = true;
     s->skip = b.final_lsn < s->group->checkpoint.remote_lsn;
-    s->txn = (struct dest_txn){.xid = b.xid, .commit_lsn = b.final_lsn};
+    s->txn = (struct source_txn){.xid = b.xid, .commit_lsn = b.final_lsn};
     s->commit_time_us = b.commit_time_us;
     s->nchanges = 0;
     return 0;

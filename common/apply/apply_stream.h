@@ -26,7 +26,7 @@ struct apply_stream {
     /* The transaction whose commit has not come yet. */
     bool open;
     bool skip; /* the checkpoint covers it */
-    struct dest_txn txn;
+    struct source_txn txn;
     int64_t commit_time_us;
     uint64_t nchanges;
 };

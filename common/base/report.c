@@ -39,6 +39,7 @@ DEFINE_LINE(report_ok, "ok    ", 0)
 DEFINE_LINE(report_note, "note  ", 0)
 DEFINE_LINE(report_fail, "FAIL  ", 1)
 DEFINE_LINE(report_mend, "      mend: ", 0)
+DEFINE_LINE(report_run, "      runs: ", 0)
 
 void report_err(struct report *r, struct err *err, const char *what)
 {

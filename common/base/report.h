@@ -6,6 +6,7 @@
  *   note  what works, and is worth knowing
  *   FAIL  what will not work
  *         mend: the statement that mends it
+ *         runs: a statement that a start would run
  */
 #ifndef PG2ANY_REPORT_H
 #define PG2ANY_REPORT_H
@@ -23,6 +24,9 @@ void report_fail(struct report *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* After a FAIL or a note: what to do. */
 void report_mend(struct report *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* After a note: what a start would run. */
+void report_run(struct report *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* A FAIL with an error's text; the error is cleared. */
 void report_err(struct report *r, struct err *err, const char *what);

@@ -12,21 +12,22 @@
 
 /* ---- what each type holds ---- */
 
-/* Where a member is in its struct; compiles only where it has the type that the kind of field
+/* Where a member is in its struct: they compile only where it has the type that the kind of field
  * asks for. */
-#define AT(in, member, type) _Generic(((struct in *)0)->member, type : offsetof(struct in, member))
-
-#define VALUE_U32  uint32_t
-#define VALUE_U64  uint64_t
-#define VALUE_LSN  uint64_t
-#define VALUE_BOOL bool
-#define VALUE_STR  struct bytes
-#define VALUE_BIN  struct bytes
+#define OF(in, member)      (((struct in *)0)->member)
+#define AT_U32(in, member)  _Generic(OF(in, member), uint32_t : offsetof(struct in, member))
+#define AT_U64(in, member)  _Generic(OF(in, member), uint64_t : offsetof(struct in, member))
+#define AT_TIME(in, member) _Generic(OF(in, member), int64_t : offsetof(struct in, member))
+#define AT_BOOL(in, member) _Generic(OF(in, member), bool : offsetof(struct in, member))
+#define AT_CHAR(in, member) _Generic(OF(in, member), char : offsetof(struct in, member))
+#define AT_STR(in, member)  _Generic(OF(in, member), struct bytes : offsetof(struct in, member))
+#define AT_LSN(in, member)  AT_U64(in, member)
+#define AT_BIN(in, member)  AT_STR(in, member)
 
 /* A field that is called as the member of the struct is. */
-#define FIELD(in, member, kind) #member, FIELD_##kind, AT(in, member, VALUE_##kind)
+#define FIELD(in, member, kind) #member, FIELD_##kind, AT_##kind(in, member)
 /* A time: the member's name says the unit, too. */
-#define TIMED(in, member) #member, FIELD_TIME, AT(in, member##_us, int64_t)
+#define TIMED(in, member) #member, FIELD_TIME, AT_TIME(in, member##_us)
 
 /* A field a line. */
 /* clang-format off */
@@ -39,14 +40,14 @@ static const struct frame_field hello_fields[] = {
     {FIELD(frame_hello, timeline, U32)},
     {FIELD(frame_hello, database, STR)},
     {FIELD(frame_hello, slot, STR)},
-    {"publications", FIELD_PUBLICATIONS, AT(frame_hello, npublications, uint32_t)},
+    {"publications", FIELD_PUBLICATIONS, AT_U32(frame_hello, npublications)},
     {FIELD(frame_hello, start_lsn, LSN)},
     {FIELD(frame_hello, slot_created, BOOL)},
     {FIELD(frame_hello, wal_lsn, LSN)},
     {FIELD(frame_hello, server_version, U32)},
     {FIELD(frame_hello, protocol_version, U32)},
     {FIELD(frame_hello, options, STR)},
-    {"timelines", FIELD_TIMELINES, AT(frame_hello, ntimelines, uint32_t)},
+    {"timelines", FIELD_TIMELINES, AT_U32(frame_hello, ntimelines)},
 };
 
 static const struct frame_field type_fields[] = {
@@ -65,12 +66,12 @@ static const struct frame_field begin_fields[] = {
 static const struct frame_field change_fields[] = {
     {FIELD(frame_change, xid, U32)},
     {FIELD(frame_change, relid, U32)},
-    {NULL, FIELD_OLD_KIND, AT(frame_change, old_kind, char)},
+    {NULL, FIELD_OLD_KIND, AT_CHAR(frame_change, old_kind)},
 };
 
 static const struct frame_field truncate_fields[] = {
     {FIELD(frame_truncate, xid, U32)},
-    {"relids", FIELD_RELIDS, AT(frame_truncate, nrelids, uint32_t)},
+    {"relids", FIELD_RELIDS, AT_U32(frame_truncate, nrelids)},
     {FIELD(frame_truncate, cascade, BOOL)},
     {FIELD(frame_truncate, restart_identity, BOOL)},
 };

@@ -37,7 +37,7 @@ int identity_require(const struct identity *id, struct err *err)
     return err_hint(err, "ALTER TABLE … REPLICA IDENTITY FULL at the source");
 }
 
-const struct value *identity_of_row(const struct dest_row *row)
+const struct value *identity_of_row(const struct row_change *row)
 {
     return row->old ? row->old : row->new;
 }
@@ -49,7 +49,7 @@ static bool same_value(const struct value *a, const struct value *b)
 }
 
 void identity_choose_columns(const struct identity *id, const struct relation *rel,
-                             const struct dest_row *row, uint8_t *flags)
+                             const struct row_change *row, uint8_t *flags)
 {
     const struct value *was = identity_of_row(row);
     bool any = false;

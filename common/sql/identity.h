@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "frames/relation.h"
 #include "frames/value.h"
-#include "sql/dest.h"
+#include "sql/driver.h"
 
 struct identity {
     uint32_t n; /* 0: rows cannot be found, only inserted; or the relation has no columns */
@@ -29,7 +29,7 @@ void identity_free(struct identity *id);
 MUST_CHECK int identity_require(const struct identity *id, struct err *err);
 
 /* The tuple that holds the identity of the row to update or delete, as it was. */
-const struct value *identity_of_row(const struct dest_row *row);
+const struct value *identity_of_row(const struct row_change *row);
 
 /*
  * Flags, for each column, whether an UPDATE has to write it: what was sent, but for an identity
@@ -37,6 +37,6 @@ const struct value *identity_of_row(const struct dest_row *row);
  * is flagged.
  */
 void identity_choose_columns(const struct identity *id, const struct relation *rel,
-                             const struct dest_row *row, uint8_t *flags);
+                             const struct row_change *row, uint8_t *flags);
 
 #endif

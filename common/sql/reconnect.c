@@ -8,8 +8,8 @@
 #define SLICE_MS 4000
 #define PAUSE_MS 100
 
-int reconnect(struct reconnect *r, struct dest *d, uint64_t timeout_ms,
-              int (*connect)(struct dest *d, struct err *err), struct err *err)
+int reconnect(struct reconnect *r, struct driver *d, uint64_t timeout_ms,
+              int (*connect)(struct driver *d, struct err *err), struct err *err)
 {
     int64_t now = monotonic_ms(), end = now + SLICE_MS;
     if (r->lost_ms == 0)

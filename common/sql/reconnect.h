@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "sql/dest.h"
+#include "sql/driver.h"
 
 struct reconnect {
     int64_t lost_ms; /* since when no server is found; 0: one is */
@@ -18,7 +18,7 @@ struct reconnect {
  * (permanent), or the server has been away for `timeout_ms` over all calls (temporary), or some
  * seconds have passed, after which the loop has to look whether it is asked to stop (repeat).
  */
-MUST_CHECK int reconnect(struct reconnect *r, struct dest *d, uint64_t timeout_ms,
-                         int (*connect)(struct dest *d, struct err *err), struct err *err);
+MUST_CHECK int reconnect(struct reconnect *r, struct driver *d, uint64_t timeout_ms,
+                         int (*connect)(struct driver *d, struct err *err), struct err *err);
 
 #endif

@@ -2,23 +2,23 @@
 
 #include "frames/pg_type.h"
 
-struct value_policy value_policy(const char *target, const struct dest_config *config)
+struct value_policy value_policy(const char *target, const struct driver_config *config)
 {
     return (struct value_policy){target, config->nan, config->infinity, config->date_range};
 }
 
-enum dest_beyond policy_nan(const struct value_policy *p, struct err *err)
+enum beyond policy_nan(const struct value_policy *p, struct err *err)
 {
-    if (p->nan == DEST_NAN_NULL)
-        return DEST_BEYOND_NULL;
+    if (p->nan == NAN_NULL)
+        return BEYOND_NULL;
     (void)err_set(err, ERR_PERMANENT, "the value is NaN, which %s does not have", p->target);
     (void)err_hint(err, "--nan null stores NULL instead");
-    return DEST_BEYOND_STOP;
+    return BEYOND_STOP;
 }
 
-enum dest_beyond policy_infinity(const struct value_policy *p, struct err *err)
+enum beyond policy_infinity(const struct value_policy *p, struct err *err)
 {
-    if (p->infinity == DEST_BEYOND_STOP) {
+    if (p->infinity == BEYOND_STOP) {
         (void)err_set(err, ERR_PERMANENT, "the value is infinity, which %s does not have",
                       p->target);
         (void)err_hint(err, "--infinity null or extreme stores something else instead");
@@ -26,9 +26,9 @@ enum dest_beyond policy_infinity(const struct value_policy *p, struct err *err)
     return p->infinity;
 }
 
-enum dest_beyond policy_date(const struct value_policy *p, const char *what, struct err *err)
+enum beyond policy_date(const struct value_policy *p, const char *what, struct err *err)
 {
-    if (p->date_range == DEST_BEYOND_STOP) {
+    if (p->date_range == BEYOND_STOP) {
         (void)err_set(err, ERR_PERMANENT, "the value is %s that %s has", what, p->target);
         (void)err_hint(err, "--date-range null or extreme stores something else instead");
     }

@@ -74,6 +74,10 @@ like($out, qr{^ok    the target has applied up to [0-9A-F]+/[0-9A-F]+ of origin 
 (undef, $out) = $front->command(['check'], env => { CDC_DEST_URI => fresh_name('another.db') });
 like($out, qr/^note  the target has no checkpoint of origin cdc_slot: is it the right one\?/m, 'and asks about a target that never was');
 $target->dbh->do('create table keyed (id integer primary key, f integer)');
+(undef, $out) = check();
+like($out, qr/^note  table public\.keyed: keyed will be changed\n      runs: ALTER TABLE "keyed" ADD COLUMN "d" TEXT;/m,
+    'a table that a start would change, and how');
+$target->dbh->do('insert into keyed values (1, 1)');
 ($status, $out) = check();
 is($status, 100, 'a table that does not fit');
 like($out, qr/^FAIL  table public\.keyed: /m, 'is named');
@@ -82,6 +86,18 @@ $front->{env}{CDC_DDL} = 'none';
 ($status, $out) = check();
 like($out, qr/^FAIL  table public\.keyed: the target has no keyed, and --ddl none makes none/m, '--ddl none without the table');
 delete $front->{env}{CDC_DDL};
+
+# What a start would do is what a start does: a column whose name is another's after the change.
+$pg->do(q{insert into keyed values (1, 0.5, '2024-01-01')});
+is(($front->command(['run', '--until-lsn', 'current']))[0], 0, 'the pipeline makes the table');
+$pg->do('alter table keyed drop column f', 'alter table keyed rename column d to f', 'alter table keyed add column d text');
+($status, $out) = check();
+is($status, 0, 'a table that changes: it may');
+my $runs = join '', map {"      runs: ALTER TABLE \"keyed\" $_;\n"} 'DROP COLUMN "f"', 'RENAME COLUMN "d" TO "f"', 'ADD COLUMN "d" TEXT';
+like($out, qr/^note  table public\.keyed: keyed will be changed\n\Q$runs\E/m, 'and the statements are shown');
+$pg->do(q{insert into keyed values (2, '2024-02-02', 'x')});
+is(($front->command(['run', '--until-lsn', 'current']))[0], 0, 'a start carries them out');
+same_content($pg, $target, ['keyed'], 'as they were shown');
 
 # Mistakes in reaching either side.
 for my $case (

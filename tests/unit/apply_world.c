@@ -26,11 +26,11 @@ void start(struct apply_world *w)
     w->counters = (struct counters){0};
     w->err = (struct err){0};
     w->come_lsn = 0;
+    w->target = double_open(&w->dest);
     struct apply_group *g = &w->group;
     struct counters *c = &w->counters;
     *g = (struct apply_group){
-        .ops = &double_ops,
-        .dest = &w->dest,
+        .target = w->target,
         .signals = &w->signals,
         .ack = {.path = "acks", .fd = fds[1]},
         .counters = {&c->transactions, &c->commits, &c->retries, &c->held_bytes, &c->checkpoint_lsn,
@@ -40,9 +40,7 @@ void start(struct apply_world *w)
         .max_changes = 1000,
         .max_bytes = 1000000,
     };
-    assert_int_equal(
-        apply_rows_init(&g->rows, &double_ops, &w->dest, SCHEMA_DDL_EVOLVE, &g->conflicts, &w->err),
-        0);
+    assert_int_equal(apply_rows_init(&g->rows, w->target, DDL_EVOLVE, &g->conflicts, &w->err), 0);
     for (int i = 0; i < COUNTS; i++)
         g->rows.counted[i] = &c->rows[i];
     w->stream =
@@ -76,6 +74,7 @@ void stop(struct apply_world *w)
 {
     check_acks(w);
     group_free(&w->group);
+    target_close(w->target);
     (void)close(w->acks);
     (void)close(w->signals.fd);
     double_disconnect(&w->dest);

@@ -1,5 +1,5 @@
 /*
- * apply_world.h - a program around the apply loop for tests: the driver of dest_double.h, a pipe
+ * apply_world.h - a program around the apply loop for tests: the driver of driver_double.h, a pipe
  * for the acknowledgements, frames from scripts.
  *
  * Every acknowledgement is checked as it comes: it is durable at the target, has come in this
@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "apply/apply_stream.h"
-#include "dest_double.h"
+#include "driver_double.h"
 
 struct counters {
     uint64_t rows[COUNTS];
@@ -22,7 +22,8 @@ struct counters {
 };
 
 struct apply_world {
-    struct dest dest;
+    struct driver dest; /* the double */
+    struct target *target;
     struct signals signals;
     struct apply_group group;
     struct apply_stream stream;

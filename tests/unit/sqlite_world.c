@@ -93,18 +93,18 @@ static struct value *values(const struct sqlite_world *w, char *text)
 /*
  * Applies a run. A row is "new", "K old > new", "O old > new", "K old" or "O old"; NULL ends them.
  */
-int run(struct sqlite_world *w, enum dest_change kind, const char *const *rows, size_t *failed)
+int run(struct sqlite_world *w, enum change_kind kind, const char *const *rows, size_t *failed)
 {
-    struct dest_row r[MAX_ROWS];
+    struct row_change r[MAX_ROWS];
     struct value *v[2 * MAX_ROWS] = {NULL};
     char *copies[MAX_ROWS];
-    const struct dest_txn txn = {7, 100};
+    const struct source_txn txn = {7, 100};
     size_t n = 0;
     for (; rows[n]; n++) {
         assert_true(n < MAX_ROWS);
         char *copy = copies[n] = strdup(rows[n]);
         assert_non_null(copy);
-        r[n] = (struct dest_row){.txn = &txn};
+        r[n] = (struct row_change){.txn = &txn};
         if ((copy[0] == 'K' || copy[0] == 'O') && copy[1] == ' ') {
             char *new = strstr(copy, " > ");
             if (new) {
@@ -117,16 +117,15 @@ int run(struct sqlite_world *w, enum dest_change kind, const char *const *rows, 
             r[n].new = v[2 * n] = values(w, copy);
         }
     }
-    struct dest_run run = {
+    struct run run = {
         .kind = kind,
-        .relation = &w->rel,
         .table = w->table,
         .rows = r,
         .nrows = n,
         .conflicts = &w->conflicts,
         .failed = n,
     };
-    int rc = sqlite_ops.apply(w->dest, &run, &w->err);
+    int rc = target_apply(w->target, &run, &w->err);
     for (size_t i = 0; i < 2 * MAX_ROWS; i++)
         free(v[i]);
     for (size_t i = 0; i < n; i++)
@@ -156,7 +155,7 @@ void fails(struct sqlite_world *w, int rc, enum err_kind kind, const char *text)
 void sql(struct sqlite_world *w, const char *text)
 {
     char *message = NULL;
-    if (sqlite3_exec(w->dest->db, text, NULL, NULL, &message) != SQLITE_OK)
+    if (sqlite3_exec(w->driver->db, text, NULL, NULL, &message) != SQLITE_OK)
         fail_msg("%s: %s", text, message);
 }
 
@@ -165,8 +164,8 @@ void shows(struct sqlite_world *w, const char *query, const char *expected)
 {
     struct buf is = {0};
     sqlite3_stmt *s;
-    if (sqlite3_prepare_v2(w->dest->db, query, -1, &s, NULL) != SQLITE_OK)
-        fail_msg("%s: %s", query, sqlite3_errmsg(w->dest->db));
+    if (sqlite3_prepare_v2(w->driver->db, query, -1, &s, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", query, sqlite3_errmsg(w->driver->db));
     while (sqlite3_step(s) == SQLITE_ROW) {
         buf_append_str(&is, is.len ? " " : "");
         for (int i = 0; i < sqlite3_column_count(s); i++) {
@@ -179,32 +178,119 @@ void shows(struct sqlite_world *w, const char *query, const char *expected)
     buf_free(&is);
 }
 
-struct dest_config config(const struct sqlite_world *w, const char *uri)
+struct driver_config config(const struct sqlite_world *w, const char *uri)
 {
-    return (struct dest_config){.uri = uri,
-                                .schema_map = &w->map,
-                                .connect_timeout_ms = 50,
-                                .query_timeout_ms = 50,
-                                .nan = DEST_NAN_STOP};
+    return (struct driver_config){.uri = uri,
+                                  .schema_map = &w->map,
+                                  .connect_timeout_ms = 50,
+                                  .query_timeout_ms = 50,
+                                  .nan = NAN_STOP};
+}
+
+/* The driver that was opened last. */
+static struct driver *opened;
+
+static int open_and_note(const struct driver_config *c, struct driver **driver,
+                         struct driver_traits *traits, struct err *err)
+{
+    int rc = sqlite_ops.open(c, driver, traits, err);
+    opened = rc ? NULL : *driver;
+    return rc;
+}
+
+int try_open(struct sqlite_world *w, const struct driver_config *c)
+{
+    static struct driver_ops ops;
+    ops = sqlite_ops;
+    ops.open = open_and_note;
+    int rc = target_open(&ops, c, &w->target, &w->err);
+    w->driver = opened;
+    return rc;
 }
 
 void open_at(struct sqlite_world *w, const char *uri)
 {
-    const struct dest_config c = config(w, uri);
-    succeeds(w, sqlite_ops.open(&c, &w->dest, &w->err));
+    const struct driver_config c = config(w, uri);
+    succeeds(w, try_open(w, &c));
+}
+
+static int change(struct sqlite_world *w, struct step step)
+{
+    step.rel = &w->rel;
+    return sqlite_ops.change(w->driver, &step, NULL, &w->err);
+}
+
+int create_table(struct sqlite_world *w, const char *name)
+{
+    return change(w, (struct step){.kind = STEP_CREATE_TABLE, .table = name});
+}
+
+int rename_table(struct sqlite_world *w, const char *name, const char *to)
+{
+    return change(w, (struct step){.kind = STEP_RENAME_TABLE, .table = name, .to = to});
+}
+
+int add_column(struct sqlite_world *w, const char *table, uint32_t column)
+{
+    return change(w, (struct step){.kind = STEP_ADD_COLUMN, .table = table, .column = column});
+}
+
+int drop_column(struct sqlite_world *w, const char *table, const char *name)
+{
+    return change(w, (struct step){.kind = STEP_DROP_COLUMN, .table = table, .name = name});
+}
+
+int rename_column(struct sqlite_world *w, const char *table, const char *name, const char *to)
+{
+    return change(
+        w, (struct step){.kind = STEP_RENAME_COLUMN, .table = table, .name = name, .to = to});
+}
+
+static struct described_table look(struct sqlite_world *w, const char *table)
+{
+    struct described_table there;
+    described_init(&there);
+    succeeds(w, sqlite_ops.describe(w->driver, table, &(struct describe_how){.rows = true}, &there,
+                                    &w->err));
+    succeeds(w, described_check(&there, &w->err));
+    return there;
+}
+
+bool has_table(struct sqlite_world *w, const char *name)
+{
+    struct described_table there = look(w, name);
+    bool exists = there.exists;
+    described_free(&there);
+    return exists;
+}
+
+bool has_column(struct sqlite_world *w, const char *table, const char *name)
+{
+    struct described_table there = look(w, table);
+    bool exists = described_find(&there, name) != NULL;
+    described_free(&there);
+    return exists;
+}
+
+bool is_empty(struct sqlite_world *w, const char *table)
+{
+    struct described_table there = look(w, table);
+    bool empty = there.empty;
+    described_free(&there);
+    return empty;
 }
 
 void close_table(struct sqlite_world *w)
 {
-    if (w->table)
-        sqlite_ops.table_close(w->dest, w->table);
+    target_unbind(w->target, w->table);
     w->table = NULL;
 }
 
 int open_table(struct sqlite_world *w)
 {
     close_table(w);
-    return sqlite_ops.table_open(w->dest, w->rel.name, &w->rel, &w->table, &w->err);
+    struct described_table there = look(w, w->rel.name);
+    return table_bind(&sqlite_ops, w->driver, w->rel.name, &w->rel, &there, &w->table, &w->err);
 }
 
 /* Describes, creates and opens. */
@@ -212,7 +298,7 @@ void make(struct sqlite_world *w, char identity, const char *name, const char *c
           uint32_t npk)
 {
     describe(w, identity, name, columns, npk);
-    succeeds(w, sqlite_ops.table_create(w->dest, name, &w->rel, &w->err));
+    succeeds(w, create_table(w, name));
     succeeds(w, open_table(w));
 }
 
@@ -242,8 +328,7 @@ int sqlite_teardown(void **state)
     struct sqlite_world *w = *state;
     static const char *const files[] = {"", "-wal", "-shm", "-journal"};
     close_table(w);
-    if (w->dest)
-        sqlite_ops.close(w->dest);
+    target_close(w->target);
     for (size_t i = 0; i < LENGTH(files); i++) {
         char path[128];
         (void)snprintf(path, sizeof path, "%s%s", w->path, files[i]);

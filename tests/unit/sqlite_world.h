@@ -9,15 +9,16 @@
 #include <stdint.h>
 
 #include "apply-sqlite/sqlite.h"
-#include "sql/conflicts.h"
+#include "sql/target.h"
 
 #define MAX_COLUMNS 1600 /* of a table in PostgreSQL */
 
 struct sqlite_world {
-    struct dest *dest;
+    struct target *target;
+    struct driver *driver; /* the target's */
     struct err err;
     struct schema_map map;
-    struct dest_conflicts conflicts;
+    struct conflicts conflicts;
     char dir[64];
     char path[96];
 
@@ -25,7 +26,7 @@ struct sqlite_world {
     uint32_t pk[32];
     struct relation rel;
     char *text; /* what the names point into */
-    struct dest_table *table;
+    struct target_table *table;
 };
 
 /* For cmocka: a world with a database in memory; closed, and its files removed. */
@@ -50,7 +51,7 @@ void close_table(struct sqlite_world *w);
  * Applies a run. A row is "new", "K old > new", "O old > new", "K old" or "O old", NULL ends them;
  * its values are separated by bars, ~ is NULL, ^ is unchanged.
  */
-int run(struct sqlite_world *w, enum dest_change kind, const char *const *rows, size_t *failed);
+int run(struct sqlite_world *w, enum change_kind kind, const char *const *rows, size_t *failed);
 #define RUN(w, kind, ...) run((w), (kind), (const char *const[]){__VA_ARGS__, NULL}, NULL)
 
 /* Expect success; a failure of that kind that says that. */
@@ -61,7 +62,18 @@ void fails(struct sqlite_world *w, int rc, enum err_kind kind, const char *text)
 void sql(struct sqlite_world *w, const char *text);
 void shows(struct sqlite_world *w, const char *query, const char *expected);
 
-struct dest_config config(const struct sqlite_world *w, const char *uri);
+/* The driver's steps, looks at a table. */
+int create_table(struct sqlite_world *w, const char *name);
+int rename_table(struct sqlite_world *w, const char *name, const char *to);
+int add_column(struct sqlite_world *w, const char *table, uint32_t column);
+int drop_column(struct sqlite_world *w, const char *table, const char *name);
+int rename_column(struct sqlite_world *w, const char *table, const char *name, const char *to);
+bool has_table(struct sqlite_world *w, const char *name);
+bool has_column(struct sqlite_world *w, const char *table, const char *name);
+bool is_empty(struct sqlite_world *w, const char *table);
+
+struct driver_config config(const struct sqlite_world *w, const char *uri);
+int try_open(struct sqlite_world *w, const struct driver_config *c);
 void open_at(struct sqlite_world *w, const char *uri);
 
 #endif

@@ -49,7 +49,7 @@ struct history {
     } at[32];
 };
 
-static void note(void *arg, struct dest *d)
+static void note(void *arg, struct driver *d)
 {
     struct history *h = arg;
     assert_true(h->n < LENGTH(h->at));
@@ -58,7 +58,7 @@ static void note(void *arg, struct dest *d)
 }
 
 /* What is visible at the target is a state of the source, and the one that the checkpoint says. */
-static void compare(void *arg, struct dest *d)
+static void compare(void *arg, struct driver *d)
 {
     const struct history *h = arg;
     const struct buf *expected = NULL;
@@ -178,9 +178,9 @@ static void fail_next(struct apply_world *w, uint64_t calls_before, enum err_kin
     w->dest.lose_answer = lose_answer;
 }
 
-/* begin, target_name, relation_get twice, table_exists, table_create, relation_put, table_open,
- * apply, and then the commit. */
-#define CALLS_BEFORE_COMMIT 10
+/* begin, checkpoint_get, target_name, relation_get twice, describe, table_create, relation_put,
+ * describe, apply, the checkpoint, and then the commit. */
+#define CALLS_BEFORE_COMMIT 11
 
 /*
  * The commit took place, its answer was lost: the relations that came in that group are known all
@@ -210,7 +210,7 @@ static void a_lost_answer_in_a_partial_transaction_keeps_its_relations(void **st
     w->group.max_bytes = 40;
     good(w, feed(w, "H 100; B 10 200; R 1 1; I 10 1 a; I 10 1 b; I 10 1 c"));
     assert_true(w->group.partial);
-    fail_next(w, w->group.held.len ? 1 : 0, ERR_RETRY, true);
+    fail_next(w, w->group.held.len ? 2 : 1, ERR_RETRY, true);
     good(w, feed(w, "C 10 200 210 3"));
     assert_true(w->dest.failed);
     good(w, feed(w, "B 11 300; I 11 1 d; C 11 300 310 1"));
@@ -402,11 +402,11 @@ static void conflicts_follow_the_policy_and_are_counted_once(void **state)
 {
     struct apply_world *w = *state;
     static const struct {
-        enum dest_conflict_action policy;
+        enum conflict_action policy;
         const char *content;
     } cases[] = {
-        {DEST_CONFLICT_APPLY, "t1(id,v1) [a,~]*1 [b,~] [n,~]\n"},
-        {DEST_CONFLICT_SKIP, "t1(id,v1) [a,~] [b,~]\n"},
+        {CONFLICT_APPLY, "t1(id,v1) [a,~]*1 [b,~] [n,~]\n"},
+        {CONFLICT_SKIP, "t1(id,v1) [a,~] [b,~]\n"},
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {
         new_target(w);
@@ -419,16 +419,16 @@ static void conflicts_follow_the_policy_and_are_counted_once(void **state)
         good(w, input_pauses(w));
         assert_true(w->dest.failed);
         has(w, cases[i].content);
-        assert_int_equal(w->group.conflicts.counted[DEST_INSERT_EXISTS], 1);
-        assert_int_equal(w->group.conflicts.counted[DEST_UPDATE_MISSING], 1);
-        assert_int_equal(w->group.conflicts.counted[DEST_DELETE_MISSING], 2);
+        assert_int_equal(w->group.conflicts.counted[CONFLICT_INSERT_EXISTS], 1);
+        assert_int_equal(w->group.conflicts.counted[CONFLICT_UPDATE_MISSING], 1);
+        assert_int_equal(w->group.conflicts.counted[CONFLICT_DELETE_MISSING], 2);
         /* And where only the answer was lost they count, too. */
         good(w, feed(w, "B 12 400; D 12 1 nobody; C 12 400 410 1"));
         fail_next(w, 2, ERR_RETRY, true);
         w->dest.failed = false;
         good(w, input_pauses(w));
         assert_true(w->dest.failed);
-        assert_int_equal(w->group.conflicts.counted[DEST_DELETE_MISSING], 3);
+        assert_int_equal(w->group.conflicts.counted[CONFLICT_DELETE_MISSING], 3);
     }
 }
 

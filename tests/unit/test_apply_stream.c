@@ -36,8 +36,8 @@ static void transactions_wait_for_each_other_until_the_input_is_idle(void **stat
     good(w, input_pauses(w));
     calls(
         w,
-        "begin\ncheckpoint_get slot\ntarget_name t1\nrelation_get slot 1\nrelation_get slot 0\ntable_exists t1\n"
-        "table_create t1\nrelation_put slot 1\ntable_open t1\napply I t1 2\ncommit 310\n");
+        "begin\ncheckpoint_get slot\ntarget_name t1\nrelation_get slot 1\nrelation_get slot 0\ndescribe t1\n"
+        "table_create t1\nrelation_put slot 1\ndescribe t1\napply I t1 2\ncommit 310\n");
     has(w, "t1(id,v1) [a,~] [b,~]\n");
     assert_int_equal(w->acked_lsn, 310);
     good(w, input_pauses(w));
@@ -475,7 +475,7 @@ static void a_truncate_of_many_tables_takes_room_for_those_that_are_known(void *
     struct apply_world *w = *state;
     enum { MANY = 8 * 1024 * 1024 };
     const struct frame_truncate t = {.xid = 10, .nrelids = MANY};
-    const struct dest_txn txn = {.xid = 10, .commit_lsn = 200}, *failed;
+    const struct source_txn txn = {.xid = 10, .commit_lsn = 200}, *failed;
     struct buf frame = {0};
     uint32_t *relids = calloc(MANY, sizeof *relids);
     assert_non_null(relids);

@@ -17,8 +17,9 @@
 
 #include "apply/apply_rows.h"
 #include "base/hash.h"
-#include "dest_double.h"
+#include "driver_double.h"
 #include "frame-dump/summary.h"
+#include "frames/frame.h"
 #include "frames/frame_writer.h"
 #include "frames/relmap.h"
 #include "pg-capture/pgoutput.h"
@@ -194,7 +195,7 @@ static void held_transactions(void **state)
 
 static int apply_relation(void *ctx, uint32_t i, struct err *err)
 {
-    const struct dest_txn *failed;
+    const struct source_txn *failed;
     const struct relation *rel = relations[i];
     return apply_rows_frames(ctx, rel->frame, rel->frame_size, NULL, &failed, err);
 }
@@ -202,13 +203,18 @@ static int apply_relation(void *ctx, uint32_t i, struct err *err)
 static void relations_that_are_applied(void **state)
 {
     (void)state;
+    struct driver *driver = calloc(1, sizeof *driver);
+    assert_non_null(driver);
+    struct target *target = double_open(driver);
     struct apply_rows rows = {0};
-    struct dest_conflicts conflicts = {0};
+    struct conflicts conflicts = {0};
     struct err err = {0};
-    assert_int_equal(apply_rows_init(&rows, &double_ops, NULL, SCHEMA_DDL_NONE, &conflicts, &err),
-                     0);
+    assert_int_equal(apply_rows_init(&rows, target, DDL_NONE, &conflicts, &err), 0);
     every_failure_is_an_error(apply_relation, &rows);
     apply_rows_free(&rows);
+    target_close(target);
+    double_free(driver);
+    free(driver);
 }
 
 /* An insert of a relation that was not described: the table's name is the relid. */

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "apply-mssql/mssql_column.h"
+#include "apply-mssql/mssql_type.h"
 #include "frames/pg_type.h"
 
 #define LENGTH(a)     (sizeof(a) / sizeof *(a))
@@ -21,28 +21,28 @@
 struct row {
     uint32_t oid;
     int32_t typmod;
-    struct target_column there;
+    struct described_column there;
     const char *declared; /* NULL: refused */
 };
 
-#define PLAIN(type)                                                                                \
+#define COLUMN(t, coll, n, p, s)                                                                   \
     {                                                                                              \
-        "c", (type), "", 0, 0, 0, false, false, false                                              \
+        .name = "c", .type = (t), .collation = (coll), .extra = "", .length = (n),                 \
+        .precision = (p), .scale = (s)                                                             \
     }
-#define NUMBER(type, p, s)                                                                         \
-    {                                                                                              \
-        "c", (type), "", 0, (p), (s), false, false, false                                          \
-    }
-#define TEXT(type, n, coll)                                                                        \
-    {                                                                                              \
-        "c", (type), (coll), (n), 0, 0, false, false, false                                        \
-    }
+#define PLAIN(type)         COLUMN(type, "", 0, 0, 0)
+#define NUMBER(type, p, s)  COLUMN(type, "", 0, p, s)
+#define TEXT(type, n, coll) COLUMN(type, coll, n, 0, 0)
 
 static int check(const struct row *row, bool key, enum mssql_form *form, struct err *err)
 {
     const struct column c = {
         .name = "c", .base_type_oid = row->oid, .typmod = row->typmod, .type_name = "the type"};
-    return mssql_column_check(&c, &row->there, key, form, err);
+    struct fit fit = {0};
+    int rc = mssql_fit(NULL, &c, &row->there, key, &fit, err);
+    *form = (enum mssql_form)fit.form;
+    assert_int_equal(fit.alone, rc == 0 && row->there.autonumber);
+    return rc;
 }
 
 static void columns_that_are_there(void **state)
@@ -135,14 +135,14 @@ static void columns_with_a_will_of_their_own(void **state)
     struct row row = {PG_TYPE_INT4, -1, PLAIN("int"), NULL};
     struct err err = {0};
     enum mssql_form form;
-    row.there.computed = true;
+    row.there.generated = true;
+    row.there.extra = "computed";
     assert_int_equal(check(&row, false, &form, &err), -1);
     assert_non_null(strstr(err.text, "computed"));
-    row.there.computed = false;
-    row.there.generated = true;
+    row.there.extra = "";
     assert_int_equal(check(&row, false, &form, &err), -1);
     row.there.generated = false;
-    row.there.identity = true;
+    row.there.autonumber = true;
     assert_int_equal(check(&row, false, &form, &err), 0);
 }
 
@@ -152,7 +152,7 @@ static void room(void **state)
     static const struct {
         uint32_t oid;
         int32_t typmod;
-        struct target_column there;
+        struct described_column there;
         bool holds;
     } table[] = {
         {PG_TYPE_VARCHAR, 4 + 10, TEXT("nvarchar", 40, BIN2), true},
@@ -165,7 +165,10 @@ static void room(void **state)
     for (size_t i = 0; i < LENGTH(table); i++) {
         const struct column c = {
             .name = "c", .base_type_oid = table[i].oid, .typmod = table[i].typmod};
-        assert_int_equal(mssql_column_keeps_all(&c, &table[i].there), table[i].holds);
+        struct fit fit = {0};
+        struct err err = {0};
+        assert_int_equal(mssql_fit(NULL, &c, &table[i].there, false, &fit, &err), 0);
+        assert_int_equal(fit.holds, table[i].holds);
     }
 }
 

@@ -20,7 +20,8 @@
 static void declared_as(const struct relation *rel, uint32_t column, const char *want)
 {
     struct buf out = {0};
-    mssql_declare(rel, column, &out);
+    const char *caveat;
+    mssql_declare(NULL, rel, column, &out, &caveat);
     assert_string_equal(buf_cstr(&out), want);
     buf_free(&out);
 }
@@ -132,12 +133,10 @@ static void keys_fit_into_an_index(void **state)
 
 /* ---- values ---- */
 
-static const struct value_policy stop_all = {"SQL Server", DEST_NAN_STOP, DEST_BEYOND_STOP,
-                                             DEST_BEYOND_STOP};
-static const struct value_policy null_all = {"SQL Server", DEST_NAN_NULL, DEST_BEYOND_NULL,
-                                             DEST_BEYOND_NULL};
-static const struct value_policy extremes = {"SQL Server", DEST_NAN_NULL, DEST_BEYOND_EXTREME,
-                                             DEST_BEYOND_EXTREME};
+static const struct value_policy stop_all = {"SQL Server", NAN_STOP, BEYOND_STOP, BEYOND_STOP};
+static const struct value_policy null_all = {"SQL Server", NAN_NULL, BEYOND_NULL, BEYOND_NULL};
+static const struct value_policy extremes = {"SQL Server", NAN_NULL, BEYOND_EXTREME,
+                                             BEYOND_EXTREME};
 
 static struct value text_value(const char *text)
 {

@@ -1,5 +1,6 @@
 /* apply-mssql/mssql_uri.c: the forms of --dest that are understood, and what is said of the others,
- * which is never the password. common/sql/dest_uri.c is tested more closely by test_mysql_uri.c. */
+ * which is never the password. common/sql/target_uri.c is tested more closely by test_mysql_uri.c.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

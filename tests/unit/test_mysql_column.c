@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "apply-mysql/mysql_column.h"
+#include "apply-mysql/mysql_driver.h"
 #include "frames/pg_type.h"
 
 #define LENGTH(a)     (sizeof(a) / sizeof *(a))
@@ -20,44 +20,49 @@
 struct row {
     uint32_t oid;
     int32_t typmod;
-    struct target_column there;
-    enum mysql_form form; /* of what is kept */
+    struct described_column there;
+    enum my_form form; /* of what is kept */
 };
 
 #define INT_TYPE(type, sign)                                                                       \
     {                                                                                              \
-        "c", (type), type sign, "", "", -1, 10, 0, -1                                              \
+        "c", (type), type sign, "", "", -1, 10, 0, -1, false, false                                \
     }
 #define DECIMAL(p, s)                                                                              \
     {                                                                                              \
-        "c", "decimal", "decimal(p,s)", "", "", -1, (p), (s), -1                                   \
+        "c", "decimal", "decimal(p,s)", "", "", -1, (p), (s), -1, false, false                     \
     }
 #define REAL(type, s)                                                                              \
     {                                                                                              \
-        "c", (type), (type), "", "", -1, 12, (s), -1                                               \
+        "c", (type), (type), "", "", -1, 12, (s), -1, false, false                                 \
     }
 #define TEXT(type, n, coll)                                                                        \
     {                                                                                              \
-        "c", (type), (type), (coll), "", (n), -1, -1, -1                                           \
+        "c", (type), (type), (coll), "", (n), -1, -1, -1, false, false                             \
     }
 #define BYTES(type, n)                                                                             \
     {                                                                                              \
-        "c", (type), (type), "", "", (n), -1, -1, -1                                               \
+        "c", (type), (type), "", "", (n), -1, -1, -1, false, false                                 \
     }
 #define TIME(type, n)                                                                              \
     {                                                                                              \
-        "c", (type), (type), "", "", -1, -1, -1, (n)                                               \
+        "c", (type), (type), "", "", -1, -1, -1, (n), false, false                                 \
     }
 #define BITS(n)                                                                                    \
     {                                                                                              \
-        "c", "bit", "bit(n)", "", "", -1, (n), -1, -1                                              \
+        "c", "bit", "bit(n)", "", "", -1, (n), -1, -1, false, false                                \
     }
 
-static int check(const struct row *row, bool identity, enum mysql_form *form, struct err *err)
+static int check(const struct row *row, bool identity, enum my_form *form, struct err *err)
 {
     const struct column c = {
         .name = "c", .base_type_oid = row->oid, .typmod = row->typmod, .type_name = "the type"};
-    return target_column_check(&c, &row->there, identity, form, err);
+    struct described_column there = row->there;
+    struct fit fit = {0};
+    there.generated = my_is_generated(there.extra);
+    int rc = my_fit(NULL, &c, &there, identity, &fit, err);
+    *form = (enum my_form)fit.form;
+    return rc;
 }
 
 static void kept(void **state)
@@ -100,7 +105,7 @@ static void kept(void **state)
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct err err = {0};
-        enum mysql_form form;
+        enum my_form form;
         if (check(&table[i], false, &form, &err))
             fail_msg("row %zu: %s", i, err.text);
         assert_int_equal(form, table[i].form);
@@ -142,16 +147,23 @@ static void refused(void **state)
         {PG_TYPE_BYTEA, -1, TEXT("longtext", 4294967295, NOPAD), 0},
         {PG_TYPE_BYTEA, -1, BYTES("binary", 16), 0},
         {PG_TYPE_INET, -1, TEXT("inet6", -1, ""), 0},
-        {PG_TYPE_INT4, -1, {"c", "int", "int", "", "STORED GENERATED", -1, 10, 0, -1}, 0},
-        {PG_TYPE_INT4, -1, {"c", "int", "int", "", "VIRTUAL GENERATED", -1, 10, 0, -1}, 0},
+        {PG_TYPE_INT4,
+         -1,
+         {"c", "int", "int", "", "STORED GENERATED", -1, 10, 0, -1, false, false},
+         0},
+        {PG_TYPE_INT4,
+         -1,
+         {"c", "int", "int", "", "VIRTUAL GENERATED", -1, 10, 0, -1, false, false},
+         0},
         {PG_TYPE_TIMESTAMP,
          -1,
-         {"c", "datetime", "datetime(6)", "", "on update current_timestamp(6)", -1, -1, -1, 6},
+         {"c", "datetime", "datetime(6)", "", "on update current_timestamp(6)", -1, -1, -1, 6,
+          false, false},
          0},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct err err = {0};
-        enum mysql_form form;
+        enum my_form form;
         if (check(&table[i], false, &form, &err) == 0)
             fail_msg("row %zu is taken", i);
         assert_int_equal(err.kind, ERR_PERMANENT);
@@ -164,9 +176,12 @@ static void a_default_is_not_a_generated_column(void **state)
 {
     (void)state;
     static const struct row row = {
-        PG_TYPE_INT4, -1, {"c", "int", "int", "", "DEFAULT_GENERATED", -1, 10, 0, -1}, 0};
+        PG_TYPE_INT4,
+        -1,
+        {"c", "int", "int", "", "DEFAULT_GENERATED", -1, 10, 0, -1, false, false},
+        0};
     struct err err = {0};
-    enum mysql_form form;
+    enum my_form form;
     assert_int_equal(check(&row, false, &form, &err), 0);
 }
 
@@ -191,7 +206,7 @@ static void what_identifies_rows_is_compared_exactly(void **state)
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct err err = {0};
-        enum mysql_form form;
+        enum my_form form;
         bool taken = check(&table[i].row, true, &form, &err) == 0;
         if (taken != table[i].taken)
             fail_msg("row %zu: %s", i, err.text);

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "apply-mysql/mysql_error.h"
+#include "apply-mysql/mysql_driver.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 
@@ -47,8 +47,7 @@ static void kinds(void **state)
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct err err = {0};
-        assert_int_equal(mysql_error_kind(table[i].number), table[i].kind);
-        assert_int_equal(mysql_error_set(&err, table[i].number, "HY000", "said", "doing"), -1);
+        assert_int_equal(my_error_set(&err, table[i].number, "HY000", "said", "doing"), -1);
         assert_int_equal(err.kind, table[i].kind);
         assert_non_null(strstr(err.text, "doing: said ("));
     }
@@ -58,20 +57,20 @@ static void a_broken_handshake_is_not_a_refused_one(void **state)
 {
     (void)state;
     struct err err = {0};
-    (void)mysql_error_set(&err, 2026, "HY000", "TLS/SSL error: unexpected eof", "connecting");
+    (void)my_error_set(&err, 2026, "HY000", "TLS/SSL error: unexpected eof", "connecting");
     assert_int_equal(err.kind, ERR_TEMPORARY);
-    (void)mysql_error_set(&err, 2026, "HY000", "TLS/SSL error: self-signed certificate", "x");
+    (void)my_error_set(&err, 2026, "HY000", "TLS/SSL error: self-signed certificate", "x");
     assert_int_equal(err.kind, ERR_PERMANENT);
-    (void)mysql_error_set(&err, 2026, "HY000",
-                          "SSL is required, but the server does not support it", "x");
+    (void)my_error_set(&err, 2026, "HY000", "SSL is required, but the server does not support it",
+                       "x");
     assert_int_equal(err.kind, ERR_PERMANENT);
 }
 
 static void duplicates(void **state)
 {
     (void)state;
-    assert_true(mysql_error_is_duplicate(1062));
-    assert_false(mysql_error_is_duplicate(1213));
+    assert_true(my_error_is_duplicate(1062));
+    assert_false(my_error_is_duplicate(1213));
 }
 
 static void values_are_cut(void **state)
@@ -95,11 +94,11 @@ static void values_are_cut(void **state)
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         char out[256];
-        mysql_error_scrub(table[i].message, out, sizeof out);
+        my_error_scrub(table[i].message, out, sizeof out);
         assert_string_equal(out, table[i].scrubbed);
     }
     char tiny[8];
-    mysql_error_scrub("Duplicate entry 'secret' for key 'PRIMARY'", tiny, sizeof tiny);
+    my_error_scrub("Duplicate entry 'secret' for key 'PRIMARY'", tiny, sizeof tiny);
     assert_int_equal(strlen(tiny), 7);
 }
 

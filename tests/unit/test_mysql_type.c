@@ -20,7 +20,7 @@
 static void declared_as(const struct relation *rel, uint32_t column, const char *want)
 {
     struct buf out = {0};
-    type_declare(rel, column, "bin", &out);
+    my_declare(rel, column, "bin", &out);
     assert_string_equal(buf_cstr(&out), want);
     buf_free(&out);
 }
@@ -31,7 +31,7 @@ static void each_type_has_its_column(void **state)
     static const struct {
         uint32_t oid;
         int32_t typmod;
-        enum mysql_form form;
+        enum my_form form;
         const char *declaration;
     } table[] = {
         {PG_TYPE_BOOL, -1, FORM_BOOL, "TINYINT(1)"},
@@ -84,7 +84,7 @@ static void each_type_has_its_column(void **state)
                            .typmod = table[i].typmod};
         const struct relation rel = {
             .replica_identity = REPLICA_IDENTITY_DEFAULT, .ncolumns = 1, .columns = &c};
-        assert_int_equal(form_of(&c), table[i].form);
+        assert_int_equal(my_form_of(&c), table[i].form);
         declared_as(&rel, 0, table[i].declaration);
     }
 }
@@ -150,7 +150,7 @@ static void rows_fit_into_a_row(void **state)
     size_t bytes = 0, varchars = 0;
     for (uint32_t i = 0; i < LENGTH(columns); i++) {
         struct buf out = {0};
-        type_declare(&rel, i, "bin", &out);
+        my_declare(&rel, i, "bin", &out);
         bool varchar = strncmp(buf_cstr(&out), "VARCHAR(1000)", 13) == 0;
         assert_true(varchar || strncmp(buf_cstr(&out), "LONGTEXT", 8) == 0);
         bytes += varchar ? 4002 : 12;
@@ -163,12 +163,9 @@ static void rows_fit_into_a_row(void **state)
 
 /* ---- values ---- */
 
-static const struct value_policy stop_all = {"MySQL", DEST_NAN_STOP, DEST_BEYOND_STOP,
-                                             DEST_BEYOND_STOP};
-static const struct value_policy null_all = {"MySQL", DEST_NAN_NULL, DEST_BEYOND_NULL,
-                                             DEST_BEYOND_NULL};
-static const struct value_policy extremes = {"MySQL", DEST_NAN_NULL, DEST_BEYOND_EXTREME,
-                                             DEST_BEYOND_EXTREME};
+static const struct value_policy stop_all = {"MySQL", NAN_STOP, BEYOND_STOP, BEYOND_STOP};
+static const struct value_policy null_all = {"MySQL", NAN_NULL, BEYOND_NULL, BEYOND_NULL};
+static const struct value_policy extremes = {"MySQL", NAN_NULL, BEYOND_EXTREME, BEYOND_EXTREME};
 
 static struct value text_value(const char *text)
 {
@@ -176,22 +173,23 @@ static struct value text_value(const char *text)
 }
 
 /* The cell as text: a literal without its quotes, "NULL", or "!" and what is wrong. */
-static const char *set(enum mysql_form form, struct value v, const struct value_policy *policy,
+static const char *set(enum my_form form, struct value v, const struct value_policy *policy,
                        char *out, size_t size)
 {
+    char room[PG_MONEY_SIZE];
     struct cell cell;
     struct err err = {0};
     struct buf literal = {0};
     memset(&cell, 0x55, sizeof cell);
-    if (cell_set(&cell, form, &v, policy, &err)) {
+    if (my_cell_set(&cell, form, &v, policy, room, &err)) {
         assert_int_equal(err.kind, ERR_PERMANENT);
         (void)snprintf(out, size, "!%.120s", err.text);
     } else if (cell.null) {
         (void)snprintf(out, size, "NULL");
-    } else if (form_is_text(form)) {
-        (void)snprintf(out, size, "%.*s", (int)cell.size, cell.data);
+    } else if (my_form_is_text(form)) {
+        (void)snprintf(out, size, "%.*s", (int)cell.size, cell.value.data);
     } else {
-        cell_literal(&cell, form, &literal);
+        my_cell_literal(&cell, form, &literal);
         (void)snprintf(out, size, "%s", buf_cstr(&literal));
     }
     buf_free(&literal);
@@ -202,7 +200,7 @@ static void values_are_bound_as_what_they_are(void **state)
 {
     (void)state;
     static const struct {
-        enum mysql_form form;
+        enum my_form form;
         const char *text, *bound;
     } table[] = {
         {FORM_BOOL, "t", "1"},
@@ -288,24 +286,25 @@ static void other_kinds_of_values(void **state)
     char got[128];
     const struct value null = {.kind = VALUE_NULL}, unchanged = {.kind = VALUE_UNCHANGED},
                        bytes = {.kind = VALUE_BYTES, .size = 3, .data = "a\0b"};
-    for (enum mysql_form form = FORM_BOOL; form <= FORM_BYTES; form++) {
+    for (enum my_form form = FORM_BOOL; form <= FORM_BYTES; form++) {
         assert_string_equal(set(form, null, &stop_all, got, sizeof got), "NULL");
         assert_non_null(strstr(set(form, unchanged, &stop_all, got, sizeof got), "not sent"));
         if (form != FORM_BYTES)
             assert_int_equal(*set(form, bytes, &stop_all, got, sizeof got), '!');
     }
+    char room[PG_MONEY_SIZE];
     struct cell cell;
     struct err err = {0};
-    assert_int_equal(cell_set(&cell, FORM_BYTES, &bytes, &stop_all, &err), 0);
+    assert_int_equal(my_cell_set(&cell, FORM_BYTES, &bytes, &stop_all, room, &err), 0);
     assert_int_equal(cell.size, 3);
-    assert_memory_equal(cell.data, "a\0b", 3);
+    assert_memory_equal(cell.value.data, "a\0b", 3);
 }
 
 static void policies(void **state)
 {
     (void)state;
     static const struct {
-        enum mysql_form form;
+        enum my_form form;
         const char *text, *advice, *extreme;
     } table[] = {
         {FORM_FLOAT, "NaN", "--nan", "NULL"},
@@ -339,7 +338,7 @@ static void literals(void **state)
 {
     (void)state;
     static const struct {
-        enum mysql_form form;
+        enum my_form form;
         const char *text, *literal;
     } table[] = {
         {FORM_TEXT, "it's \\", "('it''s \\\\')"},
@@ -351,20 +350,21 @@ static void literals(void **state)
         {FORM_INTEGER, "-7", "-7"},
         {FORM_BOOL, "t", "1"},
     };
+    char room[PG_MONEY_SIZE];
     struct cell cell;
     struct err err = {0};
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct buf out = {0};
         struct value v = text_value(table[i].text);
-        assert_int_equal(cell_set(&cell, table[i].form, &v, &stop_all, &err), 0);
-        cell_literal(&cell, table[i].form, &out);
+        assert_int_equal(my_cell_set(&cell, table[i].form, &v, &stop_all, room, &err), 0);
+        my_cell_literal(&cell, table[i].form, &out);
         assert_string_equal(buf_cstr(&out), table[i].literal);
         buf_free(&out);
     }
     struct buf out = {0};
     const struct value bytes = {.kind = VALUE_BYTES, .size = 3, .data = "\0'\xff"};
-    assert_int_equal(cell_set(&cell, FORM_BYTES, &bytes, &stop_all, &err), 0);
-    cell_literal(&cell, FORM_BYTES, &out);
+    assert_int_equal(my_cell_set(&cell, FORM_BYTES, &bytes, &stop_all, room, &err), 0);
+    my_cell_literal(&cell, FORM_BYTES, &out);
     assert_string_equal(buf_cstr(&out), "(X'0027FF')");
     buf_free(&out);
 }

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "apply-mysql/mysql_uri.h"
+#include "apply-mysql/mysql_driver.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 
@@ -46,9 +46,9 @@ static void parts(void **state)
         {"mysql://u@h/d?", "u", NULL, "h", "d", NULL, 0},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
-        struct mysql_uri u;
+        struct my_uri u;
         struct err err = {0};
-        if (mysql_uri_parse(&u, table[i].uri, &err))
+        if (my_uri_parse(&u, table[i].uri, &err))
             fail_msg("%s: %s", table[i].uri, err.text);
         same(u.base.user, table[i].user);
         same(u.base.password, table[i].password);
@@ -56,35 +56,33 @@ static void parts(void **state)
         same(u.base.database, table[i].database);
         same(u.socket, table[i].socket);
         assert_int_equal(u.base.port, table[i].port);
-        mysql_uri_free(&u);
+        my_uri_free(&u);
     }
 }
 
 static void parameters(void **state)
 {
     (void)state;
-    struct mysql_uri u;
+    struct my_uri u;
     struct err err = {0};
-    assert_int_equal(mysql_uri_parse(&u, "mysql://h/d", &err), 0);
+    assert_int_equal(my_uri_parse(&u, "mysql://h/d", &err), 0);
     assert_int_equal(u.tls, MYSQL_TLS_LIBRARY);
     assert_true(u.create_database && u.array_binding && u.foreign_keys);
-    mysql_uri_free(&u);
-    assert_int_equal(
-        mysql_uri_parse(&u,
-                        "mysql://h/d?tls=verify-ca&ca=/a&cert=/b&key=/c&create_database"
-                        "=off&array_binding=no&foreign_keys=OFF",
-                        &err),
-        0);
+    my_uri_free(&u);
+    assert_int_equal(my_uri_parse(&u,
+                                  "mysql://h/d?tls=verify-ca&ca=/a&cert=/b&key=/c&create_database"
+                                  "=off&array_binding=no&foreign_keys=OFF",
+                                  &err),
+                     0);
     assert_int_equal(u.tls, MYSQL_TLS_VERIFY_CA);
     same(u.ca, "/a");
     same(u.cert, "/b");
     same(u.key, "/c");
     assert_false(u.create_database || u.array_binding || u.foreign_keys);
-    mysql_uri_free(&u);
-    assert_int_equal(mysql_uri_parse(&u, "mysql://h/d?tls=Verify-Identity&foreign_keys=yes", &err),
-                     0);
+    my_uri_free(&u);
+    assert_int_equal(my_uri_parse(&u, "mysql://h/d?tls=Verify-Identity&foreign_keys=yes", &err), 0);
     assert_int_equal(u.tls, MYSQL_TLS_VERIFY_IDENTITY);
-    mysql_uri_free(&u);
+    my_uri_free(&u);
 }
 
 static void refused(void **state)
@@ -118,9 +116,9 @@ static void refused(void **state)
         {"mysql://u:secret@h/d?create_database=perhaps", "on or off"},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
-        struct mysql_uri u;
+        struct my_uri u;
         struct err err = {0};
-        assert_int_equal(mysql_uri_parse(&u, table[i].uri, &err), -1);
+        assert_int_equal(my_uri_parse(&u, table[i].uri, &err), -1);
         assert_int_equal(err.kind, ERR_PERMANENT);
         if (!strstr(err.text, table[i].reason) || strstr(err.text, "secret"))
             fail_msg("%s: %s", table[i].uri, err.text);

@@ -14,11 +14,17 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "sql/schema.h"
 #include "read_back.h"
 #include "sqlite_world.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
+
+static int begin(struct sqlite_world *w)
+{
+    struct checkpoint now;
+    bool found;
+    return target_begin(w->target, "o", &now, &found, &w->err);
+}
 
 /* ---- what a target remembers ---- */
 
@@ -31,22 +37,22 @@ static void a_checkpoint_is_read_as_it_was_written(void **state)
                            .timeline = UINT32_MAX},
                       is;
     bool found = true;
-    succeeds(w, sqlite_ops.checkpoint_get(w->dest, "o", &is, &found, &w->err));
+    succeeds(w, target_checkpoint(w->target, "o", &is, &found, &w->err));
     assert_false(found);
-    succeeds(w, sqlite_ops.begin(w->dest, &w->err));
-    succeeds(w, sqlite_ops.commit(w->dest, "o", &c, &w->err));
-    succeeds(w, sqlite_ops.checkpoint_get(w->dest, "o", &is, &found, &w->err));
+    succeeds(w, begin(w));
+    succeeds(w, target_commit(w->target, "o", &c, &w->err));
+    succeeds(w, target_checkpoint(w->target, "o", &is, &found, &w->err));
     assert_true(found);
     assert_int_equal(is.remote_lsn, c.remote_lsn);
     assert_int_equal(is.commit_time_us, c.commit_time_us);
     assert_string_equal(is.system_identifier, c.system_identifier);
     assert_int_equal(is.timeline, c.timeline);
-    succeeds(w, sqlite_ops.checkpoint_get(w->dest, "other", &is, &found, &w->err));
+    succeeds(w, target_checkpoint(w->target, "other", &is, &found, &w->err));
     assert_false(found);
     c.commit_time_us = 0;
-    succeeds(w, sqlite_ops.begin(w->dest, &w->err));
-    succeeds(w, sqlite_ops.commit(w->dest, "o", &c, &w->err));
-    succeeds(w, sqlite_ops.checkpoint_get(w->dest, "o", &is, &found, &w->err));
+    succeeds(w, begin(w));
+    succeeds(w, target_commit(w->target, "o", &c, &w->err));
+    succeeds(w, target_checkpoint(w->target, "o", &is, &found, &w->err));
     assert_int_equal(is.commit_time_us, 0);
     static const char *const damage[] = {
         "remote_lsn = 'x'", "remote_lsn = 7", "commit_time = 'yesterday'",
@@ -58,7 +64,7 @@ static void a_checkpoint_is_read_as_it_was_written(void **state)
                        "system_identifier = '1'; UPDATE pg2any_checkpoint SET %s",
                        damage[i]);
         sql(w, text);
-        fails(w, sqlite_ops.checkpoint_get(w->dest, "o", &is, &found, &w->err), ERR_PERMANENT,
+        fails(w, target_checkpoint(w->target, "o", &is, &found, &w->err), ERR_PERMANENT,
               "not a checkpoint");
     }
 }
@@ -67,45 +73,59 @@ static void a_reset_rolls_back_and_keeps_the_connection(void **state)
 {
     struct sqlite_world *w = *state;
     make(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k", 1);
-    succeeds(w, sqlite_ops.begin(w->dest, &w->err));
-    succeeds(w, RUN(w, DEST_INSERT, "1"));
-    fails(w, RUN(w, DEST_INSERT, "1"), ERR_PERMANENT, "insert_exists");
-    succeeds(w, sqlite_ops.reset(w->dest, &w->err));
-    succeeds(w, sqlite_ops.reset(w->dest, &w->err));
+    succeeds(w, begin(w));
+    succeeds(w, RUN(w, CHANGE_INSERT, "1"));
+    fails(w, RUN(w, CHANGE_INSERT, "1"), ERR_PERMANENT, "insert_exists");
+    succeeds(w, target_reset(w->target, &w->err));
+    succeeds(w, target_reset(w->target, &w->err));
     shows(w, "SELECT count(*) FROM t", "0");
     succeeds(w, open_table(w));
-    succeeds(w, sqlite_ops.begin(w->dest, &w->err));
-    succeeds(w, RUN(w, DEST_INSERT, "1"));
-    succeeds(w, sqlite_ops.commit(w->dest, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
+    succeeds(w, begin(w));
+    succeeds(w, RUN(w, CHANGE_INSERT, "1"));
+    succeeds(w, target_commit(w->target, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
     shows(w, "SELECT count(*) FROM t", "1");
+}
+
+static bool remembered(struct sqlite_world *w, const char *origin, uint32_t relid,
+                       const char *target, struct own_row *row)
+{
+    bool found;
+    const struct own_key key = {OWN_RELATION, origin, relid, target};
+    own_row_free(row);
+    *row = (struct own_row){0};
+    succeeds(w, sqlite_ops.recall(w->driver, &key, row, &found, &w->err));
+    return found;
 }
 
 static void a_relation_is_remembered(void **state)
 {
     struct sqlite_world *w = *state;
-    struct buf target = {0}, frame = {0}, put = {0};
-    uint32_t relid = 0;
+    struct own_row row = {0}, put = {.relid = 16384};
+    const struct own_key key = {.table = OWN_RELATION, .origin = "o", .relid = 16384};
     describe(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k", 1);
-    relation_to_frame(&w->rel, &put);
-    succeeds(w, sqlite_ops.relation_get(w->dest, "o", 16384, NULL, &target, &frame, NULL, &w->err));
-    assert_int_equal(target.len + frame.len, 0);
-    succeeds(w, sqlite_ops.relation_put(w->dest, "o", &w->rel, "T", &put, &w->err));
-    succeeds(w, sqlite_ops.relation_put(w->dest, "o", &w->rel, "T", &put, &w->err));
-    succeeds(w, sqlite_ops.relation_get(w->dest, "o", 0, "t", &target, &frame, &relid, &w->err));
-    assert_int_equal(relid, 16384);
-    assert_string_equal(buf_cstr(&target), "T");
-    assert_int_equal(frame.len, put.len);
-    assert_memory_equal(frame.data, put.data, put.len);
-    relid = 0;
-    succeeds(w, sqlite_ops.relation_get(w->dest, "p", 0, "t", &target, &frame, &relid, &w->err));
-    assert_int_equal(relid, 0);
-    buf_free(&target);
-    buf_free(&frame);
-    buf_free(&put);
+    relation_to_frame(&w->rel, &put.fields[RELATION_FRAME]);
+    buf_append_str(&put.fields[RELATION_TARGET], "T");
+    buf_append_str(&put.fields[RELATION_NAMESPACE], "it's");
+    buf_append_str(&put.fields[RELATION_NAME], "t");
+    assert_false(remembered(w, "o", 16384, NULL, &row));
+    assert_int_equal(row.fields[RELATION_TARGET].len + row.fields[RELATION_FRAME].len, 0);
+    succeeds(w, sqlite_ops.remember(w->driver, &key, &put, false, &w->err));
+    succeeds(w, sqlite_ops.remember(w->driver, &key, &put, true, &w->err));
+    assert_true(remembered(w, "o", 0, "t", &row));
+    assert_int_equal(row.relid, 16384);
+    assert_string_equal(buf_cstr(&row.fields[RELATION_TARGET]), "T");
+    assert_string_equal(buf_cstr(&row.fields[RELATION_NAMESPACE]), "it's");
+    assert_int_equal(row.fields[RELATION_FRAME].len, put.fields[RELATION_FRAME].len);
+    assert_memory_equal(row.fields[RELATION_FRAME].data, put.fields[RELATION_FRAME].data,
+                        put.fields[RELATION_FRAME].len);
+    assert_false(remembered(w, "p", 0, "t", &row));
+    assert_int_equal(row.relid, 0);
+    own_row_free(&row);
+    own_row_free(&put);
 }
 
-/* The rules of common/sql/schema.c on a real database: a name that differs only in case, a chain of
- * renames, drop and add of one name. */
+/* The rules of common/sql/schema_plan.c on a real database: a name that differs only in case, a
+ * chain of renames, drop and add of one name. */
 static void a_table_follows_its_relation(void **state)
 {
     struct sqlite_world *w = *state;
@@ -118,16 +138,14 @@ static void a_table_follows_its_relation(void **state)
     };
     for (size_t i = 0; i < LENGTH(steps); i++) {
         char query[64];
-        struct dest_table *table;
+        struct target_table *table;
         describe(w, REPLICA_IDENTITY_DEFAULT, steps[i].name, steps[i].columns, 1);
-        succeeds(w, sqlite_ops.begin(w->dest, &w->err));
+        succeeds(w, begin(w));
         struct relation *rel = read_back(&w->rel);
-        succeeds(w,
-                 schema_bind(&sqlite_ops, w->dest, "o", SCHEMA_DDL_EVOLVE, rel, &table, &w->err));
-        sqlite_ops.table_close(w->dest, table);
+        succeeds(w, target_bind(w->target, "o", DDL_EVOLVE, rel, &table, &w->err));
+        target_unbind(w->target, table);
         relation_unref(rel);
-        succeeds(w,
-                 sqlite_ops.commit(w->dest, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
+        succeeds(w, target_commit(w->target, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
         if (i == 0)
             sql(w, "INSERT INTO t VALUES (1, 'x', 'y')");
         (void)snprintf(query, sizeof query, "SELECT * FROM %s", steps[i].name);
@@ -140,16 +158,19 @@ static void a_table_follows_its_relation(void **state)
 static void reopen(struct sqlite_world *w, const char *uri)
 {
     close_table(w);
-    sqlite_ops.close(w->dest);
+    target_close(w->target);
+    w->target = NULL;
     open_at(w, uri);
 }
 
 static void cannot_open(struct sqlite_world *w, const char *uri, enum err_kind kind,
                         const char *error)
 {
-    const struct dest_config c = config(w, uri);
-    struct dest *d;
-    fails(w, sqlite_ops.open(&c, &d, &w->err), kind, error);
+    const struct driver_config c = config(w, uri);
+    struct sqlite_world other = {.err = {0}};
+    int rc = try_open(&other, &c);
+    w->err = other.err;
+    fails(w, rc, kind, error);
 }
 
 static void uris(void **state)
@@ -219,9 +240,10 @@ static void a_database_may_be_read_only(void **state)
     assert_int_equal(chmod(w->dir, 0555), 0);
     if (user == 0)
         assert_int_equal(seteuid(65534), 0);
-    const struct dest_config c = config(w, w->path);
-    struct dest *d;
-    int rc = sqlite_ops.open(&c, &d, &w->err);
+    const struct driver_config c = config(w, w->path);
+    target_close(w->target);
+    w->target = NULL;
+    int rc = try_open(w, &c);
     if (user == 0)
         assert_int_equal(seteuid(0), 0);
     assert_int_equal(chmod(w->dir, 0755), 0);
@@ -236,16 +258,16 @@ static void a_busy_database_is_tried_again(void **state)
     make(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k", 1);
     assert_int_equal(sqlite3_open(w->path, &other), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    fails(w, sqlite_ops.begin(w->dest, &w->err), ERR_RETRY, "database is locked (another program");
-    succeeds(w, sqlite_ops.reset(w->dest, &w->err));
-    fails(w, sqlite_ops.begin(w->dest, &w->err), ERR_RETRY, "database is locked");
+    fails(w, begin(w), ERR_RETRY, "database is locked (another program");
+    succeeds(w, target_reset(w->target, &w->err));
+    fails(w, begin(w), ERR_RETRY, "database is locked");
     assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
-    succeeds(w, sqlite_ops.reset(w->dest, &w->err));
-    succeeds(w, sqlite_ops.begin(w->dest, &w->err));
-    succeeds(w, RUN(w, DEST_INSERT, "1"));
+    succeeds(w, target_reset(w->target, &w->err));
+    succeeds(w, begin(w));
+    succeeds(w, RUN(w, CHANGE_INSERT, "1"));
     /* A reader that stays in its snapshot is in nobody's way. */
     assert_int_equal(sqlite3_exec(other, "BEGIN; SELECT * FROM t", NULL, NULL, NULL), SQLITE_OK);
-    succeeds(w, sqlite_ops.commit(w->dest, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
+    succeeds(w, target_commit(w->target, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
 }
 
@@ -257,20 +279,20 @@ static void a_full_disk_is_temporary(void **state)
     make(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,v/text", 1);
     memset(row + 2, 'x', sizeof row - 3);
     sql(w, "PRAGMA max_page_count = 12");
-    succeeds(w, sqlite_ops.begin(w->dest, &w->err));
+    succeeds(w, begin(w));
     int rc = 0;
     for (int i = 1; rc == 0 && i < 9; i++) {
         row[0] = (char)('0' + i);
-        rc = RUN(w, DEST_INSERT, row);
+        rc = RUN(w, CHANGE_INSERT, row);
     }
     fails(w, rc, ERR_TEMPORARY, "database or disk is full (free some space)");
     /* SQLite may have rolled back by itself. */
-    succeeds(w, sqlite_ops.reset(w->dest, &w->err));
+    succeeds(w, target_reset(w->target, &w->err));
     shows(w, "SELECT count(*) FROM t", "0");
     sql(w, "PRAGMA max_page_count = 1000");
-    succeeds(w, sqlite_ops.begin(w->dest, &w->err));
-    succeeds(w, RUN(w, DEST_INSERT, row));
-    succeeds(w, sqlite_ops.commit(w->dest, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
+    succeeds(w, begin(w));
+    succeeds(w, RUN(w, CHANGE_INSERT, row));
+    succeeds(w, target_commit(w->target, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
 }
 
 int main(void)

@@ -85,7 +85,7 @@ static void each_type_has_its_storage(void **state)
 
 /* A value as SQLite shows it after it went through a parameter of its own. */
 static void check_stored(sqlite3 *db, const char *declared, enum storage s, const struct value *v,
-                         enum dest_nan nan, const char *expected)
+                         enum nan_policy nan, const char *expected)
 {
     char sql[200];
     sqlite3_stmt *insert, *select;
@@ -224,11 +224,11 @@ static void values_are_stored_as_what_they_are(void **state)
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         const struct value v = {table[i].kind, (uint32_t)table[i].size, table[i].data};
-        check_stored(db, storage_declaration(table[i].storage), table[i].storage, &v, DEST_NAN_STOP,
+        check_stored(db, storage_declaration(table[i].storage), table[i].storage, &v, NAN_STOP,
                      table[i].stored);
     }
     const struct value nan = {VALUE_TEXT, 3, "NaN"};
-    check_stored(db, "REAL", STORAGE_REAL, &nan, DEST_NAN_NULL, "null NULL");
+    check_stored(db, "REAL", STORAGE_REAL, &nan, NAN_NULL, "null NULL");
 }
 
 static void a_megabyte_comes_back(void **state)
@@ -243,7 +243,7 @@ static void a_megabyte_comes_back(void **state)
         text[i] = (char)('a' + i % 26);
     const struct value v = {VALUE_TEXT, (uint32_t)size, text};
     assert_int_equal(sqlite3_prepare_v2(db, "SELECT ?1", -1, &s, NULL), SQLITE_OK);
-    assert_int_equal(bind_value(s, 1, STORAGE_TEXT, &v, DEST_NAN_STOP, &err), 0);
+    assert_int_equal(bind_value(s, 1, STORAGE_TEXT, &v, NAN_STOP, &err), 0);
     assert_int_equal(sqlite3_step(s), SQLITE_ROW);
     assert_int_equal(sqlite3_column_bytes(s, 0), size);
     assert_memory_equal(sqlite3_column_text(s, 0), text, size);
@@ -251,7 +251,7 @@ static void a_megabyte_comes_back(void **state)
 
     (void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, 1000);
     assert_int_equal(sqlite3_prepare_v2(db, "SELECT ?1", -1, &s, NULL), SQLITE_OK);
-    assert_int_equal(bind_value(s, 1, STORAGE_TEXT, &v, DEST_NAN_STOP, &err), -1);
+    assert_int_equal(bind_value(s, 1, STORAGE_TEXT, &v, NAN_STOP, &err), -1);
     assert_int_equal(err.kind, ERR_PERMANENT);
     assert_non_null(strstr(err.text, "larger than SQLite allows"));
     (void)sqlite3_finalize(s);
@@ -366,7 +366,7 @@ static void a_kept_value_is_the_same_value(void **state)
             assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
             assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO t VALUES (?1, ?1)", -1, &s, NULL),
                              SQLITE_OK);
-            assert_int_equal(bind_value(s, 1, values[i].storage, &v, DEST_NAN_STOP, &err), 0);
+            assert_int_equal(bind_value(s, 1, values[i].storage, &v, NAN_STOP, &err), 0);
             assert_int_equal(sqlite3_step(s), SQLITE_DONE);
             (void)sqlite3_finalize(s);
             (void)snprintf(sql, sizeof sql, "SELECT CAST(v AS %s) = own, v, own FROM t", own);

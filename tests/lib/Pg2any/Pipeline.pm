@@ -23,7 +23,7 @@ sub tool_dir {
 
 sub tool {
     my ($name) = @_;
-    my $file = tool_dir() . "/$name";
+    my $file = $name =~ m{/} ? $name : tool_dir() . "/$name";
     croak "$file is not there: run make" if !-x $file;
     return $file;
 }

@@ -14,6 +14,7 @@ my %CLASS = (
     mssql => 'Pg2any::Target::MSSQL',
     mysql => 'Pg2any::Target::MySQL',
     sqlite => 'Pg2any::Target::SQLite',
+    text => 'Pg2any::Target::Text',
 );
 
 # new_target(kind => 'sqlite', and what its new() takes). TARGET in the environment is the default

@@ -116,7 +116,7 @@ is_deeply([glob "$tmp/*"], [], 'no configuration of FreeTDS is left behind');
     $pg->do('truncate t', 'insert into t select g, 0 from generate_series(1, 100) g');
     $pipeline->wait_caught_up;
     my $pid = $pipeline->pid('apply');
-    for my $place ('^BEGIN TRANSACTION$', 'UPDLOCK', 'UPDATE t SET', 'INSERT INTO \[dbo\]\.\[t\]', 'UPDATE \[dbo\]\.\[pg2any_checkpoint', '^COMMIT TRANSACTION$') {
+    for my $place ('^BEGIN TRANSACTION$', 'UPDLOCK', 'UPDATE t SET', 'INSERT INTO \[dbo\]\.\[t\]', 'UPDATE \[dbo\]\.pg2any_checkpoint', '^COMMIT TRANSACTION$') {
         for my $action (qw(close_before close_after half garbage lie)) {
             $plain->fault(match => $place, action => $action);
             $pg->do('begin; update t set n = n + 1; insert into t select max(id) + 1, 0 from t; commit');

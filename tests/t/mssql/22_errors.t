@@ -27,7 +27,7 @@ sub retries { return scalar(() = $pipeline->log_text('apply') =~ /the group is r
 
 for my $error ([1205, 13], [1222, 16], [3960, 16], [40_197, 20]) {
     my ($number, $severity) = @$error;
-    for my $place ('^BEGIN TRANSACTION$', 'UPDLOCK', 'UPDATE t SET', 'DELETE t FROM', 'INSERT INTO \[dbo\]\.\[second\]', 'UPDATE \[dbo\]\.\[pg2any_checkpoint', '^COMMIT TRANSACTION$') {
+    for my $place ('^BEGIN TRANSACTION$', 'UPDLOCK', 'UPDATE t SET', 'DELETE t FROM', 'INSERT INTO \[dbo\]\.\[second\]', 'UPDATE \[dbo\]\.pg2any_checkpoint', '^COMMIT TRANSACTION$') {
         my $before = retries();
         $server->fault(match => $place, action => $number == 1222 ? 'error_after' : 'error', number => $number, severity => $severity);
         $pg->do(@work);

@@ -246,6 +246,20 @@ for my $case (
     is_deeply([$s->{target}->primary_key('wide')], ['id'], 'which is there again');
     $s->leave('drop schema moved cascade', 'drop table g, none, wide');
 }
+{
+    my $s = scenario(source => ['create table filled (id int primary key)', 'create table pair (a smallint, b smallint, v int, primary key (a, b))'],
+        target => ['create table pair (a smallint not null, b smallint not null, v int, constraint [the ke]]y] primary key (a, b))']);
+    my @fills = (bool => 'true', int8 => -5_000_000_000, 'numeric(10, 2)' => -1.5, numeric => '1.50', real => 0.1, float8 => '1e-300', money => 12.5, date => q{'2024-02-29'},
+        time => q{'12:00:00.5'}, timestamp => q{'2024-02-29 12:00:00.000001'}, timestamptz => q{'2024-02-29 12:00:00+02'}, uuid => q{'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'},
+        bytea => q{'\x270a00'}, text => q{'it''s é😀'}, 'varchar(5)' => q{' x '}, interval => q{'1 day'}, jsonb => q{'{"a": 1}'});
+    my @add = map { "add column c$_ $fills[2 * $_] default $fills[2 * $_ + 1]" } 0 .. $#fills / 2;
+    $s->steps('insert into filled select generate_series(1, 10)', 'alter table filled ' . join(', ', @add), 'insert into filled values (11)')
+        ->same(['filled'], 'what the rows before hold, of every type');
+    $s->steps('insert into pair values (1, 2, 3)', 'alter table pair alter a type int, alter b type bigint', 'insert into pair values (70000, 5000000000, 4)')
+        ->same(['pair'], 'two columns of a primary key become wider at once');
+    is_deeply([$s->{target}->primary_key('pair')], ['a', 'b'], 'which is there again');
+    $s->leave('drop table filled, pair');
+}
 
 # ---- conflicts in a transaction that is too large to be held ----
 

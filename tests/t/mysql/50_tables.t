@@ -316,6 +316,9 @@ for my $case (@narrow) {
         'begin; insert into t select g from generate_series(1, 10) g; alter table t add c int default 7, add d text default \'it\'\'s\'; insert into t values (20, \'y\', 1); truncate u; update t set c = c + 1; commit',
         'insert into t values (30)'
     )->same(['t', 'u'], 'columns that come and a TRUNCATE, in one transaction after rows');
+    my $defaults = q{select count(*) from information_schema.columns where table_schema = database() and table_name = 't' and column_default <> 'NULL'};
+    ok(wait_for(sub { $s->{target}->value($defaults) == 0 }, 10, 'the defaults to go'),
+        'the defaults, by which the rows that were there got their values, go after the commit');
     $s->run(
         'begin; alter table t drop d; insert into t values (40, \'y\', 1); alter table t add e int; update t set e = 1; commit'
     )->same(['t', 'u'],

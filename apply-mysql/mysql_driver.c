@@ -1,0 +1,254 @@
+/* The driver's operations: opening, transactions, our two tables, names. */
+#include "mysql_driver.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "sql/table.h"
+
+#define SLICE_BYTES (UINT64_C(4) << 20)
+
+/* ---- opening ---- */
+
+/* Text in them is compared byte by byte: another name is another origin. */
+static int make_table(struct driver *d, const char *name, const char *columns, struct err *err)
+{
+    struct buf sql = {0};
+    buf_printf(&sql,
+               "CREATE TABLE IF NOT EXISTS %s (origin VARCHAR(255) NOT NULL, %s) ENGINE=InnoDB "
+               "ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE %s",
+               name, columns, d->collation);
+    return my_run_buf(d->schema, &sql, err);
+}
+
+static int make_tables(struct driver *d, struct err *err)
+{
+    return make_table(d, CHECKPOINT_TABLE,
+                      "remote_lsn VARCHAR(32) NOT NULL, commit_time VARCHAR(64), "
+                      "system_identifier VARCHAR(64) NOT NULL, timeline BIGINT NOT NULL, "
+                      "PRIMARY KEY (origin)",
+                      err) ||
+                   make_table(d, RELATION_TABLE,
+                              "relid BIGINT NOT NULL, target VARCHAR(300) NOT NULL, namespace "
+                              "VARCHAR(64) NOT NULL, name VARCHAR(64) NOT NULL, frame LONGBLOB "
+                              "NOT NULL, PRIMARY KEY (origin, relid), UNIQUE KEY (origin, target)",
+                              err)
+               ? -1
+               : 0;
+}
+
+/* So that a user who may not create tables can be given them. */
+static int look_for_tables(struct driver *d, struct err *err)
+{
+    struct buf sql = {0};
+    MYSQL_RES *rows;
+    buf_append_str(&sql, "SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() "
+                         "AND table_name IN ('" CHECKPOINT_TABLE "', '" RELATION_TABLE "')");
+    if (my_rows(d->schema, &sql, &rows, err))
+        return -1;
+    d->have_tables = mysql_num_rows(rows) == 2;
+    mysql_free_result(rows);
+    return 0;
+}
+
+/* With arrays the server executes a statement once for each row, in order. Without them INSERT and
+ * DELETE have statements for many rows. What it counts is a sum either way. */
+static void describe_driver(const struct driver *d, struct driver_traits *traits)
+{
+    uint64_t most = d->max_packet - d->max_packet / 8;
+    *traits = (struct driver_traits){
+        .inserts = SLICING_ORDERED,
+        .updates = d->arrays ? SLICING_ORDERED : SLICING_NONE,
+        .deletes = d->arrays ? SLICING_ORDERED : SLICING_SET,
+        .slice_bytes = most < SLICE_BYTES ? most : SLICE_BYTES,
+        .ddl_commits = true,
+        .widens = true,
+        .fills_by_default = true,
+        .free_statement = my_free_statement,
+    };
+}
+
+static void close_driver(struct driver *d)
+{
+    my_disconnect(d);
+    my_batch_free(&d->batch);
+    my_uri_free(&d->uri);
+    free(d);
+}
+
+static int open_driver(const struct driver_config *config, struct driver **driver,
+                       struct driver_traits *traits, struct err *err)
+{
+    struct driver *d = calloc(1, sizeof *d);
+    if (!d)
+        return err_nomem(err);
+    d->config = *config;
+    d->config.uri = NULL;
+    d->policy = value_policy(my_driver_ops.title, config);
+    if (my_uri_parse(&d->uri, config->uri, err) || my_connect(d, err) || look_for_tables(d, err) ||
+        (!d->have_tables && !config->look_only && make_tables(d, err))) {
+        close_driver(d);
+        return err_context(err, "the target");
+    }
+    const char *cipher = mysql_get_ssl_cipher(d->rows);
+    log_info("target", "server", mysql_get_server_info(d->rows), "connection",
+             mysql_get_host_info(d->rows), "database", d->uri.base.database, "tls",
+             cipher ? cipher : "off", "arrays", d->arrays ? "on" : "off", NULL);
+    describe_driver(d, traits);
+    *driver = d;
+    return 0;
+}
+
+/* ---- transactions ---- */
+
+static int reset(struct driver *d, struct driver_traits *traits, struct err *err)
+{
+    struct err ignored = {0};
+    if (!d->rows || my_run(d->rows, "ROLLBACK", &ignored) || mysql_ping(d->schema)) {
+        my_disconnect(d);
+        if (reconnect(&d->reconnect, d, d->config.connect_timeout_ms, my_connect, err))
+            return -1;
+        log_info("connected again", "server", mysql_get_server_info(d->rows), NULL);
+    }
+    describe_driver(d, traits);
+    return 0;
+}
+
+static int begin(struct driver *d, struct err *err)
+{
+    return my_run(d->rows, "START TRANSACTION", err);
+}
+
+static int commit(struct driver *d, struct err *err)
+{
+    return my_run(d->rows, "COMMIT", err);
+}
+
+/*
+ * TRUNCATE TABLE commits the open transaction; DELETE does not. cascade: the source sent every
+ * published table that it emptied. Sequences are not replicated.
+ */
+static int truncate_tables(struct driver *d, struct target_table *const *tables, size_t ntables,
+                           bool cascade, bool restart_identity, struct err *err)
+{
+    (void)cascade;
+    (void)restart_identity;
+    for (size_t i = 0; i < ntables; i++) {
+        struct buf sql = {0};
+        buf_printf(&sql, "DELETE FROM %s", tables[i]->name);
+        if (my_run_buf(d->rows, &sql, err))
+            return err_context(err, "table %s", tables[i]->name);
+    }
+    return 0;
+}
+
+/* ---- our two tables ---- */
+
+static const struct own_dialect dialect = {
+    .prefix = "",
+    .lock_hint = "",
+    .lock_end = " FOR UPDATE",
+    .guard = "",
+    .text = my_text_literal,
+    .bytes = my_bytes_literal,
+};
+
+/* On the connection of the rows: the open transaction may have written it. */
+static int recall(struct driver *d, const struct own_key *key, struct own_row *row, bool *found,
+                  struct err *err)
+{
+    struct buf sql = {0};
+    MYSQL_RES *rows;
+    *found = false;
+    if (!d->have_tables && d->config.look_only)
+        return 0;
+    own_select(&dialect, key, key->table == OWN_CHECKPOINT && !d->config.look_only, &sql);
+    if (my_rows(d->rows, &sql, &rows, err))
+        return -1;
+    MYSQL_ROW values = mysql_fetch_row(rows);
+    const unsigned long *sizes = values ? mysql_fetch_lengths(rows) : NULL;
+    *found = sizes != NULL;
+    if (*found && key->table == OWN_RELATION) {
+        row->relid = (uint32_t)strtoul(*values++, NULL, 10);
+        sizes++;
+    }
+    for (int i = 0; *found && i < OWN_FIELDS; i++)
+        buf_append(&row->fields[i], values[i], values[i] ? sizes[i] : 0);
+    mysql_free_result(rows);
+    return 0;
+}
+
+static int remember(struct driver *d, const struct own_key *key, const struct own_row *row,
+                    bool exists, struct err *err)
+{
+    struct buf sql = {0};
+    own_write(&dialect, key, row, exists, &sql);
+    return my_run_buf(d->rows, &sql, err) || my_check_warnings(d->rows, err) ? -1 : 0;
+}
+
+/* ---- names ---- */
+
+static void fold(char *name)
+{
+    for (; *name; name++)
+        if (*name >= 'A' && *name <= 'Z')
+            *name = (char)(*name - 'A' + 'a');
+}
+
+/* A mapped schema is a database; an unmapped one, or one that is mapped to nothing, is in the
+ * URI's. */
+static int table_name(struct driver *d, const struct relation *rel, struct buf *out,
+                      struct err *err)
+{
+    const char *mapped = schema_map_find(d->config.schema_map, rel->namespace);
+    const char *names[] = {mapped && *mapped ? mapped : d->uri.base.database, rel->name};
+    char folded[2][NAME_SIZE];
+    for (int i = 0; i < 2; i++) {
+        if (strlen(names[i]) >= NAME_SIZE)
+            return err_set(err, ERR_PERMANENT, "the name %s.%s is too long", names[0], names[1]);
+        memcpy(folded[i], names[i], strlen(names[i]) + 1);
+        if (d->folds_table_names)
+            fold(folded[i]);
+    }
+    my_quote(out, folded[0]);
+    buf_append_byte(out, '.');
+    my_quote(out, folded[1]);
+    return strcasecmp(folded[0], d->uri.base.database) == 0
+               ? own_refuse_name(folded[1], "another database", err)
+               : 0;
+}
+
+static void declare(struct driver *d, const struct relation *rel, uint32_t column, struct buf *out,
+                    const char **caveat)
+{
+    *caveat = policy_caveat(
+        &rel->columns[column],
+        "NaN and infinities stop the applier unless --nan and --infinity say what to store",
+        "dates outside the years 1000 to 9999 and infinity stop the applier unless --date-range "
+        "and --infinity say what to store");
+    my_declare(rel, column, d->collation, out);
+}
+
+const struct driver_ops my_driver_ops = {
+    .name = "mysql",
+    .title = "MySQL",
+    .uri_help = "mysql://user:password@host:port/database?socket=PATH&tls=required|verify-ca|"
+                "verify-identity&ca=FILE",
+    .open = open_driver,
+    .close = close_driver,
+    .reset = reset,
+    .begin = begin,
+    .commit = commit,
+    .truncate = truncate_tables,
+    .recall = recall,
+    .remember = remember,
+    .table_name = table_name,
+    .declare = declare,
+    .describe = my_describe, /* the rest is in files of its own */
+    .fit = my_fit,
+    .change = my_change,
+    .execute = my_execute,
+    .check = my_check,
+};

@@ -1,0 +1,237 @@
+/*
+ * Rows into a table, one after the other: in the same process nothing is gained by more at once.
+ *
+ * Statements are kept for each set of columns that an UPDATE writes, because unchanged TOASTed
+ * values are left out.
+ */
+#include <stdlib.h>
+
+#include "sql/table.h"
+#include "sql/text.h"
+#include "sqlite.h"
+#include "sqlite_value.h"
+
+struct kept {
+    struct statement base;
+    sqlite3_stmt *stmt;
+};
+
+void sqlite_free_statement(struct statement *s)
+{
+    struct kept *kept = (struct kept *)s;
+    (void)sqlite3_finalize(kept->stmt);
+    free(kept);
+}
+
+/* ---- statements ---- */
+
+/* A name of the rowid that no column has; NULL: there is none. */
+static const char *choose_rowid(const struct relation *rel)
+{
+    static const char *const names[] = {"rowid", "_rowid_", "oid"};
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        bool taken = false;
+        for (uint32_t i = 0; i < rel->ncolumns; i++)
+            taken = taken || sqlite3_stricmp(rel->columns[i].name, names[n]) == 0;
+        if (!taken)
+            return names[n];
+    }
+    return NULL;
+}
+
+/* Appends " WHERE …"; parameters are numbered from `first` on. */
+static int append_where(const struct target_table *t, struct buf *sql, uint32_t first,
+                        struct err *err)
+{
+    const struct identity *id = &t->identity;
+    if (id->by_all_columns) {
+        const char *rowid = choose_rowid(t->rel);
+        if (!rowid)
+            return err_set(
+                err, ERR_PERMANENT,
+                "a table without a primary key that has columns named rowid, _rowid_ and oid");
+        buf_printf(sql, " WHERE %s = (SELECT %s FROM ", rowid, rowid);
+        text_quote_standard(sql, t->name);
+    }
+    /* Row values: AND between 1,600 columns would be deeper than SQLite lets an expression be. */
+    for (uint32_t i = 0; i < id->n; i++) {
+        buf_append_str(sql, i == 0 ? " WHERE (" : ", ");
+        text_quote_standard(sql, t->rel->columns[id->columns[i]].name);
+    }
+    for (uint32_t i = 0; i < id->n; i++) {
+        if (i == 0)
+            buf_append_str(sql, id->by_all_columns ? ") IS (" : ") = (");
+        buf_printf(sql, "%s?%u", i == 0 ? "" : ", ", first + i);
+    }
+    if (id->n > 0)
+        buf_append_byte(sql, ')');
+    if (id->by_all_columns)
+        buf_append_str(sql, " LIMIT 1)");
+    return 0;
+}
+
+static void append_insert(const struct target_table *t, struct buf *sql)
+{
+    uint32_t n = t->rel->ncolumns;
+    buf_append_str(sql, "INSERT INTO ");
+    text_quote_standard(sql, t->name);
+    if (n == 0) {
+        buf_append_str(sql, " DEFAULT VALUES");
+        return;
+    }
+    buf_append_str(sql, " (");
+    text_columns(sql, t->rel, NULL, text_quote_standard);
+    for (uint32_t i = 0; i < n; i++)
+        buf_printf(sql, "%s?%u", i == 0 ? ") VALUES (" : ", ", i + 1);
+    buf_append_byte(sql, ')');
+}
+
+/* Parameters 1 to ncolumns are the columns' new values, those after it the identity's. */
+static int append_update(const struct target_table *t, const uint8_t *columns, struct buf *sql,
+                         struct err *err)
+{
+    const char *comma = " SET ";
+    buf_append_str(sql, "UPDATE ");
+    text_quote_standard(sql, t->name);
+    for (uint32_t i = 0; i < t->rel->ncolumns; i++)
+        if (columns[i]) {
+            buf_append_str(sql, comma);
+            text_quote_standard(sql, t->rel->columns[i].name);
+            buf_printf(sql, " = ?%u", i + 1);
+            comma = ", ";
+        }
+    return append_where(t, sql, t->rel->ncolumns + 1, err);
+}
+
+static int append_statement(const struct slice *slice, struct buf *sql, struct err *err)
+{
+    switch (slice->kind) {
+    case CHANGE_INSERT:
+        append_insert(slice->table, sql);
+        return 0;
+    case CHANGE_UPDATE:
+        return append_update(slice->table, slice->columns, sql, err);
+    case CHANGE_DELETE:
+        buf_append_str(sql, "DELETE FROM ");
+        text_quote_standard(sql, slice->table->name);
+        return append_where(slice->table, sql, 1, err);
+    }
+    BUG("unknown kind of change");
+}
+
+static int find_statement(struct driver *d, const struct slice *slice, sqlite3_stmt **stmt,
+                          struct err *err)
+{
+    const struct statement_key key = {
+        .list = &slice->table->statements,
+        .kind = (int)slice->kind,
+        .columns = slice->kind == CHANGE_UPDATE ? slice->columns : NULL,
+    };
+    struct kept *kept = (struct kept *)statements_find(slice->statements, &key);
+    if (!kept) {
+        struct buf sql = {0};
+        if (append_statement(slice, &sql, err)) {
+            buf_free(&sql);
+            return -1;
+        }
+        kept = calloc(1, sizeof *kept);
+        if (!kept || sqlite_prepare(d, &sql, &kept->stmt, err)) {
+            buf_free(&sql);
+            int rc = kept ? -1 : err_nomem(err);
+            free(kept);
+            return rc;
+        }
+        if (statements_add(slice->statements, &key, &kept->base, err))
+            return -1;
+    }
+    *stmt = kept->stmt;
+    return 0;
+}
+
+/* ---- rows ---- */
+
+static int bind_column(const struct driver *d, const struct target_table *t, sqlite3_stmt *s,
+                       uint32_t parameter, uint32_t column, const struct value *v, struct err *err)
+{
+    if (bind_value(s, (int)parameter, (enum storage)t->forms[column], v, d->nan, err))
+        return err_context(err, "column %s", t->rel->columns[column].name);
+    return 0;
+}
+
+static int bind_row(const struct driver *d, const struct slice *slice, const struct row_change *row,
+                    sqlite3_stmt *s, struct err *err)
+{
+    const struct target_table *t = slice->table;
+    uint32_t n = t->rel->ncolumns, parameter = slice->kind == CHANGE_UPDATE ? n + 1 : 1;
+    for (uint32_t i = 0; slice->kind != CHANGE_DELETE && i < n; i++)
+        if (slice->columns[i] && bind_column(d, t, s, i + 1, i, slice_value(row, i), err))
+            return -1;
+    const struct value *was = identity_of_row(row);
+    for (uint32_t i = 0; slice->kind != CHANGE_INSERT && i < t->identity.n; i++) {
+        uint32_t column = t->identity.columns[i];
+        if (bind_column(d, t, s, parameter + i, column, &was[column], err))
+            return -1;
+    }
+    return 0;
+}
+
+static bool is_duplicate(int rc)
+{
+    return rc == SQLITE_CONSTRAINT_PRIMARYKEY || rc == SQLITE_CONSTRAINT_UNIQUE ||
+           rc == SQLITE_CONSTRAINT_ROWID;
+}
+
+/* Whether the row is in as it has to be: *in; otherwise `result` says why not. */
+static int step_row(const struct driver *d, const struct slice *slice, sqlite3_stmt *s, bool *in,
+                    struct slice_result *result, struct err *err)
+{
+    static const char *const words[] = {
+        [CHANGE_INSERT] = "INSERT", [CHANGE_UPDATE] = "UPDATE", [CHANGE_DELETE] = "DELETE"};
+    int failed = 0, rc = sqlite3_step(s);
+    *in = true;
+    if (slice->kind == CHANGE_INSERT && is_duplicate(rc)) {
+        *in = false;
+        result->exists = true;
+    } else if (rc != SQLITE_DONE) {
+        failed = sqlite_fail(d, rc, words[slice->kind], err);
+    } else if (slice->kind != CHANGE_INSERT) {
+        result->matched = (uint64_t)sqlite3_changes(d->db);
+        *in = result->matched == 1;
+    }
+    (void)sqlite3_reset(s); /* repeats the error of the step */
+    return failed;
+}
+
+int sqlite_execute(struct driver *d, const struct slice *slice, struct slice_result *result,
+                   struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    bool in = true;
+    if (find_statement(d, slice, &s, err))
+        return -1;
+    for (size_t i = 0; i < slice->nrows; i++) {
+        result->failed = result->done = i;
+        if (bind_row(d, slice, &slice->rows[i], s, err) || step_row(d, slice, s, &in, result, err))
+            return -1;
+        if (!in) {
+            result->outcome = SLICE_ONE_ROW;
+            return 0;
+        }
+    }
+    return 0;
+}
+
+int sqlite_truncate(struct driver *d, struct target_table *const *tables, size_t ntables,
+                    bool cascade, bool restart_identity, struct err *err)
+{
+    (void)cascade;
+    (void)restart_identity;
+    for (size_t i = 0; i < ntables; i++) {
+        struct buf sql = {0};
+        buf_append_str(&sql, "DELETE FROM ");
+        text_quote_standard(&sql, tables[i]->name);
+        if (sqlite_run(d, &sql, err))
+            return err_context(err, "table %s", tables[i]->name);
+    }
+    return 0;
+}

@@ -1,0 +1,81 @@
+/*
+ * described.h - a table as it is at the target, read once: its columns and those of its indexes
+ * that matter. Made by hand or by us; what the driver reads, and the plan and the binding look at.
+ *
+ * Everything in it lies in memory of its own, which described_free() gives back. What adds to it
+ * never returns an error: described_check() says at the end whether memory ran out.
+ */
+#ifndef PG2ANY_DESCRIBED_H
+#define PG2ANY_DESCRIBED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Text is "" and a number -1 where the target says nothing. */
+struct described_column {
+    const char *name;
+    const char *type;         /* its name alone: "varchar" */
+    const char *declared;     /* with what belongs to it: "int(10) unsigned" */
+    const char *collation;    /* "" */
+    const char *extra;        /* what else the target says of it: "on update current_timestamp()" */
+    int64_t length;           /* of text and bytes, in the driver's unit */
+    int64_t precision, scale; /* of numbers */
+    int64_t datetime_decimals; /* of times */
+    bool generated;            /* its values come from the target itself */
+    bool autonumber;           /* the target numbers rows by it, where an INSERT names no value */
+};
+
+struct described_index {
+    const char *name;
+    bool primary;
+    bool unique; /* no two rows have the same in it */
+    size_t ncolumns;
+    const char **columns;
+};
+
+struct described_table {
+    bool exists;
+    bool empty;           /* where it was asked for */
+    bool folds_case;      /* names of columns that differ in ASCII case alone are one */
+    bool no_container;    /* the schema or database that it would be in is not there either */
+    char *unfit, *advice; /* why no row can go there whatever its columns are, and what helps;
+                             NULL: it can */
+    size_t ncolumns;
+    struct described_column *columns;
+    size_t nindexes;
+    struct described_index *indexes;
+
+    struct described_text *texts;
+    size_t columns_cap, indexes_cap;
+    bool failed;
+};
+
+void described_init(struct described_table *t);
+void described_free(struct described_table *t);
+MUST_CHECK int described_check(const struct described_table *t, struct err *err);
+
+/* A copy that lives as long as the table; NULL becomes "". */
+const char *described_text(struct described_table *t, const char *text);
+
+/* A new column, an index, a column of an index. The first two stay where they are until the next
+ * one is added. */
+struct described_column *described_add_column(struct described_table *t, const char *name);
+struct described_index *described_add_index(struct described_table *t, const char *name);
+void described_add_index_column(struct described_table *t, struct described_index *index,
+                                const char *name);
+
+/* No row can go there. */
+void described_set_unfit(struct described_table *t, const char *advice, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+/* Whether the table takes two names for one. */
+bool described_same_name(const struct described_table *t, const char *a, const char *b);
+
+/* The column of that name: exactly it, or where case is folded one that differs in case. NULL:
+ * there is none. */
+const struct described_column *described_find(const struct described_table *t, const char *name);
+
+#endif

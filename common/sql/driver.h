@@ -1,0 +1,261 @@
+/*
+ * driver.h - the contract between the SQL floor (target.h) and the driver of one kind of database.
+ *
+ * The floor decides: what of a schema change is followed and how (schema_plan.h), how a run of rows
+ * is cut into slices, what becomes of a conflict, which statements are kept, what our two tables
+ * hold. A driver knows one database: how to connect, what a type is called there and how a value
+ * gets in, how a statement is written and executed, what an error number means.
+ *
+ * ERRORS. Every operation that can fail returns 0, or -1 with `err` set:
+ *
+ *   ERR_PERMANENT: it would fail again: a schema that does not fit, a value that the target cannot
+ *   hold.
+ *
+ *   ERR_RETRY: the target gave the transaction up or is gone (deadlock, lock timeout, connection
+ *   lost, unknown outcome of a commit). The floor's user calls reset, reads the checkpoint and
+ *   repeats the group if it still holds it.
+ *
+ *   ERR_TEMPORARY: no use in repeating it here (disk full): the program leaves with 111.
+ *
+ * The text says what failed in the database's words; those above put table, transaction and LSN in
+ * front.
+ *
+ * ORDER OF CALLS. open; then any number of [begin, recall of the checkpoint, …, commit], reset at
+ * any time; close at last. remember, change, execute and truncate come between begin and commit.
+ * Under look_only nothing but name, declare, describe, fit, recall, check and a change that only
+ * shows comes after open.
+ *
+ * BLOCKING. All may block up to the timeouts in driver_config, a change as long as the database
+ * takes for it.
+ *
+ * MEMORY. What is handed in is borrowed for the call.
+ *
+ * Two more operations have their place beside execute: one that loads many rows in bulk, which
+ * gets a slice of inserts and may use another path than statements; and one that reads a table
+ * back, in the order of its identity or by buckets of it.
+ */
+#ifndef PG2ANY_DRIVER_H
+#define PG2ANY_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/report.h"
+#include "frames/relation.h"
+#include "frames/value.h"
+#include "sql/described.h"
+#include "sql/own.h"
+#include "sql/schema_map.h"
+#include "sql/statements.h"
+
+struct driver;       /* a driver's connection */
+struct target_table; /* table.h: a version of a relation, bound to one table of the target */
+struct step;         /* schema_plan.h */
+
+/* NaN in a column whose target type has no such value. */
+enum nan_policy { NAN_STOP, NAN_NULL };
+
+/* A value beyond what the target type holds: stop, NULL, or the nearest value that it holds. */
+enum beyond { BEYOND_STOP, BEYOND_NULL, BEYOND_EXTREME };
+
+struct driver_config {
+    const char *uri;
+    const struct schema_map *schema_map; /* lives longer than the driver */
+    uint64_t connect_timeout_ms;
+    uint64_t query_timeout_ms;
+    enum nan_policy nan;
+    enum beyond infinity;   /* ±infinity of floats, dates and timestamps */
+    enum beyond date_range; /* dates and timestamps outside the target's range */
+    bool look_only;         /* nothing is changed: open makes no tables */
+};
+
+/* ---- what a driver is like ---- */
+
+/* Which rows of one kind may share a call of execute. */
+enum slicing {
+    SLICING_NONE,    /* one row at a time */
+    SLICING_ORDERED, /* the effect is that of one after the other */
+    SLICING_SET,     /* the rows are a set: no two may concern the same key */
+};
+
+/* Filled in by open. May change with reset, when another server answers. */
+struct driver_traits {
+    enum slicing inserts, updates, deletes;
+    /* execute tells of each row by itself. Otherwise it knows a sum, and UPDATE and DELETE are
+     * sliced only where a unique index makes the sum tell the same. */
+    bool exact;
+    uint64_t slice_bytes; /* of values in a slice, about; 0: no matter */
+    /* A schema change commits the open transaction, or cannot be part of it, and is made beside it.
+     * Tables that the transaction has changed are locked against it. */
+    bool ddl_commits;
+    bool widens;           /* a column can be given a wider type */
+    bool fills_by_default; /* a new column gets its value in the rows that are there from a default,
+                              which is then taken away */
+    void (*free_statement)(struct statement *s); /* NULL: none are kept */
+};
+
+/* ---- rows ---- */
+
+enum change_kind { CHANGE_INSERT = 'I', CHANGE_UPDATE = 'U', CHANGE_DELETE = 'D' };
+
+/* The source transaction that a row belongs to, for messages. */
+struct source_txn {
+    uint32_t xid;
+    uint64_t commit_lsn;
+};
+
+struct row_change {
+    const struct value *old; /* NULL: none was sent, the key is that of `new` */
+    const struct value *new; /* NULL for a delete */
+    char old_kind; /* 'K': only the replica identity's columns of old count; 'O': all do; 0: no old
+                    */
+    const struct source_txn *txn;
+};
+
+/* Rows of one table that one statement takes. */
+struct slice {
+    enum change_kind kind;
+    struct target_table *table;
+    const struct row_change *rows; /* in the order of the source */
+    size_t nrows;                  /* at least 1 */
+    /* A flag for each column: it is written. A value among them that was not sent is that of the
+     * identity: slice_value(). All for INSERT, none for DELETE. */
+    const uint8_t *columns;
+    /* INSERT: a row that is there already will be let pass: where an error would end the
+     * transaction, the driver leaves such rows out, and the sum tells. */
+    bool rows_may_exist;
+    struct statements *statements; /* where statements are kept */
+};
+
+enum slice_outcome {
+    SLICE_DONE,    /* every row is in, each UPDATE and DELETE found exactly one */
+    SLICE_ONE_ROW, /* those before rows[done] are; that one is not: `exists` or `matched` says why
+                    */
+    SLICE_SUM,     /* the sum is not the number of rows; nothing of the slice is left */
+};
+
+struct slice_result {
+    enum slice_outcome outcome;
+    size_t done;
+    bool exists;      /* INSERT: a unique index has the row, or another one with its key */
+    uint64_t matched; /* UPDATE, DELETE: rows found; where it is more than one, all are changed */
+    /* With an error: */
+    size_t failed; /* the row that it concerns; nrows: not known */
+    bool undone;   /* nothing of the slice is left, and the transaction goes on */
+    bool gone;     /* the error ended the transaction; `exists` says whether it was that of a row
+                      that is there */
+};
+
+/* ---- the operations ---- */
+
+/* Connects, makes our two tables where they are missing (not under look_only, where recall finds
+ * nothing then), says what the driver is like. Temporary errors while the target is unreachable. */
+typedef int driver_open_fn(const struct driver_config *config, struct driver **driver,
+                           struct driver_traits *traits, struct err *err);
+typedef void driver_close_fn(struct driver *d);
+
+/* Abandons whatever is open and makes begin possible again, reconnecting if need be. No statement
+ * is kept when it is called. */
+typedef int driver_reset_fn(struct driver *d, struct driver_traits *traits, struct err *err);
+
+typedef int driver_begin_fn(struct driver *d, struct err *err);
+/* What was done since begin is durable when it returns 0. */
+typedef int driver_commit_fn(struct driver *d, struct err *err);
+
+/*
+ * Reads a row of ours, as the open transaction sees it. Of the checkpoint, after begin: what is
+ * committed now, not as of an older snapshot, and nobody else can change it until the end of the
+ * transaction (a locking read, or a lock that begin took). A predecessor that was killed may have
+ * sent its COMMIT, which the server has not come to yet: the lock waits for that.
+ */
+typedef int driver_recall_fn(struct driver *d, const struct own_key *key, struct own_row *row,
+                             bool *found, struct err *err);
+/* Writes a row of ours; `exists`: it is there, as recall found in this transaction. `row` NULL:
+ * deletes every row of the origin. */
+typedef int driver_remember_fn(struct driver *d, const struct own_key *key,
+                               const struct own_row *row, bool exists, struct err *err);
+
+/* Appends the name that a relation's table has at the target: SQL as it stands, and the key of the
+ * table for everything else. */
+typedef int driver_name_fn(struct driver *d, const struct relation *rel, struct buf *out,
+                           struct err *err);
+
+/*
+ * Appends the type that a column of the relation has in a table of ours, without NULL or NOT NULL.
+ * *caveat: which values, that the source may send, no such column can hold, and what --check says
+ * of that; NULL: there are none.
+ */
+typedef void driver_declare_fn(struct driver *d, const struct relation *rel, uint32_t column,
+                               struct buf *out, const char **caveat);
+
+/* What of describe() is wanted, and from where. */
+struct describe_how {
+    bool rows;    /* whether there are any; otherwise `empty` is not set */
+    bool changed; /* by the open transaction: they are to be looked for in it */
+};
+
+/* Reads what the table of that name is now, all at once; described_init() was called for `out`,
+ * described_free() is the caller's, also after an error. A table that is not there is no error. */
+typedef int driver_describe_fn(struct driver *d, const char *name, const struct describe_how *how,
+                               struct described_table *out, struct err *err);
+
+/* How a column of the relation goes with one of the target. */
+struct fit {
+    int form;   /* the driver's own: how values are bound or written */
+    bool holds; /* no value of the source's type is too large for it */
+    bool alone; /* no UPDATE that writes it shares a slice */
+};
+
+/*
+ * Whether every value of `c` that the target's column accepts is kept as it is. `identity`: rows
+ * are found by this column, so that two values that differ must not be equal there. Permanent
+ * error that names the column and what it should be.
+ */
+typedef int driver_fit_fn(struct driver *d, const struct column *c,
+                          const struct described_column *there, bool identity, struct fit *fit,
+                          struct err *err);
+
+/* Carries a step of a plan out. `show` not NULL: appends the statements instead, each ended by
+ * ";\n", and changes nothing; `show` may hold others before. */
+typedef int driver_change_fn(struct driver *d, const struct step *step, struct buf *show,
+                             struct err *err);
+
+/* Executes a slice; `result` is zeroed before. */
+typedef int driver_execute_fn(struct driver *d, const struct slice *slice,
+                              struct slice_result *result, struct err *err);
+
+/* Empties tables. `cascade`: the source sent every published table that it emptied; sequences are
+ * not replicated. */
+typedef int driver_truncate_fn(struct driver *d, struct target_table *const *tables, size_t ntables,
+                               bool cascade, bool restart_identity, struct err *err);
+
+/* Reports on the server and on what this user may do there; `ddl`: make and change tables, too. An
+ * error is only what keeps it from finding out. */
+typedef int driver_check_fn(struct driver *d, bool ddl, struct report *report, struct err *err);
+
+struct driver_ops {
+    const char *name;     /* "mysql": of the program apply-mysql */
+    const char *title;    /* "MySQL": in messages */
+    const char *uri_help; /* forms of --dest, for --help */
+
+    driver_open_fn *open;
+    driver_close_fn *close;
+    driver_reset_fn *reset;
+    driver_begin_fn *begin;
+    driver_commit_fn *commit;
+    driver_recall_fn *recall;
+    driver_remember_fn *remember;
+    driver_name_fn *table_name;
+    driver_declare_fn *declare;
+    driver_describe_fn *describe;
+    driver_fit_fn *fit;
+    driver_change_fn *change;
+    driver_execute_fn *execute;
+    driver_truncate_fn *truncate;
+    driver_check_fn *check;
+};
+
+#endif

@@ -1,0 +1,15 @@
+#include "sql/error_rules.h"
+
+#include <stddef.h>
+
+const struct error_rule *error_rule_find(const struct error_rule *rules, int number)
+{
+    while (rules->number != 0 && rules->number != number)
+        rules++;
+    return rules;
+}
+
+int error_rule_hint(const struct error_rule *rule, struct err *err)
+{
+    return rule->hint ? err_hint(err, "%s", rule->hint) : -1;
+}

@@ -1,0 +1,22 @@
+/*
+ * error_rules.h - what a database's error numbers mean for the group that is being applied: a table
+ * by number.
+ */
+#ifndef PG2ANY_ERROR_RULES_H
+#define PG2ANY_ERROR_RULES_H
+
+#include "base/err.h"
+
+struct error_rule {
+    int number; /* 0: the last rule, for all numbers that the table does not have */
+    /* Repeating the group may help, leaving and coming back may, or nothing but a person does. */
+    enum err_kind kind;
+    const char *hint; /* what helps; NULL: nothing to say */
+};
+
+const struct error_rule *error_rule_find(const struct error_rule *rules, int number);
+
+/* Adds the rule's hint to an error; returns -1. */
+int error_rule_hint(const struct error_rule *rule, struct err *err);
+
+#endif

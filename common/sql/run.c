@@ -1,0 +1,343 @@
+#include "sql/run.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int meet(struct run *run, size_t row, enum conflict conflict, enum conflict_action *action,
+                struct err *err)
+{
+    if (conflicts_meet(run->conflicts, conflict, run->table->rel, run->rows[row].txn, action,
+                       err)) {
+        run->failed = row;
+        return -1;
+    }
+    return 0;
+}
+
+static bool rows_may_exist(const struct run *run)
+{
+    return run->conflicts->policy != CONFLICT_STOP;
+}
+
+/* ---- the transaction is gone with an error ---- */
+
+static bool is_careful(const struct runner *r, const struct target_table *t)
+{
+    return r->careful && strcmp(r->careful, t->name) == 0;
+}
+
+/* The group comes again, if the loop has it, with the rows of this table one by one and the table
+ * bound anew. `first`: a row of the slice. */
+static int be_careful(struct runner *r, struct run *run, size_t first, bool exists, struct err *err)
+{
+    enum conflict_action action;
+    if (err->kind != ERR_PERMANENT || is_careful(r, run->table))
+        return -1;
+    if (!run->repeatable) {
+        /* It is a row of this transaction, whichever it is. */
+        if (exists && run->conflicts->policy == CONFLICT_STOP)
+            return meet(run, first, CONFLICT_INSERT_EXISTS, &action, err);
+        return -1;
+    }
+    free(r->careful);
+    r->careful = strdup(run->table->name);
+    if (!r->careful)
+        return err_nomem(err);
+    err->kind = ERR_RETRY;
+    return err_hint(err, "row by row now, to find the one");
+}
+
+void runner_committed(struct runner *r)
+{
+    free(r->careful);
+    r->careful = NULL;
+}
+
+/* ---- one row ---- */
+
+/* Executes a change of one row, that of row `i` or what takes its place. */
+static int execute_row(struct runner *r, struct run *run, size_t i, enum change_kind kind,
+                       const struct row_change *row, struct slice_result *result, struct err *err)
+{
+    const struct slice slice = {
+        .kind = kind,
+        .table = run->table,
+        .rows = row,
+        .nrows = 1,
+        .columns = run->table->flags,
+        .rows_may_exist = rows_may_exist(run),
+        .statements = &r->statements,
+    };
+    *result = (struct slice_result){0};
+    if (r->ops->execute(r->driver, &slice, result, err) == 0)
+        return 0;
+    /* An index that was made since, perhaps; one over an expression otherwise. */
+    return result->gone && result->exists && kind == CHANGE_INSERT
+               ? be_careful(r, run, i, true, err)
+               : -1;
+}
+
+static void set_flags(struct target_table *t, bool flag)
+{
+    memset(t->flags, flag, t->rel->ncolumns);
+}
+
+static int only_one(uint64_t matched, struct err *err)
+{
+    if (matched <= 1)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT, "%" PRIu64 " rows in the target have the same key", matched);
+    return err_hint(err, "give the target table a primary key");
+}
+
+/* A unique index of the target refused the row. */
+static int insert_exists(struct runner *r, struct run *run, size_t i, struct err *err)
+{
+    const struct target_table *t = run->table;
+    enum conflict_action action;
+    struct slice_result result;
+    if (meet(run, i, CONFLICT_INSERT_EXISTS, &action, err))
+        return -1;
+    if (action == CONFLICT_SKIP)
+        return 0;
+    if (t->identity.n == 0 || t->identity.by_all_columns)
+        return err_set(err, ERR_PERMANENT,
+                       "the row is there under a key that the relation does not have");
+    set_flags(run->table, true);
+    if (execute_row(r, run, i, CHANGE_UPDATE, &run->rows[i], &result, err) ||
+        (result.outcome != SLICE_DONE && only_one(result.matched, err)))
+        return -1;
+    return result.outcome == SLICE_DONE
+               ? 0
+               : err_set(err, ERR_PERMANENT, "another row has the same value in a unique column");
+}
+
+/* The tuple of an UPDATE with the values that were not sent taken from the old one, where that has
+ * them; for free(). */
+static struct value *whole_row(const struct run *run, const struct row_change *row)
+{
+    uint32_t n = run->table->rel->ncolumns;
+    struct value *whole = calloc((size_t)n + 1, sizeof *whole);
+    for (uint32_t c = 0; whole && c < n; c++)
+        whole[c] =
+            row->new[c].kind == VALUE_UNCHANGED && row->old_kind == 'O' ? row->old[c] : row->new[c];
+    return whole;
+}
+
+/* The row to update is missing: it is inserted, where all of it was sent. */
+static int update_missing(struct runner *r, struct run *run, size_t i, struct err *err)
+{
+    enum conflict_action action;
+    struct slice_result result;
+    if (meet(run, i, CONFLICT_UPDATE_MISSING, &action, err))
+        return -1;
+    if (action == CONFLICT_SKIP)
+        return 0;
+    struct value *whole = whole_row(run, &run->rows[i]);
+    if (!whole)
+        return err_nomem(err);
+    const struct row_change row = {.new = whole, .txn = run->rows[i].txn};
+    set_flags(run->table, true);
+    int rc = execute_row(r, run, i, CHANGE_INSERT, &row, &result, err);
+    free(whole);
+    if (rc)
+        return -1;
+    return result.outcome == SLICE_DONE
+               ? 0
+               : err_set(err, ERR_PERMANENT, "the row to insert instead is in the target already");
+}
+
+/* What becomes of a row that is not in as it should be. */
+static int settle_row(struct runner *r, struct run *run, size_t i,
+                      const struct slice_result *result, struct err *err)
+{
+    enum conflict_action action;
+    int rc = 0;
+    switch (run->kind) {
+    case CHANGE_INSERT:
+        rc = insert_exists(r, run, i, err);
+        break;
+    case CHANGE_UPDATE:
+        rc = only_one(result->matched, err) || update_missing(r, run, i, err);
+        break;
+    case CHANGE_DELETE:
+        rc = only_one(result->matched, err) || meet(run, i, CONFLICT_DELETE_MISSING, &action, err);
+        break;
+    }
+    if (rc)
+        run->failed = i;
+    return rc ? -1 : 0;
+}
+
+static int apply_row(struct runner *r, struct run *run, size_t i, struct err *err)
+{
+    struct target_table *t = run->table;
+    struct slice_result result;
+    if (run->kind == CHANGE_UPDATE)
+        identity_choose_columns(&t->identity, t->rel, &run->rows[i], t->flags);
+    else
+        set_flags(t, run->kind == CHANGE_INSERT);
+    run->failed = i;
+    if (execute_row(r, run, i, run->kind, &run->rows[i], &result, err))
+        return -1;
+    return result.outcome == SLICE_DONE ? 0 : settle_row(r, run, i, &result, err);
+}
+
+static int apply_rows(struct runner *r, struct run *run, size_t first, size_t n, struct err *err)
+{
+    for (size_t i = first; i < first + n; i++)
+        if (apply_row(r, run, i, err))
+            return -1;
+    return 0;
+}
+
+/* ---- a slice ---- */
+
+static enum slicing slicing_of(const struct runner *r, const struct run *run)
+{
+    const struct target_table *t = run->table;
+    enum slicing slicing = run->kind == CHANGE_INSERT   ? r->traits.inserts
+                           : run->kind == CHANGE_UPDATE ? r->traits.updates
+                                                        : r->traits.deletes;
+    if (run->nrows < 2)
+        return SLICING_NONE;
+    if (r->traits.exact)
+        return slicing;
+    if (t->rel->ncolumns == 0 || is_careful(r, t))
+        return SLICING_NONE;
+    if (run->kind == CHANGE_INSERT || t->unique)
+        return slicing;
+    /* One of several rows that are equal is as good as another, but not in a set. */
+    return slicing == SLICING_ORDERED && t->identity.by_all_columns ? slicing : SLICING_NONE;
+}
+
+/* About what a row's values take on their way. */
+static uint64_t row_bytes(const struct target_table *t, enum change_kind kind,
+                          const struct row_change *row)
+{
+    enum { OVERHEAD = 10 }; /* of a value */
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; row->new &&i < t->rel->ncolumns; i++)
+        if (t->flags[i])
+            bytes += row->new[i].size + OVERHEAD;
+    const struct value *was = identity_of_row(row);
+    for (uint32_t i = 0; kind != CHANGE_INSERT && i < t->identity.n; i++)
+        bytes += was[t->identity.columns[i]].size + OVERHEAD;
+    return bytes;
+}
+
+static bool writes_alone(const struct target_table *t)
+{
+    for (uint32_t i = 0; i < t->rel->ncolumns; i++)
+        if (t->flags[i] && t->alone[i])
+            return true;
+    return false;
+}
+
+/* Whether a row writes the columns that are flagged. */
+static bool same_columns(const struct target_table *t, const struct row_change *row,
+                         uint8_t *others)
+{
+    identity_choose_columns(&t->identity, t->rel, row, others);
+    return memcmp(others, t->flags, t->rel->ncolumns) == 0;
+}
+
+/* How many rows from `first` on share a slice; flags its columns. */
+static size_t take_slice(struct runner *r, const struct run *run, size_t first,
+                         enum slicing slicing)
+{
+    struct target_table *t = run->table;
+    uint8_t *others = t->flags + t->rel->ncolumns;
+    bool keyed = slicing == SLICING_SET && run->kind != CHANGE_INSERT;
+    uint64_t bytes = 0;
+    size_t i = first;
+    if (run->kind == CHANGE_UPDATE)
+        identity_choose_columns(&t->identity, t->rel, &run->rows[first], t->flags);
+    else
+        set_flags(t, run->kind == CHANGE_INSERT);
+    if (run->kind == CHANGE_UPDATE && writes_alone(t))
+        return 1;
+    if (keyed)
+        key_set_clear(&r->keys);
+    for (; i < run->nrows; i++) {
+        const struct row_change *row = &run->rows[i];
+        if (run->kind == CHANGE_UPDATE && i > first && !same_columns(t, row, others))
+            break;
+        if (keyed && !key_set_add(&r->keys, &t->identity, row) && i > first)
+            break;
+        if (r->traits.slice_bytes == 0)
+            continue;
+        bytes += row_bytes(t, run->kind, row);
+        if (bytes > r->traits.slice_bytes && i > first)
+            break;
+    }
+    return i - first;
+}
+
+/* Whether the rows of a slice that failed are to go one by one (1), or not (-1). */
+static int after_failure(struct runner *r, struct run *run, size_t first, size_t n,
+                         const struct slice_result *result, struct err *err)
+{
+    if (err->kind != ERR_PERMANENT)
+        return -1;
+    if (result->undone) {
+        err_clear(err);
+        return 1;
+    }
+    if (result->gone)
+        return be_careful(r, run, first, run->kind == CHANGE_INSERT && result->exists, err);
+    run->failed = result->failed < n ? first + result->failed : run->nrows;
+    return -1;
+}
+
+/* Applies a slice from `first` on; *done: how many rows it was. */
+static int apply_slice(struct runner *r, struct run *run, size_t first, enum slicing slicing,
+                       size_t *done, struct err *err)
+{
+    size_t n = take_slice(r, run, first, slicing);
+    const struct slice slice = {
+        .kind = run->kind,
+        .table = run->table,
+        .rows = &run->rows[first],
+        .nrows = n,
+        .columns = run->table->flags,
+        .rows_may_exist = rows_may_exist(run),
+        .statements = &r->statements,
+    };
+    struct slice_result result = {.failed = n};
+    *done = n;
+    run->failed = run->nrows;
+    if (n == 1)
+        return apply_row(r, run, first, err);
+    if (r->ops->execute(r->driver, &slice, &result, err)) {
+        int one_by_one = after_failure(r, run, first, n, &result, err);
+        return one_by_one < 0 ? -1 : apply_rows(r, run, first, n, err);
+    }
+    switch (result.outcome) {
+    case SLICE_DONE:
+        return 0;
+    case SLICE_SUM:
+        return apply_rows(r, run, first, n, err);
+    case SLICE_ONE_ROW:
+        *done = result.done + 1;
+        return settle_row(r, run, first + result.done, &result, err);
+    }
+    BUG("a slice without an outcome");
+}
+
+int runner_apply(struct runner *r, struct run *run, struct err *err)
+{
+    run->failed = run->nrows;
+    if (run->kind != CHANGE_INSERT && identity_require(&run->table->identity, err)) {
+        run->failed = 0;
+        return -1;
+    }
+    enum slicing slicing = slicing_of(r, run);
+    if (slicing == SLICING_NONE)
+        return apply_rows(r, run, 0, run->nrows, err);
+    for (size_t i = 0, done; i < run->nrows; i += done)
+        if (apply_slice(r, run, i, slicing, &done, err))
+            return -1;
+    return 0;
+}

@@ -1,0 +1,53 @@
+/*
+ * run.h - a run of rows into a table: cut into slices that the driver executes at once, row by row
+ * where that is needed to find the one that is wrong, conflicts by policy.
+ *
+ * A slice is of consecutive rows that one statement takes: of an UPDATE those that write the same
+ * columns. A driver that knows only a sum gets UPDATE and DELETE in slices only where each row is
+ * found by a unique index, so that no two can make up for one that is missing. Where the sum is
+ * wrong, or a row was refused, the rows of the slice go one by one: that finds the one, and the
+ * conflict.
+ *
+ * Where an error ends the target's transaction there is nothing to go on with: the group is
+ * repeated, with the rows of that table one by one until the next commit. Where the loop cannot
+ * repeat, all rows are of one source transaction, and the error names that.
+ */
+#ifndef PG2ANY_SQL_RUN_H
+#define PG2ANY_SQL_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "sql/conflicts.h"
+#include "sql/driver.h"
+#include "sql/key_set.h"
+#include "sql/table.h"
+
+struct run {
+    enum change_kind kind;
+    struct target_table *table;
+    const struct row_change *rows; /* in the order of the source; later rows may concern the same
+                                      key */
+    size_t nrows;
+    struct conflicts *conflicts;
+    bool repeatable; /* the loop still holds the group: after ERR_RETRY the rows come again */
+    size_t failed;   /* set with an error: the row it concerns, or nrows: not one row */
+};
+
+/* What executes runs: a connection, and what is kept for it. */
+struct runner {
+    const struct driver_ops *ops;
+    struct driver *driver;
+    struct driver_traits traits;
+    struct statements statements;
+    char *careful; /* the table whose rows go one by one until the next commit; NULL: none */
+    struct key_set keys;
+};
+
+MUST_CHECK int runner_apply(struct runner *r, struct run *run, struct err *err);
+
+/* The transaction that was repeated is committed. */
+void runner_committed(struct runner *r);
+
+#endif

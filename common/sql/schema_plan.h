@@ -1,0 +1,98 @@
+/*
+ * schema_plan.h - what a target table needs so that it holds what its relation says now: a list of
+ * steps, or the reason to stop. Pure: no database, no clock, no log.
+ *
+ * pgoutput says nothing when a schema changes; a new Relation message comes with the next row. What
+ * the rows that were there before became is in no message at all. So the rules are: compare with
+ * what the target remembers of the relation, follow what leaves no doubt about the existing rows,
+ * stop at everything else.
+ */
+#ifndef PG2ANY_SCHEMA_PLAN_H
+#define PG2ANY_SCHEMA_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "frames/relation.h"
+#include "sql/described.h"
+
+/* --ddl: what may be done to the target's tables. */
+enum ddl_policy { DDL_NONE, DDL_CREATE, DDL_EVOLVE };
+
+enum step_kind {
+    STEP_CREATE_TABLE,
+    STEP_RENAME_TABLE,
+    STEP_DROP_COLUMN,
+    STEP_RENAME_COLUMN,
+    STEP_WIDEN_COLUMN, /* gives it the type that the relation asks for; values stay what they are */
+    STEP_ADD_COLUMN,   /* with FILL_VALUE the rows that are there get the value, otherwise NULL */
+    STEP_DROP_DEFAULT, /* by which a column that was added got its value */
+};
+
+struct step {
+    enum step_kind kind;
+    const char *table; /* its name when the step comes */
+    const char *name;  /* of a column to drop or to rename, as the relation had it */
+    const char *to;    /* the new name of a table or column */
+    bool no_container; /* what a table is to be in, made or renamed, is not there either */
+    const struct relation *rel;
+    uint32_t column;                     /* of the relation: to widen, to add, whose default goes */
+    const struct described_table *there; /* what the table was before the first step */
+};
+
+struct schema_plan {
+    size_t n;
+    struct step *steps;
+};
+
+/* What the driver knows of types; pure as well. */
+struct plan_types {
+    void *ctx;
+    /* Whether a column of both would be declared alike. */
+    bool (*same)(void *ctx, const struct column *a, const struct column *b);
+    /* Whether the target's column takes every value of one of the relation as it is, and none is
+     * too large for it. */
+    bool (*holds)(void *ctx, const struct column *c, const struct described_column *there);
+    bool widens; /* traits of the driver: see driver.h */
+    bool fills_by_default;
+};
+
+struct plan_input {
+    enum ddl_policy policy;
+    const struct relation *is; /* the source now */
+    const char *name;          /* of its table at the target */
+
+    const struct relation *was; /* what the target remembers; NULL: nothing */
+    const char *was_name;       /* of the table then */
+    uint32_t owner; /* the relid that the target remembers for `name`; 0: none. Asked for where the
+                       relation is new or was renamed */
+
+    const struct described_table *there;     /* the table of that name, with `empty` where
+                                                schema_plan_needs_rows() says so */
+    const struct described_table *was_there; /* that of was_name, where it is another */
+    struct plan_types types;
+};
+
+/*
+ * Makes the plan, for schema_plan_free(). What is in it points into the input. Permanent error,
+ * with what to do, where the table cannot be brought in step; or ERR_TEMPORARY when memory runs
+ * out.
+ */
+MUST_CHECK int schema_plan_make(const struct plan_input *in, struct schema_plan *plan,
+                                struct err *err);
+void schema_plan_free(struct schema_plan *plan);
+
+/* Whether the plan may add a column to the table, so that it matters whether that has rows. A
+ * column that is new may be missing even where its name is there: the one that has it may go. */
+bool schema_plan_needs_rows(const struct relation *is, const struct relation *was,
+                            const struct described_table *there);
+
+/* Adds to an error what to do where a table has to be mended by hand; returns -1. */
+int schema_plan_stop(const char *table, const struct relation *rel, struct err *err);
+
+/* Whether values written as the old type read the same as the new one. */
+bool schema_type_kept(const struct column *was, const struct column *is);
+
+#endif

@@ -1,0 +1,177 @@
+#include "sql/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static bool in_identity(const struct identity *id, uint32_t column)
+{
+    for (uint32_t i = 0; i < id->n; i++)
+        if (id->columns[i] == column)
+            return true;
+    return false;
+}
+
+bool table_in_identity(const struct target_table *t, uint32_t column)
+{
+    return in_identity(&t->identity, column);
+}
+
+static int no_column(const char *table, const struct column *c, struct err *err)
+{
+    return err_set(err, ERR_PERMANENT, "the target table %s has no column %s", table, c->name);
+}
+
+static int bind_columns(const struct driver_ops *ops, struct driver *d, struct target_table *t,
+                        struct err *err)
+{
+    for (uint32_t i = 0; i < t->rel->ncolumns; i++) {
+        const struct column *c = &t->rel->columns[i];
+        struct fit fit = {0};
+        t->columns[i] = described_find(&t->there, c->name);
+        if (!t->columns[i])
+            return no_column(t->name, c, err);
+        if (ops->fit(d, c, t->columns[i], table_in_identity(t, i), &fit, err))
+            return -1;
+        t->forms[i] = fit.form;
+        t->alone[i] = fit.alone;
+    }
+    return 0;
+}
+
+/* The relation's column for one of an index; false: it has none. */
+static bool index_column(const struct target_table *t, const char *name, uint32_t *column)
+{
+    for (*column = 0; *column < t->rel->ncolumns; ++*column)
+        if (strcasecmp(t->columns[*column]->name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_in_identity(const struct target_table *t, const struct table_index *index)
+{
+    for (uint32_t i = 0; i < index->n; i++)
+        if (!table_in_identity(t, index->columns[i]))
+            return false;
+    return index->n > 0;
+}
+
+static int bind_indexes(struct target_table *t, struct err *err)
+{
+    t->indexes = calloc(t->there.nindexes + 1, sizeof *t->indexes);
+    if (!t->indexes)
+        return err_nomem(err);
+    for (size_t i = 0; i < t->there.nindexes; i++) {
+        const struct described_index *there = &t->there.indexes[i];
+        if (!there->unique)
+            continue;
+        struct table_index *index = &t->indexes[t->nindexes++];
+        index->columns = calloc(there->ncolumns + 1, sizeof *index->columns);
+        if (!index->columns)
+            return err_nomem(err);
+        bool known = true;
+        for (size_t c = 0; known && c < there->ncolumns; c++)
+            known = index_column(t, there->columns[c], &index->columns[c]);
+        index->n = known ? (uint32_t)there->ncolumns : 0;
+        t->unique = t->unique || (!t->identity.by_all_columns && is_in_identity(t, index));
+    }
+    return 0;
+}
+
+static int allocate(struct target_table *t, const char *name, struct err *err)
+{
+    size_t n = (size_t)t->rel->ncolumns + 1; /* one more, because calloc(0) may be NULL */
+    t->name = strdup(name);
+    t->columns = calloc(n, sizeof *t->columns);
+    t->forms = calloc(n, sizeof *t->forms);
+    t->alone = calloc(n, sizeof *t->alone);
+    t->flags = calloc(2 * n, sizeof *t->flags);
+    return t->name && t->columns && t->forms && t->alone && t->flags ? 0 : err_nomem(err);
+}
+
+static int check_fitness(const char *name, const struct described_table *there, struct err *err)
+{
+    if (!there->exists)
+        return err_set(err, ERR_PERMANENT, "the target has no table %s", name);
+    if (!there->unfit)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT, "the target table %s %s", name, there->unfit);
+    return there->advice ? err_hint(err, "%s", there->advice) : -1;
+}
+
+int table_bind(const struct driver_ops *ops, struct driver *d, const char *name,
+               const struct relation *rel, struct described_table *there,
+               struct target_table **table, struct err *err)
+{
+    struct target_table *t = calloc(1, sizeof *t);
+    if (!t) {
+        described_free(there);
+        return err_nomem(err);
+    }
+    t->rel = rel;
+    t->there = *there;
+    described_init(there);
+    t->statements.ncolumns = rel->ncolumns;
+    if (allocate(t, name, err) || identity_init(&t->identity, rel, err) ||
+        check_fitness(name, &t->there, err) || bind_columns(ops, d, t, err) ||
+        bind_indexes(t, err)) {
+        table_free(t);
+        return -1;
+    }
+    *table = t;
+    return 0;
+}
+
+/* Whether a plan leaves a column of the relation as it is, and what it is called before. */
+static bool is_left(const struct schema_plan *plan, const struct relation *rel, uint32_t column,
+                    const char **name)
+{
+    *name = rel->columns[column].name;
+    for (size_t i = plan->n; i-- > 0;) {
+        const struct step *s = &plan->steps[i];
+        if ((s->kind == STEP_ADD_COLUMN || s->kind == STEP_WIDEN_COLUMN) && s->column == column)
+            return false;
+        if (s->kind == STEP_RENAME_COLUMN && strcmp(s->to, *name) == 0)
+            *name = s->name;
+    }
+    return true;
+}
+
+int table_check_planned(const struct driver_ops *ops, struct driver *d, const char *name,
+                        const struct relation *rel, const struct schema_plan *plan, struct err *err)
+{
+    const struct described_table *there = plan->steps[0].there;
+    struct identity id;
+    if (!there->exists)
+        return 0;
+    int rc = identity_init(&id, rel, err) || check_fitness(name, there, err) ? -1 : 0;
+    for (uint32_t i = 0; rc == 0 && i < rel->ncolumns; i++) {
+        const char *before;
+        struct fit fit = {0};
+        if (!is_left(plan, rel, i, &before))
+            continue;
+        const struct described_column *c = described_find(there, before);
+        rc = c ? ops->fit(d, &rel->columns[i], c, in_identity(&id, i), &fit, err)
+               : no_column(name, &rel->columns[i], err);
+    }
+    identity_free(&id);
+    return rc;
+}
+
+void table_free(struct target_table *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->nindexes; i++)
+        free(t->indexes[i].columns);
+    free(t->indexes);
+    relation_unref(t->reference);
+    described_free(&t->there);
+    identity_free(&t->identity);
+    free(t->name);
+    free(t->columns);
+    free(t->forms);
+    free(t->alone);
+    free(t->flags);
+    free(t);
+}

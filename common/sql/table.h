@@ -1,0 +1,73 @@
+/*
+ * table.h - a version of a relation, bound to one table of the target: by which columns its rows
+ * are found, in which form values go in, what the target's unique indexes promise.
+ */
+#ifndef PG2ANY_TABLE_H
+#define PG2ANY_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "frames/relation.h"
+#include "sql/described.h"
+#include "sql/driver.h"
+#include "sql/identity.h"
+#include "sql/schema_plan.h"
+#include "sql/statements.h"
+
+/* A unique index of the target, by the columns of the relation. */
+struct table_index {
+    uint32_t n; /* 0: it has a column that the relation lacks: its values are the target's own */
+    uint32_t *columns;
+};
+
+struct target_table {
+    char *name; /* SQL as it stands */
+    const struct relation *rel;
+    struct relation *reference; /* what keeps it alive; NULL: it is borrowed */
+    struct identity identity;
+    bool unique; /* of one identity there is one row at most, for certain */
+    struct described_table there;
+    /* For each column of the relation: */
+    const struct described_column **columns; /* in `there` */
+    int *forms;                              /* the driver's own */
+    bool *alone;                             /* an UPDATE that writes it shares no slice */
+    uint8_t *flags;                          /* room for the columns of a statement, twice */
+    size_t nindexes;
+    struct table_index *indexes;
+    struct statement_list statements;
+    uint64_t changed_in; /* the transaction that is known to have changed it; target.c's */
+};
+
+/*
+ * Binds a relation, which is borrowed, to what `there` says, which is taken over, also with an
+ * error. Permanent error that names the column that the table lacks or that would not keep its
+ * values.
+ */
+MUST_CHECK int table_bind(const struct driver_ops *ops, struct driver *d, const char *name,
+                          const struct relation *rel, struct described_table *there,
+                          struct target_table **table, struct err *err);
+
+/* The error that binding would give after the steps of a plan, which has some, as far as what they
+ * leave as it is can tell: columns that they make or widen are taken to fit. */
+MUST_CHECK int table_check_planned(const struct driver_ops *ops, struct driver *d, const char *name,
+                                   const struct relation *rel, const struct schema_plan *plan,
+                                   struct err *err);
+
+/* No statement of it must be kept any more. NULL is allowed. */
+void table_free(struct target_table *t);
+
+/* Whether rows are found by a column. */
+bool table_in_identity(const struct target_table *t, uint32_t column);
+
+/* What a statement writes into a column of an UPDATE's row: a row without anything to write writes
+ * its identity, which may not have been sent with the new tuple. */
+static inline const struct value *slice_value(const struct row_change *row, uint32_t column)
+{
+    const struct value *v = &row->new[column];
+    return v->kind == VALUE_UNCHANGED && row->old ? &row->old[column] : v;
+}
+
+#endif

@@ -1,0 +1,699 @@
+#include "sql/target.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/lsn.h"
+
+/* A default of a column that was added beside the open transaction, whose rows need it until they
+ * are committed. */
+struct default_left {
+    struct default_left *next;
+    char *table;
+    struct relation *rel;
+    uint32_t column;
+};
+
+struct target {
+    struct runner runner;
+    bool in_transaction;
+    uint64_t transaction; /* a number for the open one */
+    bool has_checkpoint;  /* its origin */
+
+    /* Of a driver whose schema changes commit: */
+    char **changed; /* the tables that the open transaction has changed */
+    size_t nchanged, changed_cap;
+    struct buf repeated; /* the column that was altered before the group was repeated */
+    struct default_left *defaults;
+};
+
+/* ---- opening ---- */
+
+int target_open(const struct driver_ops *ops, const struct driver_config *config,
+                struct target **target, struct err *err)
+{
+    struct target *t = calloc(1, sizeof *t);
+    if (!t)
+        return err_nomem(err);
+    t->runner.ops = ops;
+    if (ops->open(config, &t->runner.driver, &t->runner.traits, err)) {
+        free(t);
+        return -1;
+    }
+    statements_init(&t->runner.statements, t->runner.traits.free_statement, STATEMENTS_MAX);
+    *target = t;
+    return 0;
+}
+
+static void free_default(struct default_left *d)
+{
+    free(d->table);
+    relation_unref(d->rel);
+    free(d);
+}
+
+static void set_clean(struct target *t)
+{
+    for (size_t i = 0; i < t->nchanged; i++)
+        free(t->changed[i]);
+    t->nchanged = 0;
+    t->in_transaction = false;
+}
+
+void target_close(struct target *t)
+{
+    if (!t)
+        return;
+    statements_clear(&t->runner.statements);
+    t->runner.ops->close(t->runner.driver);
+    runner_committed(&t->runner);
+    set_clean(t);
+    free(t->changed);
+    for (struct default_left *d = t->defaults, *next; d; d = next) {
+        next = d->next;
+        free_default(d);
+    }
+    buf_free(&t->repeated);
+    free(t);
+}
+
+bool target_ddl_commits(const struct target *t)
+{
+    return t->runner.traits.ddl_commits;
+}
+
+/* ---- transactions ---- */
+
+int target_reset(struct target *t, struct err *err)
+{
+    set_clean(t);
+    statements_clear(&t->runner.statements);
+    return t->runner.ops->reset(t->runner.driver, &t->runner.traits, err);
+}
+
+static struct own_key checkpoint_key(const char *origin)
+{
+    return (struct own_key){.table = OWN_CHECKPOINT, .origin = origin};
+}
+
+static int read_checkpoint(struct own_row *row, struct checkpoint *out, struct err *err)
+{
+    const char *lsn = buf_cstr(&row->fields[CHECKPOINT_REMOTE_LSN]),
+               *time = buf_cstr(&row->fields[CHECKPOINT_COMMIT_TIME]),
+               *system = buf_cstr(&row->fields[CHECKPOINT_SYSTEM_IDENTIFIER]),
+               *timeline = buf_cstr(&row->fields[CHECKPOINT_TIMELINE]);
+    out->commit_time_us = 0;
+    if (!lsn_parse(lsn, strlen(lsn), &out->remote_lsn) ||
+        strlen(system) >= sizeof out->system_identifier ||
+        (*time && !pg_time_parse(time, &out->commit_time_us)) || *timeline < '0' || *timeline > '9')
+        return err_set(err, ERR_PERMANENT,
+                       CHECKPOINT_TABLE " holds something that is not a checkpoint");
+    memcpy(out->system_identifier, system, strlen(system) + 1);
+    out->timeline = (uint32_t)strtoul(timeline, NULL, 10);
+    return 0;
+}
+
+int target_checkpoint(struct target *t, const char *origin, struct checkpoint *out, bool *found,
+                      struct err *err)
+{
+    const struct own_key key = checkpoint_key(origin);
+    struct own_row row = {0};
+    *found = false;
+    int rc = t->runner.ops->recall(t->runner.driver, &key, &row, found, err);
+    if (rc == 0)
+        rc = own_row_check(&row, err);
+    if (rc == 0 && *found)
+        rc = read_checkpoint(&row, out, err);
+    own_row_free(&row);
+    return rc ? err_context(err, "reading the checkpoint") : 0;
+}
+
+int target_begin(struct target *t, const char *origin, struct checkpoint *now, bool *found,
+                 struct err *err)
+{
+    if (t->runner.ops->begin(t->runner.driver, err))
+        return -1;
+    t->in_transaction = true;
+    t->transaction++;
+    if (target_checkpoint(t, origin, now, found, err))
+        return -1;
+    t->has_checkpoint = *found;
+    return 0;
+}
+
+static int write_checkpoint(struct target *t, const char *origin, const struct checkpoint *c,
+                            struct err *err)
+{
+    const struct own_key key = checkpoint_key(origin);
+    struct own_row row = {0};
+    char time[PG_TIME_TEXT_SIZE];
+    buf_append_str(&row.fields[CHECKPOINT_REMOTE_LSN], LSN(c->remote_lsn));
+    if (c->commit_time_us)
+        buf_append_str(&row.fields[CHECKPOINT_COMMIT_TIME], pg_time_text(time, c->commit_time_us));
+    buf_append_str(&row.fields[CHECKPOINT_SYSTEM_IDENTIFIER], c->system_identifier);
+    buf_printf(&row.fields[CHECKPOINT_TIMELINE], "%" PRIu32, c->timeline);
+    int rc = own_row_check(&row, err);
+    if (rc == 0)
+        rc = t->runner.ops->remember(t->runner.driver, &key, &row, t->has_checkpoint, err);
+    own_row_free(&row);
+    return rc ? err_context(err, "writing the checkpoint") : 0;
+}
+
+/* The rows that needed the defaults are committed. What is left by a fault does no harm: an INSERT
+ * names every column. */
+static void drop_defaults(struct target *t)
+{
+    while (t->defaults) {
+        struct default_left *d = t->defaults;
+        const struct step step = {
+            .kind = STEP_DROP_DEFAULT, .table = d->table, .rel = d->rel, .column = d->column};
+        struct err err = {0};
+        if (t->runner.ops->change(t->runner.driver, &step, NULL, &err))
+            log_warning("the default of a new column is left in the target", "target", d->table,
+                        "column", d->rel->columns[d->column].name, "reason", err.text, NULL);
+        t->defaults = d->next;
+        free_default(d);
+    }
+}
+
+void target_committed(struct target *t)
+{
+    set_clean(t);
+    buf_free(&t->repeated);
+    runner_committed(&t->runner);
+    drop_defaults(t);
+}
+
+int target_commit(struct target *t, const char *origin, const struct checkpoint *checkpoint,
+                  struct err *err)
+{
+    if (write_checkpoint(t, origin, checkpoint, err) ||
+        t->runner.ops->commit(t->runner.driver, err))
+        return -1;
+    target_committed(t);
+    return 0;
+}
+
+int target_forget(struct target *t, const char *origin, struct err *err)
+{
+    const struct own_key keys[] = {checkpoint_key(origin),
+                                   {.table = OWN_RELATION, .origin = origin}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (t->runner.ops->remember(t->runner.driver, &keys[i], NULL, true, err))
+            return err_context(err, "forgetting an origin");
+    if (t->runner.ops->commit(t->runner.driver, err))
+        return -1;
+    set_clean(t);
+    return 0;
+}
+
+/* ---- tables that the transaction has changed ---- */
+
+static bool is_changed(const struct target *t, const char *name)
+{
+    for (size_t i = 0; t->in_transaction && i < t->nchanged; i++)
+        if (strcmp(t->changed[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int mark_changed(struct target *t, struct target_table *table, struct err *err)
+{
+    if (!t->runner.traits.ddl_commits || table->changed_in == t->transaction)
+        return 0;
+    if (t->nchanged == t->changed_cap) {
+        size_t cap = t->changed_cap ? t->changed_cap * 2 : 16;
+        char **changed = realloc(t->changed, cap * sizeof *changed);
+        if (!changed)
+            return err_nomem(err);
+        t->changed = changed;
+        t->changed_cap = cap;
+    }
+    t->changed[t->nchanged] = strdup(table->name);
+    if (!t->changed[t->nchanged])
+        return err_nomem(err);
+    t->nchanged++;
+    table->changed_in = t->transaction;
+    return 0;
+}
+
+/* ---- what a relation needs ---- */
+
+/* All that is known when a relation is to be bound. */
+struct prospect {
+    struct buf name;
+    bool known;   /* the target remembers the relation */
+    bool as_ever; /* and it is what it was, under the same name */
+    struct relation *was;
+    struct own_row memory;
+    struct described_table there, was_there;
+    struct schema_plan plan; /* points into the others, and to the relation */
+};
+
+static void prospect_init(struct prospect *p)
+{
+    *p = (struct prospect){0};
+    described_init(&p->there);
+    described_init(&p->was_there);
+}
+
+static void prospect_free(struct prospect *p)
+{
+    schema_plan_free(&p->plan);
+    described_free(&p->there);
+    described_free(&p->was_there);
+    relation_unref(p->was);
+    own_row_free(&p->memory);
+    buf_free(&p->name);
+}
+
+/* What a plan asks of types. Nothing is told of a failure: whoever made the plan looks for it. */
+struct type_questions {
+    struct target *target;
+    struct err *err;
+    bool failed;
+};
+
+static bool types_same(void *ctx, const struct column *a, const struct column *b)
+{
+    struct type_questions *q = ctx;
+    const struct target *t = q->target;
+    struct column columns[2] = {*a, *b};
+    struct buf declared[2] = {{0}, {0}};
+    /* Lengths of text and bytes in an index aside, which depend on its other columns. */
+    for (int i = 0; i < 2; i++) {
+        const struct relation rel = {
+            .replica_identity = REPLICA_IDENTITY_NOTHING,
+            .ncolumns = 1,
+            .columns = &columns[i],
+            .namespace = "",
+            .name = "",
+        };
+        const char *caveat;
+        t->runner.ops->declare(t->runner.driver, &rel, 0, &declared[i], &caveat);
+    }
+    bool same = strcmp(buf_cstr(&declared[0]), buf_cstr(&declared[1])) == 0;
+    for (int i = 0; i < 2; i++)
+        q->failed = q->failed || buf_check(&declared[i], q->err) != 0;
+    buf_free(&declared[0]);
+    buf_free(&declared[1]);
+    return same;
+}
+
+static bool types_hold(void *ctx, const struct column *c, const struct described_column *there)
+{
+    struct type_questions *q = ctx;
+    const struct target *t = q->target;
+    struct fit fit = {0};
+    struct err why = {0};
+    if (t->runner.ops->fit(t->runner.driver, c, there, false, &fit, &why) == 0)
+        return fit.holds;
+    if (why.kind != ERR_PERMANENT && !q->failed) {
+        *q->err = why;
+        q->failed = true;
+    }
+    return false;
+}
+
+static int describe(struct target *t, const char *name, bool rows, struct described_table *out,
+                    struct err *err)
+{
+    const struct describe_how how = {.rows = rows, .changed = is_changed(t, name)};
+    described_free(out);
+    if (t->runner.ops->describe(t->runner.driver, name, &how, out, err))
+        return -1;
+    return described_check(out, err);
+}
+
+/* The same, and whether there are rows where that matters. */
+static int describe_for(struct target *t, const char *name, const struct relation *rel,
+                        const struct relation *was, struct described_table *out, struct err *err)
+{
+    if (describe(t, name, false, out, err))
+        return -1;
+    return schema_plan_needs_rows(rel, was, out) ? describe(t, name, true, out, err) : 0;
+}
+
+static int recall(struct target *t, const struct own_key *key, struct own_row *row, bool *found,
+                  struct err *err)
+{
+    if (t->runner.ops->recall(t->runner.driver, key, row, found, err))
+        return err_context(err, "reading " RELATION_TABLE);
+    return own_row_check(row, err);
+}
+
+/* What the target remembers of the relation, if anything. */
+static int recall_relation(struct target *t, const char *origin, const struct relation *rel,
+                           struct prospect *p, struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = rel->relid};
+    const struct buf *frame = &p->memory.fields[RELATION_FRAME];
+    if (recall(t, &key, &p->memory, &p->known, err))
+        return -1;
+    if (!p->known)
+        return 0;
+    const char *was_name = buf_cstr(&p->memory.fields[RELATION_TARGET]);
+    p->as_ever = strcmp(was_name, buf_cstr(&p->name)) == 0 && frame->len == rel->frame_size &&
+                 memcmp(frame->data, rel->frame, frame->len) == 0;
+    if (!p->as_ever && relation_from_bytes(frame->data, frame->len, &p->was, err))
+        return err_context(err, RELATION_TABLE);
+    return 0;
+}
+
+/* Whom the target takes the name's table for; 0: nobody. */
+static int recall_owner(struct target *t, const char *origin, const char *name, uint32_t *owner,
+                        struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .target = name};
+    struct own_row row = {0};
+    bool found = false;
+    int rc = recall(t, &key, &row, &found, err);
+    *owner = found ? row.relid : 0;
+    own_row_free(&row);
+    return rc;
+}
+
+static int look(struct target *t, const char *origin, enum ddl_policy policy,
+                const struct relation *rel, struct prospect *p, struct err *err)
+{
+    const struct driver_ops *ops = t->runner.ops;
+    if (ops->table_name(t->runner.driver, rel, &p->name, err) || buf_check(&p->name, err))
+        return -1;
+    const char *name = buf_cstr(&p->name);
+    if (origin && recall_relation(t, origin, rel, p, err))
+        return -1;
+    if (p->as_ever)
+        return describe(t, name, false, &p->there, err);
+    struct type_questions questions = {.target = t, .err = err};
+    struct plan_input in = {
+        .policy = policy,
+        .is = rel,
+        .name = name,
+        .was = p->was,
+        .was_name = p->was ? buf_cstr(&p->memory.fields[RELATION_TARGET]) : NULL,
+        .there = &p->there,
+        .was_there = &p->was_there,
+        .types = {&questions, types_same, types_hold, t->runner.traits.widens,
+                  t->runner.traits.fills_by_default},
+    };
+    bool renamed = p->was && strcmp(in.was_name, name) != 0;
+    if ((origin && (!p->was || renamed) && recall_owner(t, origin, name, &in.owner, err)) ||
+        describe_for(t, name, rel, p->was, &p->there, err) ||
+        (renamed && in.owner != rel->relid &&
+         describe_for(t, in.was_name, rel, p->was, &p->was_there, err)))
+        return -1;
+    struct err why = {0};
+    int rc = schema_plan_make(&in, &p->plan, &why);
+    if (questions.failed)
+        return -1;
+    if (rc)
+        *err = why;
+    return rc;
+}
+
+/* ---- steps ---- */
+
+static const char *step_column(const struct step *s)
+{
+    return s->kind == STEP_DROP_COLUMN     ? s->name
+           : s->kind == STEP_RENAME_COLUMN ? s->to
+                                           : s->rel->columns[s->column].name;
+}
+
+static void say(const struct step *s)
+{
+    static const char *const words[] = {
+        [STEP_DROP_COLUMN] = "column dropped",
+        [STEP_RENAME_COLUMN] = "column renamed",
+        [STEP_WIDEN_COLUMN] = "column widened",
+        [STEP_ADD_COLUMN] = "column added",
+        [STEP_DROP_DEFAULT] = NULL,
+    };
+    if (s->kind == STEP_CREATE_TABLE)
+        log_info("table created", "target", s->table, NULL);
+    else if (s->kind == STEP_RENAME_TABLE)
+        log_info("table renamed", "from", s->table, "to", s->to, NULL);
+    else if (words[s->kind])
+        log_info(words[s->kind], "target", s->table, "relation", s->rel->name, "column",
+                 step_column(s), NULL);
+}
+
+/* Defaults that are left on a column, or on all of a table, are no matter any more. */
+static void forget_defaults(struct target *t, const struct step *s)
+{
+    bool whole = s->kind == STEP_RENAME_TABLE || s->kind == STEP_CREATE_TABLE;
+    for (struct default_left **p = &t->defaults; *p;) {
+        struct default_left *d = *p;
+        bool touched = strcmp(d->table, s->table) == 0;
+        if (touched && !whole)
+            touched = strcmp(d->rel->columns[d->column].name,
+                             s->kind == STEP_RENAME_COLUMN ? s->name : step_column(s)) == 0;
+        if (touched) {
+            *p = d->next;
+            free_default(d);
+        } else {
+            p = &d->next;
+        }
+    }
+}
+
+/* The default of the column that a step adds is to go when the rows before it are committed. */
+static int leave_default(struct target *t, const struct step *s, struct relation *rel,
+                         struct err *err)
+{
+    struct default_left *d = calloc(1, sizeof *d);
+    char *table = strdup(s->table);
+    if (!d || !table) {
+        free(d);
+        free(table);
+        return err_nomem(err);
+    }
+    *d = (struct default_left){t->defaults, table, relation_ref(rel), s->column};
+    t->defaults = d;
+    return 0;
+}
+
+/*
+ * A table that the open transaction has changed cannot be altered beside it: that would wait for
+ * the transaction. A new column, or a wider type, may be there before the rows that come before
+ * it: they do not name the column, and get its default. So the transaction is given up, the table
+ * altered, and the group repeated, which finds it done. If it does not, because the same
+ * transaction drops the column first, it would go on like that for ever.
+ */
+static int change_and_repeat(struct target *t, const struct step *s, struct relation *defaults_of,
+                             struct err *err)
+{
+    struct buf what = {0};
+    const char *column = step_column(s);
+    buf_printf(&what, "%s %s", s->table, column);
+    if (buf_check(&what, err)) {
+        buf_free(&what);
+        return -1;
+    }
+    bool again = t->repeated.len == what.len && memcmp(t->repeated.data, what.data, what.len) == 0;
+    buf_free(&t->repeated);
+    t->repeated = what;
+    if (again) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "column %s of %s was dropped and made again between rows of one source "
+                      "transaction, and %s has no such change within a transaction",
+                      column, s->table, t->runner.ops->title);
+        return err_hint(err, "the table has to be copied anew");
+    }
+    if (target_reset(t, err) || t->runner.ops->change(t->runner.driver, s, NULL, err) ||
+        (defaults_of && leave_default(t, s, defaults_of, err)))
+        return -1;
+    return err_set(
+        err, ERR_RETRY,
+        "a column of %s was added or widened, and the same source transaction had changed "
+        "rows there before",
+        s->table);
+}
+
+/* The same for a change that the rows before it must not meet. */
+static int refuse(const struct target *t, const struct step *s, struct err *err)
+{
+    (void)err_set(err, ERR_PERMANENT,
+                  "the same source transaction changed rows of %s before this change of the table, "
+                  "and %s has no such change within a transaction",
+                  s->table, t->runner.ops->title);
+    return err_hint(err, s->kind == STEP_DROP_COLUMN
+                             ? "start once with --ddl create, which leaves the column, and drop it "
+                               "by hand"
+                             : "the table has to be copied anew");
+}
+
+/* `defaults_of`: the relation, where the step leaves a default that the next one takes away. */
+static int change(struct target *t, const struct step *s, struct relation *defaults_of,
+                  struct err *err)
+{
+    forget_defaults(t, s);
+    if (!t->runner.traits.ddl_commits || !is_changed(t, s->table))
+        return t->runner.ops->change(t->runner.driver, s, NULL, err);
+    return s->kind == STEP_ADD_COLUMN || s->kind == STEP_WIDEN_COLUMN
+               ? change_and_repeat(t, s, defaults_of, err)
+               : refuse(t, s, err);
+}
+
+/* Says which step it was that failed. */
+static int step_failed(const struct step *s, struct err *err)
+{
+    switch (s->kind) {
+    case STEP_RENAME_TABLE:
+        return err_context(err, "following the rename of %s", s->table);
+    case STEP_WIDEN_COLUMN:
+        return err_context(err, "following the new type of column %s", step_column(s));
+    case STEP_DROP_COLUMN:
+        (void)err_context(err, "following the drop of column %s", s->name);
+        return err->kind == ERR_PERMANENT ? schema_plan_stop(s->table, s->rel, err) : -1;
+    case STEP_CREATE_TABLE:
+    case STEP_RENAME_COLUMN:
+    case STEP_ADD_COLUMN:
+    case STEP_DROP_DEFAULT:
+        break;
+    }
+    return -1;
+}
+
+static int carry_out(struct target *t, struct relation *rel, const struct schema_plan *plan,
+                     struct err *err)
+{
+    for (size_t i = 0; i < plan->n; i++) {
+        bool keeps_default = i + 1 < plan->n && plan->steps[i + 1].kind == STEP_DROP_DEFAULT;
+        if (change(t, &plan->steps[i], keeps_default ? rel : NULL, err))
+            return step_failed(&plan->steps[i], err);
+        say(&plan->steps[i]);
+    }
+    return 0;
+}
+
+/* ---- binding ---- */
+
+static int remember(struct target *t, const char *origin, const struct relation *rel,
+                    struct prospect *p, struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = rel->relid};
+    struct own_row row = {.relid = rel->relid};
+    buf_append_str(&row.fields[RELATION_TARGET], buf_cstr(&p->name));
+    buf_append_str(&row.fields[RELATION_NAMESPACE], rel->namespace);
+    buf_append_str(&row.fields[RELATION_NAME], rel->name);
+    buf_append(&row.fields[RELATION_FRAME], rel->frame, rel->frame_size);
+    int rc = own_row_check(&row, err);
+    if (rc == 0)
+        rc = t->runner.ops->remember(t->runner.driver, &key, &row, p->known, err);
+    own_row_free(&row);
+    return rc ? err_context(err, "writing " RELATION_TABLE) : 0;
+}
+
+/* Brings the table in step with the relation, where it is not. */
+static int bring_in_step(struct target *t, const char *origin, struct relation *rel,
+                         struct prospect *p, struct err *err)
+{
+    if (p->as_ever)
+        return 0;
+    if (carry_out(t, rel, &p->plan, err) || remember(t, origin, rel, p, err))
+        return -1;
+    return p->plan.n > 0 ? describe(t, buf_cstr(&p->name), false, &p->there, err) : 0;
+}
+
+static int bind_table(struct target *t, const struct relation *rel, struct prospect *p,
+                      struct target_table **table, struct err *err)
+{
+    return table_bind(t->runner.ops, t->runner.driver, buf_cstr(&p->name), rel, &p->there, table,
+                      err);
+}
+
+int target_bind(struct target *t, const char *origin, enum ddl_policy policy, struct relation *rel,
+                struct target_table **table, struct err *err)
+{
+    struct prospect p;
+    prospect_init(&p);
+    int rc = look(t, origin, policy, rel, &p, err) || bring_in_step(t, origin, rel, &p, err) ||
+                     bind_table(t, rel, &p, table, err)
+                 ? -1
+                 : 0;
+    prospect_free(&p);
+    if (rc == 0)
+        (*table)->reference = relation_ref(rel);
+    return rc;
+}
+
+void target_unbind(struct target *t, struct target_table *table)
+{
+    if (!table)
+        return;
+    statements_forget(&t->runner.statements, &table->statements);
+    table_free(table);
+}
+
+static int show(struct target *t, const struct relation *rel, struct prospect *p,
+                struct buf *statements, struct err *err)
+{
+    struct target_table *table;
+    for (size_t i = 0; i < p->plan.n; i++)
+        if (t->runner.ops->change(t->runner.driver, &p->plan.steps[i], statements, err))
+            return step_failed(&p->plan.steps[i], err);
+    if (p->plan.n > 0)
+        return table_check_planned(t->runner.ops, t->runner.driver, buf_cstr(&p->name), rel,
+                                   &p->plan, err)
+                   ? -1
+                   : buf_check(statements, err);
+    if (bind_table(t, rel, p, &table, err))
+        return -1;
+    table_free(table);
+    return 0;
+}
+
+int target_foresee(struct target *t, const char *origin, enum ddl_policy policy,
+                   const struct relation *rel, struct foreseen *out, struct err *err)
+{
+    struct prospect p;
+    prospect_init(&p);
+    int rc = look(t, origin, policy, rel, &p, err);
+    out->exists = p.there.exists || p.was_there.exists;
+    if (rc == 0)
+        rc = show(t, rel, &p, &out->statements, err);
+    buf_append_str(&out->name, buf_cstr(&p.name));
+    prospect_free(&p);
+    return rc ? rc : buf_check(&out->name, err);
+}
+
+void foreseen_free(struct foreseen *f)
+{
+    buf_free(&f->name);
+    buf_free(&f->statements);
+}
+
+const char *target_caveat(struct target *t, const struct relation *rel, uint32_t column)
+{
+    struct buf declared = {0};
+    const char *caveat = NULL;
+    t->runner.ops->declare(t->runner.driver, rel, column, &declared, &caveat);
+    buf_free(&declared);
+    return caveat;
+}
+
+/* ---- rows ---- */
+
+int target_apply(struct target *t, struct run *run, struct err *err)
+{
+    return mark_changed(t, run->table, err) ? -1 : runner_apply(&t->runner, run, err);
+}
+
+int target_truncate(struct target *t, struct target_table *const *tables, size_t ntables,
+                    bool cascade, bool restart_identity, struct err *err)
+{
+    for (size_t i = 0; i < ntables; i++)
+        if (mark_changed(t, tables[i], err))
+            return -1;
+    return t->runner.ops->truncate(t->runner.driver, tables, ntables, cascade, restart_identity,
+                                   err);
+}
+
+int target_check(struct target *t, bool ddl, struct report *report, struct err *err)
+{
+    return t->runner.ops->check(t->runner.driver, ddl, report, err);
+}

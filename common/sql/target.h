@@ -1,0 +1,114 @@
+/*
+ * target.h - the SQL floor: what the applier does with a target, whichever database it is.
+ *
+ * It owns the driver's connection (driver.h), what our two tables hold, the tables that relations
+ * are bound to, the statements that are kept, and the rules: schema changes by plan
+ * (schema_plan.h), runs by slices (run.h).
+ *
+ * Order of calls: open, then any number of [begin, …, commit], reset at any time, close at last.
+ * bind, apply and truncate come between begin and commit. Errors as driver.h has them.
+ */
+#ifndef PG2ANY_TARGET_H
+#define PG2ANY_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/report.h"
+#include "frames/relation.h"
+#include "sql/driver.h"
+#include "sql/run.h"
+#include "sql/schema_plan.h"
+#include "sql/table.h"
+
+#define CHECKPOINT_SYSTEM_SIZE 24
+
+/* How far the target has come: one row of pg2any_checkpoint. */
+struct checkpoint {
+    uint64_t remote_lsn;    /* every transaction whose end LSN is not above is in the target */
+    int64_t commit_time_us; /* of the last one at the source; 0: none yet */
+    char system_identifier[CHECKPOINT_SYSTEM_SIZE];
+    uint32_t timeline;
+};
+
+struct target;
+
+/* Connects. Temporary errors while the target is unreachable. */
+MUST_CHECK int target_open(const struct driver_ops *ops, const struct driver_config *config,
+                           struct target **target, struct err *err);
+/* No table must be bound any more. NULL is allowed. */
+void target_close(struct target *t);
+
+/* Whether a schema change commits the open transaction, or cannot be part of it: it is made beside
+ * one that has not touched the table. */
+bool target_ddl_commits(const struct target *t);
+
+/* ---- transactions ---- */
+
+/* Abandons whatever is open and makes begin possible again, reconnecting if need be. Tables that
+ * are bound are good for unbind only. */
+MUST_CHECK int target_reset(struct target *t, struct err *err);
+
+/* Begins, and reads the checkpoint: what is committed now, under a lock that keeps others from
+ * changing it until the end of the transaction. */
+MUST_CHECK int target_begin(struct target *t, const char *origin, struct checkpoint *now,
+                            bool *found, struct err *err);
+
+/* The checkpoint as it is at the moment, outside a transaction. */
+MUST_CHECK int target_checkpoint(struct target *t, const char *origin, struct checkpoint *out,
+                                 bool *found, struct err *err);
+
+/* Writes the checkpoint of the origin that begin had, in the same transaction as the changes;
+ * durable when it returns 0. */
+MUST_CHECK int target_commit(struct target *t, const char *origin,
+                             const struct checkpoint *checkpoint, struct err *err);
+
+/* A commit that failed without an answer took place, as the checkpoint says after a reset. */
+void target_committed(struct target *t);
+
+/* Forgets what is kept of that origin, its checkpoint and relations, and commits. After begin. */
+MUST_CHECK int target_forget(struct target *t, const char *origin, struct err *err);
+
+/* ---- tables ---- */
+
+/*
+ * Makes the target fit `rel` as far as `policy` allows, remembers it and binds it to its table,
+ * which keeps a reference. The relation was read from a frame.
+ */
+MUST_CHECK int target_bind(struct target *t, const char *origin, enum ddl_policy policy,
+                           struct relation *rel, struct target_table **table, struct err *err);
+void target_unbind(struct target *t, struct target_table *table);
+
+/* What bind would do. */
+struct foreseen {
+    struct buf name;       /* of the table */
+    struct buf statements; /* each ended by ";\n"; empty: the table fits already */
+    bool exists;           /* the table does, before any of them */
+};
+
+/*
+ * What bind would do, without doing it. An error is the one that bind would stop with. `origin`
+ * NULL: nothing is remembered. `out` is zeroed before, and for foreseen_free() also after an error.
+ */
+MUST_CHECK int target_foresee(struct target *t, const char *origin, enum ddl_policy policy,
+                              const struct relation *rel, struct foreseen *out, struct err *err);
+void foreseen_free(struct foreseen *f);
+
+/* What --check says of a column: driver.h, declare. NULL: nothing. */
+const char *target_caveat(struct target *t, const struct relation *rel, uint32_t column);
+
+/* ---- rows ---- */
+
+MUST_CHECK int target_apply(struct target *t, struct run *run, struct err *err);
+MUST_CHECK int target_truncate(struct target *t, struct target_table *const *tables, size_t ntables,
+                               bool cascade, bool restart_identity, struct err *err);
+
+/* ---- looking ---- */
+
+/* Reports on the server and on what this user may do there; `ddl`: make and change tables, too. */
+MUST_CHECK int target_check(struct target *t, bool ddl, struct report *report, struct err *err);
+
+#endif
