@@ -70,7 +70,7 @@ static void describe_driver(const struct driver *d, struct driver_traits *traits
     };
 }
 
-static void close_driver(struct driver *d)
+static void my_close(struct driver *d)
 {
     my_disconnect(d);
     my_batch_free(&d->batch);
@@ -78,8 +78,8 @@ static void close_driver(struct driver *d)
     free(d);
 }
 
-static int open_driver(const struct driver_config *config, struct driver **driver,
-                       struct driver_traits *traits, struct err *err)
+static int my_open(const struct driver_config *config, struct driver **driver,
+                   struct driver_traits *traits, struct err *err)
 {
     struct driver *d = calloc(1, sizeof *d);
     if (!d)
@@ -89,7 +89,7 @@ static int open_driver(const struct driver_config *config, struct driver **drive
     d->policy = value_policy(my_driver_ops.title, config);
     if (my_uri_parse(&d->uri, config->uri, err) || my_connect(d, err) || look_for_tables(d, err) ||
         (!d->have_tables && !config->look_only && make_tables(d, err))) {
-        close_driver(d);
+        my_close(d);
         return err_context(err, "the target");
     }
     const char *cipher = mysql_get_ssl_cipher(d->rows);
@@ -103,7 +103,7 @@ static int open_driver(const struct driver_config *config, struct driver **drive
 
 /* ---- transactions ---- */
 
-static int reset(struct driver *d, struct driver_traits *traits, struct err *err)
+static int my_reset(struct driver *d, struct driver_traits *traits, struct err *err)
 {
     struct err ignored = {0};
     if (!d->rows || my_run(d->rows, "ROLLBACK", &ignored) || mysql_ping(d->schema)) {
@@ -116,12 +116,12 @@ static int reset(struct driver *d, struct driver_traits *traits, struct err *err
     return 0;
 }
 
-static int begin(struct driver *d, struct err *err)
+static int my_begin(struct driver *d, struct err *err)
 {
     return my_run(d->rows, "START TRANSACTION", err);
 }
 
-static int commit(struct driver *d, struct err *err)
+static int my_commit(struct driver *d, struct err *err)
 {
     return my_run(d->rows, "COMMIT", err);
 }
@@ -130,8 +130,8 @@ static int commit(struct driver *d, struct err *err)
  * TRUNCATE TABLE commits the open transaction; DELETE does not. cascade: the source sent every
  * published table that it emptied. Sequences are not replicated.
  */
-static int truncate_tables(struct driver *d, struct target_table *const *tables, size_t ntables,
-                           bool cascade, bool restart_identity, struct err *err)
+static int my_truncate(struct driver *d, struct target_table *const *tables, size_t ntables,
+                       bool cascade, bool restart_identity, struct err *err)
 {
     (void)cascade;
     (void)restart_identity;
@@ -156,8 +156,8 @@ static const struct own_dialect dialect = {
 };
 
 /* On the connection of the rows: the open transaction may have written it. */
-static int recall(struct driver *d, const struct own_key *key, struct own_row *row, bool *found,
-                  struct err *err)
+static int my_recall(struct driver *d, const struct own_key *key, struct own_row *row, bool *found,
+                     struct err *err)
 {
     struct buf sql = {0};
     MYSQL_RES *rows;
@@ -180,8 +180,8 @@ static int recall(struct driver *d, const struct own_key *key, struct own_row *r
     return 0;
 }
 
-static int remember(struct driver *d, const struct own_key *key, const struct own_row *row,
-                    bool exists, struct err *err)
+static int my_remember(struct driver *d, const struct own_key *key, const struct own_row *row,
+                       bool exists, struct err *err)
 {
     struct buf sql = {0};
     own_write(&dialect, key, row, exists, &sql);
@@ -199,8 +199,8 @@ static void fold(char *name)
 
 /* A mapped schema is a database; an unmapped one, or one that is mapped to nothing, is in the
  * URI's. */
-static int table_name(struct driver *d, const struct relation *rel, struct buf *out,
-                      struct err *err)
+static int my_table_name(struct driver *d, const struct relation *rel, struct buf *out,
+                         struct err *err)
 {
     const char *mapped = schema_map_find(d->config.schema_map, rel->namespace);
     const char *names[] = {mapped && *mapped ? mapped : d->uri.base.database, rel->name};
@@ -220,15 +220,15 @@ static int table_name(struct driver *d, const struct relation *rel, struct buf *
                : 0;
 }
 
-static void declare(struct driver *d, const struct relation *rel, uint32_t column, struct buf *out,
-                    const char **caveat)
+static void my_declare(struct driver *d, const struct relation *rel, uint32_t column,
+                       struct buf *out, const char **caveat)
 {
     *caveat = policy_caveat(
         &rel->columns[column],
         "NaN and infinities stop the applier unless --nan and --infinity say what to store",
         "dates outside the years 1000 to 9999 and infinity stop the applier unless --date-range "
         "and --infinity say what to store");
-    my_declare(rel, column, d->collation, out);
+    my_append_type(rel, column, d->collation, out);
 }
 
 const struct driver_ops my_driver_ops = {
@@ -236,19 +236,5 @@ const struct driver_ops my_driver_ops = {
     .title = "MySQL",
     .uri_help = "mysql://user:password@host:port/database?socket=PATH&tls=required|verify-ca|"
                 "verify-identity&ca=FILE",
-    .open = open_driver,
-    .close = close_driver,
-    .reset = reset,
-    .begin = begin,
-    .commit = commit,
-    .truncate = truncate_tables,
-    .recall = recall,
-    .remember = remember,
-    .table_name = table_name,
-    .declare = declare,
-    .describe = my_describe, /* the rest is in files of its own */
-    .fit = my_fit,
-    .change = my_change,
-    .execute = my_execute,
-    .check = my_check,
+    DRIVER_OPERATIONS(my),
 };

@@ -160,7 +160,7 @@ static void append_declaration(struct driver *d, const struct relation *rel, uin
 {
     my_quote(sql, rel->columns[i].name);
     buf_append_byte(sql, ' ');
-    my_declare(rel, i, d->collation, sql);
+    my_append_type(rel, i, d->collation, sql);
     buf_append_str(sql, not_null ? " NOT NULL" : " NULL");
 }
 

@@ -266,7 +266,8 @@ static uint32_t variable_length(const struct relation *rel, uint32_t column)
     return 0;
 }
 
-void my_declare(const struct relation *rel, uint32_t column, const char *collation, struct buf *out)
+void my_append_type(const struct relation *rel, uint32_t column, const char *collation,
+                    struct buf *out)
 {
     const struct column *c = &rel->columns[column];
     const char *declared = type_of(c)->declared;

@@ -74,7 +74,7 @@ void my_cell_literal(const struct cell *cell, enum my_form form, struct buf *out
  * (MySQL Reference Manual, "InnoDB Limits"); varchar(n) is VARCHAR(n) as long as the row stays
  * within 65,535 bytes, the most that MySQL takes; what is left is LONGTEXT.
  */
-void my_declare(const struct relation *rel, uint32_t column, const char *collation,
-                struct buf *out);
+void my_append_type(const struct relation *rel, uint32_t column, const char *collation,
+                    struct buf *out);
 
 #endif

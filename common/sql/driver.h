@@ -258,4 +258,13 @@ struct driver_ops {
     driver_check_fn *check;
 };
 
+/* The operations of a struct driver_ops, by the names of a driver's functions: my_open, my_close,
+ * … of DRIVER_OPERATIONS(my). */
+#define DRIVER_OPERATIONS(prefix)                                                                  \
+    .open = prefix##_open, .close = prefix##_close, .reset = prefix##_reset,                       \
+    .begin = prefix##_begin, .commit = prefix##_commit, .recall = prefix##_recall,                 \
+    .remember = prefix##_remember, .table_name = prefix##_table_name, .declare = prefix##_declare, \
+    .describe = prefix##_describe, .fit = prefix##_fit, .change = prefix##_change,                 \
+    .execute = prefix##_execute, .truncate = prefix##_truncate, .check = prefix##_check
+
 #endif

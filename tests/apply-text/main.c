@@ -85,14 +85,14 @@ static int catch_up(struct driver *d, struct err *err)
     return sqlite3_get_autocommit(d->db) ? 0 : exec(d, "ROLLBACK", err);
 }
 
-static int text_reset(struct driver *d, struct driver_traits *traits, struct err *err)
+static int file_reset(struct driver *d, struct driver_traits *traits, struct err *err)
 {
     (void)traits;
     (void)flock(d->fd, LOCK_UN);
     return sqlite3_get_autocommit(d->db) ? 0 : exec(d, "ROLLBACK", err);
 }
 
-static int text_begin(struct driver *d, struct err *err)
+static int file_begin(struct driver *d, struct err *err)
 {
     if (flock(d->fd, LOCK_EX) != 0)
         return err_errno(err, ERR_TEMPORARY, "locking the file");
@@ -101,7 +101,7 @@ static int text_begin(struct driver *d, struct err *err)
     return rc ? rc : exec(d, "BEGIN", err);
 }
 
-static int text_commit(struct driver *d, struct err *err)
+static int file_commit(struct driver *d, struct err *err)
 {
     const struct buf *w = &d->written;
     if (exec(d, "COMMIT", err) || buf_check(w, err))
@@ -114,7 +114,7 @@ static int text_commit(struct driver *d, struct err *err)
     return 0;
 }
 
-static void text_close(struct driver *d)
+static void file_close(struct driver *d)
 {
     (void)sqlite3_close_v2(d->db);
     (void)close(d->fd);
@@ -122,7 +122,7 @@ static void text_close(struct driver *d)
     free(d);
 }
 
-static int text_open(const struct driver_config *config, struct driver **driver,
+static int file_open(const struct driver_config *config, struct driver **driver,
                      struct driver_traits *traits, struct err *err)
 {
     struct driver *d = calloc(1, sizeof *d);
@@ -130,9 +130,9 @@ static int text_open(const struct driver_config *config, struct driver **driver,
         return err_nomem(err);
     d->schema_map = config->schema_map;
     d->fd = open(config->uri, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int rc = d->fd < 0 ? err_errno(err, ERR_PERMANENT, "%s", config->uri) : text_begin(d, err);
-    if (rc || exec(d, our_tables, err) || text_commit(d, err)) {
-        text_close(d);
+    int rc = d->fd < 0 ? err_errno(err, ERR_PERMANENT, "%s", config->uri) : file_begin(d, err);
+    if (rc || exec(d, our_tables, err) || file_commit(d, err)) {
+        file_close(d);
         return -1;
     }
     *traits = (struct driver_traits){.inserts = SLICING_ORDERED, .exact = true};
@@ -142,7 +142,7 @@ static int text_open(const struct driver_config *config, struct driver **driver,
 
 static const struct own_dialect dialect = {"", "", "", "", text_literal, text_bytes};
 
-static int text_recall(struct driver *d, const struct own_key *key, struct own_row *row,
+static int file_recall(struct driver *d, const struct own_key *key, struct own_row *row,
                        bool *found, struct err *err)
 {
     struct buf sql = {0};
@@ -160,7 +160,7 @@ static int text_recall(struct driver *d, const struct own_key *key, struct own_r
     return 0;
 }
 
-static int text_remember(struct driver *d, const struct own_key *key, const struct own_row *row,
+static int file_remember(struct driver *d, const struct own_key *key, const struct own_row *row,
                          bool exists, struct err *err)
 {
     struct buf sql = {0};
@@ -168,7 +168,7 @@ static int text_remember(struct driver *d, const struct own_key *key, const stru
     return run(d, &sql, err);
 }
 
-static int text_table_name(struct driver *d, const struct relation *rel, struct buf *out,
+static int file_table_name(struct driver *d, const struct relation *rel, struct buf *out,
                            struct err *err)
 {
     return text_flat_name(d->schema_map, rel, out, err);
@@ -184,14 +184,14 @@ static const char *type_of(const struct column *c)
                : " BLOB";
 }
 
-static void text_declare(struct driver *d, const struct relation *rel, uint32_t column,
+static void file_declare(struct driver *d, const struct relation *rel, uint32_t column,
                          struct buf *out, const char **caveat)
 {
     (void)d, *caveat = NULL;
     buf_append_str(out, type_of(&rel->columns[column]));
 }
 
-static int text_describe(struct driver *d, const char *name, const struct describe_how *how,
+static int file_describe(struct driver *d, const char *name, const struct describe_how *how,
                          struct described_table *out, struct err *err)
 {
     struct buf sql = {0};
@@ -214,7 +214,7 @@ static int text_describe(struct driver *d, const char *name, const struct descri
     return rc;
 }
 
-static int text_fit(struct driver *d, const struct column *c, const struct described_column *there,
+static int file_fit(struct driver *d, const struct column *c, const struct described_column *there,
                     bool identity, struct fit *fit, struct err *err)
 {
     (void)d, (void)c, (void)there, (void)identity, (void)fit, (void)err;
@@ -273,7 +273,7 @@ static int append_alter(const struct step *step, struct buf *sql, struct err *er
     return 0;
 }
 
-static int text_alter(struct driver *d, const struct step *step, struct buf *show, struct err *err)
+static int file_change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
 {
     struct buf sql = {0};
     if (step->kind == STEP_CREATE_TABLE)
@@ -328,7 +328,7 @@ static int append_change(struct buf *sql, const struct slice *slice, const struc
     return rc;
 }
 
-static int text_execute(struct driver *d, const struct slice *slice, struct slice_result *result,
+static int file_execute(struct driver *d, const struct slice *slice, struct slice_result *result,
                         struct err *err)
 {
     for (size_t i = 0; i < slice->nrows && result->outcome == SLICE_DONE; i++) {
@@ -351,7 +351,7 @@ static int text_execute(struct driver *d, const struct slice *slice, struct slic
     return 0;
 }
 
-static int text_truncate(struct driver *d, struct target_table *const *tables, size_t ntables,
+static int file_truncate(struct driver *d, struct target_table *const *tables, size_t ntables,
                          bool cascade, bool restart_identity, struct err *err)
 {
     (void)cascade, (void)restart_identity;
@@ -365,7 +365,7 @@ static int text_truncate(struct driver *d, struct target_table *const *tables, s
     return 0;
 }
 
-static int text_check(struct driver *d, bool ddl, struct report *report, struct err *err)
+static int file_check(struct driver *d, bool ddl, struct report *report, struct err *err)
 {
     (void)d, (void)ddl, (void)err;
     report_ok(report, "target: a file of SQL text");
@@ -376,21 +376,7 @@ static const struct driver_ops ops = {
     .name = "text",
     .title = "SQL text",
     .uri_help = "a path",
-    .open = text_open,
-    .close = text_close,
-    .reset = text_reset,
-    .begin = text_begin,
-    .commit = text_commit,
-    .recall = text_recall,
-    .remember = text_remember,
-    .table_name = text_table_name,
-    .declare = text_declare,
-    .describe = text_describe,
-    .fit = text_fit,
-    .change = text_alter,
-    .execute = text_execute,
-    .truncate = text_truncate,
-    .check = text_check,
+    DRIVER_OPERATIONS(file),
 };
 
 int main(int argc, char **argv)

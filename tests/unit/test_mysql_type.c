@@ -20,7 +20,7 @@
 static void declared_as(const struct relation *rel, uint32_t column, const char *want)
 {
     struct buf out = {0};
-    my_declare(rel, column, "bin", &out);
+    my_append_type(rel, column, "bin", &out);
     assert_string_equal(buf_cstr(&out), want);
     buf_free(&out);
 }
@@ -150,7 +150,7 @@ static void rows_fit_into_a_row(void **state)
     size_t bytes = 0, varchars = 0;
     for (uint32_t i = 0; i < LENGTH(columns); i++) {
         struct buf out = {0};
-        my_declare(&rel, i, "bin", &out);
+        my_append_type(&rel, i, "bin", &out);
         bool varchar = strncmp(buf_cstr(&out), "VARCHAR(1000)", 13) == 0;
         assert_true(varchar || strncmp(buf_cstr(&out), "LONGTEXT", 8) == 0);
         bytes += varchar ? 4002 : 12;
