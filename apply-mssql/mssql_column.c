@@ -35,10 +35,10 @@ static bool integer_keeps(const struct column *c, const struct described_column 
 /* One target type each: whether it keeps the source's type. */
 static bool keeps(const struct column *c, const struct described_column *there, int *form)
 {
-    enum mssql_form own = mssql_form_of(c);
+    enum source_form own = mssql_form_of(c);
     *form = own;
     if (is(there, "bit"))
-        return own == FORM_BIT;
+        return own == FORM_BOOL;
     if (fit_is_any(there->type, integers))
         return integer_keeps(c, there);
     if (fit_is_any(there->type, decimals))
@@ -46,17 +46,17 @@ static bool keeps(const struct column *c, const struct described_column *there, 
     if (is(there, "money"))
         return own == FORM_MONEY;
     if (is(there, "real"))
-        return own == FORM_REAL;
+        return own == FORM_SINGLE;
     if (is(there, "float"))
-        return own == FORM_REAL || own == FORM_FLOAT;
+        return own == FORM_SINGLE || own == FORM_DOUBLE;
     if (is(there, "date"))
         return own == FORM_DATE;
     if (is(there, "time"))
         return own == FORM_TIME && fit_seconds(c, there->scale);
     if (is(there, "datetime2"))
-        return own == FORM_DATETIME && fit_seconds(c, there->scale);
+        return own == FORM_TIMESTAMP && fit_seconds(c, there->scale);
     if (is(there, "datetimeoffset"))
-        return own == FORM_DATETIMEOFFSET && fit_seconds(c, there->scale);
+        return own == FORM_TIMESTAMPTZ && fit_seconds(c, there->scale);
     if (is(there, "uniqueidentifier"))
         return own == FORM_UUID;
     if (is(there, "varbinary"))
@@ -109,7 +109,7 @@ uint32_t mssql_column_units(const struct described_column *there)
 }
 
 void mssql_column_declare(const struct described_column *there, enum mssql_rows rows,
-                          enum mssql_form form, bool key, struct buf *out)
+                          enum source_form form, bool key, struct buf *out)
 {
     if (form == FORM_BYTES) {
         buf_append_str(out, rows == ROWS_JSON ? "varchar(max)" : "varbinary(max)");
@@ -124,7 +124,7 @@ void mssql_column_declare(const struct described_column *there, enum mssql_rows 
         return;
     }
     buf_append_str(out, there->type);
-    if (form == FORM_TIME || form == FORM_DATETIME || form == FORM_DATETIMEOFFSET)
+    if (form == FORM_TIME || form == FORM_TIMESTAMP || form == FORM_TIMESTAMPTZ)
         buf_printf(out, "(%" PRId64 ")", there->scale);
     else if (fit_is_any(there->type, decimals))
         buf_printf(out, "(%" PRId64 ",%" PRId64 ")", there->precision, there->scale);

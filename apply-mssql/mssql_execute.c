@@ -21,7 +21,7 @@
 static int append_cell(struct driver *d, const struct target_table *t, uint32_t column,
                        const struct value *v, bool key, struct err *err)
 {
-    enum mssql_form form = (enum mssql_form)t->forms[column];
+    enum source_form form = (enum source_form)t->forms[column];
     const char *name = t->rel->columns[column].name;
     uint64_t units = 0;
     if (mssql_append_value(&d->values, d->rows, form, v, &d->policy, &units, err))

@@ -18,9 +18,9 @@ static const struct described_column *column_of(const struct mssql_statement *s,
     return s->table->columns[s->sent[i]];
 }
 
-static enum mssql_form form_of(const struct mssql_statement *s, uint32_t i)
+static enum source_form form_of(const struct mssql_statement *s, uint32_t i)
 {
-    return (enum mssql_form)s->table->forms[s->sent[i]];
+    return (enum source_form)s->table->forms[s->sent[i]];
 }
 
 static void append_type(struct mssql_statement *s, uint32_t i)

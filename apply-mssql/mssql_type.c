@@ -2,72 +2,33 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/utf8.h"
 #include "frames/pg_type.h"
 #include "sql/key_size.h"
-#include "sql/pg_text.h"
-#include "sql/source_value.h"
 #include "sql/text.h"
 
-#define DECIMAL_PRECISION  38
 #define CLUSTERED_BYTES    900
 #define NONCLUSTERED_BYTES 1700
 #define REAL_DIGITS        17 /* enough for a double and back */
 #define NUMBER_SIZE        64
-#define DATE_SIZE          10
-#define OUTSIDE            "outside the years 1 to 9999"
-#define FIRST_MOMENT       "0001-01-01 00:00:00"
-#define LAST_DAY           "9999-12-31 "
-#define LAST_TIME          "23:59:59.999999"
 
 /* ---- types ---- */
 
-/* Of those that are not here, numeric, text and bytes have a size to be chosen. */
-static const struct fixed_type {
-    uint32_t oid;
-    enum mssql_form form;
-    const char *declared;
-} fixed_types[] = {
-    {PG_TYPE_BOOL, FORM_BIT, "bit"},
-    {PG_TYPE_INT2, FORM_INTEGER, "smallint"},
-    {PG_TYPE_INT4, FORM_INTEGER, "int"},
-    {PG_TYPE_INT8, FORM_INTEGER, "bigint"},
-    {PG_TYPE_OID, FORM_INTEGER, "bigint"},
-    {PG_TYPE_FLOAT4, FORM_REAL, "real"},
-    {PG_TYPE_FLOAT8, FORM_FLOAT, "float(53)"},
-    {PG_TYPE_MONEY, FORM_MONEY, "decimal(19,2)"},
-    {PG_TYPE_DATE, FORM_DATE, "date"},
-    {PG_TYPE_TIME, FORM_TIME, "time(6)"},
-    {PG_TYPE_TIMESTAMP, FORM_DATETIME, "datetime2(6)"},
-    {PG_TYPE_TIMESTAMPTZ, FORM_DATETIMEOFFSET, "datetimeoffset(6)"},
-    {PG_TYPE_UUID, FORM_UUID, "uniqueidentifier"},
+static const struct target_types types = {
+    .names = {"bit", "bigint", NULL, "real", "float(53)", "decimal", "decimal(19,2)", "date",
+              "time(6)", "datetime2(6)", "datetimeoffset(6)", "uniqueidentifier"},
+    .int2 = "smallint",
+    .int4 = "int",
+    .oid = "bigint",
+    .precision = 38,
+    .scale = 38,
+    .first_year = 1,
 };
 
-static const struct fixed_type *fixed_type(const struct column *c)
+enum source_form mssql_form_of(const struct column *c)
 {
-    for (size_t i = 0; i < sizeof fixed_types / sizeof *fixed_types; i++)
-        if (fixed_types[i].oid == c->base_type_oid)
-            return &fixed_types[i];
-    return NULL;
-}
-
-/* What has no limit, or more digits, keeps every digit as text. */
-static bool is_decimal(const struct column *c, unsigned int *precision, unsigned int *scale)
-{
-    return c->base_type_oid == PG_TYPE_NUMERIC && pg_numeric_size(c->typmod, precision, scale) &&
-           *precision <= DECIMAL_PRECISION;
-}
-
-enum mssql_form mssql_form_of(const struct column *c)
-{
-    unsigned int precision, scale;
-    const struct fixed_type *fixed = fixed_type(c);
-    return fixed                               ? fixed->form
-           : is_decimal(c, &precision, &scale) ? FORM_DECIMAL
-           : c->base_type_oid == PG_TYPE_BYTEA ? FORM_BYTES
-                                               : FORM_TEXT;
+    return source_form(c, &types);
 }
 
 /* What is not made of letters is ASCII, a unit a character. */
@@ -116,21 +77,13 @@ void mssql_declare(struct driver *d, const struct relation *rel, uint32_t column
                    const char **caveat)
 {
     const struct column *c = &rel->columns[column];
-    const struct fixed_type *fixed = fixed_type(c);
-    unsigned int precision, scale;
     (void)d;
     *caveat = policy_caveat(
-        c, "NaN and infinities stop the applier unless --nan and --infinity say what to store",
+        c,
         "dates outside the years 1 to 9999 and infinity stop the applier unless --date-range and "
         "--infinity say what to store");
-    if (fixed) {
-        buf_append_str(out, fixed->declared);
+    if (source_declare(c, &types, out))
         return;
-    }
-    if (is_decimal(c, &precision, &scale)) {
-        buf_printf(out, "decimal(%u,%u)", precision, scale);
-        return;
-    }
     bool text = mssql_form_of(c) == FORM_TEXT;
     uint32_t length = variable_length(rel, column);
     buf_append_str(out, text ? "nvarchar(" : "varbinary(");
@@ -170,10 +123,11 @@ static void close_quote(struct buf *out, enum mssql_rows rows)
 }
 
 /* FreeTDS puts a '?' for what is not UTF-8, and a source in SQL_ASCII may send it. */
-static enum reading append_text(struct buf *out, enum mssql_rows rows, const struct value *v,
-                                uint64_t *units, struct err *err)
+static int append_text(struct buf *out, enum mssql_rows rows, const struct value *v,
+                       uint64_t *units, struct err *err)
 {
     const unsigned char *p = (const unsigned char *)v->data, *end = p + v->size, *from = p;
+    size_t more = 0; /* bytes than units */
     open_quote(out, rows);
     while (p < end) {
         if (*p < 0x80) {
@@ -183,18 +137,18 @@ static enum reading append_text(struct buf *out, enum mssql_rows rows, const str
                 from = p + 1;
             }
             p++;
-            *units += 1;
             continue;
         }
         size_t n = utf8_character(p, end);
         if (n == 0)
             return read_refuse("UTF-8 text", err);
-        *units += n == 4 ? 2 : 1;
+        more += n - (n == 4 ? 2 : 1);
         p += n;
     }
     buf_append(out, from, (size_t)(p - from));
     close_quote(out, rows);
-    return READ_VALUE;
+    *units += v->size - more;
+    return 0;
 }
 
 static void append_bytes(struct buf *out, enum mssql_rows rows, const struct value *v)
@@ -206,121 +160,52 @@ static void append_bytes(struct buf *out, enum mssql_rows rows, const struct val
 
 /* A column of literals that are all NULL would be one of int, which is not converted to everything.
  */
-static void append_null(struct buf *out, enum mssql_rows rows, enum mssql_form form)
+static void append_null(struct buf *out, enum mssql_rows rows, enum source_form form)
 {
-    buf_append_str(out, rows == ROWS_JSON                          ? "null"
-                        : form == FORM_BIT || form == FORM_INTEGER ? "NULL"
-                        : form == FORM_BYTES                       ? "CONVERT(varbinary(1), NULL)"
-                                                                   : "CONVERT(nvarchar(1), NULL)");
+    buf_append_str(out, rows == ROWS_JSON                           ? "null"
+                        : form == FORM_BOOL || form == FORM_INTEGER ? "NULL"
+                        : form == FORM_BYTES                        ? "CONVERT(varbinary(1), NULL)"
+                                                                    : "CONVERT(nvarchar(1), NULL)");
 }
 
-/* 24:00:00 is the end of a day in PostgreSQL only. */
-static enum reading read_time(const struct value *v, const struct value_policy *policy,
-                              struct err *err)
+static void append_quoted(struct buf *out, enum mssql_rows rows, const char *text, size_t size,
+                          const char *end)
 {
-    if (!pg_text_is(v, "24:00:00"))
-        return READ_VALUE;
-    enum beyond beyond = policy_date(policy, "24:00:00, beyond the last time of a day", err);
-    return beyond == BEYOND_STOP ? READ_FAILED : beyond == BEYOND_NULL ? READ_NULL : READ_LAST;
-}
-
-/* What is written in quotes, or as it stands for a number. */
-struct written {
-    const char *text;
-    size_t size;
-    char number[NUMBER_SIZE];
-};
-
-static void set_extreme(struct written *w, enum mssql_form form, bool first)
-{
-    w->text = form == FORM_TIME ? LAST_TIME : first ? FIRST_MOMENT : LAST_DAY LAST_TIME;
-    w->size = form == FORM_DATE ? DATE_SIZE : strlen(w->text);
-}
-
-static enum reading read_date(struct written *w, enum mssql_form form, const struct value *v,
-                              const struct value_policy *policy, struct err *err)
-{
-    static const struct year_range years = {1, "BC, " OUTSIDE, "after 9999, " OUTSIDE};
-    enum reading r = read_moment(v, form == FORM_DATETIMEOFFSET, &years, policy, &w->size, err);
-    bool date = form == FORM_DATE ? w->size == DATE_SIZE : w->size >= DATE_SIZE;
-    return r == READ_VALUE && !date ? read_refuse("a date", err) : r;
-}
-
-static enum reading read_value(struct written *w, enum mssql_form form, const struct value *v,
-                               const struct value_policy *policy, struct err *err)
-{
-    enum reading r = READ_VALUE;
-    int64_t integer;
-    double real;
-    bool b = false;
-    switch (form) {
-    case FORM_BIT:
-        r = read_bool(v, &b, err);
-        w->text = b ? "1" : "0";
-        return r;
-    case FORM_INTEGER:
-        return read_integer(v, &integer, err);
-    case FORM_REAL:
-    case FORM_FLOAT:
-        r = read_real(v, form == FORM_REAL, policy, &real, err);
-        if (r == READ_VALUE)
-            w->size = (size_t)snprintf(w->number, sizeof w->number, "%.*e", REAL_DIGITS - 1, real);
-        w->text = w->number;
-        return r;
-    case FORM_DECIMAL:
-        return read_decimal(v, policy, err);
-    case FORM_MONEY:
-        w->text = w->number;
-        return read_money(v, w->number, &w->size, err);
-    case FORM_TIME:
-        return read_time(v, policy, err);
-    case FORM_DATE:
-    case FORM_DATETIME:
-    case FORM_DATETIMEOFFSET:
-        return read_date(w, form, v, policy, err);
-    case FORM_UUID:
-        return READ_VALUE;
-    case FORM_TEXT:
-    case FORM_BYTES:
-        break;
-    }
-    BUG("unknown form");
-}
-
-static void append_written(struct buf *out, enum mssql_rows rows, enum mssql_form form,
-                           const struct written *w)
-{
-    if (form == FORM_BIT || form == FORM_INTEGER) {
-        buf_append(out, w->text, w->size);
-        return;
-    }
     open_quote(out, rows);
-    buf_append(out, w->text, w->size);
-    if (form == FORM_DATETIMEOFFSET)
-        buf_append_str(out, " +00:00");
+    buf_append(out, text, size);
+    buf_append_str(out, end);
     close_quote(out, rows);
 }
 
-int mssql_append_value(struct buf *out, enum mssql_rows rows, enum mssql_form form,
+static void append_real(struct buf *out, enum mssql_rows rows, double real)
+{
+    char number[NUMBER_SIZE];
+    int size = snprintf(number, sizeof number, "%.*e", REAL_DIGITS - 1, real);
+    append_quoted(out, rows, number, (size_t)size, "");
+}
+
+int mssql_append_value(struct buf *out, enum mssql_rows rows, enum source_form form,
                        const struct value *v, const struct value_policy *policy, uint64_t *units,
                        struct err *err)
 {
-    enum reading r = read_kind(v, form == FORM_BYTES, err);
-    if (r == READ_VALUE && form == FORM_TEXT) {
-        r = append_text(out, rows, v, units, err);
-    } else if (r == READ_VALUE && form == FORM_BYTES) {
-        append_bytes(out, rows, v);
-    } else if (r == READ_VALUE) {
-        struct written w;
-        w.text = v->data;
-        w.size = v->size;
-        r = read_value(&w, form, v, policy, err);
-        if (r == READ_FIRST || r == READ_LAST)
-            set_extreme(&w, form, r == READ_FIRST);
-        if (r != READ_FAILED && r != READ_NULL)
-            append_written(out, rows, form, &w);
-    }
-    if (r == READ_NULL)
+    char room[PG_MONEY_SIZE];
+    struct source_cell cell;
+    if (source_read(&cell, form, v, &types, policy, room, err))
+        return -1;
+    if (cell.null)
         append_null(out, rows, form);
-    return r == READ_FAILED ? -1 : 0;
+    else if (form == FORM_TEXT)
+        return append_text(out, rows, v, units, err);
+    else if (form == FORM_BYTES)
+        append_bytes(out, rows, v);
+    else if (form == FORM_BOOL)
+        buf_append_byte(out, cell.value.integer ? '1' : '0');
+    else if (form == FORM_INTEGER)
+        buf_append(out, v->data, v->size);
+    else if (source_form_is_number(form))
+        append_real(out, rows, cell.value.real);
+    else
+        append_quoted(out, rows, cell.value.text, cell.size,
+                      form == FORM_TIMESTAMPTZ ? " +00:00" : "");
+    return 0;
 }

@@ -16,32 +16,14 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/relation.h"
-#include "frames/value.h"
 #include "sql/described.h"
 #include "sql/driver.h"
-#include "sql/value_policy.h"
+#include "sql/source_value.h"
 
 /* Binary, but for trailing blanks, which SQL Server ignores in comparisons. */
 #define MSSQL_COLLATION "Latin1_General_100_BIN2"
 
 #define MSSQL_NVARCHAR_UNITS 4000 /* the longest that is not nvarchar(max) */
-
-/* How values are written. */
-enum mssql_form {
-    FORM_BIT,
-    FORM_INTEGER,
-    FORM_REAL,  /* single precision; neither NaN nor infinity */
-    FORM_FLOAT, /* likewise */
-    FORM_DECIMAL,
-    FORM_MONEY, /* a decimal number, from $1,234.56 */
-    FORM_DATE,  /* years 1 to 9999 */
-    FORM_TIME,  /* not 24:00:00 */
-    FORM_DATETIME,
-    FORM_DATETIMEOFFSET,
-    FORM_UUID,
-    FORM_TEXT,  /* PostgreSQL's own text */
-    FORM_BYTES, /* in hexadecimal */
-};
 
 /* How the rows of a statement are sent. */
 enum mssql_rows {
@@ -52,7 +34,7 @@ enum mssql_rows {
 /* ---- types ---- */
 
 /* The form of values in a column that we made. */
-enum mssql_form mssql_form_of(const struct column *c);
+enum source_form mssql_form_of(const struct column *c);
 
 /*
  * Appends the column's type for CREATE TABLE and ALTER TABLE, with its collation.
@@ -82,7 +64,7 @@ driver_fit_fn mssql_fit;
  * length would cut it before the column can refuse it; bytes in JSON are text in hexadecimal.
  */
 void mssql_column_declare(const struct described_column *there, enum mssql_rows rows,
-                          enum mssql_form form, bool key, struct buf *out);
+                          enum source_form form, bool key, struct buf *out);
 
 /* The most UTF-16 units, or bytes, that the column holds; 0: without a limit. */
 uint32_t mssql_column_units(const struct described_column *there);
@@ -93,7 +75,7 @@ uint32_t mssql_column_units(const struct described_column *there);
  * Appends a value. *units grows by the UTF-16 units of text. Permanent error for a value that SQL
  * Server cannot hold, unless the policy says otherwise.
  */
-MUST_CHECK int mssql_append_value(struct buf *out, enum mssql_rows rows, enum mssql_form form,
+MUST_CHECK int mssql_append_value(struct buf *out, enum mssql_rows rows, enum source_form form,
                                   const struct value *v, const struct value_policy *policy,
                                   uint64_t *units, struct err *err);
 

@@ -103,9 +103,10 @@ static bool char_keeps(const struct column *c, const struct described_column *th
                : false;
 }
 
-static bool keeps(const struct column *c, const struct described_column *there, enum my_form *form)
+static bool keeps(const struct column *c, const struct described_column *there,
+                  enum source_form *form)
 {
-    enum my_form own = my_form_of(c);
+    enum source_form own = my_form_of(c);
     *form = own;
     if (integer_bytes(there->type))
         return integer_keeps(c, there);
@@ -116,7 +117,7 @@ static bool keeps(const struct column *c, const struct described_column *there, 
     }
     if (is(there, "float") || is(there, "double"))
         return there->scale < 0 &&
-               (own == FORM_FLOAT || (own == FORM_DOUBLE && is(there, "double")));
+               (own == FORM_SINGLE || (own == FORM_DOUBLE && is(there, "double")));
     if (is(there, "bit"))
         return own == FORM_BOOL || (own == FORM_BITS && there->precision == c->typmod);
     if (is(there, "date"))
@@ -161,7 +162,7 @@ static bool holds(const struct column *c, const struct described_column *there)
 int my_fit(struct driver *d, const struct column *c, const struct described_column *there,
            bool identity, struct fit *fit, struct err *err)
 {
-    enum my_form form;
+    enum source_form form;
     (void)d;
     if (there->generated)
         return err_set(err, ERR_PERMANENT, "column %s is generated in the target", c->name);

@@ -225,7 +225,6 @@ static void my_declare(struct driver *d, const struct relation *rel, uint32_t co
 {
     *caveat = policy_caveat(
         &rel->columns[column],
-        "NaN and infinities stop the applier unless --nan and --infinity say what to store",
         "dates outside the years 1000 to 9999 and infinity stop the applier unless --date-range "
         "and --infinity say what to store");
     my_append_type(rel, column, d->collation, out);

@@ -53,7 +53,7 @@ struct batch {
     uint32_t nset, nparams;
     size_t nrows;
     /* Of each value, by parameter and then by row: an array of parameters is there as it stands. */
-    union bound *values;
+    union source_scalar *values;
     unsigned long *sizes;
     compat_bool *nulls;
     char (*rooms)[PG_MONEY_SIZE];

@@ -208,8 +208,9 @@ static int set_row(struct driver *d, const struct slice *slice, size_t i, struct
         uint32_t column = b->columns[p];
         const struct value *v = p < b->nset ? slice_value(row, column) : &identity[column];
         size_t at = p * b->nrows + i;
-        struct cell cell;
-        if (my_cell_set(&cell, (enum my_form)t->forms[column], v, &d->policy, b->rooms[at], err))
+        struct source_cell cell;
+        if (source_read(&cell, (enum source_form)t->forms[column], v, &my_types, &d->policy,
+                        b->rooms[at], err))
             return err_context(err, "column %s", t->rel->columns[column].name);
         b->values[at] = cell.value;
         b->sizes[at] = cell.size;
@@ -247,14 +248,14 @@ static void bind_parameter(struct batch *b, const struct target_table *t, uint32
 {
     static const enum enum_field_types types[] = {
         [FORM_BOOL] = MYSQL_TYPE_LONGLONG,      [FORM_INTEGER] = MYSQL_TYPE_LONGLONG,
-        [FORM_BITS] = MYSQL_TYPE_LONGLONG,      [FORM_FLOAT] = MYSQL_TYPE_DOUBLE,
+        [FORM_BITS] = MYSQL_TYPE_LONGLONG,      [FORM_SINGLE] = MYSQL_TYPE_DOUBLE,
         [FORM_DOUBLE] = MYSQL_TYPE_DOUBLE,      [FORM_DECIMAL] = MYSQL_TYPE_NEWDECIMAL,
         [FORM_MONEY] = MYSQL_TYPE_NEWDECIMAL,   [FORM_DATE] = MYSQL_TYPE_STRING,
         [FORM_TIME] = MYSQL_TYPE_STRING,        [FORM_TIMESTAMP] = MYSQL_TYPE_STRING,
-        [FORM_TIMESTAMPTZ] = MYSQL_TYPE_STRING, [FORM_TEXT] = MYSQL_TYPE_STRING,
-        [FORM_BYTES] = MYSQL_TYPE_LONG_BLOB,
+        [FORM_TIMESTAMPTZ] = MYSQL_TYPE_STRING, [FORM_UUID] = MYSQL_TYPE_STRING,
+        [FORM_TEXT] = MYSQL_TYPE_STRING,        [FORM_BYTES] = MYSQL_TYPE_LONG_BLOB,
     };
-    enum my_form form = (enum my_form)t->forms[b->columns[parameter]];
+    enum source_form form = (enum source_form)t->forms[b->columns[parameter]];
     MYSQL_BIND *to = &b->binds[parameter];
     size_t at = parameter * b->nrows + first;
     for (size_t end = at + n; at < end; at++, to += b->nparams) {
@@ -270,8 +271,8 @@ static void bind_parameter(struct batch *b, const struct target_table *t, uint32
         }
         to->is_null = &b->nulls[at];
         to->buffer_length = b->sizes[at];
-        if (my_form_is_text(form)) /* the library only reads it */
-            to->buffer = (void *)(uintptr_t)b->values[at].data;
+        if (!source_form_is_number(form)) /* the library only reads it */
+            to->buffer = (void *)(uintptr_t)b->values[at].text;
     }
 }
 

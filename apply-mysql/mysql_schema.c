@@ -196,11 +196,11 @@ static void append_create(struct driver *d, const char *name, const struct relat
 static int append_fill(struct driver *d, const struct column *c, struct buf *sql, struct err *err)
 {
     char room[PG_MONEY_SIZE];
-    struct cell cell;
+    struct source_cell cell;
     const struct value v = text_fill(c);
     if (c->fill != FILL_VALUE)
         return 0;
-    if (my_cell_set(&cell, my_form_of(c), &v, &d->policy, room, err))
+    if (source_read(&cell, my_form_of(c), &v, &my_types, &d->policy, room, err))
         return err_context(err, "what column %s holds in the rows that are there", c->name);
     if (!cell.null)
         my_cell_literal(&cell, my_form_of(c), sql);

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "frames/pg_type.h"
 #include "sql/source_value.h"
 
 #define NUMERIC_EXACT_DIGITS                                                                       \
@@ -25,50 +24,28 @@ static bool numeric_fits_double(int32_t typmod)
 
 enum storage storage_of(const struct column *c)
 {
-    switch (c->base_type_oid) {
-    case PG_TYPE_BOOL:
-        return STORAGE_BOOL;
-    case PG_TYPE_INT2:
-    case PG_TYPE_INT4:
-    case PG_TYPE_INT8:
-    case PG_TYPE_OID:
-        return STORAGE_INTEGER;
-    case PG_TYPE_FLOAT4:
-    case PG_TYPE_FLOAT8:
-        return STORAGE_REAL;
-    case PG_TYPE_NUMERIC:
-        return numeric_fits_double(c->typmod) ? STORAGE_NUMERIC : STORAGE_TEXT;
-    case PG_TYPE_DATE:
-    case PG_TYPE_TIME:
-    case PG_TYPE_TIMESTAMP:
-        return STORAGE_DATETIME;
-    case PG_TYPE_TIMESTAMPTZ:
-        return STORAGE_TIMESTAMPTZ;
-    case PG_TYPE_BYTEA:
-        return STORAGE_BLOB;
-    default:
-        return STORAGE_TEXT;
-    }
+    /* All others are text. */
+    static const enum storage storages[] = {[FORM_BOOL] = STORAGE_BOOL,
+                                            [FORM_INTEGER] = STORAGE_INTEGER,
+                                            [FORM_SINGLE] = STORAGE_REAL,
+                                            [FORM_DOUBLE] = STORAGE_REAL,
+                                            [FORM_DECIMAL] = STORAGE_NUMERIC,
+                                            [FORM_DATE] = STORAGE_DATETIME,
+                                            [FORM_TIME] = STORAGE_DATETIME,
+                                            [FORM_TIMESTAMP] = STORAGE_DATETIME,
+                                            [FORM_TIMESTAMPTZ] = STORAGE_TIMESTAMPTZ,
+                                            [FORM_BYTES] = STORAGE_BLOB};
+    enum storage s = storages[source_type_form(c)];
+    return s == STORAGE_NUMERIC && !numeric_fits_double(c->typmod) ? STORAGE_TEXT : s;
 }
 
 const char *storage_declaration(enum storage s)
 {
-    switch (s) {
-    case STORAGE_BOOL:
-    case STORAGE_INTEGER:
-        return "INTEGER";
-    case STORAGE_REAL:
-        return "REAL";
-    case STORAGE_NUMERIC:
-        return "NUMERIC";
-    case STORAGE_TEXT:
-    case STORAGE_DATETIME:
-    case STORAGE_TIMESTAMPTZ:
-        return "TEXT";
-    case STORAGE_BLOB:
-        return "BLOB";
-    }
-    BUG("unknown storage");
+    static const char *const types[] = {
+        [STORAGE_BOOL] = "INTEGER",     [STORAGE_INTEGER] = "INTEGER", [STORAGE_REAL] = "REAL",
+        [STORAGE_NUMERIC] = "NUMERIC",  [STORAGE_TEXT] = "TEXT",       [STORAGE_DATETIME] = "TEXT",
+        [STORAGE_TIMESTAMPTZ] = "TEXT", [STORAGE_BLOB] = "BLOB"};
+    return types[s];
 }
 
 static bool contains(const char *declared, const char *word)

@@ -15,11 +15,11 @@
 #include "sql/driver.h"
 
 enum storage {
+    STORAGE_TEXT,        /* TEXT, PostgreSQL's own */
     STORAGE_BOOL,        /* INTEGER 0 or 1 */
     STORAGE_INTEGER,     /* INTEGER */
     STORAGE_REAL,        /* REAL; ±Infinity as such; NaN is no value of SQLite's */
     STORAGE_NUMERIC,     /* NUMERIC: at most 15 digits, which a double holds exactly */
-    STORAGE_TEXT,        /* TEXT, PostgreSQL's own */
     STORAGE_DATETIME,    /* TEXT, PostgreSQL's own: date, time, timestamp */
     STORAGE_TIMESTAMPTZ, /* TEXT, +00 written as +00:00 so that SQLite's date functions read it */
     STORAGE_BLOB,        /* BLOB */

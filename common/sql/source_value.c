@@ -1,7 +1,73 @@
 #include "sql/source_value.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "frames/pg_type.h"
+
+#define MOST_BITS   64 /* of a number */
+#define DATE_SIZE   10
+#define LAST_TIME   "23:59:59.999999"
+#define LAST_MOMENT "9999-12-31 " LAST_TIME
+
+/* ---- types ---- */
+
+enum source_form source_type_form(const struct column *c)
+{
+    static const struct {
+        uint32_t oid;
+        enum source_form form;
+    } forms[] = {{PG_TYPE_INT4, FORM_INTEGER},  {PG_TYPE_INT8, FORM_INTEGER},
+                 {PG_TYPE_INT2, FORM_INTEGER},  {PG_TYPE_OID, FORM_INTEGER},
+                 {PG_TYPE_BOOL, FORM_BOOL},     {PG_TYPE_BIT, FORM_BITS},
+                 {PG_TYPE_FLOAT4, FORM_SINGLE}, {PG_TYPE_FLOAT8, FORM_DOUBLE},
+                 {PG_TYPE_MONEY, FORM_MONEY},   {PG_TYPE_NUMERIC, FORM_DECIMAL},
+                 {PG_TYPE_DATE, FORM_DATE},     {PG_TYPE_TIMESTAMP, FORM_TIMESTAMP},
+                 {PG_TYPE_TIME, FORM_TIME},     {PG_TYPE_TIMESTAMPTZ, FORM_TIMESTAMPTZ},
+                 {PG_TYPE_UUID, FORM_UUID},     {PG_TYPE_BYTEA, FORM_BYTES}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (forms[i].oid == c->base_type_oid)
+            return forms[i].form;
+    return FORM_TEXT;
+}
+
+/* A decimal type would round or refuse what a numeric without a limit, or with a larger one, has;
+ * text keeps every digit, NaN and infinity. */
+enum source_form source_form(const struct column *c, const struct target_types *types)
+{
+    enum source_form form = source_type_form(c);
+    unsigned int precision, scale;
+    if (form >= FORM_TEXT)
+        return form;
+    bool fits = form == FORM_DECIMAL ? pg_numeric_size(c->typmod, &precision, &scale) &&
+                                           precision <= types->precision && scale <= types->scale
+                : form == FORM_BITS ? c->typmod >= 1 && c->typmod <= (int32_t)types->bits
+                                    : types->names[form] != NULL;
+    return fits ? form : FORM_TEXT;
+}
+
+bool source_declare(const struct column *c, const struct target_types *types, struct buf *out)
+{
+    enum source_form form = source_form(c, types);
+    unsigned int precision, scale;
+    if (form >= FORM_TEXT)
+        return false;
+    const char *name = c->base_type_oid == PG_TYPE_INT2   ? types->int2
+                       : c->base_type_oid == PG_TYPE_INT4 ? types->int4
+                       : c->base_type_oid == PG_TYPE_OID  ? types->oid
+                                                          : types->names[form];
+    buf_append_str(out, name);
+    if (form == FORM_DECIMAL && pg_numeric_size(c->typmod, &precision, &scale))
+        buf_printf(out, "(%u,%u)", precision, scale);
+    else if (form == FORM_BITS)
+        buf_printf(out, "(%" PRId32 ")", c->typmod);
+    return true;
+}
+
+/* ---- values ---- */
 
 enum reading read_refuse(const char *what, struct err *err)
 {
@@ -25,65 +91,176 @@ enum reading read_other_kind(const struct value *v, bool bytes, struct err *err)
                        err);
 }
 
-/* What goes there instead: the extreme, unless the policy says otherwise. */
-static enum reading instead(enum beyond beyond, enum reading extreme)
+/* Whether what the policy puts there instead is a value. */
+static enum reading instead(enum beyond beyond)
 {
-    return beyond == BEYOND_STOP ? READ_FAILED : beyond == BEYOND_NULL ? READ_NULL : extreme;
+    return beyond == BEYOND_STOP ? READ_FAILED : beyond == BEYOND_NULL ? READ_NULL : READ_VALUE;
 }
 
-enum reading read_real(const struct value *v, bool single, const struct value_policy *policy,
-                       double *out, struct err *err)
+static enum reading read_bits(struct source_cell *cell, const struct value *v, struct err *err)
+{
+    uint64_t n = 0;
+    if (v->size > MOST_BITS)
+        return read_refuse("a bit string of at most 64 bits", err);
+    for (uint32_t i = 0; i < v->size; i++) {
+        if (v->data[i] != '0' && v->data[i] != '1')
+            return read_refuse("a bit string", err);
+        n = n << 1 | (uint64_t)(v->data[i] == '1');
+    }
+    cell->value.integer = (int64_t)n;
+    return READ_VALUE;
+}
+
+/* Infinity becomes the largest number of the precision. */
+static enum reading read_real(double *out, bool single, const struct value *v,
+                              const struct value_policy *policy, struct err *err)
 {
     if (!pg_text_real(v, single, out))
         return read_refuse("a floating-point number", err);
     if (isnan(*out))
-        return instead(policy_nan(policy, err), READ_NULL);
+        return instead(policy_nan(policy, err));
     if (!isinf(*out))
         return READ_VALUE;
     *out = copysign(single ? (double)FLT_MAX : DBL_MAX, *out);
-    return instead(policy_infinity(policy, err), READ_VALUE);
+    return instead(policy_infinity(policy, err));
 }
 
-enum reading read_decimal(const struct value *v, const struct value_policy *policy, struct err *err)
+static enum reading read_decimal(const struct value *v, const struct value_policy *policy,
+                                 struct err *err)
 {
     if (pg_text_is(v, "NaN"))
-        return instead(policy_nan(policy, err), READ_NULL);
+        return instead(policy_nan(policy, err));
     return pg_text_decimal(v) ? READ_VALUE : read_refuse("a decimal number", err);
 }
 
-enum reading read_money(const struct value *v, char out[PG_MONEY_SIZE], size_t *size,
-                        struct err *err)
+static enum reading read_money(struct source_cell *cell, const struct value *v, char *room,
+                               struct err *err)
 {
-    return pg_text_money(v, out, size)
+    cell->value.text = room;
+    return pg_text_money(v, room, &cell->size)
                ? READ_VALUE
                : read_refuse("an amount of money under lc_monetary = C", err);
 }
 
-enum reading read_moment(const struct value *v, bool zone, const struct year_range *years,
-                         const struct value_policy *policy, size_t *size, struct err *err)
+/* The first or the last moment, where the policy wants it. */
+static enum reading read_extreme(struct source_cell *cell, enum source_form form, const char *text,
+                                 enum beyond beyond)
+{
+    cell->value.text = text;
+    cell->size = form == FORM_DATE ? DATE_SIZE : strlen(text);
+    return instead(beyond);
+}
+
+/* What lies outside the years that the target has. */
+static enum beyond outside(bool before, const struct target_types *types,
+                           const struct value_policy *policy, struct err *err)
+{
+    char what[64];
+    unsigned int first = types->first_year;
+    if (!before)
+        (void)snprintf(what, sizeof what, "after 9999, outside the years %u to 9999", first);
+    else if (first == 1)
+        (void)snprintf(what, sizeof what, "BC, outside the years 1 to 9999");
+    else
+        (void)snprintf(what, sizeof what, "before %u, outside the years %u to 9999", first, first);
+    return policy_date(policy, what, err);
+}
+
+static enum reading read_moment(struct source_cell *cell, enum source_form form,
+                                const struct value *v, const struct target_types *types,
+                                const struct value_policy *policy, char *room, struct err *err)
 {
     unsigned int year = 0;
-    *size = v->size;
-    switch (pg_text_date(v, &year)) {
-    case PG_DATE_NONE:
+    enum pg_date date = pg_text_date(v, &year);
+    if (date == PG_DATE_NONE)
         return read_refuse("a date", err);
-    case PG_DATE_MINUS_INFINITY:
-        return instead(policy_infinity(policy, err), READ_FIRST);
-    case PG_DATE_INFINITY:
-        return instead(policy_infinity(policy, err), READ_LAST);
-    case PG_DATE_BEYOND:
-        return instead(policy_date(policy, years->after, err), READ_LAST);
-    case PG_DATE_BC:
-        return instead(policy_date(policy, years->before, err), READ_FIRST);
-    case PG_DATE_YEAR:
-        break;
+    if (date == PG_DATE_BC || date == PG_DATE_MINUS_INFINITY ||
+        (date == PG_DATE_YEAR && year < types->first_year)) {
+        (void)snprintf(room, PG_MONEY_SIZE, "%04u-01-01 00:00:00", types->first_year);
+        return read_extreme(cell, form, room,
+                            date == PG_DATE_MINUS_INFINITY ? policy_infinity(policy, err)
+                                                           : outside(true, types, policy, err));
     }
-    if (year < years->first)
-        return instead(policy_date(policy, years->before, err), READ_FIRST);
-    if (!zone)
-        return READ_VALUE;
-    if (!pg_text_ends(v, "+00"))
+    if (date != PG_DATE_YEAR)
+        return read_extreme(cell, form, LAST_MOMENT,
+                            date == PG_DATE_INFINITY ? policy_infinity(policy, err)
+                                                     : outside(false, types, policy, err));
+    if (form == FORM_TIMESTAMPTZ && !pg_text_ends(v, "+00"))
         return read_refuse("a timestamp with time zone in UTC", err);
-    *size -= 3;
-    return READ_VALUE;
+    if (form == FORM_TIMESTAMPTZ)
+        cell->size -= 3;
+    return cell->size == DATE_SIZE || (form != FORM_DATE && cell->size > DATE_SIZE)
+               ? READ_VALUE
+               : read_refuse("a date", err);
+}
+
+static enum reading read_time(struct source_cell *cell, const struct value *v,
+                              const struct target_types *types, const struct value_policy *policy,
+                              struct err *err)
+{
+    static const char what[] = "24:00:00, beyond the last time of a day";
+    return !types->midnight && pg_text_is(v, "24:00:00")
+               ? read_extreme(cell, FORM_TIME, LAST_TIME, policy_date(policy, what, err))
+               : READ_VALUE;
+}
+
+/* Reads what is there, and of the right kind. */
+static enum reading read_value(struct source_cell *cell, enum source_form form,
+                               const struct value *v, const struct target_types *types,
+                               const struct value_policy *policy, char *room, struct err *err)
+{
+    bool b = false;
+    enum reading reading;
+    if (!source_form_is_number(form)) {
+        cell->value.text = v->data;
+        cell->size = v->size;
+    }
+    switch (form) {
+    case FORM_BOOL:
+        reading = read_bool(v, &b, err);
+        cell->value.integer = b;
+        return reading;
+    case FORM_INTEGER:
+        return read_integer(v, &cell->value.integer, err);
+    case FORM_BITS:
+        return read_bits(cell, v, err);
+    case FORM_SINGLE:
+    case FORM_DOUBLE:
+        return read_real(&cell->value.real, form == FORM_SINGLE, v, policy, err);
+    case FORM_DECIMAL:
+        return read_decimal(v, policy, err);
+    case FORM_MONEY:
+        return read_money(cell, v, room, err);
+    case FORM_DATE:
+    case FORM_TIMESTAMP:
+    case FORM_TIMESTAMPTZ:
+        return read_moment(cell, form, v, types, policy, room, err);
+    case FORM_TIME:
+        return read_time(cell, v, types, policy, err);
+    case FORM_UUID:
+    case FORM_TEXT:
+    case FORM_BYTES:
+        return READ_VALUE;
+    }
+    BUG("unknown form");
+}
+
+int source_read(struct source_cell *cell, enum source_form form, const struct value *v,
+                const struct target_types *types, const struct value_policy *policy,
+                char room[PG_MONEY_SIZE], struct err *err)
+{
+    enum reading reading = read_kind(v, form == FORM_BYTES, err);
+    cell->size = 0;
+    cell->null = false;
+    if (reading == READ_VALUE)
+        reading = read_value(cell, form, v, types, policy, room, err);
+    if (reading != READ_NULL)
+        return reading == READ_FAILED ? -1 : 0;
+    cell->null = true;
+    cell->size = 0;
+    if (source_form_is_number(form))
+        cell->value.integer = 0;
+    else
+        cell->value.text = "";
+    return 0;
 }

@@ -1,10 +1,11 @@
 /*
- * source_value.h - a value of the source, read as what a column of the target takes: a number, an
- * amount of money, a date within a range. Where the target has no such value the policy says what
- * goes there instead. For drivers whose target does not take PostgreSQL's text as it is.
+ * source_value.h - the types of the source as those of a target that has others, and a value of the
+ * source read as what a column there takes: a number, an amount of money, a date within a range.
+ * Where the target has no such value the policy says what goes there instead. For drivers whose
+ * target does not take PostgreSQL's text as it is.
  *
- * Nothing is allocated; text is the value's own. A failure is a permanent error that says what the
- * value is not, without repeating it.
+ * Nothing is allocated; text is the value's own, or in the caller's room. A failure is a permanent
+ * error that says what the value is not, without repeating it.
  */
 #ifndef PG2ANY_SOURCE_VALUE_H
 #define PG2ANY_SOURCE_VALUE_H
@@ -13,17 +14,81 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
+#include "frames/relation.h"
 #include "frames/value.h"
 #include "sql/pg_text.h"
 #include "sql/value_policy.h"
 
+/* As what values go to the target: first those that are numbers, then those that are text. */
+enum source_form {
+    FORM_BOOL,    /* 0 or 1 */
+    FORM_INTEGER, /* a signed number of 64 bits */
+    FORM_BITS,    /* bit(n), n ≤ 64: a number */
+    FORM_SINGLE,  /* neither NaN nor infinity */
+    FORM_DOUBLE,  /* likewise */
+    FORM_DECIMAL, /* digits, a sign, a point; no NaN */
+    FORM_MONEY,   /* likewise, from $1,234.56 */
+    FORM_DATE,
+    FORM_TIME,
+    FORM_TIMESTAMP,
+    FORM_TIMESTAMPTZ, /* in UTC, the +00 cut off */
+    FORM_UUID,
+    FORM_TEXT, /* PostgreSQL's own */
+    FORM_BYTES,
+};
+
+static inline bool source_form_is_number(enum source_form form)
+{
+    return form < FORM_DECIMAL;
+}
+
+/* The types that a target has, and what of PostgreSQL's they have not. */
+struct target_types {
+    /* What each form is declared as, decimals and bits without their sizes; NULL: text. That of
+     * FORM_INTEGER is of int8. Of text and bytes the driver knows more. */
+    const char *names[FORM_TEXT];
+    const char *int2, *int4, *oid;
+    /* What has more digits, or bits, goes as text, which keeps all of them. */
+    unsigned int precision, scale, bits;
+    unsigned int first_year; /* of dates; the last is 9999 */
+    bool midnight;           /* 24:00:00 is a time */
+};
+
+/* The form of a type whatever the target is, and of values in a column that we made. */
+enum source_form source_type_form(const struct column *c);
+enum source_form source_form(const struct column *c, const struct target_types *types);
+
+/* Appends the type of such a column; false, and nothing: it is text or bytes. */
+bool source_declare(const struct column *c, const struct target_types *types, struct buf *out);
+
+/* ---- values ---- */
+
+union source_scalar {
+    int64_t integer;
+    double real;      /* of single precision too */
+    const char *text; /* and bytes */
+};
+
+/* A value as it goes to the target. */
+struct source_cell {
+    union source_scalar value; /* NULL: 0 or "" */
+    size_t size;               /* of text and bytes; otherwise 0 */
+    bool null;
+};
+
+/* Reads a value; `room` is for text that is made, as that of money. */
+MUST_CHECK int source_read(struct source_cell *cell, enum source_form form, const struct value *v,
+                           const struct target_types *types, const struct value_policy *policy,
+                           char room[PG_MONEY_SIZE], struct err *err);
+
+/* ---- for a driver that reads by itself ---- */
+
 enum reading {
     READ_FAILED = -1,
-    READ_NULL,  /* NULL goes to the target */
-    READ_VALUE, /* what was read does */
-    READ_FIRST, /* the first moment that the target has, or the last one */
-    READ_LAST,
+    READ_NULL, /* NULL goes to the target */
+    READ_VALUE,
 };
 
 /* The value is not `what`: "a boolean". Returns READ_FAILED. */
@@ -49,27 +114,5 @@ MUST_CHECK static inline enum reading read_integer(const struct value *v, int64_
 {
     return value_to_int64(v, out) ? READ_VALUE : read_refuse("an integer of 64 bits", err);
 }
-
-/* Infinity becomes the largest number of the precision. */
-MUST_CHECK enum reading read_real(const struct value *v, bool single,
-                                  const struct value_policy *policy, double *out, struct err *err);
-/* The text is the decimal number. */
-MUST_CHECK enum reading read_decimal(const struct value *v, const struct value_policy *policy,
-                                     struct err *err);
-MUST_CHECK enum reading read_money(const struct value *v, char out[PG_MONEY_SIZE], size_t *size,
-                                   struct err *err);
-
-/* The years that a target has; the last is 9999. */
-struct year_range {
-    unsigned int first;
-    const char *before, *after; /* what a value outside is, for the message of policy_date() */
-};
-
-/* A date or a timestamp; `zone`: one with a time zone, in UTC. The first *size bytes of the text
- * are the moment, the zone cut off. */
-MUST_CHECK enum reading read_moment(const struct value *v, bool zone,
-                                    const struct year_range *years,
-                                    const struct value_policy *policy, size_t *size,
-                                    struct err *err);
 
 #endif

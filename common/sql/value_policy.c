@@ -35,8 +35,10 @@ enum beyond policy_date(const struct value_policy *p, const char *what, struct e
     return p->date_range;
 }
 
-const char *policy_caveat(const struct column *c, const char *numbers, const char *dates)
+const char *policy_caveat(const struct column *c, const char *dates)
 {
+    static const char numbers[] =
+        "NaN and infinities stop the applier unless --nan and --infinity say what to store";
     switch (c->base_type_oid) {
     case PG_TYPE_FLOAT4:
     case PG_TYPE_FLOAT8:

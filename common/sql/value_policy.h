@@ -25,9 +25,9 @@ MUST_CHECK enum beyond policy_infinity(const struct value_policy *p, struct err 
 MUST_CHECK enum beyond policy_date(const struct value_policy *p, const char *what, struct err *err);
 
 /*
- * What --check says of a column (driver.h, declare): `numbers` where NaN or infinity may come,
+ * What --check says of a column (driver.h, declare): where NaN or infinity may come,
  * `dates` where a date may lie outside the target's range or be infinity, NULL for other columns.
  */
-const char *policy_caveat(const struct column *c, const char *numbers, const char *dates);
+const char *policy_caveat(const struct column *c, const char *dates);
 
 #endif

@@ -34,13 +34,13 @@ struct row {
 #define NUMBER(type, p, s)  COLUMN(type, "", 0, p, s)
 #define TEXT(type, n, coll) COLUMN(type, coll, n, 0, 0)
 
-static int check(const struct row *row, bool key, enum mssql_form *form, struct err *err)
+static int check(const struct row *row, bool key, enum source_form *form, struct err *err)
 {
     const struct column c = {
         .name = "c", .base_type_oid = row->oid, .typmod = row->typmod, .type_name = "the type"};
     struct fit fit = {0};
     int rc = mssql_fit(NULL, &c, &row->there, key, &fit, err);
-    *form = (enum mssql_form)fit.form;
+    *form = (enum source_form)fit.form;
     assert_int_equal(fit.alone, rc == 0 && row->there.autonumber);
     return rc;
 }
@@ -96,7 +96,7 @@ static void columns_that_are_there(void **state)
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct err err = {0};
         struct buf declared = {0};
-        enum mssql_form form;
+        enum source_form form;
         int rc = check(&table[i], false, &form, &err);
         if (rc) {
             if (table[i].declared || !strstr(err.text, "column c ") ||
@@ -117,7 +117,7 @@ static void keys_compare_exactly(void **state)
     struct row row = {PG_TYPE_TEXT, -1, TEXT("nvarchar", 900, CI), NULL};
     struct err err = {0};
     struct buf declared = {0};
-    enum mssql_form form;
+    enum source_form form;
     assert_int_equal(check(&row, true, &form, &err), -1);
     assert_non_null(strstr(err.text, CI));
     assert_non_null(strstr(err.text, BIN2));
@@ -134,7 +134,7 @@ static void columns_with_a_will_of_their_own(void **state)
     (void)state;
     struct row row = {PG_TYPE_INT4, -1, PLAIN("int"), NULL};
     struct err err = {0};
-    enum mssql_form form;
+    enum source_form form;
     row.there.generated = true;
     row.there.extra = "computed";
     assert_int_equal(check(&row, false, &form, &err), -1);

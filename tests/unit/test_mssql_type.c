@@ -32,16 +32,16 @@ static void each_type_has_its_column(void **state)
     static const struct {
         uint32_t oid;
         int32_t typmod;
-        enum mssql_form form;
+        enum source_form form;
         const char *declaration;
     } table[] = {
-        {PG_TYPE_BOOL, -1, FORM_BIT, "bit"},
+        {PG_TYPE_BOOL, -1, FORM_BOOL, "bit"},
         {PG_TYPE_INT2, -1, FORM_INTEGER, "smallint"},
         {PG_TYPE_INT4, -1, FORM_INTEGER, "int"},
         {PG_TYPE_INT8, -1, FORM_INTEGER, "bigint"},
         {PG_TYPE_OID, -1, FORM_INTEGER, "bigint"},
-        {PG_TYPE_FLOAT4, -1, FORM_REAL, "real"},
-        {PG_TYPE_FLOAT8, -1, FORM_FLOAT, "float(53)"},
+        {PG_TYPE_FLOAT4, -1, FORM_SINGLE, "real"},
+        {PG_TYPE_FLOAT8, -1, FORM_DOUBLE, "float(53)"},
         {PG_TYPE_NUMERIC, -1, FORM_TEXT, "nvarchar(max)" BIN},
         {PG_TYPE_NUMERIC, NUMERIC(10, 2), FORM_DECIMAL, "decimal(10,2)"},
         {PG_TYPE_NUMERIC, NUMERIC(38, 38), FORM_DECIMAL, "decimal(38,38)"},
@@ -56,8 +56,8 @@ static void each_type_has_its_column(void **state)
         {PG_TYPE_VARBIT, 4001, FORM_TEXT, "nvarchar(max)" BIN},
         {PG_TYPE_DATE, -1, FORM_DATE, "date"},
         {PG_TYPE_TIME, 3, FORM_TIME, "time(6)"},
-        {PG_TYPE_TIMESTAMP, 3, FORM_DATETIME, "datetime2(6)"},
-        {PG_TYPE_TIMESTAMPTZ, -1, FORM_DATETIMEOFFSET, "datetimeoffset(6)"},
+        {PG_TYPE_TIMESTAMP, 3, FORM_TIMESTAMP, "datetime2(6)"},
+        {PG_TYPE_TIMESTAMPTZ, -1, FORM_TIMESTAMPTZ, "datetimeoffset(6)"},
         {PG_TYPE_TIMETZ, -1, FORM_TEXT, "nvarchar(32)" BIN},
         {PG_TYPE_INTERVAL, -1, FORM_TEXT, "nvarchar(100)" BIN},
         {PG_TYPE_TEXT, -1, FORM_TEXT, "nvarchar(max)" BIN},
@@ -144,7 +144,7 @@ static struct value text_value(const char *text)
 }
 
 /* What is written, or "!" and what is wrong. */
-static const char *written(enum mssql_rows rows, enum mssql_form form, struct value v,
+static const char *written(enum mssql_rows rows, enum source_form form, struct value v,
                            const struct value_policy *policy, char *out, size_t size)
 {
     struct err err = {0};
@@ -164,23 +164,23 @@ static void values_are_written_as_what_they_are(void **state)
 {
     (void)state;
     static const struct {
-        enum mssql_form form;
+        enum source_form form;
         const char *text, *json, *literal;
     } table[] = {
-        {FORM_BIT, "t", "1", "1"},
-        {FORM_BIT, "f", "0", "0"},
-        {FORM_BIT, "1", "!", "!"},
+        {FORM_BOOL, "t", "1", "1"},
+        {FORM_BOOL, "f", "0", "0"},
+        {FORM_BOOL, "1", "!", "!"},
         {FORM_INTEGER, "0", "0", "0"},
         {FORM_INTEGER, "-9223372036854775808", "-9223372036854775808", "-9223372036854775808"},
         {FORM_INTEGER, "9223372036854775808", "!", "!"},
         {FORM_INTEGER, "1,2", "!", "!"},
-        {FORM_REAL, "1.5", "\"1.5000000000000000e+00\"", "N'1.5000000000000000e+00'"},
-        {FORM_REAL, "0.1", "\"1.0000000149011612e-01\"", "N'1.0000000149011612e-01'"},
-        {FORM_FLOAT, "0.1", "\"1.0000000000000001e-01\"", "N'1.0000000000000001e-01'"},
-        {FORM_FLOAT, "5e-324", "\"4.9406564584124654e-324\"", "N'4.9406564584124654e-324'"},
-        {FORM_FLOAT, "NaN", "!", "!"},
-        {FORM_FLOAT, "-Infinity", "!", "!"},
-        {FORM_FLOAT, "1x", "!", "!"},
+        {FORM_SINGLE, "1.5", "\"1.5000000000000000e+00\"", "N'1.5000000000000000e+00'"},
+        {FORM_SINGLE, "0.1", "\"1.0000000149011612e-01\"", "N'1.0000000149011612e-01'"},
+        {FORM_DOUBLE, "0.1", "\"1.0000000000000001e-01\"", "N'1.0000000000000001e-01'"},
+        {FORM_DOUBLE, "5e-324", "\"4.9406564584124654e-324\"", "N'4.9406564584124654e-324'"},
+        {FORM_DOUBLE, "NaN", "!", "!"},
+        {FORM_DOUBLE, "-Infinity", "!", "!"},
+        {FORM_DOUBLE, "1x", "!", "!"},
         {FORM_DECIMAL, "12345678901234567890.10", "\"12345678901234567890.10\"",
          "N'12345678901234567890.10'"},
         {FORM_DECIMAL, "NaN", "!", "!"},
@@ -197,12 +197,12 @@ static void values_are_written_as_what_they_are(void **state)
         {FORM_DATE, "2024-02", "!", "!"},
         {FORM_TIME, "12:34:56.789012", "\"12:34:56.789012\"", "N'12:34:56.789012'"},
         {FORM_TIME, "24:00:00", "!", "!"},
-        {FORM_DATETIME, "2024-02-29 12:00:00.5", "\"2024-02-29 12:00:00.5\"",
+        {FORM_TIMESTAMP, "2024-02-29 12:00:00.5", "\"2024-02-29 12:00:00.5\"",
          "N'2024-02-29 12:00:00.5'"},
-        {FORM_DATETIMEOFFSET, "2024-02-29 12:00:00.5+00", "\"2024-02-29 12:00:00.5 +00:00\"",
+        {FORM_TIMESTAMPTZ, "2024-02-29 12:00:00.5+00", "\"2024-02-29 12:00:00.5 +00:00\"",
          "N'2024-02-29 12:00:00.5 +00:00'"},
-        {FORM_DATETIMEOFFSET, "2024-02-29 12:00:00+01", "!", "!"},
-        {FORM_DATETIMEOFFSET, "0044-03-15 12:00:00+00 BC", "!", "!"},
+        {FORM_TIMESTAMPTZ, "2024-02-29 12:00:00+01", "!", "!"},
+        {FORM_TIMESTAMPTZ, "0044-03-15 12:00:00+00 BC", "!", "!"},
         {FORM_UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
          "\"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11\"", "N'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"},
         {FORM_TEXT, "", "\"\"", "N''"},
@@ -235,7 +235,7 @@ static void other_kinds_of_values(void **state)
     const struct value null = {.kind = VALUE_NULL}, unchanged = {.kind = VALUE_UNCHANGED},
                        bytes = {.kind = VALUE_BYTES, .size = 3, .data = "a\0b"},
                        none = {.kind = VALUE_BYTES, .size = 0, .data = ""};
-    for (enum mssql_form form = FORM_BIT; form <= FORM_BYTES; form++) {
+    for (enum source_form form = FORM_BOOL; form <= FORM_BYTES; form++) {
         assert_string_equal(written(ROWS_JSON, form, null, &stop_all, got, sizeof got), "null");
         assert_non_null(
             strstr(written(ROWS_VALUES, form, null, &stop_all, got, sizeof got), "NULL"));
@@ -247,7 +247,7 @@ static void other_kinds_of_values(void **state)
     assert_string_equal(written(ROWS_JSON, FORM_BYTES, bytes, &stop_all, got, sizeof got),
                         "\"610062\"");
     /* All of them NULL: the column has a type all the same, which can become that of the target. */
-    assert_string_equal(written(ROWS_VALUES, FORM_DATETIME, null, &stop_all, got, sizeof got),
+    assert_string_equal(written(ROWS_VALUES, FORM_TIMESTAMP, null, &stop_all, got, sizeof got),
                         "CONVERT(nvarchar(1), NULL)");
     assert_string_equal(written(ROWS_VALUES, FORM_BYTES, null, &stop_all, got, sizeof got),
                         "CONVERT(varbinary(1), NULL)");
@@ -271,21 +271,21 @@ static void policies(void **state)
 {
     (void)state;
     static const struct {
-        enum mssql_form form;
+        enum source_form form;
         const char *text, *advice, *extreme;
     } table[] = {
-        {FORM_REAL, "NaN", "--nan", "null"},
-        {FORM_FLOAT, "NaN", "--nan", "null"},
+        {FORM_SINGLE, "NaN", "--nan", "null"},
+        {FORM_DOUBLE, "NaN", "--nan", "null"},
         {FORM_DECIMAL, "NaN", "--nan", "null"},
-        {FORM_REAL, "Infinity", "--infinity", "\"3.4028234663852886e+38\""},
-        {FORM_FLOAT, "-Infinity", "--infinity", "\"-1.7976931348623157e+308\""},
+        {FORM_SINGLE, "Infinity", "--infinity", "\"3.4028234663852886e+38\""},
+        {FORM_DOUBLE, "-Infinity", "--infinity", "\"-1.7976931348623157e+308\""},
         {FORM_DATE, "infinity", "--infinity", "\"9999-12-31\""},
         {FORM_DATE, "-infinity", "--infinity", "\"0001-01-01\""},
-        {FORM_DATETIME, "infinity", "--infinity", "\"9999-12-31 23:59:59.999999\""},
-        {FORM_DATETIMEOFFSET, "-infinity", "--infinity", "\"0001-01-01 00:00:00 +00:00\""},
+        {FORM_TIMESTAMP, "infinity", "--infinity", "\"9999-12-31 23:59:59.999999\""},
+        {FORM_TIMESTAMPTZ, "-infinity", "--infinity", "\"0001-01-01 00:00:00 +00:00\""},
         {FORM_DATE, "10000-01-01", "--date-range", "\"9999-12-31\""},
         {FORM_DATE, "0044-03-15 BC", "--date-range", "\"0001-01-01\""},
-        {FORM_DATETIMEOFFSET, "0044-03-15 12:00:00+00 BC", "--date-range",
+        {FORM_TIMESTAMPTZ, "0044-03-15 12:00:00+00 BC", "--date-range",
          "\"0001-01-01 00:00:00 +00:00\""},
         {FORM_TIME, "24:00:00", "--date-range", "\"23:59:59.999999\""},
     };

@@ -21,7 +21,7 @@ struct row {
     uint32_t oid;
     int32_t typmod;
     struct described_column there;
-    enum my_form form; /* of what is kept */
+    enum source_form form; /* of what is kept */
 };
 
 #define INT_TYPE(type, sign)                                                                       \
@@ -53,7 +53,7 @@ struct row {
         "c", "bit", "bit(n)", "", "", -1, (n), -1, -1, false, false                                \
     }
 
-static int check(const struct row *row, bool identity, enum my_form *form, struct err *err)
+static int check(const struct row *row, bool identity, enum source_form *form, struct err *err)
 {
     const struct column c = {
         .name = "c", .base_type_oid = row->oid, .typmod = row->typmod, .type_name = "the type"};
@@ -61,7 +61,7 @@ static int check(const struct row *row, bool identity, enum my_form *form, struc
     struct fit fit = {0};
     there.generated = my_is_generated(there.extra);
     int rc = my_fit(NULL, &c, &there, identity, &fit, err);
-    *form = (enum my_form)fit.form;
+    *form = (enum source_form)fit.form;
     return rc;
 }
 
@@ -82,8 +82,8 @@ static void kept(void **state)
         {PG_TYPE_NUMERIC, NUMERIC(10, 2), DECIMAL(20, 4), FORM_DECIMAL},
         {PG_TYPE_NUMERIC, -1, DECIMAL(20, 4), FORM_DECIMAL},
         {PG_TYPE_MONEY, -1, DECIMAL(19, 2), FORM_MONEY},
-        {PG_TYPE_FLOAT4, -1, REAL("float", -1), FORM_FLOAT},
-        {PG_TYPE_FLOAT4, -1, REAL("double", -1), FORM_FLOAT},
+        {PG_TYPE_FLOAT4, -1, REAL("float", -1), FORM_SINGLE},
+        {PG_TYPE_FLOAT4, -1, REAL("double", -1), FORM_SINGLE},
         {PG_TYPE_FLOAT8, -1, REAL("double", -1), FORM_DOUBLE},
         {PG_TYPE_DATE, -1, TIME("date", -1), FORM_DATE},
         {PG_TYPE_TIME, -1, TIME("time", 6), FORM_TIME},
@@ -105,7 +105,7 @@ static void kept(void **state)
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct err err = {0};
-        enum my_form form;
+        enum source_form form;
         if (check(&table[i], false, &form, &err))
             fail_msg("row %zu: %s", i, err.text);
         assert_int_equal(form, table[i].form);
@@ -163,7 +163,7 @@ static void refused(void **state)
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct err err = {0};
-        enum my_form form;
+        enum source_form form;
         if (check(&table[i], false, &form, &err) == 0)
             fail_msg("row %zu is taken", i);
         assert_int_equal(err.kind, ERR_PERMANENT);
@@ -181,7 +181,7 @@ static void a_default_is_not_a_generated_column(void **state)
         {"c", "int", "int", "", "DEFAULT_GENERATED", -1, 10, 0, -1, false, false},
         0};
     struct err err = {0};
-    enum my_form form;
+    enum source_form form;
     assert_int_equal(check(&row, false, &form, &err), 0);
 }
 
@@ -206,7 +206,7 @@ static void what_identifies_rows_is_compared_exactly(void **state)
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct err err = {0};
-        enum my_form form;
+        enum source_form form;
         bool taken = check(&table[i].row, true, &form, &err) == 0;
         if (taken != table[i].taken)
             fail_msg("row %zu: %s", i, err.text);

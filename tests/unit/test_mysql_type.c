@@ -31,7 +31,7 @@ static void each_type_has_its_column(void **state)
     static const struct {
         uint32_t oid;
         int32_t typmod;
-        enum my_form form;
+        enum source_form form;
         const char *declaration;
     } table[] = {
         {PG_TYPE_BOOL, -1, FORM_BOOL, "TINYINT(1)"},
@@ -39,7 +39,7 @@ static void each_type_has_its_column(void **state)
         {PG_TYPE_INT4, -1, FORM_INTEGER, "INT"},
         {PG_TYPE_INT8, -1, FORM_INTEGER, "BIGINT"},
         {PG_TYPE_OID, -1, FORM_INTEGER, "INT UNSIGNED"},
-        {PG_TYPE_FLOAT4, -1, FORM_FLOAT, "FLOAT"},
+        {PG_TYPE_FLOAT4, -1, FORM_SINGLE, "FLOAT"},
         {PG_TYPE_FLOAT8, -1, FORM_DOUBLE, "DOUBLE"},
         {PG_TYPE_NUMERIC, -1, FORM_TEXT, "LONGTEXT" BIN},
         {PG_TYPE_NUMERIC, NUMERIC(10, 2), FORM_DECIMAL, "DECIMAL(10,2)"},
@@ -173,21 +173,21 @@ static struct value text_value(const char *text)
 }
 
 /* The cell as text: a literal without its quotes, "NULL", or "!" and what is wrong. */
-static const char *set(enum my_form form, struct value v, const struct value_policy *policy,
+static const char *set(enum source_form form, struct value v, const struct value_policy *policy,
                        char *out, size_t size)
 {
     char room[PG_MONEY_SIZE];
-    struct cell cell;
+    struct source_cell cell;
     struct err err = {0};
     struct buf literal = {0};
     memset(&cell, 0x55, sizeof cell);
-    if (my_cell_set(&cell, form, &v, policy, room, &err)) {
+    if (source_read(&cell, form, &v, &my_types, policy, room, &err)) {
         assert_int_equal(err.kind, ERR_PERMANENT);
         (void)snprintf(out, size, "!%.120s", err.text);
     } else if (cell.null) {
         (void)snprintf(out, size, "NULL");
-    } else if (my_form_is_text(form)) {
-        (void)snprintf(out, size, "%.*s", (int)cell.size, cell.value.data);
+    } else if (!source_form_is_number(form)) {
+        (void)snprintf(out, size, "%.*s", (int)cell.size, cell.value.text);
     } else {
         my_cell_literal(&cell, form, &literal);
         (void)snprintf(out, size, "%s", buf_cstr(&literal));
@@ -200,7 +200,7 @@ static void values_are_bound_as_what_they_are(void **state)
 {
     (void)state;
     static const struct {
-        enum my_form form;
+        enum source_form form;
         const char *text, *bound;
     } table[] = {
         {FORM_BOOL, "t", "1"},
@@ -219,10 +219,10 @@ static void values_are_bound_as_what_they_are(void **state)
         {FORM_INTEGER, "-", "!"},
         {FORM_INTEGER, "1.0", "!"},
         {FORM_INTEGER, " 1", "!"},
-        {FORM_FLOAT, "1.5", "1.5"},
-        {FORM_FLOAT, "3.4028235e+38", "3.40282347e+38"},
-        {FORM_FLOAT, "-0", "-0"},
-        {FORM_FLOAT, "NaN", "!"},
+        {FORM_SINGLE, "1.5", "1.5"},
+        {FORM_SINGLE, "3.4028235e+38", "3.40282347e+38"},
+        {FORM_SINGLE, "-0", "-0"},
+        {FORM_SINGLE, "NaN", "!"},
         {FORM_DOUBLE, "0.1", "0.10000000000000001"},
         {FORM_DOUBLE, "5e-324", "4.9406564584124654e-324"},
         {FORM_DOUBLE, "1.7976931348623157e+308", "1.7976931348623157e+308"},
@@ -286,32 +286,32 @@ static void other_kinds_of_values(void **state)
     char got[128];
     const struct value null = {.kind = VALUE_NULL}, unchanged = {.kind = VALUE_UNCHANGED},
                        bytes = {.kind = VALUE_BYTES, .size = 3, .data = "a\0b"};
-    for (enum my_form form = FORM_BOOL; form <= FORM_BYTES; form++) {
+    for (enum source_form form = FORM_BOOL; form <= FORM_BYTES; form++) {
         assert_string_equal(set(form, null, &stop_all, got, sizeof got), "NULL");
         assert_non_null(strstr(set(form, unchanged, &stop_all, got, sizeof got), "not sent"));
         if (form != FORM_BYTES)
             assert_int_equal(*set(form, bytes, &stop_all, got, sizeof got), '!');
     }
     char room[PG_MONEY_SIZE];
-    struct cell cell;
+    struct source_cell cell;
     struct err err = {0};
-    assert_int_equal(my_cell_set(&cell, FORM_BYTES, &bytes, &stop_all, room, &err), 0);
+    assert_int_equal(source_read(&cell, FORM_BYTES, &bytes, &my_types, &stop_all, room, &err), 0);
     assert_int_equal(cell.size, 3);
-    assert_memory_equal(cell.value.data, "a\0b", 3);
+    assert_memory_equal(cell.value.text, "a\0b", 3);
 }
 
 static void policies(void **state)
 {
     (void)state;
     static const struct {
-        enum my_form form;
+        enum source_form form;
         const char *text, *advice, *extreme;
     } table[] = {
-        {FORM_FLOAT, "NaN", "--nan", "NULL"},
+        {FORM_SINGLE, "NaN", "--nan", "NULL"},
         {FORM_DOUBLE, "NaN", "--nan", "NULL"},
         {FORM_DECIMAL, "NaN", "--nan", "NULL"},
-        {FORM_FLOAT, "Infinity", "--infinity", "3.40282347e+38"},
-        {FORM_FLOAT, "-Infinity", "--infinity", "-3.40282347e+38"},
+        {FORM_SINGLE, "Infinity", "--infinity", "3.40282347e+38"},
+        {FORM_SINGLE, "-Infinity", "--infinity", "-3.40282347e+38"},
         {FORM_DOUBLE, "Infinity", "--infinity", "1.7976931348623157e+308"},
         {FORM_DOUBLE, "-Infinity", "--infinity", "-1.7976931348623157e+308"},
         {FORM_DATE, "infinity", "--infinity", "9999-12-31"},
@@ -338,7 +338,7 @@ static void literals(void **state)
 {
     (void)state;
     static const struct {
-        enum my_form form;
+        enum source_form form;
         const char *text, *literal;
     } table[] = {
         {FORM_TEXT, "it's \\", "('it''s \\\\')"},
@@ -351,19 +351,20 @@ static void literals(void **state)
         {FORM_BOOL, "t", "1"},
     };
     char room[PG_MONEY_SIZE];
-    struct cell cell;
+    struct source_cell cell;
     struct err err = {0};
     for (size_t i = 0; i < LENGTH(table); i++) {
         struct buf out = {0};
         struct value v = text_value(table[i].text);
-        assert_int_equal(my_cell_set(&cell, table[i].form, &v, &stop_all, room, &err), 0);
+        assert_int_equal(source_read(&cell, table[i].form, &v, &my_types, &stop_all, room, &err),
+                         0);
         my_cell_literal(&cell, table[i].form, &out);
         assert_string_equal(buf_cstr(&out), table[i].literal);
         buf_free(&out);
     }
     struct buf out = {0};
     const struct value bytes = {.kind = VALUE_BYTES, .size = 3, .data = "\0'\xff"};
-    assert_int_equal(my_cell_set(&cell, FORM_BYTES, &bytes, &stop_all, room, &err), 0);
+    assert_int_equal(source_read(&cell, FORM_BYTES, &bytes, &my_types, &stop_all, room, &err), 0);
     my_cell_literal(&cell, FORM_BYTES, &out);
     assert_string_equal(buf_cstr(&out), "(X'0027FF')");
     buf_free(&out);
