@@ -235,7 +235,8 @@ static int mssql_recall(struct driver *d, const struct own_key *key, struct own_
         if (first)
             row->relid = (uint32_t)mssql_result_number(&rows, 0, 0);
         for (size_t i = 0; i < OWN_FIELDS; i++)
-            buf_append(&row->fields[i], rows.values[first + i].data, rows.values[first + i].size);
+            buf_append(&row->fields[i], rows.values[first + i],
+                       rows.values[first + i] ? rows.sizes[first + i] : 0);
         *found = true;
     }
     mssql_result_free(&rows);

@@ -75,10 +75,8 @@ MUST_CHECK int mssql_run_patiently(struct driver *d, struct buf *sql, struct err
 /* The rows of a query, all of them, each value as text (numbers too) or bytes. */
 struct mssql_result {
     size_t nrows, ncolumns;
-    struct mssql_result_value {
-        char *data; /* ended by a zero that `size` does not count; NULL: the value is NULL */
-        size_t size;
-    } * values; /* nrows * ncolumns */
+    char **values; /* nrows * ncolumns; ended by a zero that `sizes` do not count; NULL for NULL */
+    size_t *sizes;
 };
 
 /* For mssql_result_free(), also after an error; the second one uses the query up. */

@@ -125,24 +125,14 @@ static int describe_columns(struct driver *d, const char *name, struct described
 {
     struct mssql_result rows;
     int rc = ask(d, name,
-                 "SELECT c.name, y.name, c.collation_name, c.max_length, c.precision, c.scale, "
-                 "c.is_identity, c.is_computed, CASE WHEN c.generated_always_type <> 0 OR y.name = "
-                 "N'timestamp' THEN 1 ELSE 0 END FROM sys.columns AS c INNER JOIN sys.types AS y "
-                 "ON y.user_type_id = c.system_type_id WHERE c.object_id = @id ORDER BY "
-                 "c.column_id",
+                 "SELECT c.name, y.name, N'', c.collation_name, CASE WHEN c.is_computed = 1 THEN "
+                 "N'computed' ELSE N'' END, c.max_length, c.precision, c.scale, -1, CASE WHEN "
+                 "c.is_computed = 1 OR c.generated_always_type <> 0 OR y.name = N'timestamp' THEN "
+                 "1 ELSE 0 END, c.is_identity FROM sys.columns AS c INNER JOIN sys.types AS y ON "
+                 "y.user_type_id = c.system_type_id WHERE c.object_id = @id ORDER BY c.column_id",
                  &rows, err);
-    for (size_t i = 0; i < rows.nrows; i++) {
-        struct described_column *c = described_add_column(out, mssql_result_text(&rows, i, 0));
-        bool computed = mssql_result_number(&rows, i, 7) == 1;
-        c->type = described_text(out, mssql_result_text(&rows, i, 1));
-        c->collation = described_text(out, mssql_result_text(&rows, i, 2));
-        c->length = mssql_result_number(&rows, i, 3);
-        c->precision = mssql_result_number(&rows, i, 4);
-        c->scale = mssql_result_number(&rows, i, 5);
-        c->autonumber = mssql_result_number(&rows, i, 6) == 1;
-        c->generated = computed || mssql_result_number(&rows, i, 8) == 1;
-        c->extra = computed ? "computed" : "";
-    }
+    for (size_t i = 0; i < rows.nrows; i++)
+        (void)described_add_row(out, &rows.values[i * rows.ncolumns]);
     mssql_result_free(&rows);
     return rc;
 }
@@ -150,24 +140,19 @@ static int describe_columns(struct driver *d, const char *name, struct described
 static int describe_indexes(struct driver *d, const char *name, struct described_table *out,
                             struct err *err)
 {
-    struct described_index *index = NULL;
     struct mssql_result rows;
     int rc = ask(d, name,
-                 "SELECT i.index_id, i.name, i.is_primary_key, CASE WHEN i.is_unique = 1 AND "
+                 "SELECT i.name, i.is_primary_key, CASE WHEN i.is_unique = 1 AND "
                  "i.has_filter = 0 AND i.is_disabled = 0 THEN 1 ELSE 0 END, c.name FROM "
                  "sys.indexes AS i INNER JOIN sys.index_columns AS k ON k.object_id = i.object_id "
                  "AND k.index_id = i.index_id INNER JOIN sys.columns AS c ON c.object_id = "
                  "k.object_id AND c.column_id = k.column_id WHERE i.object_id = @id AND "
                  "k.key_ordinal > 0 ORDER BY i.index_id, k.key_ordinal",
                  &rows, err);
-    for (size_t i = 0; i < rows.nrows; i++) { /* a column of an index a row */
-        if (!index || mssql_result_number(&rows, i, 0) != mssql_result_number(&rows, i - 1, 0)) {
-            index = described_add_index(out, mssql_result_text(&rows, i, 1));
-            index->primary = mssql_result_number(&rows, i, 2) == 1;
-            index->unique = mssql_result_number(&rows, i, 3) == 1;
-        }
-        described_add_index_column(out, index, mssql_result_text(&rows, i, 4));
-    }
+    for (size_t i = 0; i < rows.nrows; i++) /* a column of an index a row */
+        described_add_index_column(
+            out, mssql_result_text(&rows, i, 0), mssql_result_number(&rows, i, 1) == 1,
+            mssql_result_number(&rows, i, 2) == 1, mssql_result_text(&rows, i, 3));
     mssql_result_free(&rows);
     return rc;
 }

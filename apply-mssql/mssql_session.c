@@ -109,16 +109,17 @@ bool mssql_is_lost(const struct driver *d)
 
 static int add_row(struct driver *d, struct mssql_result *r, size_t *cap, struct err *err)
 {
-    if ((r->nrows + 1) * r->ncolumns > *cap) {
-        size_t more = *cap ? *cap * 2 : 8 * r->ncolumns;
-        struct mssql_result_value *values = realloc(r->values, more * sizeof *values);
-        if (!values)
+    size_t at = r->nrows * r->ncolumns;
+    if (at + r->ncolumns > *cap) {
+        *cap = *cap ? *cap * 2 : 8 * r->ncolumns;
+        char **values = realloc(r->values, *cap * sizeof *values);
+        r->values = values ? values : r->values;
+        size_t *sizes = realloc(r->sizes, *cap * sizeof *sizes);
+        r->sizes = sizes ? sizes : r->sizes;
+        if (!values || !sizes)
             return err_nomem(err);
-        r->values = values;
-        *cap = more;
     }
-    struct mssql_result_value *row = r->values + r->nrows * r->ncolumns;
-    memset(row, 0, r->ncolumns * sizeof *row);
+    memset(r->values + at, 0, r->ncolumns * sizeof *r->values);
     r->nrows++;
     for (size_t i = 0; i < r->ncolumns; i++) {
         const BYTE *data = dbdata(d->db, (int)i + 1);
@@ -134,13 +135,14 @@ static int add_row(struct driver *d, struct mssql_result *r, size_t *cap, struct
             size = snprintf(number, sizeof number, "%" PRId64, (int64_t)n);
             data = (const BYTE *)number;
         }
-        row[i].data = malloc((size_t)size + 1);
-        if (!row[i].data)
+        char *value = malloc((size_t)size + 1);
+        if (!value)
             return err_nomem(err);
         if (size > 0)
-            memcpy(row[i].data, data, (size_t)size);
-        row[i].data[size] = '\0';
-        row[i].size = (size_t)size;
+            memcpy(value, data, (size_t)size);
+        value[size] = '\0';
+        r->values[at + i] = value;
+        r->sizes[at + i] = (size_t)size;
     }
     return 0;
 }
@@ -173,20 +175,21 @@ static int drain(struct driver *d, struct mssql_result *r, bool *failed, struct 
 void mssql_result_free(struct mssql_result *r)
 {
     for (size_t i = 0; i < r->nrows * r->ncolumns; i++)
-        free(r->values[i].data);
+        free(r->values[i]);
     free(r->values);
+    free(r->sizes);
     *r = (struct mssql_result){0};
 }
 
 const char *mssql_result_text(const struct mssql_result *r, size_t row, size_t column)
 {
-    const char *data = r->values[row * r->ncolumns + column].data;
+    const char *data = r->values[row * r->ncolumns + column];
     return data ? data : "";
 }
 
 int64_t mssql_result_number(const struct mssql_result *r, size_t row, size_t column)
 {
-    const char *data = r->values[row * r->ncolumns + column].data;
+    const char *data = r->values[row * r->ncolumns + column];
     return data ? strtoll(data, NULL, 10) : -1;
 }
 

@@ -11,11 +11,6 @@
 
 /* ---- what is there ---- */
 
-static int64_t number(const char *text)
-{
-    return text ? strtoll(text, NULL, 10) : -1;
-}
-
 /* Asks information_schema about a table; `columns` stand before FROM, `end` after WHERE. */
 static int ask(struct driver *d, const char *name, const char *columns, const char *of,
                const char *end, MYSQL_RES **rows, struct err *err)
@@ -55,19 +50,12 @@ static int describe_columns(struct driver *d, const char *name, struct described
     MYSQL_RES *rows;
     if (ask(d, name,
             "column_name, data_type, column_type, collation_name, extra, "
-            "character_maximum_length, numeric_precision, numeric_scale, datetime_precision",
+            "character_maximum_length, numeric_precision, numeric_scale, datetime_precision, "
+            "NULL, NULL",
             "columns", " ORDER BY ordinal_position", &rows, err))
         return -1;
     for (MYSQL_ROW row; (row = mysql_fetch_row(rows)) != NULL;) {
-        struct described_column *c = described_add_column(out, row[0]);
-        c->type = described_text(out, row[1]);
-        c->declared = described_text(out, row[2]);
-        c->collation = described_text(out, row[3]);
-        c->extra = described_text(out, row[4]);
-        c->length = number(row[5]);
-        c->precision = number(row[6]);
-        c->scale = number(row[7]);
-        c->datetime_decimals = number(row[8]);
+        struct described_column *c = described_add_row(out, row);
         c->generated = my_is_generated(c->extra);
         c->autonumber = strcasestr(c->extra, "auto_increment") != NULL;
     }
@@ -81,19 +69,12 @@ static int describe_indexes(struct driver *d, const char *name, struct described
                             struct err *err)
 {
     MYSQL_RES *rows;
-    struct described_index *index = NULL;
     if (ask(d, name, "index_name, column_name, sub_part, nullable", "statistics",
             " AND non_unique = 0 ORDER BY index_name, seq_in_index", &rows, err))
         return -1;
-    for (MYSQL_ROW row; !out->failed && (row = mysql_fetch_row(rows)) != NULL;) {
-        if (!index || strcmp(index->name, row[0]) != 0) {
-            index = described_add_index(out, row[0]);
-            index->primary = strcmp(row[0], "PRIMARY") == 0;
-            index->unique = true;
-        }
-        described_add_index_column(out, index, row[1]);
-        if (row[2] || (row[3] && strcasecmp(row[3], "YES") == 0))
-            index->unique = false;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(rows)) != NULL;) {
+        bool repeats = row[2] || (row[3] && strcasecmp(row[3], "YES") == 0);
+        described_add_index_column(out, row[0], strcmp(row[0], "PRIMARY") == 0, !repeats, row[1]);
     }
     mysql_free_result(rows);
     return 0;

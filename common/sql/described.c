@@ -86,31 +86,55 @@ struct described_column *described_add_column(struct described_table *t, const c
     return &t->columns[t->ncolumns++];
 }
 
-struct described_index *described_add_index(struct described_table *t, const char *name)
+static int64_t number(const char *text)
 {
-    static struct described_index lost;
+    return text ? strtoll(text, NULL, 10) : -1;
+}
+
+struct described_column *described_add_row(struct described_table *t, char *const *row)
+{
+    struct described_column *c = described_add_column(t, row[0]);
+    c->type = described_text(t, row[1]);
+    c->declared = described_text(t, row[2]);
+    c->collation = described_text(t, row[3]);
+    c->extra = described_text(t, row[4]);
+    c->length = number(row[5]);
+    c->precision = number(row[6]);
+    c->scale = number(row[7]);
+    c->datetime_decimals = number(row[8]);
+    c->generated = number(row[9]) == 1;
+    c->autonumber = number(row[10]) == 1;
+    return c;
+}
+
+/* NULL: memory ran out. */
+static struct described_index *add_index(struct described_table *t, const char *name)
+{
     void *indexes = grow(t->indexes, t->nindexes, &t->indexes_cap, sizeof *t->indexes);
-    if (!indexes) {
-        t->failed = true;
-        return &lost;
-    }
+    if (!indexes)
+        return NULL;
     t->indexes = indexes;
-    t->indexes[t->nindexes] = (struct described_index){.name = described_text(t, name)};
+    t->indexes[t->nindexes] =
+        (struct described_index){.name = described_text(t, name), .unique = true};
     return &t->indexes[t->nindexes++];
 }
 
-void described_add_index_column(struct described_table *t, struct described_index *index,
-                                const char *name)
+void described_add_index_column(struct described_table *t, const char *index, bool primary,
+                                bool unique, const char *column)
 {
-    if (t->failed)
-        return;
-    const char **columns = realloc(index->columns, (index->ncolumns + 1) * sizeof *columns);
+    struct described_index *last = t->nindexes ? &t->indexes[t->nindexes - 1] : NULL;
+    if (!last || strcmp(last->name, index) != 0)
+        last = add_index(t, index);
+    const char **columns =
+        last ? realloc(last->columns, (last->ncolumns + 1) * sizeof *columns) : NULL;
     if (!columns) {
         t->failed = true;
         return;
     }
-    index->columns = columns;
-    columns[index->ncolumns++] = described_text(t, name);
+    columns[last->ncolumns++] = described_text(t, column);
+    last->columns = columns;
+    last->primary = primary;
+    last->unique = last->unique && unique;
 }
 
 void described_set_unfit(struct described_table *t, const char *advice, const char *fmt, ...)

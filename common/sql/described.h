@@ -60,12 +60,17 @@ MUST_CHECK int described_check(const struct described_table *t, struct err *err)
 /* A copy that lives as long as the table; NULL becomes "". */
 const char *described_text(struct described_table *t, const char *text);
 
-/* A new column, an index, a column of an index. The first two stay where they are until the next
- * one is added. */
+/* Adds a column. It stays where it is until the next one is added. */
 struct described_column *described_add_column(struct described_table *t, const char *name);
-struct described_index *described_add_index(struct described_table *t, const char *name);
-void described_add_index_column(struct described_table *t, struct described_index *index,
-                                const char *name);
+
+/* The same for a row of a catalog: the members of a described_column in their order, as text; NULL
+ * for what it does not say. */
+struct described_column *described_add_row(struct described_table *t, char *const *row);
+
+/* Adds a column to the index that was added to last, or to a new one where the name is another.
+ * One column that is not `unique` makes an index that is not. */
+void described_add_index_column(struct described_table *t, const char *index, bool primary,
+                                bool unique, const char *column);
 
 /* No row can go there. */
 void described_set_unfit(struct described_table *t, const char *advice, const char *fmt, ...)
