@@ -7,7 +7,6 @@
 #include "mssql_driver.h"
 #include "sql/key_size.h"
 #include "sql/own.h"
-#include "sql/schema_plan.h"
 #include "sql/text.h"
 
 #define DEFAULT_SCHEMA "dbo"
@@ -194,23 +193,17 @@ static void append_call(struct buf *sql, const char *table, const char *procedur
     buf_free(argument);
 }
 
-static void append_declaration(struct driver *d, const struct relation *rel, uint32_t i,
-                               bool not_null, struct buf *sql)
-{
-    const char *caveat;
-    mssql_quote(sql, rel->columns[i].name);
-    buf_append_byte(sql, ' ');
-    mssql_declare(d, rel, i, sql, &caveat);
-    buf_append_str(sql, not_null ? " NOT NULL" : " NULL");
-}
+static const struct text_dialect dialect = {
+    .quote = mssql_quote,
+    .declare = mssql_declare,
+    .null = " NULL",
+    .no_columns = "[pg2any_no_columns] bit NULL", /* SQL Server's tables have some */
+};
 
-/* Appends "PRIMARY KEY …". A key that may be longer than a clustered index takes is another one. */
-static void append_primary_key(const struct relation *rel, struct buf *sql)
+/* A key that may be longer than a clustered index takes is another one. */
+static const char *primary_key(const struct relation *rel)
 {
-    buf_append_str(sql, mssql_key_is_small(rel) ? "PRIMARY KEY CLUSTERED ("
-                                                : "PRIMARY KEY NONCLUSTERED (");
-    text_primary_key(sql, rel, mssql_quote);
-    buf_append_byte(sql, ')');
+    return mssql_key_is_small(rel) ? "PRIMARY KEY CLUSTERED" : "PRIMARY KEY NONCLUSTERED";
 }
 
 /*
@@ -229,18 +222,7 @@ static void append_identity_index(const struct step *step, struct buf *sql)
 
 static void append_create(struct driver *d, const struct step *step, struct buf *sql)
 {
-    const struct relation *rel = step->rel;
-    buf_printf(sql, "CREATE TABLE %s (", step->table);
-    for (uint32_t i = 0; i < rel->ncolumns; i++) {
-        buf_append_str(sql, i ? ", " : "");
-        append_declaration(d, rel, i, key_has_column(rel, i), sql);
-    }
-    if (rel->ncolumns == 0)
-        buf_append_str(sql, "[pg2any_no_columns] bit NULL"); /* SQL Server's tables have some */
-    if (rel->npk > 0) {
-        buf_append_str(sql, ", ");
-        append_primary_key(rel, sql);
-    }
+    text_table(d, &dialect, step, " NOT NULL", primary_key(step->rel), sql);
     buf_append_byte(sql, ')');
     end_statement(sql);
     append_identity_index(step, sql);
@@ -299,7 +281,7 @@ static int append_new_column(struct driver *d, const struct step *step, struct b
     const struct value v = text_fill(c);
     uint64_t units = 0;
     buf_printf(sql, "ALTER TABLE %s ADD ", step->table);
-    append_declaration(d, step->rel, step->column, false, sql);
+    text_declaration(d, &dialect, step->rel, step->column, NULL, sql);
     end_statement(sql);
     if (c->fill != FILL_VALUE)
         return 0;
@@ -335,13 +317,14 @@ static void append_widening(struct driver *d, const struct step *step, struct bu
         }
     }
     buf_printf(sql, "ALTER TABLE %s ALTER COLUMN ", step->table);
-    append_declaration(d, rel, step->column, primary, sql);
+    text_declaration(d, &dialect, rel, step->column, primary ? " NOT NULL" : NULL, sql);
     end_statement(sql);
     if (key) {
         buf_printf(sql, "ALTER TABLE %s ADD CONSTRAINT ", step->table);
         mssql_quote(sql, key->name);
-        buf_append_byte(sql, ' ');
-        append_primary_key(rel, sql);
+        buf_printf(sql, " %s (", primary_key(rel));
+        text_primary_key(sql, rel, mssql_quote);
+        buf_append_byte(sql, ')');
         end_statement(sql);
     }
     if (other)
@@ -357,8 +340,7 @@ static int append_step(struct driver *d, const struct step *step, struct buf *sq
     case STEP_RENAME_TABLE:
         return append_table_rename(step, sql, err);
     case STEP_DROP_COLUMN:
-        buf_printf(sql, "ALTER TABLE %s DROP COLUMN ", step->table);
-        mssql_quote(sql, step->name);
+        text_alter(&dialect, step, sql);
         end_statement(sql);
         return 0;
     case STEP_RENAME_COLUMN:

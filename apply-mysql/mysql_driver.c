@@ -126,6 +126,11 @@ static int my_commit(struct driver *d, struct err *err)
     return my_run(d->rows, "COMMIT", err);
 }
 
+static int run_on_rows(struct driver *d, struct buf *sql, struct err *err)
+{
+    return my_run_buf(d->rows, sql, err);
+}
+
 /*
  * TRUNCATE TABLE commits the open transaction; DELETE does not. cascade: the source sent every
  * published table that it emptied. Sequences are not replicated.
@@ -135,13 +140,7 @@ static int my_truncate(struct driver *d, struct target_table *const *tables, siz
 {
     (void)cascade;
     (void)restart_identity;
-    for (size_t i = 0; i < ntables; i++) {
-        struct buf sql = {0};
-        buf_printf(&sql, "DELETE FROM %s", tables[i]->name);
-        if (my_run_buf(d->rows, &sql, err))
-            return err_context(err, "table %s", tables[i]->name);
-    }
-    return 0;
+    return text_truncate(d, &my_dialect, tables, ntables, run_on_rows, err);
 }
 
 /* ---- our two tables ---- */
@@ -220,8 +219,8 @@ static int my_table_name(struct driver *d, const struct relation *rel, struct bu
                : 0;
 }
 
-static void my_declare(struct driver *d, const struct relation *rel, uint32_t column,
-                       struct buf *out, const char **caveat)
+void my_declare(struct driver *d, const struct relation *rel, uint32_t column, struct buf *out,
+                const char **caveat)
 {
     *caveat = policy_caveat(
         &rel->columns[column],

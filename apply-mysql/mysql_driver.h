@@ -24,6 +24,7 @@
 #include "sql/driver.h"
 #include "sql/reconnect.h"
 #include "sql/target_uri.h"
+#include "sql/text.h"
 
 extern const struct driver_ops my_driver_ops;
 
@@ -132,6 +133,8 @@ void my_same_name(struct buf *out, const char *column, const char *name);
 
 /* ---- the operations that are not in mysql_driver.c ---- */
 
+extern const struct text_dialect my_dialect;
+driver_declare_fn my_declare;
 driver_describe_fn my_describe;
 driver_change_fn my_change;
 /* Runs a statement of a schema change, and uses it up. */

@@ -6,8 +6,6 @@
 
 #include "mysql_driver.h"
 #include "sql/key_size.h"
-#include "sql/schema_plan.h"
-#include "sql/text.h"
 
 /* ---- what is there ---- */
 
@@ -136,34 +134,21 @@ int my_run_change(struct driver *d, struct buf *sql, struct err *err)
     return rc;
 }
 
-static void append_declaration(struct driver *d, const struct relation *rel, uint32_t i,
-                               bool not_null, struct buf *sql)
-{
-    my_quote(sql, rel->columns[i].name);
-    buf_append_byte(sql, ' ');
-    my_append_type(rel, i, d->collation, sql);
-    buf_append_str(sql, not_null ? " NOT NULL" : " NULL");
-}
+const struct text_dialect my_dialect = {
+    .quote = my_quote,
+    .declare = my_declare,
+    .null = " NULL",
+    .no_columns = "`pg2any_no_columns` TINYINT", /* MySQL's tables have some */
+};
 
 /*
  * Under REPLICA IDENTITY USING INDEX rows are found by that index's columns. Not UNIQUE: the source
  * may choose another index later and let these columns repeat.
  */
-static void append_create(struct driver *d, const char *name, const struct relation *rel,
-                          struct buf *sql)
+static void append_create(struct driver *d, const struct step *step, struct buf *sql)
 {
-    buf_printf(sql, "CREATE TABLE %s (", name);
-    for (uint32_t i = 0; i < rel->ncolumns; i++) {
-        buf_append_str(sql, i ? ", " : "");
-        append_declaration(d, rel, i, key_has_column(rel, i), sql);
-    }
-    if (rel->ncolumns == 0)
-        buf_append_str(sql, "`pg2any_no_columns` TINYINT"); /* MySQL's tables have some */
-    if (rel->npk > 0) {
-        buf_append_str(sql, ", PRIMARY KEY (");
-        text_primary_key(sql, rel, my_quote);
-        buf_append_byte(sql, ')');
-    }
+    const struct relation *rel = step->rel;
+    text_table(d, &my_dialect, step, " NOT NULL", "PRIMARY KEY", sql);
     if (key_needs_identity_index(rel)) {
         buf_append_str(sql, ", KEY `pg2any_identity` (");
         text_identity(sql, rel, my_quote);
@@ -202,7 +187,7 @@ static int append_new_column(struct driver *d, const struct step *step, struct b
     if (rc == 0 && (step->kind == STEP_ADD_COLUMN || fill.len > 0)) {
         buf_printf(sql, "ALTER TABLE %s %s COLUMN ", step->table,
                    step->kind == STEP_ADD_COLUMN ? "ADD" : "MODIFY");
-        append_declaration(d, step->rel, step->column, false, sql);
+        text_declaration(d, &my_dialect, step->rel, step->column, NULL, sql);
     }
     if (rc == 0 && step->kind == STEP_ADD_COLUMN && fill.len > 0)
         buf_printf(sql, " DEFAULT %s", buf_cstr(&fill));
@@ -215,25 +200,19 @@ static int append_step(struct driver *d, const struct step *step, struct buf *sq
 {
     switch (step->kind) {
     case STEP_CREATE_TABLE:
-        append_create(d, step->table, step->rel, sql);
+        append_create(d, step, sql);
         return 0;
     case STEP_RENAME_TABLE:
         buf_printf(sql, "RENAME TABLE %s TO %s", step->table, step->to);
         return 0;
     case STEP_DROP_COLUMN:
-        buf_printf(sql, "ALTER TABLE %s DROP COLUMN ", step->table);
-        my_quote(sql, step->name);
-        return 0;
     case STEP_RENAME_COLUMN:
-        buf_printf(sql, "ALTER TABLE %s RENAME COLUMN ", step->table);
-        my_quote(sql, step->name);
-        buf_append_str(sql, " TO ");
-        my_quote(sql, step->to);
+        text_alter(&my_dialect, step, sql);
         return 0;
     case STEP_WIDEN_COLUMN:
         buf_printf(sql, "ALTER TABLE %s MODIFY COLUMN ", step->table);
-        append_declaration(d, step->rel, step->column, key_has_column(step->rel, step->column),
-                           sql);
+        text_declaration(d, &my_dialect, step->rel, step->column,
+                         key_has_column(step->rel, step->column) ? " NOT NULL" : NULL, sql);
         return 0;
     case STEP_ADD_COLUMN:
     case STEP_DROP_DEFAULT:

@@ -48,11 +48,7 @@ static int exec(struct driver *d, const char *sql, struct err *err)
 
 int sqlite_run(struct driver *d, struct buf *sql, struct err *err)
 {
-    int rc = buf_check(sql, err);
-    if (rc == 0)
-        rc = exec(d, buf_cstr(sql), err);
-    buf_free(sql);
-    return rc;
+    return text_run(d, sql, exec, err);
 }
 
 int sqlite_prepare(struct driver *d, struct buf *sql, sqlite3_stmt **stmt, struct err *err)

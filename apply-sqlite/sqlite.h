@@ -14,8 +14,10 @@
 #include <sqlite3.h>
 
 #include "sql/driver.h"
+#include "sql/text.h"
 
 extern const struct driver_ops sqlite_ops;
+extern const struct text_dialect sqlite_dialect;
 
 struct driver {
     sqlite3 *db;

@@ -226,12 +226,5 @@ int sqlite_truncate(struct driver *d, struct target_table *const *tables, size_t
 {
     (void)cascade;
     (void)restart_identity;
-    for (size_t i = 0; i < ntables; i++) {
-        struct buf sql = {0};
-        buf_append_str(&sql, "DELETE FROM ");
-        text_quote_standard(&sql, tables[i]->name);
-        if (sqlite_run(d, &sql, err))
-            return err_context(err, "table %s", tables[i]->name);
-    }
-    return 0;
+    return text_truncate(d, &sqlite_dialect, tables, ntables, sqlite_run, err);
 }

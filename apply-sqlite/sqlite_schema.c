@@ -4,9 +4,6 @@
 #include <strings.h>
 
 #include "frames/pg_type.h"
-#include "sql/key_size.h"
-#include "sql/schema_plan.h"
-#include "sql/text.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 
@@ -91,6 +88,14 @@ int sqlite_fit(struct driver *d, const struct column *c, const struct described_
 
 /* ---- changing ---- */
 
+const struct text_dialect sqlite_dialect = {
+    .quote = text_quote_standard,
+    .quote_table = text_quote_standard,
+    .declare = sqlite_declare,
+    .null = "",
+    .no_columns = "\"pg2any_no_columns\" TEXT",
+};
+
 /*
  * Under REPLICA IDENTITY USING INDEX rows are found by that index's columns. Not UNIQUE: the source
  * may choose another index later and let these columns repeat. An index keeps its name when its
@@ -109,30 +114,6 @@ static void append_identity_index(const struct step *step, struct buf *sql)
     buf_append_byte(sql, ')');
     sql->failed = sql->failed || name.failed;
     buf_free(&name);
-}
-
-static void append_table(const struct step *step, struct buf *sql)
-{
-    const struct relation *rel = step->rel;
-    bool rowid_key = rel->npk == 1 && storage_of(&rel->columns[rel->pk[0]]) == STORAGE_INTEGER;
-    buf_append_str(sql, "CREATE TABLE ");
-    text_quote_standard(sql, step->table);
-    buf_append_str(sql, " (");
-    for (uint32_t i = 0; i < rel->ncolumns; i++) {
-        buf_append_str(sql, i ? ", " : "");
-        text_quote_standard(sql, rel->columns[i].name);
-        buf_printf(sql, " %s", storage_declaration(storage_of(&rel->columns[i])));
-        if (key_has_column(rel, i))
-            buf_append_str(sql, rowid_key ? " PRIMARY KEY" : " NOT NULL");
-    }
-    if (rel->ncolumns == 0) /* PostgreSQL has tables without columns */
-        buf_append_str(sql, "\"pg2any_no_columns\" TEXT");
-    if (rel->npk > 0 && !rowid_key) {
-        buf_append_str(sql, ", PRIMARY KEY (");
-        text_primary_key(sql, rel, text_quote_standard);
-        buf_append_byte(sql, ')');
-    }
-    buf_append_byte(sql, ')');
 }
 
 /* Appends the value that the rows before a column was added have in it, as SQLite writes it. */
@@ -160,21 +141,19 @@ static int change(struct driver *d, struct buf *sql, struct buf *show, struct er
     return text_change(d, sql, show, sqlite_run, err);
 }
 
-/* Begins a statement that alters the step's table. */
-static void append_alter(const struct step *step, struct buf *sql)
-{
-    buf_append_str(sql, "ALTER TABLE ");
-    text_quote_standard(sql, step->table);
-}
-
 static int create_table(struct driver *d, const struct step *step, struct buf *show,
                         struct err *err)
 {
+    const struct relation *rel = step->rel;
     struct buf sql = {0}, index = {0};
-    append_table(step, &sql);
+    if (rel->npk == 1 && storage_of(&rel->columns[rel->pk[0]]) == STORAGE_INTEGER)
+        text_table(d, &sqlite_dialect, step, " PRIMARY KEY", NULL, &sql); /* it is the rowid */
+    else
+        text_table(d, &sqlite_dialect, step, " NOT NULL", "PRIMARY KEY", &sql);
+    buf_append_byte(&sql, ')');
     if (change(d, &sql, show, err))
         return -1;
-    if (step->rel->replica_identity != REPLICA_IDENTITY_INDEX)
+    if (rel->replica_identity != REPLICA_IDENTITY_INDEX)
         return 0;
     append_identity_index(step, &index);
     return change(d, &index, show, err);
@@ -184,10 +163,9 @@ static int add_column(struct driver *d, const struct step *step, struct buf *sho
 {
     const struct column *c = &step->rel->columns[step->column];
     struct buf sql = {0}, fill = {0};
-    append_alter(step, &sql);
+    text_alter(&sqlite_dialect, step, &sql);
     buf_append_str(&sql, " ADD COLUMN ");
-    text_quote_standard(&sql, c->name);
-    buf_printf(&sql, " %s", storage_declaration(storage_of(c)));
+    text_declaration(d, &sqlite_dialect, step->rel, step->column, NULL, &sql);
     if (change(d, &sql, show, err))
         return -1;
     if (c->fill != FILL_VALUE)
@@ -213,21 +191,9 @@ int sqlite_change(struct driver *d, const struct step *step, struct buf *show, s
     case STEP_ADD_COLUMN:
         return add_column(d, step, show, err);
     case STEP_RENAME_TABLE:
-        append_alter(step, &sql);
-        buf_append_str(&sql, " RENAME TO ");
-        text_quote_standard(&sql, step->to);
-        return change(d, &sql, show, err);
     case STEP_DROP_COLUMN:
-        append_alter(step, &sql);
-        buf_append_str(&sql, " DROP COLUMN ");
-        text_quote_standard(&sql, step->name);
-        return change(d, &sql, show, err);
     case STEP_RENAME_COLUMN:
-        append_alter(step, &sql);
-        buf_append_str(&sql, " RENAME COLUMN ");
-        text_quote_standard(&sql, step->name);
-        buf_append_str(&sql, " TO ");
-        text_quote_standard(&sql, step->to);
+        text_alter(&sqlite_dialect, step, &sql);
         return change(d, &sql, show, err);
     case STEP_WIDEN_COLUMN:
     case STEP_DROP_DEFAULT:

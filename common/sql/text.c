@@ -3,7 +3,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "sql/key_size.h"
 #include "sql/own.h"
+#include "sql/table.h"
 
 void text_quote(struct buf *out, const char *name, char open, char close)
 {
@@ -119,8 +121,88 @@ struct value text_fill(const struct column *c)
     };
 }
 
-int text_change(struct driver *d, struct buf *sql, struct buf *show,
-                int (*run)(struct driver *d, struct buf *sql, struct err *err), struct err *err)
+static void append_table_name(const struct text_dialect *dialect, const char *name, struct buf *sql)
+{
+    if (dialect->quote_table)
+        dialect->quote_table(sql, name);
+    else
+        buf_append_str(sql, name);
+}
+
+void text_declaration(struct driver *d, const struct text_dialect *dialect,
+                      const struct relation *rel, uint32_t column, const char *not_null,
+                      struct buf *sql)
+{
+    const char *caveat;
+    dialect->quote(sql, rel->columns[column].name);
+    buf_append_byte(sql, ' ');
+    dialect->declare(d, rel, column, sql, &caveat);
+    buf_append_str(sql, not_null ? not_null : dialect->null);
+}
+
+void text_table(struct driver *d, const struct text_dialect *dialect, const struct step *step,
+                const char *key, const char *primary, struct buf *sql)
+{
+    const struct relation *rel = step->rel;
+    buf_append_str(sql, "CREATE TABLE ");
+    append_table_name(dialect, step->table, sql);
+    buf_append_str(sql, " (");
+    for (uint32_t i = 0; i < rel->ncolumns; i++) {
+        buf_append_str(sql, i ? ", " : "");
+        text_declaration(d, dialect, rel, i, key_has_column(rel, i) ? key : NULL, sql);
+    }
+    buf_append_str(sql, rel->ncolumns ? "" : dialect->no_columns);
+    if (rel->npk > 0 && primary) {
+        buf_printf(sql, ", %s (", primary);
+        text_primary_key(sql, rel, dialect->quote);
+        buf_append_byte(sql, ')');
+    }
+}
+
+void text_alter(const struct text_dialect *dialect, const struct step *step, struct buf *sql)
+{
+    buf_append_str(sql, "ALTER TABLE ");
+    append_table_name(dialect, step->table, sql);
+    if (step->kind == STEP_RENAME_TABLE) {
+        buf_append_str(sql, " RENAME TO ");
+        append_table_name(dialect, step->to, sql);
+    } else if (step->kind == STEP_DROP_COLUMN || step->kind == STEP_RENAME_COLUMN) {
+        bool drop = step->kind == STEP_DROP_COLUMN;
+        buf_append_str(sql, drop ? " DROP COLUMN " : " RENAME COLUMN ");
+        dialect->quote(sql, step->name);
+        if (drop)
+            return;
+        buf_append_str(sql, " TO ");
+        dialect->quote(sql, step->to);
+    }
+}
+
+int text_run(struct driver *d, struct buf *sql,
+             int (*run)(struct driver *d, const char *sql, struct err *err), struct err *err)
+{
+    int rc = buf_check(sql, err);
+    if (rc == 0)
+        rc = run(d, buf_cstr(sql), err);
+    buf_free(sql);
+    return rc;
+}
+
+int text_truncate(struct driver *d, const struct text_dialect *dialect,
+                  struct target_table *const *tables, size_t ntables, text_run_fn *run,
+                  struct err *err)
+{
+    for (size_t i = 0; i < ntables; i++) {
+        struct buf sql = {0};
+        buf_append_str(&sql, "DELETE FROM ");
+        append_table_name(dialect, tables[i]->name, &sql);
+        if (run(d, &sql, err))
+            return err_context(err, "table %s", tables[i]->name);
+    }
+    return 0;
+}
+
+int text_change(struct driver *d, struct buf *sql, struct buf *show, text_run_fn *run,
+                struct err *err)
 {
     if (!show)
         return run(d, sql, err);

@@ -15,9 +15,9 @@
 #include "base/err.h"
 #include "frames/relation.h"
 #include "frames/value.h"
+#include "sql/driver.h"
 #include "sql/schema_map.h"
-
-struct driver;
+#include "sql/schema_plan.h"
 
 /* Appends an identifier as the database quotes it. */
 typedef void text_quote_fn(struct buf *out, const char *name);
@@ -59,9 +59,50 @@ MUST_CHECK int text_flat_name(const struct schema_map *map, const struct relatio
 /* What rows that were there before a column was added hold in it, where its fill is FILL_VALUE. */
 struct value text_fill(const struct column *c);
 
+/* ---- tables ---- */
+
+/* How a database writes what makes up a table. */
+struct text_dialect {
+    text_quote_fn *quote;
+    text_quote_fn *quote_table; /* NULL: the names of tables are SQL as they stand */
+    driver_declare_fn *declare;
+    const char *null;       /* after the type of a column that may be NULL: " NULL" */
+    const char *no_columns; /* the column of a table without columns, where there is none such */
+};
+
+/* Appends a column with its type; `not_null` is what stands after that, NULL: it may be NULL. */
+void text_declaration(struct driver *d, const struct text_dialect *dialect,
+                      const struct relation *rel, uint32_t column, const char *not_null,
+                      struct buf *sql);
+
+/*
+ * Appends "CREATE TABLE t (…" without the last parenthesis: the columns, those of the primary key
+ * with `key` after their types, and the primary key, as `primary` begins it: "PRIMARY KEY"; NULL:
+ * the column has said it.
+ */
+void text_table(struct driver *d, const struct text_dialect *dialect, const struct step *step,
+                const char *key, const char *primary, struct buf *sql);
+
+/* Appends "ALTER TABLE t", and what is done to it where that is to drop a column, or to give a
+ * column or the table itself another name. */
+void text_alter(const struct text_dialect *dialect, const struct step *step, struct buf *sql);
+
+/* ---- running statements ---- */
+
+typedef int text_run_fn(struct driver *d, struct buf *sql, struct err *err);
+
+/* Runs a statement of pieces. */
+MUST_CHECK int text_run(struct driver *d, struct buf *sql,
+                        int (*run)(struct driver *d, const char *sql, struct err *err),
+                        struct err *err);
+
 /* Carries out one statement of a schema change, or shows it (driver.h, change). */
-MUST_CHECK int text_change(struct driver *d, struct buf *sql, struct buf *show,
-                           int (*run)(struct driver *d, struct buf *sql, struct err *err),
+MUST_CHECK int text_change(struct driver *d, struct buf *sql, struct buf *show, text_run_fn *run,
                            struct err *err);
+
+/* Empties tables by DELETE. */
+MUST_CHECK int text_truncate(struct driver *d, const struct text_dialect *dialect,
+                             struct target_table *const *tables, size_t ntables, text_run_fn *run,
+                             struct err *err);
 
 #endif

@@ -17,7 +17,6 @@
 
 #include "apply/apply.h"
 #include "frames/pg_type.h"
-#include "sql/schema_plan.h"
 #include "sql/table.h"
 #include "sql/text.h"
 
@@ -40,11 +39,7 @@ static int exec(struct driver *d, const char *sql, struct err *err)
 
 static int run(struct driver *d, struct buf *sql, struct err *err)
 {
-    int rc = buf_check(sql, err);
-    if (rc == 0)
-        rc = exec(d, buf_cstr(sql), err);
-    buf_free(sql);
-    return rc;
+    return text_run(d, sql, exec, err);
 }
 
 /* Asks for rows; *found: there is one. */
@@ -180,8 +175,8 @@ static const char *type_of(const struct column *c)
     uint32_t oid = c->base_type_oid;
     return oid == PG_TYPE_INT2 || oid == PG_TYPE_INT4 || oid == PG_TYPE_INT8 ||
                    oid == PG_TYPE_FLOAT4 || oid == PG_TYPE_FLOAT8
-               ? " NUMERIC"
-               : " BLOB";
+               ? "NUMERIC"
+               : "BLOB";
 }
 
 static void file_declare(struct driver *d, const struct relation *rel, uint32_t column,
@@ -221,21 +216,6 @@ static int file_fit(struct driver *d, const struct column *c, const struct descr
     return 0;
 }
 
-static void append_table(const struct step *step, const struct relation *rel, struct buf *sql)
-{
-    buf_append_str(sql, "CREATE TABLE ");
-    text_quote_standard(sql, step->table);
-    buf_append_str(sql, rel->ncolumns ? " (" : " (\"no columns\"");
-    for (uint32_t i = 0; i < rel->ncolumns; i++) {
-        buf_append_str(sql, i ? ", " : "");
-        text_quote_standard(sql, rel->columns[i].name);
-        buf_append_str(sql, type_of(&rel->columns[i]));
-    }
-    buf_append_str(sql, rel->npk ? ", PRIMARY KEY (" : "");
-    text_primary_key(sql, rel, text_quote_standard);
-    buf_append_str(sql, rel->npk ? "))" : ")");
-}
-
 /* Appends a value as a literal. */
 static int append_value(struct buf *sql, const struct value *v, struct err *err)
 {
@@ -250,36 +230,36 @@ static int append_value(struct buf *sql, const struct value *v, struct err *err)
     return 0;
 }
 
+static const struct text_dialect sql_dialect = {
+    .quote = text_quote_standard,
+    .quote_table = text_quote_standard,
+    .declare = file_declare,
+    .null = "",
+    .no_columns = "\"no columns\"",
+};
+
 static int append_alter(const struct step *step, struct buf *sql, struct err *err)
 {
     const struct column *c = &step->rel->columns[step->column];
     const struct value none = {.kind = VALUE_NULL}, fill = text_fill(c);
-    buf_append_str(sql, "ALTER TABLE ");
-    text_quote_standard(sql, step->table);
-    if (step->kind == STEP_ADD_COLUMN) {
-        buf_append_str(sql, " ADD COLUMN ");
-        text_quote_standard(sql, c->name);
-        buf_printf(sql, "%s DEFAULT ", type_of(c));
-        return append_value(sql, c->fill == FILL_VALUE ? &fill : &none, err);
-    }
-    if (step->kind != STEP_RENAME_TABLE) {
-        buf_append_str(sql, step->kind == STEP_DROP_COLUMN ? " DROP COLUMN " : " RENAME COLUMN ");
-        text_quote_standard(sql, step->name);
-    }
-    if (step->kind != STEP_DROP_COLUMN) {
-        buf_append_str(sql, step->kind == STEP_RENAME_TABLE ? " RENAME TO " : " TO ");
-        text_quote_standard(sql, step->to);
-    }
-    return 0;
+    text_alter(&sql_dialect, step, sql);
+    if (step->kind != STEP_ADD_COLUMN)
+        return 0;
+    buf_append_str(sql, " ADD COLUMN ");
+    text_declaration(NULL, &sql_dialect, step->rel, step->column, NULL, sql);
+    buf_append_str(sql, " DEFAULT ");
+    return append_value(sql, c->fill == FILL_VALUE ? &fill : &none, err);
 }
 
 static int file_change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
 {
     struct buf sql = {0};
-    if (step->kind == STEP_CREATE_TABLE)
-        append_table(step, step->rel, &sql);
-    else if (append_alter(step, &sql, err))
+    if (step->kind == STEP_CREATE_TABLE) {
+        text_table(d, &sql_dialect, step, "", "PRIMARY KEY", &sql);
+        buf_append_byte(&sql, ')');
+    } else if (append_alter(step, &sql, err)) {
         buf_free(&sql);
+    }
     return sql.len ? text_change(d, &sql, show, run, err) : -1;
 }
 
@@ -355,14 +335,7 @@ static int file_truncate(struct driver *d, struct target_table *const *tables, s
                          bool cascade, bool restart_identity, struct err *err)
 {
     (void)cascade, (void)restart_identity;
-    for (size_t i = 0; i < ntables; i++) {
-        struct buf sql = {0};
-        buf_append_str(&sql, "DELETE FROM ");
-        text_quote_standard(&sql, tables[i]->name);
-        if (run(d, &sql, err))
-            return -1;
-    }
-    return 0;
+    return text_truncate(d, &sql_dialect, tables, ntables, run, err);
 }
 
 static int file_check(struct driver *d, bool ddl, struct report *report, struct err *err)
