@@ -147,10 +147,10 @@ struct mssql_statement {
     size_t rows_at; /* where literals go into it */
 };
 
-/* The one for a slice; of an INSERT with `missing` one that leaves out what a unique index would
- * refuse. */
-MUST_CHECK int mssql_statement(struct driver *d, const struct slice *slice, bool missing,
-                               const struct mssql_statement **s, struct err *err);
+#define MSSQL_INSERT_MISSING 'M' /* of an INSERT: it leaves out what a unique index would refuse   \
+                                  */
+
+statement_make_fn mssql_statement_make;
 void mssql_statement_free(struct statement *s);
 
 #endif

@@ -95,9 +95,10 @@ static int execute(struct driver *d, const struct mssql_statement *s, uint64_t *
 static int send_slice(struct driver *d, const struct slice *slice, bool missing,
                       struct slice_result *result, uint64_t *affected, struct err *err)
 {
-    const struct mssql_statement *s;
-    if (mssql_statement(d, slice, missing, &s, err) ||
-        (s->n > 0 && append_rows(d, s, slice, result, err)))
+    int kind = missing ? MSSQL_INSERT_MISSING : (int)slice->kind;
+    const struct mssql_statement *s =
+        (struct mssql_statement *)slice_statement(d, slice, kind, 0, mssql_statement_make, err);
+    if (!s || (s->n > 0 && append_rows(d, s, slice, result, err)))
         return -1;
     d->autonumber_open = d->autonumber_open || s->autonumber;
     if (execute(d, s, affected, err)) {

@@ -210,21 +210,6 @@ static int choose_columns(struct mssql_statement *s, const struct slice *slice, 
     return 0;
 }
 
-static int make(struct mssql_statement *s, const struct slice *slice, bool missing, struct err *err)
-{
-    if (choose_columns(s, slice, err))
-        return -1;
-    buf_append_str(&s->text, IN_TRANSACTION "BEGIN ");
-    if (slice->kind == CHANGE_INSERT)
-        make_insert(s, missing);
-    else if (slice->kind == CHANGE_UPDATE)
-        make_update(s);
-    else
-        make_delete(s);
-    buf_append_str(&s->text, "END");
-    return buf_check(&s->text, err);
-}
-
 void mssql_statement_free(struct statement *base)
 {
     struct mssql_statement *s = (struct mssql_statement *)base;
@@ -233,26 +218,29 @@ void mssql_statement_free(struct statement *base)
     free(s);
 }
 
-int mssql_statement(struct driver *d, const struct slice *slice, bool missing,
-                    const struct mssql_statement **out, struct err *err)
+struct statement *mssql_statement_make(struct driver *d, const struct slice *slice, int kind,
+                                       uint32_t nrows, struct err *err)
 {
-    const struct statement_key key = {
-        .list = &slice->table->statements,
-        .kind = missing ? 'M' : (int)slice->kind,
-        .columns = slice->kind == CHANGE_UPDATE ? slice->columns : NULL,
-    };
-    struct statement *found = statements_find(slice->statements, &key);
-    *out = (const struct mssql_statement *)found;
-    if (found)
-        return 0;
+    (void)nrows;
     struct mssql_statement *s = calloc(1, sizeof *s);
-    if (!s)
-        return err_nomem(err);
+    if (!s) {
+        (void)err_nomem(err);
+        return NULL;
+    }
     s->table = slice->table;
     s->rows = d->rows;
-    *out = s;
-    if (make(s, slice, missing, err) == 0)
-        return statements_add(slice->statements, &key, &s->base, err);
+    buf_append_str(&s->text, IN_TRANSACTION "BEGIN ");
+    if (choose_columns(s, slice, err) == 0) {
+        if (slice->kind == CHANGE_INSERT)
+            make_insert(s, kind == MSSQL_INSERT_MISSING);
+        else if (slice->kind == CHANGE_UPDATE)
+            make_update(s);
+        else
+            make_delete(s);
+        buf_append_str(&s->text, "END");
+        if (buf_check(&s->text, err) == 0)
+            return &s->base;
+    }
     mssql_statement_free(&s->base);
-    return -1;
+    return NULL;
 }

@@ -113,10 +113,10 @@ static int prepare(MYSQL_STMT *s, struct buf *sql, struct err *err)
     return rc;
 }
 
-/* NULL: an error. */
-static struct my_statement *make_statement(struct driver *d, const struct slice *slice,
-                                           uint32_t nrows, struct err *err)
+static struct statement *make_statement(struct driver *d, const struct slice *slice, int kind,
+                                        uint32_t nrows, struct err *err)
 {
+    (void)kind;
     struct buf sql = {0};
     struct my_statement *s = calloc(1, sizeof *s);
     if (!s) {
@@ -126,29 +126,9 @@ static struct my_statement *make_statement(struct driver *d, const struct slice 
     append_statement(&d->batch, slice, nrows, &sql);
     s->stmt = mysql_stmt_init(d->rows);
     if (prepare(s->stmt, &sql, err) == 0)
-        return s;
+        return &s->base;
     my_free_statement(&s->base);
     return NULL;
-}
-
-/* The statement of the slice for so many of its rows. */
-static int get_statement(struct driver *d, const struct slice *slice, uint32_t nrows,
-                         MYSQL_STMT **stmt, struct err *err)
-{
-    const struct statement_key key = {
-        .list = &slice->table->statements,
-        .kind = (int)slice->kind,
-        .nrows = nrows,
-        .columns = slice->kind == CHANGE_UPDATE ? slice->columns : NULL,
-    };
-    struct my_statement *s = (struct my_statement *)statements_find(slice->statements, &key);
-    if (!s) {
-        s = make_statement(d, slice, nrows, err);
-        if (!s || statements_add(slice->statements, &key, &s->base, err))
-            return -1;
-    }
-    *stmt = s->stmt;
-    return 0;
 }
 
 /* ---- values ---- */
@@ -283,9 +263,10 @@ static int run_statement(struct driver *d, const struct slice *slice, size_t fir
 {
     struct batch *b = &d->batch;
     size_t nbinds = (size_t)n * b->nparams;
-    MYSQL_STMT *s;
-    if (get_statement(d, slice, n, &s, err))
+    struct statement *kept = slice_statement(d, slice, (int)slice->kind, n, make_statement, err);
+    if (!kept)
         return -1;
+    MYSQL_STMT *s = ((struct my_statement *)kept)->stmt;
     for (uint32_t i = 0; i < b->nparams; i++)
         bind_parameter(b, slice->table, i, first, n, array);
     if (d->arrays)

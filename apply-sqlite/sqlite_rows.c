@@ -119,33 +119,20 @@ static int append_statement(const struct slice *slice, struct buf *sql, struct e
     BUG("unknown kind of change");
 }
 
-static int find_statement(struct driver *d, const struct slice *slice, sqlite3_stmt **stmt,
-                          struct err *err)
+static struct statement *make_statement(struct driver *d, const struct slice *slice, int kind,
+                                        uint32_t nrows, struct err *err)
 {
-    const struct statement_key key = {
-        .list = &slice->table->statements,
-        .kind = (int)slice->kind,
-        .columns = slice->kind == CHANGE_UPDATE ? slice->columns : NULL,
-    };
-    struct kept *kept = (struct kept *)statements_find(slice->statements, &key);
-    if (!kept) {
-        struct buf sql = {0};
-        if (append_statement(slice, &sql, err)) {
-            buf_free(&sql);
-            return -1;
-        }
-        kept = calloc(1, sizeof *kept);
-        if (!kept || sqlite_prepare(d, &sql, &kept->stmt, err)) {
-            buf_free(&sql);
-            int rc = kept ? -1 : err_nomem(err);
-            free(kept);
-            return rc;
-        }
-        if (statements_add(slice->statements, &key, &kept->base, err))
-            return -1;
-    }
-    *stmt = kept->stmt;
-    return 0;
+    (void)kind, (void)nrows;
+    struct buf sql = {0};
+    struct kept *kept = calloc(1, sizeof *kept);
+    if (!kept)
+        (void)err_nomem(err);
+    else if (append_statement(slice, &sql, err) == 0 &&
+             sqlite_prepare(d, &sql, &kept->stmt, err) == 0)
+        return &kept->base;
+    buf_free(&sql);
+    free(kept);
+    return NULL;
 }
 
 /* ---- rows ---- */
@@ -205,10 +192,11 @@ static int step_row(const struct driver *d, const struct slice *slice, sqlite3_s
 int sqlite_execute(struct driver *d, const struct slice *slice, struct slice_result *result,
                    struct err *err)
 {
-    sqlite3_stmt *s = NULL;
-    bool in = true;
-    if (find_statement(d, slice, &s, err))
+    struct statement *kept = slice_statement(d, slice, (int)slice->kind, 0, make_statement, err);
+    if (!kept)
         return -1;
+    sqlite3_stmt *s = ((struct kept *)kept)->stmt;
+    bool in = true;
     for (size_t i = 0; i < slice->nrows; i++) {
         result->failed = result->done = i;
         if (bind_row(d, slice, &slice->rows[i], s, err) || step_row(d, slice, s, &in, result, err))

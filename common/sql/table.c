@@ -175,3 +175,19 @@ void table_free(struct target_table *t)
     free(t->flags);
     free(t);
 }
+
+struct statement *slice_statement(struct driver *d, const struct slice *slice, int kind,
+                                  uint32_t nrows, statement_make_fn *make, struct err *err)
+{
+    const struct statement_key key = {
+        .list = &slice->table->statements,
+        .kind = kind,
+        .nrows = nrows,
+        .columns = slice->kind == CHANGE_UPDATE ? slice->columns : NULL,
+    };
+    struct statement *s = statements_find(slice->statements, &key);
+    if (s)
+        return s;
+    s = make(d, slice, kind, nrows, err);
+    return s && statements_add(slice->statements, &key, s, err) == 0 ? s : NULL;
+}

@@ -62,6 +62,15 @@ void table_free(struct target_table *t);
 /* Whether rows are found by a column. */
 bool table_in_identity(const struct target_table *t, uint32_t column);
 
+/* Makes a statement for rows of a slice, ready to be kept; NULL: an error. */
+typedef struct statement *statement_make_fn(struct driver *d, const struct slice *slice, int kind,
+                                            uint32_t nrows, struct err *err);
+
+/* The statement for so many of a slice's rows, kept or made; `kind` may be the driver's own. NULL:
+ * an error. */
+struct statement *slice_statement(struct driver *d, const struct slice *slice, int kind,
+                                  uint32_t nrows, statement_make_fn *make, struct err *err);
+
 /* What a statement writes into a column of an UPDATE's row: a row without anything to write writes
  * its identity, which may not have been sent with the new tuple. */
 static inline const struct value *slice_value(const struct row_change *row, uint32_t column)
