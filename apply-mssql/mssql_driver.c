@@ -230,15 +230,9 @@ static int mssql_recall(struct driver *d, const struct own_key *key, struct own_
         return 0;
     own_select(&dialect, key, key->table == OWN_CHECKPOINT && d->locks, &sql);
     int rc = mssql_ask_buf(d, &sql, &rows, err);
-    if (rc == 0 && rows.nrows > 0) {
-        size_t first = key->table == OWN_RELATION;
-        if (first)
-            row->relid = (uint32_t)mssql_result_number(&rows, 0, 0);
-        for (size_t i = 0; i < OWN_FIELDS; i++)
-            buf_append(&row->fields[i], rows.values[first + i],
-                       rows.values[first + i] ? rows.sizes[first + i] : 0);
-        *found = true;
-    }
+    *found = rc == 0 && rows.nrows > 0;
+    for (size_t i = 0; *found && i < own_columns(key); i++)
+        own_keep(key, row, i, rows.values[i], rows.sizes[i]);
     mssql_result_free(&rows);
     return rc;
 }

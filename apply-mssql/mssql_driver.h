@@ -147,8 +147,9 @@ struct mssql_statement {
     size_t rows_at; /* where literals go into it */
 };
 
-#define MSSQL_INSERT_MISSING 'M' /* of an INSERT: it leaves out what a unique index would refuse   \
-                                  */
+#define MSSQL_INSERT_MISSING                                                                       \
+    'M' /* of an INSERT: it leaves out what a unique index would refuse                            \
+         */
 
 statement_make_fn mssql_statement_make;
 void mssql_statement_free(struct statement *s);

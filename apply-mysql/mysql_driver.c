@@ -169,12 +169,8 @@ static int my_recall(struct driver *d, const struct own_key *key, struct own_row
     MYSQL_ROW values = mysql_fetch_row(rows);
     const unsigned long *sizes = values ? mysql_fetch_lengths(rows) : NULL;
     *found = sizes != NULL;
-    if (*found && key->table == OWN_RELATION) {
-        row->relid = (uint32_t)strtoul(*values++, NULL, 10);
-        sizes++;
-    }
-    for (int i = 0; *found && i < OWN_FIELDS; i++)
-        buf_append(&row->fields[i], values[i], values[i] ? sizes[i] : 0);
+    for (size_t i = 0; *found && i < own_columns(key); i++)
+        own_keep(key, row, i, values[i], sizes[i]);
     mysql_free_result(rows);
     return 0;
 }

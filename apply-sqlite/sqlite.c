@@ -282,13 +282,11 @@ static int sqlite_recall(struct driver *d, const struct own_key *key, struct own
     own_select(&dialect, key, false, &sql);
     if (sqlite_prepare(d, &sql, &s, err))
         return -1;
-    int rc = sqlite3_step(s), at = 0;
+    int rc = sqlite3_step(s);
     *found = rc == SQLITE_ROW;
-    if (*found && key->table == OWN_RELATION)
-        row->relid = (uint32_t)sqlite3_column_int64(s, at++);
-    for (int i = 0; *found && i < OWN_FIELDS; i++, at++) {
-        const void *data = sqlite3_column_blob(s, at); /* of text its bytes */
-        buf_append(&row->fields[i], data, (size_t)sqlite3_column_bytes(s, at));
+    for (int i = 0; *found && i < (int)own_columns(key); i++) {
+        const void *data = sqlite3_column_blob(s, i); /* of text and numbers as text its bytes */
+        own_keep(key, row, (size_t)i, data, (size_t)sqlite3_column_bytes(s, i));
     }
     (void)sqlite3_finalize(s);
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "reading a row", err);

@@ -1,6 +1,7 @@
 #include "sql/own.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -60,6 +61,18 @@ void own_select(const struct own_dialect *d, const struct own_key *key, bool loc
     buf_printf(sql, " FROM %s%s%s", d->prefix, names[key->table], lock ? d->lock_hint : "");
     append_where(d, key, sql);
     buf_append_str(sql, lock ? d->lock_end : "");
+}
+
+void own_keep(const struct own_key *key, struct own_row *row, size_t i, const void *data,
+              size_t size)
+{
+    char number[16] = "";
+    if (key->table == OWN_RELATION && i-- == 0) {
+        memcpy(number, data, size < sizeof number ? size : sizeof number - 1);
+        row->relid = (uint32_t)strtoul(number, NULL, 10);
+    } else {
+        buf_append(&row->fields[i], data, data ? size : 0);
+    }
 }
 
 static void append_field(const struct own_dialect *d, enum own_table table, int i,

@@ -72,6 +72,16 @@ struct own_dialect {
  * change the row, or make it, until the end of the transaction. */
 void own_select(const struct own_dialect *d, const struct own_key *key, bool lock, struct buf *sql);
 
+/* Keeps column `i` of what that query found; `data` NULL: NULL. */
+void own_keep(const struct own_key *key, struct own_row *row, size_t i, const void *data,
+              size_t size);
+
+/* How many columns it has. */
+static inline size_t own_columns(const struct own_key *key)
+{
+    return OWN_FIELDS + (key->table == OWN_RELATION);
+}
+
 /* Appends the UPDATE, or the INSERT where the row does not exist; `row` NULL: the DELETE of all
  * rows of the origin in the key's table. */
 void own_write(const struct own_dialect *d, const struct own_key *key, const struct own_row *row,

@@ -145,11 +145,9 @@ static int file_recall(struct driver *d, const struct own_key *key, struct own_r
     own_select(&dialect, key, true, &sql);
     if (ask(d, &sql, &s, found, err))
         return -1;
-    int at = key->table == OWN_RELATION;
-    row->relid = *found && at ? (uint32_t)sqlite3_column_int64(s, 0) : 0;
-    for (int i = 0; *found && i < OWN_FIELDS; i++, at++) {
-        const void *data = sqlite3_column_blob(s, at);
-        buf_append(&row->fields[i], data, (size_t)sqlite3_column_bytes(s, at));
+    for (int i = 0; *found && i < (int)own_columns(key); i++) {
+        const void *data = sqlite3_column_blob(s, i);
+        own_keep(key, row, (size_t)i, data, (size_t)sqlite3_column_bytes(s, i));
     }
     (void)sqlite3_finalize(s);
     return 0;
