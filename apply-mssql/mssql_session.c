@@ -19,6 +19,7 @@
 
 #include "mssql_driver.h"
 #include "mssql_error.h"
+#include "sql/text.h"
 
 #define SERVER_NAME       "pg2any" /* the section of our freetds.conf */
 #define TMP_BYTES         100      /* of TMPDIR: what is longer would not fit into a line of it */
@@ -234,11 +235,7 @@ int mssql_ask(struct driver *d, const char *sql, struct mssql_result *rows, stru
 
 int mssql_run_buf(struct driver *d, struct buf *sql, struct err *err)
 {
-    int rc = buf_check(sql, err);
-    if (rc == 0)
-        rc = mssql_run(d, buf_cstr(sql), err);
-    buf_free(sql);
-    return rc;
+    return text_run(d, sql, mssql_run, err);
 }
 
 static void be_patient(const struct driver *d, bool patient)
@@ -420,16 +417,10 @@ static int login_failed(const struct driver *d, struct err *err)
                                                         : "it insists on TLS");
 }
 
-static int seconds(uint64_t ms)
-{
-    uint64_t s = ms / 1000 + (ms % 1000 != 0);
-    return s > INT32_MAX / 1000 ? INT32_MAX / 1000 : (int)s;
-}
-
 static int log_in(struct driver *d, struct err *err)
 {
     struct private_files files = {0};
-    int connect_s = seconds(d->config.connect_timeout_ms);
+    int connect_s = (int)config_seconds(d->config.connect_timeout_ms);
     LOGINREC *login = login_record(&d->uri);
     if (!login)
         return err_nomem(err);
@@ -513,7 +504,7 @@ int mssql_connect(struct driver *d, struct err *err)
     if (d->uri.ca && access(d->uri.ca, R_OK) != 0)
         return err_errno(err, ERR_PERMANENT, "--dest: ca=%s", d->uri.ca);
     /* The server gives up a lock after the query timeout; its answer has to arrive. */
-    d->query_s = seconds(d->config.query_timeout_ms) + 1;
+    d->query_s = (int)config_seconds(d->config.query_timeout_ms) + 1;
     int rc = start_library(err) || log_in(d, err) ? -1 : 0;
     if (rc == 0) {
         be_patient(d, false);

@@ -114,19 +114,14 @@ void my_same_name(struct buf *out, const char *column, const char *name)
 
 /* ---- the connection ---- */
 
-static unsigned int seconds(uint64_t ms)
-{
-    uint64_t s = ms / 1000 + (ms % 1000 != 0);
-    return s > INT32_MAX / 1000 ? INT32_MAX / 1000 : (unsigned int)s;
-}
-
 static void set_options(MYSQL *m, const struct driver *d, bool schema)
 {
     const struct my_uri *u = &d->uri;
     unsigned int off = 0, tcp = MYSQL_PROTOCOL_TCP;
-    unsigned int connect_s = seconds(d->config.connect_timeout_ms);
+    unsigned int connect_s = config_seconds(d->config.connect_timeout_ms);
     /* The server gives up a lock after the query timeout; its answer has to arrive. */
-    unsigned int query_s = schema ? SCHEMA_TIMEOUT_S : seconds(d->config.query_timeout_ms) + 1;
+    unsigned int query_s =
+        schema ? SCHEMA_TIMEOUT_S : config_seconds(d->config.query_timeout_ms) + 1;
     unsigned long packet = CLIENT_MAX_PACKET;
     (void)mysql_options(m, MYSQL_READ_DEFAULT_GROUP, OPTION_GROUP);
     (void)mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
@@ -165,8 +160,8 @@ static int set_session(const struct driver *d, MYSQL *m, bool schema, struct err
                "autocommit = 1, completion_type = 0, sql_safe_updates = 0, sql_auto_is_null = 0, "
                "sql_notes = 1, max_error_count = 64, unique_checks = 1, foreign_key_checks = %d, "
                "innodb_lock_wait_timeout = %u, lock_wait_timeout = %u",
-               d->uri.foreign_keys, seconds(d->config.query_timeout_ms),
-               schema ? SCHEMA_LOCK_WAIT_S : seconds(d->config.query_timeout_ms));
+               d->uri.foreign_keys, config_seconds(d->config.query_timeout_ms),
+               schema ? SCHEMA_LOCK_WAIT_S : config_seconds(d->config.query_timeout_ms));
     return my_run_buf(m, &sql, err) ||
                    my_run(m, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", err)
                ? -1

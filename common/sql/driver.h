@@ -72,6 +72,13 @@ struct driver_config {
     bool look_only;         /* nothing is changed: open makes no tables */
 };
 
+/* A timeout for a library that takes whole seconds. */
+static inline unsigned int config_seconds(uint64_t ms)
+{
+    uint64_t s = ms / 1000 + (ms % 1000 != 0);
+    return s > INT32_MAX / 1000 ? INT32_MAX / 1000 : (unsigned int)s;
+}
+
 /* ---- what a driver is like ---- */
 
 /* Which rows of one kind may share a call of execute. */
