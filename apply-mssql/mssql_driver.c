@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "sql/text.h"
 
 #define OWN_PREFIX "[dbo]."
 #define CHECKPOINT OWN_PREFIX "[" CHECKPOINT_TABLE "]"

@@ -21,12 +21,36 @@
 
 #include "base/buf.h"
 #include "mssql_type.h"
-#include "mssql_uri.h"
 #include "sql/driver.h"
 #include "sql/reconnect.h"
 #include "sql/table.h"
+#include "sql/target_uri.h"
+#include "sql/text.h"
 
 extern const struct driver_ops mssql_driver_ops;
+
+enum mssql_encrypt {
+    MSSQL_ENCRYPT_NO,     /* the password is encrypted all the same, where the server can */
+    MSSQL_ENCRYPT_YES,    /* anyone may be at the other end */
+    MSSQL_ENCRYPT_VERIFY, /* the certificate is one of the CA's and names the host */
+};
+
+#define MSSQL_DEFAULT_PORT 1433
+
+/*
+ * --dest: sqlserver://user:password@host:port/database?encrypt=verify&ca=FILE&instance=NAME; the
+ * scheme may be mssql too. Without encrypt the connection is encrypted, as it is with Microsoft's
+ * own drivers, and the server verified where a CA is given.
+ */
+struct mssql_uri {
+    struct target_uri base;
+    char *ca;       /* file; NULL: the system's CAs */
+    char *instance; /* its port is asked of the SQL Server Browser; NULL: the port is known */
+    enum mssql_encrypt encrypt;
+};
+
+MUST_CHECK int mssql_uri_parse(struct mssql_uri *u, const char *uri, struct err *err);
+void mssql_uri_free(struct mssql_uri *u);
 
 /* The first errors of a statement: the server's and db-lib's own. */
 struct mssql_complaints {
@@ -98,6 +122,21 @@ MUST_CHECK int mssql_finds(struct driver *d, struct buf *sql, bool *found, struc
  */
 MUST_CHECK int mssql_call(struct driver *d, const struct buf *statement, const struct buf *json,
                           int64_t *n, struct err *err);
+
+/* ---- mssql_error.c ---- */
+
+/* The database cannot be opened: a mistake, or a server that has just started and is not through
+ * with its recovery. */
+#define MSSQL_CANNOT_OPEN_DATABASE 4060
+
+/* A unique index or constraint refused a row. */
+bool mssql_error_is_duplicate(int number);
+
+/* Copies a message of the server without the values of rows that some of them quote. */
+void mssql_error_scrub(const char *message, char *out, size_t size);
+
+/* Sets `err` to "<what>: <message> (error N, state M)" with what the user can do; returns -1. */
+int mssql_error_set(struct err *err, int number, int state, const char *message, const char *what);
 
 /* ---- names and literals ---- */
 

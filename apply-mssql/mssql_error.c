@@ -1,8 +1,12 @@
-#include "mssql_error.h"
-
+/*
+ * What SQL Server's error numbers mean for the group that is being applied. (Microsoft's page
+ * "Database Engine events and errors"; for Azure "Troubleshoot connectivity issues and other
+ * errors".)
+ */
 #include <stdio.h>
 #include <string.h>
 
+#include "mssql_driver.h"
 #include "sql/error_rules.h"
 
 static const char permissions[] = "docs/MSSQL.md says which permissions the user needs",

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "mssql_driver.h"
-#include "mssql_error.h"
 #include "sql/identity.h"
 
 #define KEEP_BYTES ((size_t)16 << 20)

@@ -7,7 +7,6 @@
 #include "mssql_driver.h"
 #include "sql/key_size.h"
 #include "sql/own.h"
-#include "sql/text.h"
 
 #define DEFAULT_SCHEMA "dbo"
 #define IDENTITY_INDEX "pg2any_identity"

@@ -18,8 +18,6 @@
 #include <sybfront.h>
 
 #include "mssql_driver.h"
-#include "mssql_error.h"
-#include "sql/text.h"
 
 #define SERVER_NAME       "pg2any" /* the section of our freetds.conf */
 #define TMP_BYTES         100      /* of TMPDIR: what is longer would not fit into a line of it */

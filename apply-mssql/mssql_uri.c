@@ -1,7 +1,6 @@
-#include "mssql_uri.h"
-
-#include <stddef.h>
 #include <string.h>
+
+#include "mssql_driver.h"
 
 #define NAME_MAX_BYTES 120 /* FreeTDS reads lines of 255 bytes from its configuration */
 

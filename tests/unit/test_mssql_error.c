@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "apply-mssql/mssql_error.h"
+#include "apply-mssql/mssql_driver.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "apply-mssql/mssql_uri.h"
+#include "apply-mssql/mssql_driver.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 
