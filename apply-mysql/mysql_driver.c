@@ -151,7 +151,7 @@ static const struct own_dialect dialect = {
     .lock_end = " FOR UPDATE",
     .guard = "",
     .text = my_text_literal,
-    .bytes = my_bytes_literal,
+    .bytes = text_bytes,
 };
 
 /* On the connection of the rows: the open transaction may have written it. */

@@ -124,9 +124,8 @@ void my_error_scrub(const char *message, char *out, size_t size);
 void my_quote(struct buf *out, const char *name);
 /* Splits a table's name into its two. */
 void my_split_name(const char *name, char database[NAME_SIZE], char table[NAME_SIZE]);
-/* Append text and bytes as literals that no sql_mode and no character set reads otherwise. */
+/* Appends text as a literal that no sql_mode and no character set reads otherwise. */
 void my_text_literal(struct buf *out, const char *text, size_t size);
-void my_bytes_literal(struct buf *out, const void *data, size_t size);
 /* Appends that a column of information_schema is that name. Comparisons ignore case and accents
  * there; the server finds the row by them, a cast makes sure that it is the one. */
 void my_same_name(struct buf *out, const char *column, const char *name);

@@ -15,7 +15,6 @@
 
 #include "mysql_driver.h"
 #include "sql/table.h"
-#include "sql/text.h"
 
 #define VALUE_OVERHEAD  10   /* of the protocol: a length, an indicator */
 #define PACKET_OVERHEAD 4096 /* of the protocol: what comes before the first value */

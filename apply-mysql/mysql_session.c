@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 #include "mysql_driver.h"
-#include "sql/text.h"
 
 #define SCHEMA_TIMEOUT_S   3600 /* ALTER TABLE may copy the table */
 #define SCHEMA_LOCK_WAIT_S 5
@@ -91,17 +90,10 @@ void my_split_name(const char *name, char database[NAME_SIZE], char table[NAME_S
         BUG("a table's name that is not two in backticks");
 }
 
-void my_bytes_literal(struct buf *out, const void *data, size_t size)
-{
-    buf_append_str(out, "X'");
-    text_hex(out, data, size);
-    buf_append_byte(out, '\'');
-}
-
 void my_text_literal(struct buf *out, const char *text, size_t size)
 {
     buf_append_str(out, "_utf8mb4 ");
-    my_bytes_literal(out, text, size);
+    text_bytes(out, text, size);
 }
 
 void my_same_name(struct buf *out, const char *column, const char *name)
@@ -109,7 +101,7 @@ void my_same_name(struct buf *out, const char *column, const char *name)
     buf_printf(out, "%s = ", column);
     my_text_literal(out, name, strlen(name));
     buf_printf(out, " AND CAST(%s AS BINARY) = ", column);
-    my_bytes_literal(out, name, strlen(name));
+    text_bytes(out, name, strlen(name));
 }
 
 /* ---- the connection ---- */

@@ -85,9 +85,7 @@ void my_cell_literal(const struct source_cell *cell, enum source_form form, stru
         append_quoted(out, cell->value.text, cell->size);
         break;
     case FORM_BYTES:
-        buf_append_str(out, "X'");
-        text_hex(out, cell->value.text, cell->size);
-        buf_append_byte(out, '\'');
+        text_bytes(out, cell->value.text, cell->size);
         break;
     }
     buf_append_str(out, expression ? ")" : "");

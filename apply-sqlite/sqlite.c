@@ -64,6 +64,17 @@ int sqlite_prepare(struct driver *d, struct buf *sql, sqlite3_stmt **stmt, struc
     return rc;
 }
 
+int sqlite_number(struct driver *d, struct buf *sql, const char *what, int64_t *n, struct err *err)
+{
+    sqlite3_stmt *s = NULL;
+    if (sqlite_prepare(d, sql, &s, err))
+        return -1;
+    int rc = sqlite3_step(s);
+    *n = rc == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
+    (void)sqlite3_finalize(s);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, what, err);
+}
+
 /* ---- connection ---- */
 
 static int hex_digit(char c)
@@ -147,14 +158,12 @@ static const char tables[] =
 static int look_for_tables(struct driver *d, struct err *err)
 {
     struct buf sql = {0};
-    sqlite3_stmt *s = NULL;
+    int64_t n;
     buf_append_str(&sql, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN "
                          "('" CHECKPOINT_TABLE "', '" RELATION_TABLE "')");
-    if (sqlite_prepare(d, &sql, &s, err))
-        return -1;
-    d->have_tables = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0) == 2;
-    int rc = sqlite3_finalize(s);
-    return rc == SQLITE_OK ? 0 : sqlite_fail(d, rc, "reading the schema", err);
+    int rc = sqlite_number(d, &sql, "reading the schema", &n, err);
+    d->have_tables = rc == 0 && n == 2;
+    return rc;
 }
 
 static int set_up(struct driver *d, const struct driver_config *config, const char *synchronous,

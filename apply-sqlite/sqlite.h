@@ -37,6 +37,9 @@ int sqlite_fail(const struct driver *d, int rc, const char *what, struct err *er
 MUST_CHECK int sqlite_run(struct driver *d, struct buf *sql, struct err *err);
 MUST_CHECK int sqlite_prepare(struct driver *d, struct buf *sql, sqlite3_stmt **stmt,
                               struct err *err);
+/* Asks for a number that is not negative; -1: there is no row. */
+MUST_CHECK int sqlite_number(struct driver *d, struct buf *sql, const char *what, int64_t *n,
+                             struct err *err);
 
 /* ---- sqlite_schema.c ---- */
 

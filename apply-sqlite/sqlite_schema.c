@@ -29,16 +29,13 @@ void sqlite_declare(struct driver *d, const struct relation *rel, uint32_t colum
 static int look_for_rows(struct driver *d, const char *name, bool *empty, struct err *err)
 {
     struct buf sql = {0};
-    sqlite3_stmt *s = NULL;
+    int64_t n = -1;
     buf_append_str(&sql, "SELECT 1 FROM ");
     text_quote_standard(&sql, name);
     buf_append_str(&sql, " LIMIT 1");
-    if (sqlite_prepare(d, &sql, &s, err))
-        return -1;
-    int rc = sqlite3_step(s);
-    *empty = rc == SQLITE_DONE;
-    (void)sqlite3_finalize(s);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "looking for rows", err);
+    int rc = sqlite_number(d, &sql, "looking for rows", &n, err);
+    *empty = n < 0;
+    return rc;
 }
 
 int sqlite_describe(struct driver *d, const char *name, const struct describe_how *how,
