@@ -194,6 +194,7 @@ static void append_call(struct buf *sql, const char *table, const char *procedur
 
 static const struct text_dialect dialect = {
     .quote = mssql_quote,
+    .quote_table = buf_append_str,
     .declare = mssql_declare,
     .null = " NULL",
     .no_columns = "[pg2any_no_columns] bit NULL", /* SQL Server's tables have some */

@@ -24,6 +24,7 @@ static const struct target_types types = {
     .precision = 38,
     .scale = 38,
     .first_year = 1,
+    .before = "BC",
 };
 
 enum source_form mssql_form_of(const struct column *c)

@@ -136,6 +136,7 @@ int my_run_change(struct driver *d, struct buf *sql, struct err *err)
 
 const struct text_dialect my_dialect = {
     .quote = my_quote,
+    .quote_table = buf_append_str,
     .declare = my_declare,
     .null = " NULL",
     .no_columns = "`pg2any_no_columns` TINYINT", /* MySQL's tables have some */

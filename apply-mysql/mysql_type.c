@@ -27,6 +27,7 @@ const struct target_types my_types = {
     .scale = 30,
     .bits = BIT_MAX,
     .first_year = 1000,
+    .before = "before 1000",
     .midnight = true,
 };
 

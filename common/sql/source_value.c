@@ -133,15 +133,6 @@ static enum reading read_decimal(const struct value *v, const struct value_polic
     return pg_text_decimal(v) ? READ_VALUE : read_refuse("a decimal number", err);
 }
 
-static enum reading read_money(struct source_cell *cell, const struct value *v, char *room,
-                               struct err *err)
-{
-    cell->value.text = room;
-    return pg_text_money(v, room, &cell->size)
-               ? READ_VALUE
-               : read_refuse("an amount of money under lc_monetary = C", err);
-}
-
 /* The first or the last moment, where the policy wants it. */
 static enum reading read_extreme(struct source_cell *cell, enum source_form form, const char *text,
                                  enum beyond beyond)
@@ -156,13 +147,8 @@ static enum beyond outside(bool before, const struct target_types *types,
                            const struct value_policy *policy, struct err *err)
 {
     char what[64];
-    unsigned int first = types->first_year;
-    if (!before)
-        (void)snprintf(what, sizeof what, "after 9999, outside the years %u to 9999", first);
-    else if (first == 1)
-        (void)snprintf(what, sizeof what, "BC, outside the years 1 to 9999");
-    else
-        (void)snprintf(what, sizeof what, "before %u, outside the years %u to 9999", first, first);
+    (void)snprintf(what, sizeof what, "%s, outside the years %u to 9999",
+                   before ? types->before : "after 9999", types->first_year);
     return policy_date(policy, what, err);
 }
 
@@ -230,7 +216,10 @@ static enum reading read_value(struct source_cell *cell, enum source_form form,
     case FORM_DECIMAL:
         return read_decimal(v, policy, err);
     case FORM_MONEY:
-        return read_money(cell, v, room, err);
+        cell->value.text = room;
+        return pg_text_money(v, room, &cell->size)
+                   ? READ_VALUE
+                   : read_refuse("an amount of money under lc_monetary = C", err);
     case FORM_DATE:
     case FORM_TIMESTAMP:
     case FORM_TIMESTAMPTZ:

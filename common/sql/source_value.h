@@ -53,6 +53,7 @@ struct target_types {
     /* What has more digits, or bits, goes as text, which keeps all of them. */
     unsigned int precision, scale, bits;
     unsigned int first_year; /* of dates; the last is 9999 */
+    const char *before;      /* what a date before that is: "before 1000" */
     bool midnight;           /* 24:00:00 is a time */
 };
 

@@ -121,14 +121,6 @@ struct value text_fill(const struct column *c)
     };
 }
 
-static void append_table_name(const struct text_dialect *dialect, const char *name, struct buf *sql)
-{
-    if (dialect->quote_table)
-        dialect->quote_table(sql, name);
-    else
-        buf_append_str(sql, name);
-}
-
 void text_declaration(struct driver *d, const struct text_dialect *dialect,
                       const struct relation *rel, uint32_t column, const char *not_null,
                       struct buf *sql)
@@ -145,7 +137,7 @@ void text_table(struct driver *d, const struct text_dialect *dialect, const stru
 {
     const struct relation *rel = step->rel;
     buf_append_str(sql, "CREATE TABLE ");
-    append_table_name(dialect, step->table, sql);
+    dialect->quote_table(sql, step->table);
     buf_append_str(sql, " (");
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
         buf_append_str(sql, i ? ", " : "");
@@ -161,19 +153,16 @@ void text_table(struct driver *d, const struct text_dialect *dialect, const stru
 
 void text_alter(const struct text_dialect *dialect, const struct step *step, struct buf *sql)
 {
+    const char *name = step->name, *to = step->to;
     buf_append_str(sql, "ALTER TABLE ");
-    append_table_name(dialect, step->table, sql);
-    if (step->kind == STEP_RENAME_TABLE) {
-        buf_append_str(sql, " RENAME TO ");
-        append_table_name(dialect, step->to, sql);
-    } else if (step->kind == STEP_DROP_COLUMN || step->kind == STEP_RENAME_COLUMN) {
-        bool drop = step->kind == STEP_DROP_COLUMN;
-        buf_append_str(sql, drop ? " DROP COLUMN " : " RENAME COLUMN ");
-        dialect->quote(sql, step->name);
-        if (drop)
-            return;
-        buf_append_str(sql, " TO ");
-        dialect->quote(sql, step->to);
+    dialect->quote_table(sql, step->table);
+    if (name) {
+        buf_append_str(sql, to ? " RENAME COLUMN " : " DROP COLUMN ");
+        dialect->quote(sql, name);
+    }
+    if (to) {
+        buf_append_str(sql, name ? " TO " : " RENAME TO ");
+        (name ? dialect->quote : dialect->quote_table)(sql, to);
     }
 }
 
@@ -194,7 +183,7 @@ int text_truncate(struct driver *d, const struct text_dialect *dialect,
     for (size_t i = 0; i < ntables; i++) {
         struct buf sql = {0};
         buf_append_str(&sql, "DELETE FROM ");
-        append_table_name(dialect, tables[i]->name, &sql);
+        dialect->quote_table(&sql, tables[i]->name);
         if (run(d, &sql, err))
             return err_context(err, "table %s", tables[i]->name);
     }

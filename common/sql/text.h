@@ -64,7 +64,7 @@ struct value text_fill(const struct column *c);
 /* How a database writes what makes up a table. */
 struct text_dialect {
     text_quote_fn *quote;
-    text_quote_fn *quote_table; /* NULL: the names of tables are SQL as they stand */
+    text_quote_fn *quote_table; /* buf_append_str: names of tables are SQL as they stand */
     driver_declare_fn *declare;
     const char *null;       /* after the type of a column that may be NULL: " NULL" */
     const char *no_columns; /* the column of a table without columns, where there is none such */
