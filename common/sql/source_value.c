@@ -234,9 +234,9 @@ static enum reading read_value(struct source_cell *cell, enum source_form form,
     BUG("unknown form");
 }
 
-int source_read(struct source_cell *cell, enum source_form form, const struct value *v,
-                const struct target_types *types, const struct value_policy *policy,
-                char room[PG_MONEY_SIZE], struct err *err)
+int source_read_any(struct source_cell *cell, enum source_form form, const struct value *v,
+                    const struct target_types *types, const struct value_policy *policy,
+                    char room[PG_MONEY_SIZE], struct err *err)
 {
     enum reading reading = read_kind(v, form == FORM_BYTES, err);
     cell->size = 0;
