@@ -63,6 +63,7 @@ struct run {
     struct output outputs[MAX_OUTPUTS];
     char names[MAX_OUTPUTS][24];
     size_t noutputs;
+    bool begun;   /* a frame has come */
     bool ended;   /* Z has come */
     bool starved; /* no whole frame is left of what was read */
     struct stats stats;
@@ -105,6 +106,7 @@ static void register_stats(struct run *r)
 static int take_frame(struct run *r, const struct frame *f, struct err *err)
 {
     ++*r->frames;
+    r->begun = true;
     if (audit_frame(&r->audit, f, err))
         return -1;
     for (size_t i = 0; i < r->noutputs; i++)
@@ -199,12 +201,14 @@ static void finish(struct run *r, struct err *err)
     struct err late = {0};
     if (r->audit.path && audit_flush(&r->audit, &late))
         return;
-    if (r->signals.stop && !r->ended && err->kind == ERR_NONE) {
+    /* Without a beginning there is nothing to end: a stream of one end frame is none. */
+    if (r->signals.stop && r->begun && !r->ended && err->kind == ERR_NONE) {
         struct frame_end z = {.why = bytes_of("stopped by signal")};
         for (size_t i = 0; i < r->noutputs; i++)
             frame_put_end(&r->outputs[i].buf, &z);
-        log_info("stopped by signal", NULL);
     }
+    if (r->signals.stop && !r->ended && err->kind == ERR_NONE)
+        log_info("stopped by signal", NULL);
     if (drain(r, &late) && err->kind == ERR_NONE && !r->signals.stop)
         *err = late;
 }

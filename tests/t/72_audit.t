@@ -213,6 +213,13 @@ wait_for(sub { -e $shared && Pg2any::Postgres::read_file($first_log) =~ /msg=sta
 is($status, 111, 'a second writer: 111');
 like($log, qr/another process writes the audit file/, 'and why');
 is($first->stop, 0, 'the first, asked to stop, leaves with 0');
+
+# Nothing has come, so that there is nothing to end: what a reader got would begin with an end frame.
+my $early = Pg2any::Process->start(name => 'frame-tee', argv => [Pg2any::Pipeline::tool('frame-tee')],
+    stdin => $reader, stdout => my $early_out = fresh_name('early.frames'), stderr => my $early_log = fresh_name('early.log'));
+wait_for(sub { Pg2any::Postgres::read_file($early_log) =~ /msg=starting/ }, 10, 'one that waits for its input');
+is($early->stop, 0, 'asked to stop before its input begins, it leaves with 0');
+is(Pg2any::Postgres::read_file($early_out), '', 'and its readers get nothing');
 close $writer or die "close: $!\n";
 
 # Readers that leave, and input that does not end.
