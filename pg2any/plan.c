@@ -213,7 +213,13 @@ static int open_lock(const struct plan *p, const char *name, struct err *err)
     char path[PLAN_PATH_SIZE + 16];
     (void)snprintf(path, sizeof path, "%s/%s", p->state_dir, name);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return fd >= 0 ? fd : err_errno(err, ERR_PERMANENT, "opening %s", path);
+    return fd >= 0
+               ? fd
+               : err_errno(err,
+                           errno == ENOSPC || errno == EMFILE || errno == ENFILE || errno == ENOMEM
+                               ? ERR_TEMPORARY
+                               : ERR_PERMANENT,
+                           "opening %s", path);
 }
 
 int plan_lock_state_dir(const struct plan *p, struct err *err)
