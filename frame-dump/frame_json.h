@@ -14,8 +14,8 @@
 
 /*
  * Appends the line for a frame that begins at byte `offset` of the input. `relations` holds the
- * relations before this frame; where the frame is an R, it is in there already. Permanent error:
- * the body does not hold the type's fields, and nothing is appended.
+ * relations up to and with this frame. Permanent error: the body does not hold the type's fields,
+ * and nothing is appended.
  */
 MUST_CHECK int frame_json(const struct frame *f, uint64_t offset, struct relmap *relations,
                           struct buf *out, struct err *err);

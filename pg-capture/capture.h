@@ -11,12 +11,6 @@
 
 #include "base/err.h"
 #include "capture_options.h"
-#include "capture_stats.h"
-#include "position.h"
-#include "prepared.h"
-#include "replication.h"
-#include "session.h"
-#include "upstream.h"
 
 /*
  * Streams until asked to stop, until --until-lsn is reached, or until nothing more can be done. The

@@ -1,7 +1,7 @@
 /*
  * apply.h - the program apply-X, but for its database: reads committed transactions from stdin,
  * applies them in groups, each in one target transaction with the checkpoint, acknowledges what is
- * durable. apply_stream.h reads the frames, apply_group.h applies, schema.h keeps the tables in
+ * durable. apply_stream.h reads the frames, apply_group.h applies, target.h keeps the tables in
  * step; this is options, waiting and the end.
  */
 #ifndef PG2ANY_APPLY_H
