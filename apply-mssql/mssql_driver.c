@@ -21,8 +21,14 @@ void mssql_quote(struct buf *out, const char *name)
 
 static void append_text(struct buf *out, const char *text, size_t size)
 {
-    buf_append_byte(out, 'N');
-    text_literal(out, text, size);
+    const char *end = text + size;
+    buf_append_str(out, "N'");
+    for (const char *p = text; p < end; p++)
+        if (*p == '\'' || *p == '\\')
+            mssql_escape(out, p, end);
+        else
+            buf_append_byte(out, (uint8_t)*p);
+    buf_append_byte(out, '\'');
 }
 
 static void append_bytes(struct buf *out, const void *data, size_t size)

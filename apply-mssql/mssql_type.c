@@ -100,13 +100,31 @@ void mssql_declare(struct driver *d, const struct relation *rel, uint32_t column
 /* Of ASCII: what has to be written otherwise in a JSON string (RFC 8259). */
 static bool is_special(unsigned char c, enum mssql_rows rows)
 {
-    return rows == ROWS_JSON ? c < 0x20 || c == '"' || c == '\\' : c == '\'';
+    return c == '\\' || (rows == ROWS_JSON ? c < 0x20 || c == '"' : c == '\'');
 }
 
-static void append_special(struct buf *out, unsigned char c, enum mssql_rows rows)
+/*
+ * A backslash at the end of a line is taken out of a string, and the end of the line with it: LF,
+ * or CR and LF ("Backslash (Line Continuation)"). One more of both stands for them.
+ */
+void mssql_escape(struct buf *out, const char *p, const char *end)
 {
+    size_t left = (size_t)(end - p) - 1;
+    buf_append_byte(out, (uint8_t)*p);
+    if (*p == '\'')
+        buf_append_byte(out, '\'');
+    else if (left >= 1 && p[1] == '\n')
+        buf_append(out, "\\\n", 2);
+    else if (left >= 2 && p[1] == '\r' && p[2] == '\n')
+        buf_append(out, "\\\r\n", 3);
+}
+
+static void append_special(struct buf *out, const unsigned char *p, const unsigned char *end,
+                           enum mssql_rows rows)
+{
+    unsigned char c = *p;
     if (rows == ROWS_VALUES)
-        buf_append_str(out, "''");
+        mssql_escape(out, (const char *)p, (const char *)end);
     else if (c == '"' || c == '\\')
         buf_printf(out, "\\%c", c);
     else
@@ -134,7 +152,7 @@ static int append_text(struct buf *out, enum mssql_rows rows, const struct value
         if (*p < 0x80) {
             if (is_special(*p, rows)) {
                 buf_append(out, from, (size_t)(p - from));
-                append_special(out, *p, rows);
+                append_special(out, p, end, rows);
                 from = p + 1;
             }
             p++;

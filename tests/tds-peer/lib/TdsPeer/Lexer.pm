@@ -61,7 +61,7 @@ sub tokens {
                 my $national = $1;
                 my ($value, $closed) = quoted_rest(\$_);
                 fail(105, substr $value, 0, 100) if !$closed;
-                $add->('string', $value =~ s/''/'/gr, "$national'$value'", national => $national ne '');
+                $add->('string', $value =~ s/\\\r?\n//gr =~ s/''/'/gr, "$national'$value'", national => $national ne '');
             } elsif (/\G"((?:[^"]|"")*)(")?/gc) {
                 my ($value, $closed) = ($1, $2);
                 fail(105, substr $value, 0, 100) if !$closed;
