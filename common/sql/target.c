@@ -480,8 +480,8 @@ static int leave_default(struct target *t, const struct step *s, struct relation
  * A table that the open transaction has changed cannot be altered beside it: that would wait for
  * the transaction. A new column, or a wider type, may be there before the rows that come before
  * it: they do not name the column, and get its default. So the transaction is given up, the table
- * altered, and the group repeated, which finds it done. If it does not, because the same
- * transaction drops the column first, it would go on like that for ever.
+ * altered, and the group repeated, which finds it done. Where that was done already and is to be
+ * done again, the same transaction drops the column first, and it would go on like that for ever.
  */
 static int change_and_repeat(struct target *t, const struct step *s, struct relation *defaults_of,
                              struct err *err)
@@ -494,9 +494,8 @@ static int change_and_repeat(struct target *t, const struct step *s, struct rela
         return -1;
     }
     bool again = t->repeated.len == what.len && memcmp(t->repeated.data, what.data, what.len) == 0;
-    buf_free(&t->repeated);
-    t->repeated = what;
     if (again) {
+        buf_free(&what);
         (void)err_set(err, ERR_PERMANENT,
                       "column %s of %s was dropped and made again between rows of one source "
                       "transaction, and %s has no such change within a transaction",
@@ -504,8 +503,12 @@ static int change_and_repeat(struct target *t, const struct step *s, struct rela
         return err_hint(err, "the table has to be copied anew");
     }
     if (target_reset(t, err) || t->runner.ops->change(t->runner.driver, s, NULL, err) ||
-        (defaults_of && leave_default(t, s, defaults_of, err)))
+        (defaults_of && leave_default(t, s, defaults_of, err))) {
+        buf_free(&what);
         return -1;
+    }
+    buf_free(&t->repeated);
+    t->repeated = what;
     return err_set(
         err, ERR_RETRY,
         "a column of %s was added or widened, and the same source transaction had changed "

@@ -112,6 +112,16 @@ $other->do('commit');
 $pipeline->wait_caught_up;
 same_content($pg, $target, \@tables, 'a new column, while another session reads the table');
 
+# The same for long, where the change has to be made between rows of one transaction: beside it.
+$before = retries();
+$other->do('begin');
+$other->do('select count(*) from second');
+$pg->do('begin; update second set n = n + 1; alter table second add column c int default 5; update second set c = 6 where id < 10; commit');
+wait_for(sub {retries() >= $before + 2}, 60, 'the change to wait for the reader, and the group to be repeated');
+$other->do('commit');
+$pipeline->wait_caught_up;
+same_content($pg, $target, \@tables, 'a new column within a transaction, while another session reads the table for long');
+
 # Readers see whole transactions.
 $pg->do('update first set n = 0', 'update second set n = 0');
 $pipeline->wait_caught_up;
