@@ -113,7 +113,8 @@ static void append_identity_index(const struct step *step, struct buf *sql)
     buf_free(&name);
 }
 
-/* Appends the value that the rows before a column was added have in it, as SQLite writes it. */
+/* Appends the value that the rows before a column was added have in it, as SQLite writes it: not
+ * for SQLite to read, which rounds some numbers of very small or large size another way. */
 static int append_fill(struct driver *d, const struct column *c, struct buf *sql, struct err *err)
 {
     const struct value v = text_fill(c);
@@ -129,6 +130,23 @@ static int append_fill(struct driver *d, const struct column *c, struct buf *sql
         buf_append_str(sql, sqlite3_column_double(s, 0) > 0 ? "9e999" : "-9e999");
     else if (rc == 0)
         buf_append_str(sql, (const char *)sqlite3_column_text(s, 1));
+    (void)sqlite3_finalize(s);
+    return rc;
+}
+
+/* Runs an UPDATE that lacks its last word, the same value. */
+static int run_fill(struct driver *d, const struct column *c, struct buf *sql, struct err *err)
+{
+    const struct value v = text_fill(c);
+    sqlite3_stmt *s = NULL;
+    buf_append_str(sql, "?1");
+    if (sqlite_prepare(d, sql, &s, err))
+        return -1;
+    int rc = bind_value(s, 1, storage_of(c), &v, d->nan, err);
+    if (rc == 0 && (rc = sqlite3_step(s)) == SQLITE_DONE)
+        rc = 0;
+    else if (rc > 0)
+        rc = sqlite_fail(d, rc, "filling a new column", err);
     (void)sqlite3_finalize(s);
     return rc;
 }
@@ -172,6 +190,8 @@ static int add_column(struct driver *d, const struct step *step, struct buf *sho
     buf_append_str(&fill, " SET ");
     text_quote_standard(&fill, c->name);
     buf_append_str(&fill, " = ");
+    if (!show)
+        return run_fill(d, c, &fill, err);
     if (append_fill(d, c, &fill, err)) {
         buf_free(&fill);
         return -1;

@@ -106,6 +106,7 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
         [c_when => q{timestamptz default '2024-01-01 12:00+02'}],
         [c_price => 'numeric(10, 2) default 1.50'],
         [c_float => 'float8 default 0.1'],
+        [c_small => 'float8 default -8.9306706596356972e-302'],
         [c_numeric => 'numeric default 1.50'],
         [c_char => q{char(4) default 'x'}],
         [c_array => q{text[] default array['a"b', null, 'c,d']}],
@@ -140,6 +141,21 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
     $s->mend('alter table %s add column e integer');
     $s->fill('e');
     $s->start->same('an identity column: the way out');
+    $s->leave;
+}
+{
+    my $s = scenario();
+    $s->run($rows, 'delete from %s')->same('a table that has lost its rows');
+    $s->run('alter table %s drop column a, add column a float8 not null default random()', 'insert into %s (id) values (1)')
+        ->same('a column made again under its name, with a volatile default');
+    $s->leave;
+}
+{
+    # All columns together find a row: it holds the default to the last bit.
+    my $s = scenario(create => ['create table %s (v int)', 'alter table %s replica identity full']);
+    $s->run('insert into %s values (1)')->same('a row without a key');
+    $s->run('alter table %s add column f float8 default -8.9306706596356972e-302', 'delete from %s')
+        ->same('is found by a default of very small size');
     $s->leave;
 }
 {
