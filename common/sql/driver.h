@@ -22,8 +22,8 @@
  *
  * ORDER OF CALLS. open; then any number of [begin, recall of the checkpoint, …, commit], reset at
  * any time; close at last. remember, change, execute and truncate come between begin and commit.
- * Under look_only nothing but name, declare, describe, fit, recall, check and a change that only
- * shows comes after open.
+ * Under look_only nothing but table_name, declare, describe, fit, recall, check and a change that
+ * only shows comes after open.
  *
  * BLOCKING. All may block up to the timeouts in driver_config, a change as long as the database
  * takes for it.
