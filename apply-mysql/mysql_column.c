@@ -175,6 +175,14 @@ int my_fit(struct driver *d, const struct column *c, const struct described_colu
         needs_exact_collation(c) && !collation_is_exact(there->collation))
         return fit_refuse_collation(c, there,
                                     "utf8mb4_nopad_bin (MariaDB) or utf8mb4_0900_bin (MySQL)", err);
+    if (identity && is(there, "char") && c->base_type_oid == PG_TYPE_BPCHAR) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "column %s identifies rows, and its type %s in the target gives values back "
+                      "without their trailing blanks, which the source sends",
+                      c->name, there->declared);
+        return err_hint(err, "make it a varchar of that length with the collation %s",
+                        there->collation);
+    }
     *fit = (struct fit){.form = (int)form, .holds = holds(c, there)};
     return 0;
 }

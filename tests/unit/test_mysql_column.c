@@ -199,6 +199,8 @@ static void what_identifies_rows_is_compared_exactly(void **state)
         {{PG_TYPE_TEXT, -1, TEXT("varchar", 100, "utf8mb4_general_ci"), 0}, false},
         {{PG_TYPE_TEXT, -1, TEXT("varchar", 100, "utf8mb4_0900_as_cs"), 0}, false},
         {{PG_TYPE_BPCHAR, 4 + 3, TEXT("char", 3, "utf8mb4_general_ci"), 0}, false},
+        {{PG_TYPE_BPCHAR, 4 + 3, TEXT("char", 3, NOPAD), 0}, false}, /* gives blanks not back */
+        {{PG_TYPE_BPCHAR, 4 + 3, TEXT("varchar", 3, NOPAD), 0}, true},
         {{100000, -1, TEXT("varchar", 100, "utf8mb4_general_ci"), 0}, false},
         {{PG_TYPE_UUID, -1, TEXT("char", 36, "latin1_swedish_ci"), 0}, true},
         {{PG_TYPE_NUMERIC, -1, TEXT("varchar", 100, "ascii_general_ci"), 0}, true},
