@@ -187,14 +187,19 @@ static int set_up(struct driver *d, const struct driver_config *config, const ch
                    /* pages; 1.3 times as fast as 1000 */
                    exec(d, "PRAGMA wal_autocheckpoint = 10000", err) ||
                    /* after a large transaction */
-                   exec(d, "PRAGMA journal_size_limit = 67108864", err) || exec(d, tables, err)
+                   exec(d, "PRAGMA journal_size_limit = 67108864", err) || exec(d, tables, err) ||
+                   sqlite_files_note(d, err)
                ? -1
                : 0;
 }
 
+/* SQLite brings the log into the database and deletes it by its name: not where there is another.
+ */
 static void sqlite_close(struct driver *d)
 {
+    sqlite_files_leave(d);
     (void)sqlite3_close_v2(d->db);
+    sqlite_files_free(d);
     free(d->path);
     free(d);
 }
@@ -265,14 +270,16 @@ static int sqlite_reset(struct driver *d, struct driver_traits *traits, struct e
     return sqlite3_get_autocommit(d->db) ? 0 : exec(d, "ROLLBACK", err);
 }
 
+/* Before the commit, so that nothing is written into the wrong place; after it, because only then
+ * is it known where it went. */
 static int sqlite_begin(struct driver *d, struct err *err)
 {
-    return exec(d, "BEGIN IMMEDIATE", err);
+    return sqlite_files_check(d, err) || exec(d, "BEGIN IMMEDIATE", err) ? -1 : 0;
 }
 
 static int sqlite_commit(struct driver *d, struct err *err)
 {
-    return exec(d, "COMMIT", err);
+    return exec(d, "COMMIT", err) || sqlite_files_check(d, err) ? -1 : 0;
 }
 
 /* ---- our two tables ---- */

@@ -11,6 +11,8 @@
 
 #include <stdbool.h>
 
+#include <sys/types.h>
+
 #include <sqlite3.h>
 
 #include "sql/driver.h"
@@ -19,12 +21,26 @@
 extern const struct driver_ops sqlite_ops;
 extern const struct text_dialect sqlite_dialect;
 
+/*
+ * A file of the database as it was when it was opened. While it is open no other file gets its
+ * inode number, so the number tells whether it is still what is at its path.
+ */
+struct sqlite_file {
+    char *path; /* NULL: there is none */
+    dev_t dev;
+    ino_t ino;
+};
+
+/* The database, its write-ahead log, the index of that, which the locks are in. */
+#define SQLITE_FILES 3
+
 struct driver {
     sqlite3 *db;
     const struct schema_map *schema_map;
     enum nan_policy nan;
     char *path;
     bool have_tables; /* of ours; always, unless it was opened to look only */
+    struct sqlite_file files[SQLITE_FILES];
 };
 
 /*
@@ -40,6 +56,27 @@ MUST_CHECK int sqlite_prepare(struct driver *d, struct buf *sql, sqlite3_stmt **
 /* Asks for a number that is not negative; -1: there is no row. */
 MUST_CHECK int sqlite_number(struct driver *d, struct buf *sql, const char *what, int64_t *n,
                              struct err *err);
+
+/* ---- sqlite_files.c ---- */
+
+/* Remembers which files are open. A database in memory has none. */
+MUST_CHECK int sqlite_files_note(struct driver *d, struct err *err);
+void sqlite_files_free(struct driver *d);
+
+/*
+ * Whether what is open is still at its path; SQLite does not look in WAL mode, and goes on in files
+ * that have no name any more. Permanent error where the database is another one or gone: what was
+ * committed to it is not in what a start would find, or make. Temporary where it is only one of the
+ * others: the database's checkpoint says at the next start what it has.
+ */
+MUST_CHECK int sqlite_files_check(const struct driver *d, struct err *err);
+
+/*
+ * Before the connection is closed. Closing brings the log into the database and deletes it by its
+ * name; where another file has the name of one of ours, it does not. A log that nobody can open any
+ * more is brought in even where other programs keep the database open.
+ */
+void sqlite_files_leave(struct driver *d);
 
 /* ---- sqlite_schema.c ---- */
 

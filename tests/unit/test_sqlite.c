@@ -295,6 +295,81 @@ static void a_full_disk_is_temporary(void **state)
     succeeds(w, target_commit(w->target, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
 }
 
+static int commit(struct sqlite_world *w, uint64_t lsn)
+{
+    return target_commit(w->target, "o", &(struct checkpoint){.remote_lsn = lsn}, &w->err);
+}
+
+static void remove_files(const struct sqlite_world *w, const char *suffix, const char *other)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s%s", w->path, suffix);
+    assert_int_equal(unlink(path), 0);
+    if (other)
+        remove_files(w, other, NULL);
+}
+
+/* The last look is after the commit: what is lost in the middle of a transaction is not told to be
+ * in. */
+static void a_log_that_is_deleted_is_noticed(void **state)
+{
+    struct sqlite_world *w = *state;
+    sqlite3 *reader;
+    reopen(w, w->path);
+    make(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k", 1);
+    assert_int_equal(sqlite3_open(w->path, &reader), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "SELECT * FROM t", NULL, NULL, NULL), SQLITE_OK);
+    succeeds(w, begin(w));
+    succeeds(w, RUN(w, CHANGE_INSERT, "1"));
+    remove_files(w, "-wal", "-shm");
+    fails(w, commit(w, 1), ERR_TEMPORARY, "db-wal was moved or deleted while it was open");
+    fails(w, begin(w), ERR_TEMPORARY, "db-wal was moved or deleted while it was open");
+    /* What is in the log that has no name gets into the database. */
+    reopen(w, w->path);
+    shows(w, "SELECT id FROM t", "1");
+    assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+}
+
+/* The log of another's that takes its place is not ours to delete. */
+static void a_log_that_is_replaced_is_left_alone(void **state)
+{
+    struct sqlite_world *w = *state;
+    sqlite3 *other;
+    reopen(w, w->path);
+    make(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k", 1);
+    sql(w, "PRAGMA wal_checkpoint");
+    remove_files(w, "-wal", "-shm");
+    assert_int_equal(sqlite3_open(w->path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "INSERT INTO t VALUES (7)", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    fails(w, begin(w), ERR_TEMPORARY, "another file has taken the place of");
+    reopen(w, w->path);
+    shows(w, "SELECT id FROM t", "7");
+}
+
+static void a_database_that_is_moved_is_noticed(void **state)
+{
+    struct sqlite_world *w = *state;
+    char away[128], link[128];
+    (void)snprintf(away, sizeof away, "%s.away", w->path);
+    (void)snprintf(link, sizeof link, "%s.link", w->path);
+    assert_int_equal(symlink(w->path, link), 0);
+    reopen(w, link);
+    succeeds(w, begin(w));
+    succeeds(w, commit(w, 1));
+    succeeds(w, begin(w));
+    assert_int_equal(rename(w->path, away), 0);
+    fails(w, commit(w, 2), ERR_PERMANENT, "was moved or deleted while it was open (put it back");
+    FILE *f = fopen(w->path, "w");
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+    fails(w, begin(w), ERR_PERMANENT, "its checkpoint says whether it can go on");
+    assert_int_equal(rename(away, w->path), 0);
+    succeeds(w, begin(w));
+    succeeds(w, commit(w, 3));
+    assert_int_equal(unlink(link), 0);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -309,6 +384,9 @@ int main(void)
         TEST(a_database_may_be_read_only),
         TEST(a_busy_database_is_tried_again),
         TEST(a_full_disk_is_temporary),
+        TEST(a_log_that_is_deleted_is_noticed),
+        TEST(a_log_that_is_replaced_is_left_alone),
+        TEST(a_database_that_is_moved_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
