@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "frames/pg_type.h"
+#include "sql/column_fit.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 
@@ -38,12 +39,39 @@ static int look_for_rows(struct driver *d, const char *name, bool *empty, struct
     return rc;
 }
 
+static int describe_collation(struct driver *d, const char *table, struct described_column *c,
+                              struct described_table *out, struct err *err)
+{
+    const char *collation;
+    int rc = sqlite3_table_column_metadata(d->db, "main", table, c->name, NULL, &collation, NULL,
+                                           NULL, NULL);
+    if (rc != SQLITE_OK)
+        return sqlite_fail(d, rc, "reading a collation", err);
+    c->collation = described_text(out, collation);
+    return 0;
+}
+
+static int describe_columns(struct driver *d, const char *table, sqlite3_stmt *s,
+                            struct described_table *out, struct err *err)
+{
+    int rc;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        struct described_column *c =
+            described_add_column(out, (const char *)sqlite3_column_text(s, 0));
+        c->type = c->declared = described_text(out, (const char *)sqlite3_column_text(s, 1));
+        c->generated = sqlite3_column_int(s, 2) != 0;
+        out->exists = true;
+        if (described_check(out, err) || describe_collation(d, table, c, out, err))
+            return -1;
+    }
+    return rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "reading the columns", err);
+}
+
 int sqlite_describe(struct driver *d, const char *name, const struct describe_how *how,
                     struct described_table *out, struct err *err)
 {
     struct buf sql = {0};
     sqlite3_stmt *s = NULL;
-    int rc;
     out->folds_case = true;
     buf_append_str(&sql, "SELECT c.name, c.type, c.hidden FROM sqlite_schema t, "
                          "pragma_table_xinfo(t.name) c WHERE t.type = 'table' AND t.name = ");
@@ -51,16 +79,10 @@ int sqlite_describe(struct driver *d, const char *name, const struct describe_ho
     buf_append_str(&sql, " COLLATE NOCASE");
     if (sqlite_prepare(d, &sql, &s, err))
         return -1;
-    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
-        struct described_column *c =
-            described_add_column(out, (const char *)sqlite3_column_text(s, 0));
-        c->type = c->declared = described_text(out, (const char *)sqlite3_column_text(s, 1));
-        c->generated = sqlite3_column_int(s, 2) != 0;
-        out->exists = true;
-    }
+    int rc = describe_columns(d, name, s, out, err);
     (void)sqlite3_finalize(s);
-    if (rc != SQLITE_DONE)
-        return sqlite_fail(d, rc, "reading the columns", err);
+    if (rc)
+        return -1;
     return out->exists && how->rows ? look_for_rows(d, name, &out->empty, err) : 0;
 }
 
@@ -68,14 +90,16 @@ int sqlite_fit(struct driver *d, const struct column *c, const struct described_
                bool identity, struct fit *fit, struct err *err)
 {
     (void)d;
-    (void)identity;
     enum storage storage = storage_of(c);
     fit->form = (int)storage;
     fit->holds = true;
     if (there->generated)
         return err_set(err, ERR_PERMANENT, "column %s is generated in the target", c->name);
     if (affinity_keeps(affinity_of(there->type), storage))
-        return 0;
+        /* Other values have one spelling, or none that is text. */
+        return identity && storage == STORAGE_TEXT && strcasecmp(there->collation, "BINARY") != 0
+                   ? fit_refuse_collation(c, there, "COLLATE BINARY", err)
+                   : 0;
     (void)err_set(err, ERR_PERMANENT,
                   "column %s has the type %s in the target, which would change values of %s",
                   c->name, *there->type ? there->type : "(none)",

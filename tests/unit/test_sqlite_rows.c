@@ -347,6 +347,25 @@ static void a_table_may_be_without_rowid_or_strict(void **state)
     shows(w, "SELECT *, typeof(n) FROM s", "1|2|9.5|real");
 }
 
+/* Rows are found by =, which compares as the column's collation does. */
+static void a_collation_must_tell_keys_apart(void **state)
+{
+    struct sqlite_world *w = *state;
+    sql(w, "CREATE TABLE k (id TEXT PRIMARY KEY COLLATE NOCASE, v TEXT);"
+           "CREATE TABLE f (a TEXT COLLATE rtrim, n INTEGER COLLATE NOCASE);"
+           "CREATE TABLE t (id TEXT PRIMARY KEY COLLATE BINARY, v TEXT COLLATE NOCASE)");
+    fails(w, use(w, REPLICA_IDENTITY_DEFAULT, "k", "id/text/k,v/text", 1), ERR_PERMANENT,
+          "column id identifies rows, and its collation NOCASE in the target takes values for "
+          "equal that differ at the source (make it COLLATE BINARY)");
+    fails(w, use(w, REPLICA_IDENTITY_FULL, "f", "a/text,n/int", 0), ERR_PERMANENT,
+          "column a identifies rows, and its collation rtrim");
+    succeeds(w, use(w, REPLICA_IDENTITY_FULL, "f", "n/int", 0));
+    succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/text/k,v/text", 1));
+    succeeds(w, RUN(w, CHANGE_INSERT, "a|x", "A|X"));
+    succeeds(w, RUN(w, CHANGE_DELETE, "K A|~"));
+    shows(w, "SELECT * FROM t", "a|x");
+}
+
 static void names_may_be_anything(void **state)
 {
     struct sqlite_world *w = *state;
@@ -512,6 +531,7 @@ int main(void)
         TEST(a_target_without_a_key_may_have_doubles),
         TEST(a_column_must_hold_the_values),
         TEST(a_table_may_be_without_rowid_or_strict),
+        TEST(a_collation_must_tell_keys_apart),
         TEST(names_may_be_anything),
         TEST(names_fold_case),
         TEST(a_schema_is_a_prefix),
