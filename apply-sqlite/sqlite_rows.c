@@ -25,18 +25,25 @@ void sqlite_free_statement(struct statement *s)
 
 /* ---- statements ---- */
 
-/* A name of the rowid that no column has; NULL: there is none. */
-static const char *choose_rowid(const struct relation *rel)
+/* Appends a name of the rowid that no column has; of a table WITHOUT ROWID, its primary key. */
+static int append_row_key(const struct target_table *t, struct buf *sql, struct err *err)
 {
     static const char *const names[] = {"rowid", "_rowid_", "oid"};
-    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
-        bool taken = false;
-        for (uint32_t i = 0; i < rel->ncolumns; i++)
-            taken = taken || sqlite3_stricmp(rel->columns[i].name, names[n]) == 0;
-        if (!taken)
-            return names[n];
+    const struct described_index *key = t->there.nindexes > 0 ? &t->there.indexes[0] : NULL;
+    for (size_t i = 0; key && i < key->ncolumns; i++) {
+        buf_append_str(sql, i == 0 ? "" : ", ");
+        text_quote_standard(sql, key->columns[i]);
     }
-    return NULL;
+    if (key)
+        return 0;
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        if (described_find(&t->there, names[n]))
+            continue;
+        buf_append_str(sql, names[n]);
+        return 0;
+    }
+    return err_set(err, ERR_PERMANENT,
+                   "a table without a primary key that has columns named rowid, _rowid_ and oid");
 }
 
 /* Appends " WHERE …"; parameters are numbered from `first` on. */
@@ -45,13 +52,15 @@ static int append_where(const struct target_table *t, struct buf *sql, uint32_t 
 {
     const struct identity *id = &t->identity;
     if (id->by_all_columns) {
-        const char *rowid = choose_rowid(t->rel);
-        if (!rowid)
-            return err_set(
-                err, ERR_PERMANENT,
-                "a table without a primary key that has columns named rowid, _rowid_ and oid");
-        buf_printf(sql, " WHERE %s = (SELECT %s FROM ", rowid, rowid);
+        struct buf key = {0};
+        if (append_row_key(t, &key, err)) {
+            buf_free(&key);
+            return -1;
+        }
+        buf_printf(sql, " WHERE (%s) = (SELECT %s FROM ", buf_cstr(&key), buf_cstr(&key));
         text_quote_standard(sql, t->name);
+        sql->failed = sql->failed || key.failed;
+        buf_free(&key);
     }
     /* Row values: AND between 1,600 columns would be deeper than SQLite lets an expression be. */
     for (uint32_t i = 0; i < id->n; i++) {

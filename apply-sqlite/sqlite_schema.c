@@ -67,6 +67,29 @@ static int describe_columns(struct driver *d, const char *table, sqlite3_stmt *s
     return rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "reading the columns", err);
 }
 
+/* Of a table WITHOUT ROWID its primary key, which is what its rows have instead. In the index of
+ * another's key there is the rowid, as column -1. */
+static int describe_key(struct driver *d, const char *table, struct described_table *out,
+                        struct err *err)
+{
+    struct buf sql = {0};
+    sqlite3_stmt *s = NULL;
+    int rc;
+    buf_append_str(&sql, "SELECT l.name, k.name FROM pragma_index_list(");
+    text_literal(&sql, table, strlen(table));
+    buf_append_str(&sql,
+                   ") l, pragma_index_xinfo(l.name) k WHERE l.origin = 'pk' AND k.key AND NOT "
+                   "EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) WHERE cid = -1) ORDER BY "
+                   "k.seqno");
+    if (sqlite_prepare(d, &sql, &s, err))
+        return -1;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+        described_add_index_column(out, (const char *)sqlite3_column_text(s, 0), true, true,
+                                   (const char *)sqlite3_column_text(s, 1));
+    (void)sqlite3_finalize(s);
+    return rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "reading the primary key", err);
+}
+
 int sqlite_describe(struct driver *d, const char *name, const struct describe_how *how,
                     struct described_table *out, struct err *err)
 {
@@ -81,7 +104,7 @@ int sqlite_describe(struct driver *d, const char *name, const struct describe_ho
         return -1;
     int rc = describe_columns(d, name, s, out, err);
     (void)sqlite3_finalize(s);
-    if (rc)
+    if (rc || (out->exists && describe_key(d, name, out, err)))
         return -1;
     return out->exists && how->rows ? look_for_rows(d, name, &out->empty, err) : 0;
 }

@@ -340,11 +340,29 @@ static void a_table_may_be_without_rowid_or_strict(void **state)
     succeeds(w, RUN(w, CHANGE_DELETE, "K c|~"));
     fails(w, RUN(w, CHANGE_INSERT, "a|1"), ERR_PERMANENT, "insert_exists");
     shows(w, "SELECT * FROM t", "a|10 d|20");
-    succeeds(w, use(w, REPLICA_IDENTITY_FULL, "t", "id/text,v/int", 0));
-    fails(w, RUN(w, CHANGE_DELETE, "O a|10"), ERR_PERMANENT, "rowid");
     succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "s", "id/int/k,v/int,n/num", 1));
     succeeds(w, RUN(w, CHANGE_INSERT, "1|2|9.50"));
     shows(w, "SELECT *, typeof(n) FROM s", "1|2|9.5|real");
+}
+
+/* One of several rows that are equal to the source is found by the table's own key. */
+static void a_table_without_rowid_has_a_key_of_its_own(void **state)
+{
+    struct sqlite_world *w = *state;
+    sql(w,
+        "CREATE TABLE t (a TEXT, \"b\"\"\" INTEGER, n INTEGER, PRIMARY KEY (\"b\"\"\", a)) WITHOUT ROWID;"
+        "CREATE TABLE u (v TEXT, mine TEXT PRIMARY KEY) WITHOUT ROWID;"
+        "INSERT INTO u VALUES ('x', 1), ('x', 2), (NULL, 3)");
+    succeeds(w, use(w, REPLICA_IDENTITY_FULL, "t", "a/text,b\"/int,n/int", 0));
+    succeeds(w, RUN(w, CHANGE_INSERT, "x|1|~", "x|2|~", "y|1|5"));
+    succeeds(w, RUN(w, CHANGE_UPDATE, "O x|1|~ > x|1|7", "O y|1|5 > z|3|5"));
+    succeeds(w, RUN(w, CHANGE_DELETE, "O x|2|~"));
+    fails(w, RUN(w, CHANGE_DELETE, "O x|2|~"), ERR_PERMANENT, "delete_missing");
+    shows(w, "SELECT * FROM t ORDER BY a", "x|1|7 z|3|5");
+    succeeds(w, use(w, REPLICA_IDENTITY_FULL, "u", "v/text", 0));
+    succeeds(w, RUN(w, CHANGE_DELETE, "O x"));
+    succeeds(w, RUN(w, CHANGE_UPDATE, "O ~ > y"));
+    shows(w, "SELECT count(*), count(DISTINCT v) FROM u", "2|2");
 }
 
 /* Rows are found by =, which compares as the column's collation does. */
@@ -531,6 +549,7 @@ int main(void)
         TEST(a_target_without_a_key_may_have_doubles),
         TEST(a_column_must_hold_the_values),
         TEST(a_table_may_be_without_rowid_or_strict),
+        TEST(a_table_without_rowid_has_a_key_of_its_own),
         TEST(a_collation_must_tell_keys_apart),
         TEST(names_may_be_anything),
         TEST(names_fold_case),
