@@ -60,6 +60,7 @@ static int describe_columns(struct driver *d, const char *table, sqlite3_stmt *s
             described_add_column(out, (const char *)sqlite3_column_text(s, 0));
         c->type = c->declared = described_text(out, (const char *)sqlite3_column_text(s, 1));
         c->generated = sqlite3_column_int(s, 2) != 0;
+        c->autonumber = sqlite3_column_int(s, 3) != 0;
         out->exists = true;
         if (described_check(out, err) || describe_collation(d, table, c, out, err))
             return -1;
@@ -96,7 +97,9 @@ int sqlite_describe(struct driver *d, const char *name, const struct describe_ho
     struct buf sql = {0};
     sqlite3_stmt *s = NULL;
     out->folds_case = true;
-    buf_append_str(&sql, "SELECT c.name, c.type, c.hidden FROM sqlite_schema t, "
+    /* A key that has no index is the rowid. */
+    buf_append_str(&sql, "SELECT c.name, c.type, c.hidden, c.pk = 1 AND NOT EXISTS (SELECT 1 FROM "
+                         "pragma_index_list(t.name) WHERE origin = 'pk') FROM sqlite_schema t, "
                          "pragma_table_xinfo(t.name) c WHERE t.type = 'table' AND t.name = ");
     text_literal(&sql, name, strlen(name));
     buf_append_str(&sql, " COLLATE NOCASE");

@@ -365,6 +365,37 @@ static void a_table_without_rowid_has_a_key_of_its_own(void **state)
     shows(w, "SELECT count(*), count(DISTINCT v) FROM u", "2|2");
 }
 
+/* SQLite would make a number of its own out of NULL. */
+static void the_rowid_takes_no_null(void **state)
+{
+    struct sqlite_world *w = *state;
+    sql(w,
+        "CREATE TABLE a (n INTEGER PRIMARY KEY, v TEXT); CREATE TABLE b (n INTEGER PRIMARY KEY DESC);"
+        "CREATE TABLE c (n INT PRIMARY KEY); CREATE TABLE d (n INTEGER, m INTEGER, PRIMARY KEY (n));"
+        "CREATE TABLE e (n INTEGER, m INTEGER, PRIMARY KEY (n, m));");
+    succeeds(w, use(w, REPLICA_IDENTITY_FULL, "a", "n/int,v/text", 0));
+    succeeds(w, RUN(w, CHANGE_INSERT, "7|seven"));
+    fails(w, RUN(w, CHANGE_INSERT, "~|none"), ERR_PERMANENT,
+          "column n: the value is NULL, for which INTEGER PRIMARY KEY makes a number (make it a "
+          "column that takes NULL");
+    fails(w, RUN(w, CHANGE_UPDATE, "O 7|seven > ~|none"), ERR_PERMANENT, "the value is NULL");
+    shows(w, "SELECT * FROM a", "7|seven");
+    succeeds(w, use(w, REPLICA_IDENTITY_FULL, "d", "n/int,m/int", 0));
+    fails(w, RUN(w, CHANGE_INSERT, "~|1"), ERR_PERMANENT, "the value is NULL");
+    /* These are ordinary columns, in which SQLite keeps NULL. */
+    static const char *const tables[] = {"b", "c"};
+    for (size_t i = 0; i < LENGTH(tables); i++) {
+        char query[64];
+        succeeds(w, use(w, REPLICA_IDENTITY_FULL, tables[i], "n/int", 0));
+        succeeds(w, RUN(w, CHANGE_INSERT, "~"));
+        (void)snprintf(query, sizeof query, "SELECT * FROM %s", tables[i]);
+        shows(w, query, "~");
+    }
+    succeeds(w, use(w, REPLICA_IDENTITY_FULL, "e", "n/int,m/int", 0));
+    succeeds(w, RUN(w, CHANGE_INSERT, "~|1"));
+    shows(w, "SELECT * FROM e", "~|1");
+}
+
 /* Rows are found by =, which compares as the column's collation does. */
 static void a_collation_must_tell_keys_apart(void **state)
 {
@@ -550,6 +581,7 @@ int main(void)
         TEST(a_column_must_hold_the_values),
         TEST(a_table_may_be_without_rowid_or_strict),
         TEST(a_table_without_rowid_has_a_key_of_its_own),
+        TEST(the_rowid_takes_no_null),
         TEST(a_collation_must_tell_keys_apart),
         TEST(names_may_be_anything),
         TEST(names_fold_case),
