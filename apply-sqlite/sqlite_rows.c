@@ -5,6 +5,7 @@
  * values are left out.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "sql/table.h"
 #include "sql/text.h"
@@ -24,6 +25,24 @@ void sqlite_free_statement(struct statement *s)
 }
 
 /* ---- statements ---- */
+
+/*
+ * " OR ABORT" where a constraint of the table may say ON CONFLICT REPLACE or IGNORE itself. Not
+ * everywhere: it would be in force in the table's triggers, in the place of their own clauses.
+ */
+static int choose_conflict(struct driver *d, const char *table, const char **conflict,
+                           struct err *err)
+{
+    struct buf sql = {0};
+    int64_t n = -1;
+    buf_append_str(&sql, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND sql LIKE "
+                         "'%conflict%' AND name = ");
+    text_literal(&sql, table, strlen(table));
+    buf_append_str(&sql, " COLLATE NOCASE");
+    int rc = sqlite_number(d, &sql, "reading the schema", &n, err);
+    *conflict = n == 1 ? " OR ABORT" : "";
+    return rc;
+}
 
 /* Appends a name of the rowid that no column has; of a table WITHOUT ROWID, its primary key. */
 static int append_row_key(const struct target_table *t, struct buf *sql, struct err *err)
@@ -79,10 +98,10 @@ static int append_where(const struct target_table *t, struct buf *sql, uint32_t 
     return 0;
 }
 
-static void append_insert(const struct target_table *t, struct buf *sql)
+static void append_insert(const struct target_table *t, const char *conflict, struct buf *sql)
 {
     uint32_t n = t->rel->ncolumns;
-    buf_append_str(sql, "INSERT INTO ");
+    buf_printf(sql, "INSERT%s INTO ", conflict);
     text_quote_standard(sql, t->name);
     if (n == 0) {
         buf_append_str(sql, " DEFAULT VALUES");
@@ -96,11 +115,11 @@ static void append_insert(const struct target_table *t, struct buf *sql)
 }
 
 /* Parameters 1 to ncolumns are the columns' new values, those after it the identity's. */
-static int append_update(const struct target_table *t, const uint8_t *columns, struct buf *sql,
-                         struct err *err)
+static int append_update(const struct target_table *t, const char *conflict, const uint8_t *columns,
+                         struct buf *sql, struct err *err)
 {
     const char *comma = " SET ";
-    buf_append_str(sql, "UPDATE ");
+    buf_printf(sql, "UPDATE%s ", conflict);
     text_quote_standard(sql, t->name);
     for (uint32_t i = 0; i < t->rel->ncolumns; i++)
         if (columns[i]) {
@@ -112,14 +131,18 @@ static int append_update(const struct target_table *t, const uint8_t *columns, s
     return append_where(t, sql, t->rel->ncolumns + 1, err);
 }
 
-static int append_statement(const struct slice *slice, struct buf *sql, struct err *err)
+static int append_statement(struct driver *d, const struct slice *slice, struct buf *sql,
+                            struct err *err)
 {
+    const char *conflict;
+    if (choose_conflict(d, slice->table->name, &conflict, err))
+        return -1;
     switch (slice->kind) {
     case CHANGE_INSERT:
-        append_insert(slice->table, sql);
+        append_insert(slice->table, conflict, sql);
         return 0;
     case CHANGE_UPDATE:
-        return append_update(slice->table, slice->columns, sql, err);
+        return append_update(slice->table, conflict, slice->columns, sql, err);
     case CHANGE_DELETE:
         buf_append_str(sql, "DELETE FROM ");
         text_quote_standard(sql, slice->table->name);
@@ -136,7 +159,7 @@ static struct statement *make_statement(struct driver *d, const struct slice *sl
     struct kept *kept = calloc(1, sizeof *kept);
     if (!kept)
         (void)err_nomem(err);
-    else if (append_statement(slice, &sql, err) == 0 &&
+    else if (append_statement(d, slice, &sql, err) == 0 &&
              sqlite_prepare(d, &sql, &kept->stmt, err) == 0)
         return &kept->base;
     buf_free(&sql);
@@ -145,6 +168,12 @@ static struct statement *make_statement(struct driver *d, const struct slice *sl
 }
 
 /* ---- rows ---- */
+
+static int row_left_out(struct err *err)
+{
+    (void)err_set(err, ERR_PERMANENT, "INSERT: a trigger of the target left the row out");
+    return err_hint(err, "RAISE(IGNORE) in it; drop it, or let it pass what the source sends");
+}
 
 static int refuse_null(const struct column *c, struct err *err)
 {
@@ -204,7 +233,9 @@ static int step_row(const struct driver *d, const struct slice *slice, sqlite3_s
         result->exists = true;
     } else if (rc != SQLITE_DONE) {
         failed = sqlite_fail(d, rc, words[slice->kind], err);
-    } else if (slice->kind != CHANGE_INSERT) {
+    } else if (slice->kind == CHANGE_INSERT) {
+        failed = sqlite3_changes(d->db) == 1 ? 0 : row_left_out(err);
+    } else {
         result->matched = (uint64_t)sqlite3_changes(d->db);
         *in = result->matched == 1;
     }

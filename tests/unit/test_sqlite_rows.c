@@ -396,6 +396,50 @@ static void the_rowid_takes_no_null(void **state)
     shows(w, "SELECT * FROM e", "~|1");
 }
 
+/* A constraint may say itself what becomes of a row that breaks it: not for ours. */
+static void constraints_do_not_decide(void **state)
+{
+    struct sqlite_world *w = *state;
+    sql(w,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, u TEXT UNIQUE ON CONFLICT IGNORE,"
+        " v TEXT NOT NULL ON CONFLICT REPLACE DEFAULT 'mine')");
+    succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,u/text,v/text", 1));
+    succeeds(w, RUN(w, CHANGE_INSERT, "1|a|x", "2|b|y"));
+    fails(w, RUN(w, CHANGE_INSERT, "1|c|z"), ERR_PERMANENT, "insert_exists");
+    fails(w, RUN(w, CHANGE_INSERT, "3|a|z"), ERR_PERMANENT, "insert_exists");
+    fails(w, RUN(w, CHANGE_INSERT, "3|c|~"), ERR_PERMANENT, "NOT NULL constraint failed: t.v");
+    fails(w, RUN(w, CHANGE_UPDATE, "1|b|x"), ERR_PERMANENT, "UNIQUE constraint failed: t.u");
+    fails(w, RUN(w, CHANGE_UPDATE, "K 1|~|~ > 2|c|x"), ERR_PERMANENT, "UNIQUE constraint failed");
+    fails(w, RUN(w, CHANGE_UPDATE, "1|a|~"), ERR_PERMANENT, "NOT NULL constraint failed");
+    shows(w, "SELECT * FROM t", "1|a|x 2|b|y");
+}
+
+/* The clauses in a trigger are the user's: OR ABORT would be its statements', too. */
+static void a_trigger_keeps_its_clauses(void **state)
+{
+    struct sqlite_world *w = *state;
+    sql(w,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE seen (v TEXT UNIQUE);"
+        "CREATE TRIGGER see AFTER INSERT ON t BEGIN INSERT OR IGNORE INTO seen VALUES (new.v); END");
+    succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,v/text", 1));
+    succeeds(w, RUN(w, CHANGE_INSERT, "1|a", "2|a"));
+    shows(w, "SELECT * FROM seen", "a");
+}
+
+static void a_trigger_may_not_take_a_row_away(void **state)
+{
+    struct sqlite_world *w = *state;
+    sql(w, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);"
+           "CREATE TRIGGER i BEFORE INSERT ON t WHEN new.v = 'x' BEGIN SELECT RAISE(IGNORE); END;"
+           "CREATE TRIGGER d BEFORE DELETE ON t BEGIN SELECT RAISE(IGNORE); END");
+    succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,v/text", 1));
+    succeeds(w, RUN(w, CHANGE_INSERT, "1|a"));
+    fails(w, RUN(w, CHANGE_INSERT, "2|b", "3|x"), ERR_PERMANENT,
+          "INSERT: a trigger of the target left the row out (RAISE(IGNORE) in it; drop it");
+    fails(w, RUN(w, CHANGE_DELETE, "K 1|~"), ERR_PERMANENT, "delete_missing");
+    shows(w, "SELECT * FROM t", "1|a 2|b");
+}
+
 /* Rows are found by =, which compares as the column's collation does. */
 static void a_collation_must_tell_keys_apart(void **state)
 {
@@ -582,6 +626,9 @@ int main(void)
         TEST(a_table_may_be_without_rowid_or_strict),
         TEST(a_table_without_rowid_has_a_key_of_its_own),
         TEST(the_rowid_takes_no_null),
+        TEST(constraints_do_not_decide),
+        TEST(a_trigger_keeps_its_clauses),
+        TEST(a_trigger_may_not_take_a_row_away),
         TEST(a_collation_must_tell_keys_apart),
         TEST(names_may_be_anything),
         TEST(names_fold_case),
