@@ -318,11 +318,30 @@ static int sqlite_remember(struct driver *d, const struct own_key *key, const st
 
 /* ---- looking ---- */
 
+/* The source's triggers have done their work already, and what they changed comes, too. */
+static int look_for_triggers(struct driver *d, struct report *report, struct err *err)
+{
+    struct buf sql = {0};
+    sqlite3_stmt *s = NULL;
+    int rc;
+    buf_append_str(&sql, "SELECT tbl_name, name FROM sqlite_schema WHERE type = 'trigger' ORDER BY "
+                         "tbl_name, name");
+    if (sqlite_prepare(d, &sql, &s, err))
+        return -1;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        report_note(
+            report, "target: table %s has the trigger %s, which acts on what the applier writes",
+            (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1));
+        report_mend(report, "drop it if the source has the same: it would be done twice");
+    }
+    (void)sqlite3_finalize(s);
+    return rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "looking for triggers", err);
+}
+
 /* SQLite makes a journal beside the database: the folder must be writable, too. */
 static int sqlite_check(struct driver *d, bool ddl, struct report *report, struct err *err)
 {
     (void)ddl;
-    (void)err;
     bool there = access(d->path, F_OK) == 0;
     report_ok(report, "target: SQLite %s, %s%s", sqlite3_libversion(), d->path,
               there ? "" : ", which will be made");
@@ -331,7 +350,7 @@ static int sqlite_check(struct driver *d, bool ddl, struct report *report, struc
                     d->path);
         report_mend(report, "mkdir, chown or chmod");
     }
-    return 0;
+    return look_for_triggers(d, report, err);
 }
 
 const struct driver_ops sqlite_ops = {

@@ -295,6 +295,33 @@ static void a_full_disk_is_temporary(void **state)
     succeeds(w, target_commit(w->target, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));
 }
 
+/* What the check writes about the database. */
+static void check_says(struct sqlite_world *w, const char *text)
+{
+    char said[2000];
+    int out[2];
+    assert_int_equal(pipe(out), 0);
+    struct report report = {.fd = out[1]};
+    succeeds(w, sqlite_ops.check(w->driver, true, &report, &w->err));
+    assert_int_equal(close(out[1]), 0);
+    ssize_t n = read(out[0], said, sizeof said - 1);
+    assert_int_equal(close(out[0]), 0);
+    assert_true(n > 0);
+    said[n] = '\0';
+    if (!strstr(said, text))
+        fail_msg("\"%s\" does not say \"%s\"", said, text);
+}
+
+static void a_check_names_triggers(void **state)
+{
+    struct sqlite_world *w = *state;
+    reopen(w, w->path);
+    sql(w, "CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE TABLE audit (id INTEGER);"
+           "CREATE TRIGGER log AFTER INSERT ON t BEGIN INSERT INTO audit VALUES (new.id); END");
+    check_says(w,
+               "note  target: table t has the trigger log, which acts on what the applier writes");
+}
+
 static int commit(struct sqlite_world *w, uint64_t lsn)
 {
     return target_commit(w->target, "o", &(struct checkpoint){.remote_lsn = lsn}, &w->err);
@@ -384,6 +411,7 @@ int main(void)
         TEST(a_database_may_be_read_only),
         TEST(a_busy_database_is_tried_again),
         TEST(a_full_disk_is_temporary),
+        TEST(a_check_names_triggers),
         TEST(a_log_that_is_deleted_is_noticed),
         TEST(a_log_that_is_replaced_is_left_alone),
         TEST(a_database_that_is_moved_is_noticed),
