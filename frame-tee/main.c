@@ -209,7 +209,10 @@ static void finish(struct run *r, struct err *err)
     }
     if (r->signals.stop && !r->ended && err->kind == ERR_NONE)
         log_info("stopped by signal", NULL);
-    if (drain(r, &late) && err->kind == ERR_NONE && !r->signals.stop)
+    int rc = drain(r, &late);
+    if (rc == 0 && r->ended && !r->signals.stop)
+        rc = frame_reader_finish(&r->in, &late);
+    if (rc && err->kind == ERR_NONE && !r->signals.stop)
         *err = late;
 }
 

@@ -213,23 +213,6 @@ static int no_end(const struct run *r, struct err *err)
     return err_hint(err, "the writer of the input crashed or was killed");
 }
 
-/*
- * Does not wait for the end of input after Z: its writer may wait for acknowledgements, with the
- * pipe open. But where more than Z is there, as in two streams joined by cat, that must not go
- * unnoticed.
- */
-static int after_end(struct run *r, struct err *err)
-{
-    struct pollfd p = {.fd = r->in.fd, .events = POLLIN};
-    if (frame_reader_left(&r->in) == 0 && !r->in.eof && poll(&p, 1, 0) > 0 &&
-        frame_reader_fill(&r->in, err) < 0)
-        return -1;
-    if (frame_reader_left(&r->in) > 0)
-        return err_set(err, ERR_PERMANENT, "the input goes on after the end frame at byte %" PRIu64,
-                       r->in.offset);
-    return 0;
-}
-
 /* Until Z has been written, a signal asks to stop, or something fails. */
 static int loop(struct run *r, struct err *err)
 {
@@ -243,7 +226,10 @@ static int loop(struct run *r, struct err *err)
             if (drain(r, err))
                 return -1;
         } else if (assembler_ended(r->assembler)) {
-            return after_end(r, err);
+            /* First the end goes out: the writer may wait until that is acknowledged. */
+            if (drain(r, err))
+                return -1;
+            return r->signals.stop ? 0 : frame_reader_finish(&r->in, err);
         } else if (r->in.eof) {
             return no_end(r, err);
         } else if (wait_and_read(r, err)) {

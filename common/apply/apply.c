@@ -198,8 +198,10 @@ static int run(struct apply *a, struct err *err)
     if (group_discard_open(&a->group, err) || group_flush(&a->group, err) ||
         group_flush_progress(&a->group, true, err) || ack_drain(&a->group.ack, LAST_ACK_MS, err))
         return -1;
-    if (a->stream.ended || a->signals.stop)
+    if (a->signals.stop)
         return 0;
+    if (a->stream.ended)
+        return frame_reader_finish(&a->input, err);
     (void)err_set(err, ERR_TEMPORARY, "the input ended at byte %" PRIu64 " without an end frame%s",
                   a->input.offset,
                   frame_reader_left(&a->input) ? ", in the middle of a frame" : "");

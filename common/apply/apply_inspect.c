@@ -157,8 +157,10 @@ static int check_relations(struct inspection *i, bool *any, struct err *err)
             rc = -1;
         } else if (status == FRAME_READER_FRAME) {
             *any = true;
-            if (f.type == FRAME_END)
+            if (f.type == FRAME_END) {
+                rc = frame_reader_finish(&input, err);
                 break;
+            }
             if (f.type == FRAME_HELLO)
                 rc = check_position(i, &f, err);
             else if (f.type == FRAME_RELATION)

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define INITIAL_SIZE (256 * 1024)
+#define FINISH_MS    100 /* for the second file of a cat to come */
 
 void frame_reader_init(struct frame_reader *r, int fd)
 {
@@ -79,4 +81,17 @@ int frame_reader_fill(struct frame_reader *r, struct err *err)
         r->eof = true;
     r->end += (size_t)n;
     return n > 0;
+}
+
+int frame_reader_finish(struct frame_reader *r, struct err *err)
+{
+    struct pollfd p = {.fd = r->fd, .events = POLLIN};
+    if (frame_reader_left(r) == 0 && !r->eof && poll(&p, 1, FINISH_MS) > 0 &&
+        frame_reader_fill(r, err) < 0)
+        return -1;
+    if (frame_reader_left(r) == 0)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT, "the input goes on after the end frame at byte %" PRIu64,
+                  r->offset);
+    return err_hint(err, "give each stream to a program of its own, one after the other");
 }

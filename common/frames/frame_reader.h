@@ -43,6 +43,13 @@ MUST_CHECK enum frame_reader_status frame_reader_next(struct frame_reader *r, st
  */
 MUST_CHECK int frame_reader_fill(struct frame_reader *r, struct err *err);
 
+/*
+ * For after the end frame, when all before it is done: permanent error where the input goes on, as
+ * in two streams joined by cat, because nobody would miss what stands there. Waits for that or the
+ * end of input, but not for long: a writer that waits for acknowledgements keeps the pipe open.
+ */
+MUST_CHECK int frame_reader_finish(struct frame_reader *r, struct err *err);
+
 /* Bytes of an unfinished frame that the end of input left behind. */
 static inline size_t frame_reader_left(const struct frame_reader *r)
 {

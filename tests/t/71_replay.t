@@ -28,6 +28,13 @@ sub content {
     return scalar <$fh>;
 }
 
+# Whether bytes wait in a pipe.
+sub unread {
+    my ($pipe) = @_;
+    vec(my $set = '', fileno $pipe, 1) = 1;
+    return scalar select $set, undef, undef, 0;
+}
+
 my @names = golden_names();
 cmp_ok(scalar @names, '>=', 5, 'golden streams: ' . join ' ', @names);
 my %seen;
@@ -101,6 +108,50 @@ for my $name (@names) {
         ($status) = filter('apply-sqlite', $committed, '--dest', $target->file);
         is($status, 0, $again);
         is(dump_tables($target), content(golden_file('ordinary', 'expected')), 'with the right content');
+    }
+}
+
+# What stands behind an end frame does not go unnoticed: two files of frames joined by cat, or one that two
+# runs have been appended to. Only frame-dump reads that as one.
+for my $behind (['a second stream', sub { $_[0] }], ['garbage', sub { 'nothing' }], ['one byte', sub { "\xc9" }]) {
+    my ($what, $bytes_of) = @$behind;
+    for my $kind ('raw', 'committed') {
+        my $once = read_frames(golden_file('ordinary', "$kind.frames"));
+        my $joined = fresh_name('joined.frames');
+        open my $fh, '>:raw', $joined or die $!;
+        print {$fh} $once, $bytes_of->($once);
+        close $fh or die $!;
+        my $target = new_target(origin => 'golden');
+        for my $reader ($kind eq 'raw' ? ['txn-assemble'] : (['frame-tee'], ['apply-sqlite', '--dest', $target->file])) {
+            my ($status, $out, $log) = filter($reader->[0], $joined, @$reader[1 .. $#$reader]);
+            is($status, 100, "$reader->[0], $what behind the end frame: 100");
+            like($log, qr/after the end frame|not a frame/, 'and why');
+            if ($reader->[0] eq 'apply-sqlite') {
+                is(dump_tables($target), content(golden_file('ordinary', 'expected')), 'what came before it is applied');
+            } else {
+                ok(read_frames($out) eq read_frames(golden_file('ordinary', 'committed.frames')),
+                    'what came before it is passed on');
+            }
+        }
+    }
+}
+{
+    # The second file comes when the first has been read.
+    my $committed = golden_file('ordinary', 'committed.frames');
+    for my $reader (['frame-tee'], ['apply-sqlite', '--dest', new_target(origin => 'golden')->file]) {
+        pipe my $from, my $to or die "pipe: $!\n";
+        my $log = fresh_name('behind.log');
+        my $process = Pg2any::Process->start(
+            name => $reader->[0],
+            argv => [Pg2any::Pipeline::tool($reader->[0]), @$reader[1 .. $#$reader]],
+            stdin => $from,
+            stdout => fresh_name('behind.out'),
+            stderr => $log);
+        syswrite $to, read_frames($committed);
+        wait_for(sub { !unread($from) }, 10, 'the first is read');
+        close $from or die "close: $!\n";
+        syswrite $to, read_frames($committed);
+        is($process->wait_exit, 100, "$reader->[0]: a second stream that comes a little later: 100");
     }
 }
 

@@ -128,6 +128,42 @@ static void a_stream_may_come_byte_by_byte(void **state)
     buf_free(&s.bytes);
 }
 
+static void nothing_comes_behind_the_end(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t read, later; /* bytes that are in the buffer, and that come later */
+        bool open;          /* the writer stays */
+        int rc;
+    } cases[] = {
+        {0, 0, false, 0}, {0, 0, true, 0}, {1, 0, false, -1}, {0, 1, false, -1}, {0, 1, true, -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int fds[2];
+        struct frame_reader r;
+        struct frame f;
+        struct err err = {0};
+        struct buf b = {0};
+        assert_int_equal(pipe(fds), 0);
+        frame_put_end(&b, &(struct frame_end){.last_lsn = 1});
+        buf_append(&b, "more", cases[i].read);
+        write_all(fds[1], b.data, b.len);
+        frame_reader_init(&r, fds[0]);
+        fill(&r, 1);
+        assert_int_equal(frame_reader_next(&r, &f, &err), FRAME_READER_FRAME);
+        write_all(fds[1], "more", cases[i].later);
+        if (!cases[i].open)
+            assert_int_equal(close(fds[1]), 0);
+        assert_int_equal(frame_reader_finish(&r, &err), cases[i].rc);
+        assert_int_equal(err.kind, cases[i].rc ? ERR_PERMANENT : ERR_NONE);
+        if (cases[i].open)
+            assert_int_equal(close(fds[1]), 0);
+        frame_reader_free(&r);
+        assert_int_equal(close(fds[0]), 0);
+        buf_free(&b);
+    }
+}
+
 static int file_of(const struct buf *b)
 {
     int fd = memfd_create("frames", MFD_CLOEXEC);
@@ -276,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stream_may_be_split_anywhere),
         cmocka_unit_test(a_stream_may_come_byte_by_byte),
+        cmocka_unit_test(nothing_comes_behind_the_end),
         cmocka_unit_test(the_buffer_follows_what_arrives_not_what_is_claimed),
         cmocka_unit_test(a_large_frame_grows_the_buffer_and_small_ones_shrink_it),
         cmocka_unit_test(garbage_is_reported_with_its_offset),
