@@ -83,6 +83,8 @@ static int follow(struct audit *a, const struct frame *f, struct err *err)
         if (c.end_lsn > a->last_lsn) /* after a crash some come again */
             a->last_lsn = c.end_lsn;
         return 0;
+    case FRAME_END: /* only read: what is put behind it no reader would look at */
+        return err_set(err, ERR_PERMANENT, "an end frame, which no audit file has");
     case FRAME_PROGRESS:
         if (frame_get_progress(f, &k, err))
             return -1;

@@ -121,6 +121,11 @@ for my $cut (1, 5, 100, 1000) {
 ($status, $log) = tee(args => ['--audit', write_bytes(fresh_name('other'), "this is no audit file\n")]);
 is($status, 100, 'a file that is something else: 100');
 like($log, qr/is not an audit file, or is damaged: move it away/, 'and what to do');
+my $ended = write_bytes(fresh_name('ended'), $bytes);
+($status, $log) = tee(args => ['--audit', $ended]);
+is($status, 100, 'a stream that has its end: 100, for behind that no reader looks');
+like($log, qr/an end frame, which no audit file has/, 'and why');
+ok(read_frames($ended) eq $bytes, 'it is left as it is');
 ($status, $log) = tee(args => ['--audit', scratch_dir()]);
 is($status, 100, 'a directory: 100');
 
