@@ -62,8 +62,7 @@ static int follow(struct audit *a, const struct frame *f, struct err *err)
 {
     struct frame_commit c;
     struct frame_progress k;
-    a->tail_is_progress = f->type == FRAME_PROGRESS;
-    a->tail_bytes = frame_length(f);
+    a->tail.len = 0;
     switch (f->type) {
     case FRAME_HELLO:
         a->open = false;
@@ -90,7 +89,8 @@ static int follow(struct audit *a, const struct frame *f, struct err *err)
             return -1;
         if (k.lsn > a->last_lsn)
             a->last_lsn = k.lsn;
-        return 0;
+        buf_append(&a->tail, frame_start(f), frame_length(f));
+        return buf_check(&a->tail, err);
     default:
         return 0;
     }
@@ -237,26 +237,46 @@ int audit_open(struct audit *a, const char *path, uint64_t max_bytes, uint64_t k
     return open_file(a, err) || read_file(a, err) ? -1 : 0;
 }
 
-int audit_flush(struct audit *a, struct err *err)
+/* Writes at an offset; says how much that was. */
+static int write_at(const struct audit *a, const uint8_t *data, size_t size, uint64_t at,
+                    size_t *sent)
 {
-    if (buf_check(&a->pending, err))
-        return -1;
-    size_t sent = 0;
-    while (sent < a->pending.len) {
-        ssize_t n =
-            pwrite(a->fd, a->pending.data + sent, a->pending.len - sent, (off_t)(a->size + sent));
+    for (*sent = 0; *sent < size;) {
+        ssize_t n = pwrite(a->fd, data + *sent, size - *sent, (off_t)(at + *sent));
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0) {
-            (void)fault(a, "writing", err);
-            /* So that the next process finds whole frames only. */
-            if (ftruncate(a->fd, (off_t)a->size) != 0)
-                return err_context(err, "and it could not be cut back");
+        if (n <= 0)
             return -1;
-        }
-        sent += (size_t)n;
+        *sent += (size_t)n;
     }
-    a->size += sent;
+    return 0;
+}
+
+/* After a write that failed, behind which `sent` bytes are: the file is again as it was, so that
+ * the next process finds whole frames only, and the frame whose place another was to take. */
+static int take_back(struct audit *a, size_t sent)
+{
+    size_t over = sent < a->replaced.len ? sent : a->replaced.len, restored;
+    if (write_at(a, a->replaced.data, over, a->size - a->replaced.len, &restored)) {
+        a->size -= a->replaced.len;
+        a->replaced.len = 0;
+    }
+    return ftruncate(a->fd, (off_t)a->size);
+}
+
+int audit_flush(struct audit *a, struct err *err)
+{
+    size_t sent;
+    if (buf_check(&a->pending, err) || buf_check(&a->replaced, err))
+        return -1;
+    if (write_at(a, a->pending.data, a->pending.len, a->size - a->replaced.len, &sent)) {
+        (void)fault(a, "writing", err);
+        if (take_back(a, sent) != 0)
+            return err_context(err, "and it could not be cut back");
+        return -1;
+    }
+    a->size += sent - a->replaced.len;
+    a->replaced.len = 0;
     a->written_bytes += sent;
     buf_reset(&a->pending, 4 * FLUSH_BYTES);
     return 0;
@@ -277,7 +297,7 @@ static int rotate(struct audit *a, struct err *err)
     (void)close(a->fd);
     a->size = 0;
     a->rotated_lsn = a->last_lsn;
-    a->tail_is_progress = false;
+    a->tail.len = 0;
     a->files++;
     remove_oldest(a);
     return open_file(a, err) || begin_file(a, err) ? -1 : 0;
@@ -285,19 +305,19 @@ static int rotate(struct audit *a, struct err *err)
 
 /*
  * The next frame takes the place of the last one; true: in the file. There it is to be written at
- * once and by itself, over what needs no room any more: so an LSN that the slot may have confirmed
- * is never gone. A progress frame is never shorter than one before it, because LSNs grow and the
- * clock has a fixed size.
+ * once and by itself, over what needs no room any more, and until it is written the last one stays:
+ * so an LSN that the slot may have confirmed is never gone. A progress frame is never shorter than
+ * one before it, because LSNs grow and the clock has a fixed size.
  */
 static bool replace_tail(struct audit *a, size_t bytes)
 {
-    if (bytes < a->tail_bytes)
+    if (bytes < a->tail.len)
         return false;
-    bool in_file = a->pending.len < a->tail_bytes;
+    bool in_file = a->pending.len < a->tail.len;
     if (in_file)
-        a->size -= a->tail_bytes;
+        buf_append(&a->replaced, a->tail.data, a->tail.len);
     else
-        a->pending.len -= a->tail_bytes;
+        a->pending.len -= a->tail.len;
     return in_file;
 }
 
@@ -305,8 +325,7 @@ int audit_frame(struct audit *a, const struct frame *f, struct err *err)
 {
     if (!a->path || f->type == FRAME_END)
         return 0;
-    bool in_file =
-        f->type == FRAME_PROGRESS && a->tail_is_progress && replace_tail(a, frame_length(f));
+    bool in_file = f->type == FRAME_PROGRESS && a->tail.len > 0 && replace_tail(a, frame_length(f));
     /* Before a frame that begins something: behind it a transaction is open. */
     if (a->size + a->pending.len >= a->max_bytes && !a->open && f->type == FRAME_BEGIN &&
         a->last_lsn > a->rotated_lsn && rotate(a, err))
@@ -325,5 +344,7 @@ void audit_close(struct audit *a)
     relmap_clear(&a->relations);
     buf_free(&a->hello);
     buf_free(&a->pending);
+    buf_free(&a->tail);
+    buf_free(&a->replaced);
     a->fd = -1;
 }

@@ -30,11 +30,11 @@ struct audit {
     uint64_t keep;
     int fd;
     uint64_t size;
-    bool open;               /* within a transaction */
-    uint64_t last_lsn;       /* everything up to here is in the files; 0: nothing yet */
-    uint64_t rotated_lsn;    /* the same of the newest file that was renamed */
-    bool tail_is_progress;   /* the last frame, in `pending` or in the file */
-    size_t tail_bytes;       /* of that frame */
+    bool open;            /* within a transaction */
+    uint64_t last_lsn;    /* everything up to here is in the files; 0: nothing yet */
+    uint64_t rotated_lsn; /* the same of the newest file that was renamed */
+    struct buf tail; /* the last frame, where it is a progress frame: in `pending` or the file */
+    struct buf replaced;     /* that at the file's end which `pending` takes the place of */
     struct buf hello;        /* the last one, header included */
     struct relmap relations; /* as they were described last */
     struct buf pending;      /* frames that are not written yet */
