@@ -364,7 +364,7 @@ int group_discard_open(struct apply_group *g, struct err *err)
 
 int group_restart(struct apply_group *g, struct err *err)
 {
-    if (group_flush(g, err) || group_discard_open(g, err))
+    if (group_flush(g, err) || group_discard_open(g, err) || group_flush_progress(g, true, err))
         return -1;
     apply_rows_forget(&g->rows);
     release(g, g->ntxns);

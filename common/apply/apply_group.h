@@ -75,7 +75,11 @@ int64_t group_lag_ms(const struct apply_group *g, int64_t open_commit_us);
 
 void group_free(struct apply_group *g);
 
-/* A hello has come: forget every relation and every frame; what is half applied is rolled back. */
+/*
+ * A hello has come: forget every relation and every frame; what is half applied is rolled back.
+ * What has come is durable then, progress too, because the slot may have been confirmed up to there
+ * before the hello.
+ */
 MUST_CHECK int group_restart(struct apply_group *g, struct err *err);
 
 /* Makes a checkpoint durable that comes with no transaction. */

@@ -324,6 +324,20 @@ static void progress_is_made_durable_and_then_acknowledged(void **state)
     assert_int_equal(w->dest.now.checkpoint.commit_time_us, 700000000000000);
 }
 
+/* In a file the next hello follows at once, which in life comes from a slot that has moved on. */
+static void progress_counts_before_the_next_hello(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, "H 100; k 150; H 150; k 160; k 170; H 165; R 1 1;" ONE "k 250; H 250"));
+    assert_int_equal(checkpoint(w), 250);
+    assert_int_equal(w->acked_lsn, 250);
+    good(w, feed(w, "R 1 1;" TWO "k 350; B 12 400; I 12 1 lost; H 350; R 1 1;" THREE));
+    good(w, input_ends(w));
+    has(w, "t1(id,v1) [a,~] [b,~] [c,~]\n");
+    bad(w, feed(w, "k 450; H 451"), ERR_PERMANENT, "the changes between the two are gone");
+    assert_int_equal(checkpoint(w), 450);
+}
+
 static void progress_below_the_checkpoint_is_acknowledged_as_it_comes(void **state)
 {
     struct apply_world *w = *state;
@@ -514,6 +528,7 @@ int main(void)
         TEST(a_new_target_begins_where_the_slot_does),
         TEST(the_origin_may_have_another_name),
         TEST(progress_is_made_durable_and_then_acknowledged),
+        TEST(progress_counts_before_the_next_hello),
         TEST(progress_below_the_checkpoint_is_acknowledged_as_it_comes),
         TEST(nonsense_commits_nothing_of_its_transaction),
         TEST(a_stream_begins_with_a_hello),
