@@ -306,6 +306,19 @@ static int commit_parts(struct apply_group *g, const struct source_txn *txn,
 
 /* ---- what comes in ---- */
 
+/* Takes in relations with no transaction behind them: all that is held. Nothing that could fail at
+ * the target, and so be repeated, is among them. */
+static int settle_relations(struct apply_group *g, struct err *err)
+{
+    const struct source_txn *failed;
+    if (apply_rows_frames(&g->rows, g->held.data, g->held.len, NULL, &failed, err))
+        return -1;
+    apply_rows_commit(&g->rows);
+    buf_reset(&g->held, 2 * g->max_bytes);
+    *g->counters.held_bytes = 0;
+    return 0;
+}
+
 int group_hold(struct apply_group *g, const struct frame *f, const struct source_txn *txn,
                struct err *err)
 {
@@ -316,7 +329,7 @@ int group_hold(struct apply_group *g, const struct frame *f, const struct source
     *g->counters.held_bytes = g->held.len;
     if (buf_check(&g->held, err))
         return -1;
-    if (g->held.len < g->max_bytes || !txn)
+    if (g->held.len < g->max_bytes)
         return 0;
     if (g->ntxns > 0) {
         if (group_flush(g, err))
@@ -324,7 +337,7 @@ int group_hold(struct apply_group *g, const struct frame *f, const struct source
         if (g->held.len < g->max_bytes)
             return 0;
     }
-    return apply_part(g, txn, err);
+    return txn ? apply_part(g, txn, err) : settle_relations(g, err);
 }
 
 int group_commit_txn(struct apply_group *g, const struct source_txn *txn,

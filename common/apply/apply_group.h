@@ -86,7 +86,8 @@ MUST_CHECK int group_restart(struct apply_group *g, struct err *err);
 MUST_CHECK int group_put_checkpoint(struct apply_group *g, const struct checkpoint *c,
                                     struct err *err);
 
-/* Holds a frame (R, I, U, D, T) of the transaction `txn`; may apply what is held. */
+/* Holds a frame (R, I, U, D, T) of the transaction `txn`, or an R outside any (NULL); may apply
+ * what is held. */
 MUST_CHECK int group_hold(struct apply_group *g, const struct frame *f,
                           const struct source_txn *txn, struct err *err);
 

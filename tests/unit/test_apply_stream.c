@@ -143,6 +143,34 @@ static void a_relation_in_a_skipped_transaction_is_known_after_it(void **state)
     has(w, "t1(id,v1) [a,~] [b,~]\n");
 }
 
+/* However many come where no transaction carries them to the target, the last one is what counts.
+ */
+static void relations_without_a_transaction_are_not_held_without_limit(void **state)
+{
+    struct apply_world *w = *state;
+    w->group.max_bytes = 300;
+    good(w, feed(w, START ONE)); /* waits, for the first of them */
+    for (int i = 0; i < 50; i++) {
+        good(w, feed(w, "R 1 2; R 2 1; R 1 1;"));
+        assert_true(w->counters.held_bytes < 600);
+    }
+    good(w, feed(w, "R 1 2;" TWO));
+    good(w, input_pauses(w));
+    has(w, "t1(id,v2) [a,~] [b,~]\n");
+    stop(w);
+    start(w);
+    w->acked_lsn = 0;
+    w->group.max_bytes = 300;
+    good(w, feed(w, "H 100; B 10 200; R 1 1; I 10 1 a; C 10 200 210 1; B 11 300;"));
+    for (int i = 0; i < 50; i++) {
+        good(w, feed(w, "R 1 2; R 1 1; R 1 2;"));
+        assert_true(w->counters.held_bytes < 600);
+    }
+    good(w, feed(w, "I 11 1 b; C 11 300 310 1;" THREE));
+    good(w, input_ends(w));
+    has(w, "t1(id,v2) [a,~] [b,~] [c,~]\n");
+}
+
 static void a_transaction_across_the_checkpoint_makes_no_sense(void **state)
 {
     struct apply_world *w = *state;
@@ -520,6 +548,7 @@ int main(void)
         TEST(what_the_checkpoint_covers_is_skipped),
         TEST(a_prepared_transaction_that_the_checkpoint_covers_is_skipped),
         TEST(a_relation_in_a_skipped_transaction_is_known_after_it),
+        TEST(relations_without_a_transaction_are_not_held_without_limit),
         TEST(a_transaction_across_the_checkpoint_makes_no_sense),
         TEST(a_second_hello_voids_what_is_not_whole),
         TEST(a_second_hello_rolls_a_partial_transaction_back),
