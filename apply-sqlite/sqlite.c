@@ -35,6 +35,16 @@ int sqlite_fail(const struct driver *d, int rc, const char *what, struct err *er
     case SQLITE_PROTOCOL:
     case SQLITE_INTERRUPT:
         return err_set(err, ERR_TEMPORARY, "%.200s: %s (%s)", what, text, sqlite3_errstr(rc));
+    case SQLITE_CANTOPEN: {
+        /* Whatever the reason. A file that it cannot make SQLite then looks for, to read it, and
+         * says that it is not there. */
+        int error = d && d->db ? sqlite3_system_errno(d->db) : 0;
+        bool no_room = error == ENOENT && folder_is_writable(d->path);
+        (void)err_set(err, no_room ? ERR_TEMPORARY : err_kind_of(error), "%.200s: %s", what, text);
+        return no_room ? err_hint(err, "room, memory or descriptors may be short")
+               : error ? err_hint(err, "%s", strerror(error))
+                       : -1;
+    }
     default:
         return err_set(err, ERR_PERMANENT, "%.200s: %s", what, text);
     }
@@ -225,7 +235,7 @@ static int open_and_set_up(struct driver *d, const struct driver_config *config,
     }
     if (rc != SQLITE_OK)
         (void)sqlite_fail(d, rc, "opening the database", err);
-    if ((rc & 0xff) == SQLITE_CANTOPEN)
+    if ((rc & 0xff) == SQLITE_CANTOPEN && err->kind == ERR_PERMANENT)
         (void)err_hint(err, "is there such a folder, and may uid %u write there?",
                        (unsigned)geteuid());
     return rc != SQLITE_OK || set_up(d, config, synchronous, err) ? err_context(err, "%s", d->path)

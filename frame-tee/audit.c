@@ -103,8 +103,7 @@ static int open_file(struct audit *a, struct err *err)
     struct stat st;
     a->fd = open(a->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (a->fd < 0)
-        return err_errno(err, errno == ENOSPC ? ERR_TEMPORARY : ERR_PERMANENT,
-                         "opening the audit file %s", a->path);
+        return err_errno(err, err_kind_of(errno), "opening the audit file %s", a->path);
     if (fstat(a->fd, &st) != 0)
         return fault(a, "looking at", err);
     if (!S_ISREG(st.st_mode))

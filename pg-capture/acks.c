@@ -17,16 +17,17 @@ static int make_fifo(struct ack_fifo *f, struct err *err)
             return err_set(err, ERR_PERMANENT, "--ack %s: there is something that is not a FIFO",
                            f->path);
         if (unlink(f->path) != 0 && errno != ENOENT)
-            return err_errno(err, ERR_PERMANENT, "--ack %s: removing the old FIFO", f->path);
+            return err_errno(err, err_kind_of(errno), "--ack %s: removing the old FIFO", f->path);
     }
     /* Another one that starts at the same moment may be quicker anywhere here. */
     if (mkfifo(f->path, 0600) != 0)
-        return err_errno(err, errno == ENOSPC || errno == EEXIST ? ERR_TEMPORARY : ERR_PERMANENT,
+        return err_errno(err, errno == EEXIST ? ERR_TEMPORARY : err_kind_of(errno),
                          "--ack %s: mkfifo", f->path);
     /* With an end of its own to write to it never reads an end of file between two writers. */
     f->fd = open(f->path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
     if (f->fd < 0 || fstat(f->fd, &st) != 0)
-        return err_errno(err, errno == ENOENT ? ERR_TEMPORARY : ERR_PERMANENT, "--ack %s", f->path);
+        return err_errno(err, errno == ENOENT ? ERR_TEMPORARY : err_kind_of(errno), "--ack %s",
+                         f->path);
     if (!S_ISFIFO(st.st_mode))
         return err_set(err, ERR_PERMANENT, "--ack %s: replaced while it was opened", f->path);
     /* Two that have opened the same one would each read a part of it. */

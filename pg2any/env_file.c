@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -117,7 +118,7 @@ static int load_variable(const struct given *given, int dir, const char *name, s
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (!f)
-        return err_errno(err, ERR_PERMANENT, "%s", name);
+        return err_errno(err, err_kind_of(errno), "%s", name);
     char *line = NULL;
     size_t size = 0;
     ssize_t n = getline(&line, &size, f);
@@ -141,7 +142,7 @@ int env_dir_load(const char *path, struct err *err)
     int rc = 0;
     DIR *d = opendir(path);
     if (!d)
-        return err_errno(err, ERR_PERMANENT, "%s", path);
+        return err_errno(err, err_kind_of(errno), "%s", path);
     if (given_now(&given, err)) {
         (void)closedir(d);
         return -1;
@@ -159,7 +160,7 @@ int env_file_load(const char *path, struct err *err)
     struct given given;
     FILE *f = fopen(path, "re");
     if (!f)
-        return err_errno(err, ERR_PERMANENT, "%s", path);
+        return err_errno(err, err_kind_of(errno), "%s", path);
     if (given_now(&given, err)) {
         (void)fclose(f);
         return -1;
@@ -177,7 +178,7 @@ int env_file_load(const char *path, struct err *err)
             rc = err_set(err, ERR_PERMANENT, "%s, line %d: %s", path, number, wrong);
     }
     if (rc == 0 && ferror(f))
-        rc = err_errno(err, ERR_PERMANENT, "reading %s", path);
+        rc = err_errno(err, err_kind_of(errno), "reading %s", path);
     if (line)
         explicit_bzero(line, size);
     free(line);

@@ -27,11 +27,10 @@ static int replace_fifo(const char *path, struct err *err)
         if (old >= 0)
             (void)close(old);
         if (unlink(path) != 0)
-            return err_errno(err, ERR_PERMANENT, "replacing the FIFO %s", path);
+            return err_errno(err, err_kind_of(errno), "replacing the FIFO %s", path);
     }
     if (mkfifo(path, 0600) != 0)
-        return err_errno(err, errno == ENOSPC ? ERR_TEMPORARY : ERR_PERMANENT, "making the FIFO %s",
-                         path);
+        return err_errno(err, err_kind_of(errno), "making the FIFO %s", path);
     return 0;
 }
 
@@ -60,7 +59,7 @@ static int keep_to_write(int fd, const char *path, struct err *err)
     if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0)
         return err_errno(err, ERR_TEMPORARY, "opening the FIFO %s", path);
     if (unlink(path) != 0)
-        return err_errno(err, ERR_PERMANENT, "taking the FIFO %s", path);
+        return err_errno(err, err_kind_of(errno), "taking the FIFO %s", path);
     return 0;
 }
 
@@ -71,7 +70,7 @@ static int take_fifo(const char *path, int *fd, struct err *err)
     if (*fd < 0 && (errno == ENXIO || errno == ENOENT || errno == EINTR))
         return 0;
     if (*fd < 0)
-        return err_errno(err, ERR_PERMANENT, "opening the FIFO %s", path);
+        return err_errno(err, err_kind_of(errno), "opening the FIFO %s", path);
     if (keep_to_write(*fd, path, err) == 0)
         return (*fd = move_up(*fd, path, err)) < 0 ? -1 : 0;
     (void)close(*fd);
@@ -108,7 +107,7 @@ static int take_name_away(const struct plan *plan, int fd, const char *path, str
         return -1;
     if (fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
         ours.st_ino == named.st_ino && unlink(path) != 0)
-        rc = err_errno(err, ERR_PERMANENT, "taking the FIFO %s", path);
+        rc = err_errno(err, err_kind_of(errno), "taking the FIFO %s", path);
     (void)close(lock);
     return rc;
 }
@@ -123,7 +122,7 @@ static int open_to_read(const struct plan *plan, const char *path, struct err *e
         fd = open(path, O_RDONLY | O_CLOEXEC);
     while (fd < 0 && errno == EINTR);
     if (fd < 0) /* not there: the stage was started a second time, and that one took it */
-        return err_errno(err, errno == ENOENT ? ERR_TEMPORARY : ERR_PERMANENT,
+        return err_errno(err, errno == ENOENT ? ERR_TEMPORARY : err_kind_of(errno),
                          "opening the FIFO %s", path);
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         (void)close(fd);

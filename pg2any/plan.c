@@ -149,7 +149,7 @@ static int find_bin_dir(struct plan *p, struct err *err)
 {
     ssize_t n = readlink("/proc/self/exe", p->bin_dir, sizeof p->bin_dir - 1);
     if (n < 0)
-        return err_errno(err, ERR_PERMANENT, "finding this program");
+        return err_errno(err, err_kind_of(errno), "finding this program");
     p->bin_dir[n] = '\0';
     char *slash = strrchr(p->bin_dir, '/');
     if (slash)
@@ -183,12 +183,12 @@ int plan_make_state_dir(const struct plan *p, struct err *err)
 {
     struct stat st;
     if (mkdir(p->state_dir, 0700) != 0 && errno != EEXIST) {
-        (void)err_errno(err, ERR_PERMANENT, "making the state directory %s", p->state_dir);
+        (void)err_errno(err, err_kind_of(errno), "making the state directory %s", p->state_dir);
         return err_hint(err, "name another in CDC_STATE_DIR");
     }
     /* Below /tmp anyone may have been here first. */
     if (lstat(p->state_dir, &st) != 0)
-        return err_errno(err, ERR_PERMANENT, "the state directory %s", p->state_dir);
+        return err_errno(err, err_kind_of(errno), "the state directory %s", p->state_dir);
     if (S_ISDIR(st.st_mode) && st.st_uid != geteuid()) {
         (void)err_set(err, ERR_PERMANENT, "the state directory %s belongs to another user, uid %u",
                       p->state_dir, (unsigned)st.st_uid);
@@ -213,13 +213,7 @@ static int open_lock(const struct plan *p, const char *name, struct err *err)
     char path[PLAN_PATH_SIZE + 16];
     (void)snprintf(path, sizeof path, "%s/%s", p->state_dir, name);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return fd >= 0
-               ? fd
-               : err_errno(err,
-                           errno == ENOSPC || errno == EMFILE || errno == ENFILE || errno == ENOMEM
-                               ? ERR_TEMPORARY
-                               : ERR_PERMANENT,
-                           "opening %s", path);
+    return fd >= 0 ? fd : err_errno(err, err_kind_of(errno), "opening %s", path);
 }
 
 int plan_lock_state_dir(const struct plan *p, struct err *err)
@@ -464,5 +458,5 @@ int plan_exec(const struct plan *p, const char *const *argv, struct err *err)
         (void)execv(path, words);
     else
         (void)execvp(argv[0], words);
-    return err_errno(err, ERR_PERMANENT, "starting %s", argv[0]);
+    return err_errno(err, err_kind_of(errno), "starting %s", argv[0]);
 }

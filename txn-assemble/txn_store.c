@@ -57,6 +57,7 @@ void store_pool_account(struct store_pool *pool, int64_t bytes)
 
 /* ---- spill files ---- */
 
+/* Temporary: a directory that was there at the start may come back. errno stays. */
 static int spill_error(struct err *err, const char *dir, const char *what)
 {
     int error = errno;
@@ -71,6 +72,7 @@ static int spill_error(struct err *err, const char *dir, const char *what)
                  "files or --memory-limit");
     else
         (void)err_hint(err, "--spill-dir chooses another directory");
+    errno = error;
     return -1;
 }
 
@@ -122,7 +124,7 @@ int store_pool_check_dir(const struct store_pool *pool, struct err *err)
 {
     int fd;
     if (spill_open(pool->spill_dir, &fd, err)) {
-        err->kind = ERR_PERMANENT;
+        err->kind = err_kind_of(errno);
         return -1;
     }
     (void)close(fd);

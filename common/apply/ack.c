@@ -63,7 +63,8 @@ int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err)
         bool taken = errno == EAGAIN;
         /* No reader yet; not made yet. */
         if (!taken && errno != ENXIO && errno != ENOENT && errno != EINTR)
-            return err_errno(err, ERR_PERMANENT, "opening the acknowledgement FIFO %s", a->path);
+            return err_errno(err, err_kind_of(errno), "opening the acknowledgement FIFO %s",
+                             a->path);
         if (monotonic_ms() >= deadline)
             return no_room(a, taken, err);
         struct pollfd p = {.fd = stop_fd, .events = POLLIN};

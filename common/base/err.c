@@ -16,6 +16,25 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
     return -1;
 }
 
+enum err_kind err_kind_of(int error)
+{
+    switch (error) {
+    case EAGAIN:
+    case EDQUOT:
+    case EINTR:
+    case EIO:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case ENOSPC:
+    case ESTALE:
+        return ERR_TEMPORARY;
+    default:
+        return ERR_PERMANENT;
+    }
+}
+
 int err_errno(struct err *err, enum err_kind kind, const char *fmt, ...)
 {
     int saved = errno;

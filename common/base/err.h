@@ -34,6 +34,10 @@ struct err {
 /* Sets kind and message; returns -1 so that `return err_set(...)` reads well. */
 int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Whether a system call that failed like that may succeed when the program is started again: room,
+ * memory and descriptors come back, rights and names do not change by themselves. */
+enum err_kind err_kind_of(int error);
+
 /* As err_set, with ": <strerror(errno)>" after the message. */
 int err_errno(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
