@@ -20,13 +20,24 @@ static int write_all(int fd, const char *data, size_t size)
     return 0;
 }
 
+/* What has the name, a file that a crash left or a link that somebody put there, is not written to
+ * but removed. */
+static int open_new(const char *path)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int fd = open(path, flags, 0600);
+    if (fd < 0 && errno == EEXIST && unlink(path) == 0)
+        fd = open(path, flags, 0600);
+    return fd;
+}
+
 int atomic_file_write(const char *path, const void *data, size_t size, struct err *err)
 {
     char temp[4096];
-    int len = snprintf(temp, sizeof temp, "%s.%ld.tmp", path, (long)getpid());
+    int len = snprintf(temp, sizeof temp, "%s.tmp", path);
     if (len < 0 || (size_t)len >= sizeof temp)
         return err_set(err, ERR_PERMANENT, "the path %s is too long", path);
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open_new(temp);
     if (fd < 0)
         return err_errno(err, ERR_TEMPORARY, "creating %s", temp);
     if (write_all(fd, data, size) != 0) {

@@ -333,6 +333,30 @@ static void a_file_is_replaced_whole(void **state)
     assert_string_equal(content(p->file, text, sizeof text), "");
 }
 
+/* A link that somebody put there, where he may write and the user may, too; what a crash left. */
+static void what_has_the_temporary_name_is_removed_not_written(void **state)
+{
+    struct place *p = *state;
+    char temp[sizeof p->file + 8], precious[sizeof p->file + 16], text[64];
+    struct err err = {0};
+    (void)snprintf(temp, sizeof temp, "%s.tmp", p->file);
+    (void)snprintf(precious, sizeof precious, "%s.precious", p->file);
+    for (int kind = 0; kind < 3; kind++) {
+        assert_int_equal(atomic_file_write(precious, "precious\n", 9, &err), 0);
+        if (kind == 0)
+            assert_int_equal(symlink(precious, temp), 0);
+        else if (kind == 1)
+            assert_int_equal(link(precious, temp), 0);
+        else
+            assert_int_equal(rename(precious, temp), 0);
+        assert_int_equal(atomic_file_write(p->file, "new\n", 4, &err), 0);
+        assert_string_equal(content(p->file, text, sizeof text), "new\n");
+        if (kind < 2)
+            assert_string_equal(content(precious, text, sizeof text), "precious\n");
+        assert_int_equal(files_in(p->directory), kind < 2 ? 2 : 1);
+    }
+}
+
 static void a_file_that_cannot_be_written_leaves_nothing(void **state)
 {
     struct place *p = *state;
@@ -369,6 +393,7 @@ int main(void)
         TEST(a_tick_writes_once_a_second),
         TEST(a_failure_is_logged_once),
         TEST(a_file_is_replaced_whole),
+        TEST(what_has_the_temporary_name_is_removed_not_written),
         TEST(a_file_that_cannot_be_written_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
