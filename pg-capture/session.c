@@ -11,12 +11,38 @@
 
 #define MIN_SERVER_VERSION 140000
 
-/* Known to every server, so that one that is too old gets as far as telling its version. */
-static const char common_settings[] =
-    " -c datestyle=ISO,YMD -c intervalstyle=postgres -c timezone=UTC -c bytea_output=hex"
-    " -c extra_float_digits=3 -c lc_monetary=C -c statement_timeout=0 -c lock_timeout=0"
-    " -c idle_in_transaction_session_timeout=0 -c search_path=pg_catalog"
-    " -c quote_all_identifiers=off";
+/*
+ * What the text of a value or a name depends on, what may end or hide what we ask for, and how the
+ * server then shows it. A role, a database, the server's configuration and a pooler may each have
+ * set another, so nothing is left to the startup packet: these are set on the open session and read
+ * back.
+ */
+static const struct setting {
+    const char *name, *value;
+    int since; /* the first server version that knows it */
+    bool catalog_only;
+} settings[] = {
+    {"client_encoding", "UTF8", 0, false},
+    {"datestyle", "ISO, YMD", 0, false},
+    {"intervalstyle", "postgres", 0, false},
+    {"timezone", "UTC", 0, false},
+    {"bytea_output", "hex", 0, false},
+    {"extra_float_digits", "3", 0, false},
+    {"lc_monetary", "C", 0, false},
+    {"search_path", "pg_catalog", 0, false},
+    {"quote_all_identifiers", "off", 0, false},
+    {"standard_conforming_strings", "on", 0, false},
+    {"array_nulls", "on", 0, false},
+    {"client_min_messages", "notice", 0, false}, /* the warnings are evidence: log_notice() */
+    {"statement_timeout", "0", 0, false},
+    {"lock_timeout", "0", 0, false},
+    {"idle_in_transaction_session_timeout", "0", 0, false},
+    {"idle_session_timeout", "0", 0, false},
+    {"transaction_timeout", "0", 170000, false},
+    /* A standby refuses serializable, and a deferrable one waits for others. */
+    {"default_transaction_isolation", "read committed", 0, true},
+    {"default_transaction_read_only", "on", 0, true},
+};
 
 int poll_timeout(int64_t now_ms, int64_t deadline_ms)
 {
@@ -56,7 +82,7 @@ void source_free(struct source *s)
 
 static bool is_ours(const char *keyword)
 {
-    static const char *const ours[] = {"replication", "options", "client_encoding",
+    static const char *const ours[] = {"replication", "client_encoding",
                                        "fallback_application_name", NULL};
     for (size_t i = 0; ours[i]; i++)
         if (strcmp(ours[i], keyword) == 0)
@@ -64,14 +90,13 @@ static bool is_ours(const char *keyword)
     return false;
 }
 
-static PGconn *start_connecting(const struct source *source, enum session_kind kind,
-                                const char *settings)
+static PGconn *start_connecting(const struct source *source, enum session_kind kind)
 {
     size_t n = 0;
     while (source->options[n].keyword)
         n++;
-    const char **keys = calloc(n + 5, sizeof *keys);
-    const char **values = calloc(n + 5, sizeof *values);
+    const char **keys = calloc(n + 4, sizeof *keys);
+    const char **values = calloc(n + 4, sizeof *values);
     PGconn *conn = NULL;
     if (keys && values) {
         size_t used = 0;
@@ -82,8 +107,6 @@ static PGconn *start_connecting(const struct source *source, enum session_kind k
                 values[used++] = o->val;
             }
         }
-        keys[used] = "options";
-        values[used++] = settings;
         keys[used] = "client_encoding";
         values[used++] = "UTF8";
         keys[used] = "fallback_application_name";
@@ -275,46 +298,75 @@ static int finish_connecting(struct session *s, const struct waiter *waiter, int
     return connect_error(s, err);
 }
 
-/* Settings that not every server knows. */
-static int late_settings(struct session *s, const struct waiter *waiter, int64_t deadline_ms,
-                         struct err *err)
+static bool applies(const struct setting *setting, const struct session *s)
+{
+    return PQserverVersion(s->conn) >= setting->since &&
+           (!setting->catalog_only || s->kind == SESSION_CATALOG);
+}
+
+/* One statement over all the settings that apply. Each is of that form, with name and value. */
+static int over_settings(struct session *s, bool set, const struct waiter *waiter,
+                         int64_t deadline_ms, PGresult **result, struct err *err)
+{
+    struct buf sql = {0};
+    const char *before = "SELECT ";
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        if (!applies(&settings[i], s))
+            continue;
+        buf_append_str(&sql, before);
+        buf_append_str(&sql, set ? "pg_catalog.set_config('" : "pg_catalog.current_setting('");
+        buf_append_str(&sql, settings[i].name);
+        if (set) {
+            buf_append_str(&sql, "', '");
+            buf_append_str(&sql, settings[i].value);
+        }
+        buf_append_str(&sql, set ? "', false)" : "')");
+        before = ", ";
+    }
+    int rc = buf_check(&sql, err);
+    if (rc == 0)
+        rc = session_query(s, buf_cstr(&sql), 0, NULL, waiter, deadline_ms, result, err);
+    buf_free(&sql);
+    return rc ? err_context(err, "the session's settings") : 0;
+}
+
+/*
+ * Sets, and in a statement of its own asks what is set: a pooler may have dropped what it was told,
+ * or may give each statement another of the server's sessions.
+ */
+static int pin_settings(struct session *s, const struct waiter *waiter, int64_t deadline_ms,
+                        struct err *err)
 {
     PGresult *result;
-    if (session_query(s, "SET idle_session_timeout = 0", 0, NULL, waiter, deadline_ms, &result,
-                      err))
+    if (over_settings(s, true, waiter, deadline_ms, &result, err))
         return -1;
     PQclear(result);
-    /* Not from the start: libpq would take the server for one that cannot be written to, where
-     * target_session_attrs=read-write looks for one that can. */
-    if (s->kind == SESSION_CATALOG) {
-        if (session_query(s, "SET default_transaction_read_only = on", 0, NULL, waiter, deadline_ms,
-                          &result, err))
-            return -1;
-        PQclear(result);
+    if (over_settings(s, false, waiter, deadline_ms, &result, err))
+        return -1;
+    int column = 0, rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof settings / sizeof *settings; i++) {
+        if (!applies(&settings[i], s))
+            continue;
+        const char *is =
+            PQntuples(result) == 1 && column < PQnfields(result) ? field(result, 0, column) : "";
+        column++;
+        if (strcmp(is, settings[i].value) == 0)
+            continue;
+        (void)err_set(err, ERR_PERMANENT,
+                      "the session does not keep its settings: %s was set to \"%s\" and is \"%s\"",
+                      settings[i].name, settings[i].value, is);
+        rc = err_hint(err, "values would come in another form: connect to PostgreSQL itself, or "
+                           "to a pooler that gives each connection a session of its own");
     }
-    if (PQserverVersion(s->conn) < 170000)
-        return 0;
-    if (session_query(s, "SET transaction_timeout = 0", 0, NULL, waiter, deadline_ms, &result, err))
-        return -1;
     PQclear(result);
-    return 0;
+    return rc;
 }
 
 static int open_session(struct session *s, const struct source *source, const struct waiter *waiter,
                         int64_t deadline_ms, struct err *err)
 {
-    struct buf settings = {0};
-    const char *user_settings = getenv("PGOPTIONS");
-    for (const PQconninfoOption *o = source->options; o->keyword; o++)
-        if (strcmp(o->keyword, "options") == 0 && o->val)
-            user_settings = o->val;
-    if (user_settings)
-        buf_append_str(&settings, user_settings);
-    buf_append_str(&settings, common_settings);
-    s->conn = start_connecting(source, s->kind, buf_cstr(&settings));
-    bool failed = settings.failed;
-    buf_free(&settings);
-    if (!s->conn || failed)
+    s->conn = start_connecting(source, s->kind);
+    if (!s->conn)
         return err_nomem(err);
     (void)PQsetErrorVerbosity(s->conn, PQERRORS_VERBOSE);
     (void)PQsetNoticeReceiver(s->conn, log_notice, s);
@@ -327,7 +379,7 @@ static int open_session(struct session *s, const struct source *source, const st
                        version / 10000, version % 10000);
     if (PQsetnonblocking(s->conn, 1) != 0)
         return session_lost(s, err);
-    return late_settings(s, waiter, deadline_ms, err);
+    return pin_settings(s, waiter, deadline_ms, err);
 }
 
 int session_open(struct session *s, enum session_kind kind, const struct source *source,

@@ -7,7 +7,8 @@
  * connection's start, where libpq gives the code only within the message.
  *
  * Every session has the same settings, so that values look the same whatever the server's
- * configuration says. No password is ever part of a message.
+ * configuration, the role, the database and a pooler say; one that does not keep them is refused.
+ * No password is ever part of a message.
  */
 #ifndef PG2ANY_SESSION_H
 #define PG2ANY_SESSION_H
