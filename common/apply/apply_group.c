@@ -23,14 +23,28 @@ void group_free(struct apply_group *g)
     free(g->origin);
 }
 
-static struct checkpoint checkpoint_at(const struct apply_group *g, uint64_t lsn,
-                                       int64_t commit_time_us)
+/* Its time never goes back: commits are not in the order of their times, and clocks are set. */
+static struct checkpoint checkpoint_at(struct checkpoint c, uint64_t lsn, int64_t time_us)
+{
+    c.remote_lsn = lsn;
+    if (time_us && (!c.commit_time_us || time_us > c.commit_time_us))
+        c.commit_time_us = time_us;
+    return c;
+}
+
+/* With the first `n` held transactions. */
+static struct checkpoint checkpoint_with(const struct apply_group *g, size_t n)
 {
     struct checkpoint c = g->checkpoint;
-    c.remote_lsn = lsn;
-    if (commit_time_us)
-        c.commit_time_us = commit_time_us;
+    for (size_t i = 0; i < n; i++)
+        c = checkpoint_at(c, g->txns[i].end_lsn, g->txns[i].commit_time_us);
     return c;
+}
+
+/* With all that has come and is whole. */
+static struct checkpoint checkpoint_seen(const struct apply_group *g)
+{
+    return checkpoint_at(checkpoint_with(g, g->ntxns), g->seen_lsn, g->seen_time_us);
 }
 
 static int commit(struct apply_group *g, const struct checkpoint *checkpoint, struct err *err)
@@ -48,17 +62,15 @@ static void settled(struct apply_group *g, const struct checkpoint *checkpoint)
     conflicts_commit(&g->conflicts);
     *g->counters.commits += 1;
     *g->counters.checkpoint_lsn = checkpoint->remote_lsn;
-    if (checkpoint->commit_time_us)
-        *g->counters.commit_time =
-            (uint64_t)(checkpoint->commit_time_us / 1000000 + PG_EPOCH_UNIX_S);
 }
 
-/* And there were changes in it, which began to be applied then. */
-static void settled_changes(struct apply_group *g, int64_t begun_us)
+/* And there were changes in it, which began to be applied then; the last was committed then. */
+static void settled_changes(struct apply_group *g, int64_t begun_us, int64_t commit_time_us)
 {
     stats_observe(g->counters.durations, monotonic_us() - begun_us);
+    *g->counters.commit_time = (uint64_t)(commit_time_us / 1000000 + PG_EPOCH_UNIX_S);
     g->settled_ms = monotonic_ms();
-    g->settled_lag_ms = (pg_time_now_us() - g->checkpoint.commit_time_us) / 1000;
+    g->settled_lag_ms = (pg_time_now_us() - commit_time_us) / 1000;
 }
 
 int64_t group_lag_ms(const struct apply_group *g, int64_t open_commit_us)
@@ -224,8 +236,7 @@ static void apply_before(struct apply_group *g, const struct source_txn *failed)
         return;
     struct err err = {0};
     const struct source_txn *again;
-    struct checkpoint checkpoint =
-        checkpoint_at(g, g->txns[n - 1].end_lsn, g->txns[n - 1].commit_time_us);
+    struct checkpoint checkpoint = checkpoint_with(g, n);
     if (reset(g, &err) == 0 && apply_with_retries(g, n, &checkpoint, &again, &err) == 0) {
         release(g, n);
         if (acknowledge(g, &err) == 0)
@@ -240,8 +251,8 @@ int group_flush(struct apply_group *g, struct err *err)
     if (g->failed || g->partial)
         return 0;
     if (g->ntxns > 0) {
-        struct checkpoint checkpoint =
-            checkpoint_at(g, g->seen_lsn, g->txns[g->ntxns - 1].commit_time_us);
+        int64_t last_us = g->txns[g->ntxns - 1].commit_time_us;
+        struct checkpoint checkpoint = checkpoint_seen(g);
         const struct source_txn *failed;
         int64_t begun_us = monotonic_us();
         if (apply_with_retries(g, g->ntxns, &checkpoint, &failed, err)) {
@@ -250,7 +261,7 @@ int group_flush(struct apply_group *g, struct err *err)
                 apply_before(g, failed);
             return -1;
         }
-        settled_changes(g, begun_us);
+        settled_changes(g, begun_us, last_us);
         g->nchanges = 0;
         release(g, g->ntxns);
     }
@@ -284,7 +295,7 @@ static int apply_part(struct apply_group *g, const struct source_txn *txn, struc
 static int commit_parts(struct apply_group *g, const struct source_txn *txn,
                         const struct frame_commit *c, struct err *err)
 {
-    struct checkpoint checkpoint = checkpoint_at(g, c->end_lsn, c->commit_time_us);
+    struct checkpoint checkpoint = checkpoint_at(g->checkpoint, c->end_lsn, c->commit_time_us);
     if (apply_part(g, txn, err))
         return -1;
     g->partial = false;
@@ -298,7 +309,7 @@ static int commit_parts(struct apply_group *g, const struct source_txn *txn,
         err_clear(err);
     }
     settled(g, &checkpoint);
-    settled_changes(g, g->begun_us);
+    settled_changes(g, g->begun_us, c->commit_time_us);
     *g->counters.transactions += 1;
     g->seen_lsn = c->end_lsn;
     return acknowledge(g, err);
@@ -400,7 +411,7 @@ int group_flush_progress(struct apply_group *g, bool now, struct err *err)
 {
     if (!progress_due(g) || (!now && monotonic_ms() < g->next_progress_ms))
         return 0;
-    struct checkpoint checkpoint = checkpoint_at(g, g->seen_lsn, 0);
+    struct checkpoint checkpoint = checkpoint_seen(g);
     if (group_put_checkpoint(g, &checkpoint, err))
         return -1;
     g->next_progress_ms = monotonic_ms() + PROGRESS_INTERVAL_MS;

@@ -54,7 +54,8 @@ struct apply_group {
 
     char *origin;
     struct checkpoint checkpoint; /* as it stands in the target */
-    uint64_t seen_lsn; /* everything up to here has come: is applied, skipped or held whole */
+    uint64_t seen_lsn;    /* everything up to here has come: is applied, skipped or held whole */
+    int64_t seen_time_us; /* the source's clock when it said so; 0: it has not */
 
     struct buf held; /* frames of `txns`, then of the transaction that is not whole yet */
     struct held_txn *txns;

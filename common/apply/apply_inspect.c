@@ -244,7 +244,7 @@ int apply_status(const struct driver_ops *ops, const struct driver_config *confi
     }
     char time[PG_TIME_TEXT_SIZE];
     report_value(&r, "checkpoint", "%s of origin %s", LSN(c.remote_lsn), origin);
-    report_value(&r, "last commit", "%s",
+    report_value(&r, "as of", "%s",
                  c.commit_time_us ? pg_time_text(time, c.commit_time_us) : "none yet");
     report_value(&r, "follows", "system %s, timeline %u", c.system_identifier, c.timeline);
     return 0;

@@ -138,6 +138,7 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
             return err_context(err, "writing the checkpoint");
     }
     g->seen_lsn = h.start_lsn;
+    g->seen_time_us = 0;
     s->passed_lsn = 0;
     log_info("applying", "origin", g->origin, "checkpoint", LSN(g->checkpoint.remote_lsn),
              "slot_start", LSN(h.start_lsn), NULL);
@@ -190,6 +191,36 @@ static int on_relation(struct apply_stream *s, const struct frame *f, struct err
     return group_hold(s->group, f, s->open && !s->skip ? &s->txn : NULL, err);
 }
 
+static int hint_other_history(struct err *err)
+{
+    return err_hint(err, "the server is not as the target knew it: restored from a backup or a "
+                         "snapshot, it wrote another history; build the target anew");
+}
+
+/*
+ * Whether the target may really have what the checkpoint covers by its LSN. A server that went back
+ * in time, by a snapshot of its disk, gives the same LSNs to other transactions. Those are
+ * committed after the checkpoint's time, which is the latest of all that was applied: later than
+ * that no transaction can be which the target has, however clocks were set and commits overtook
+ * each other.
+ */
+static int check_skipped(const struct apply_stream *s, const struct frame_commit *c,
+                         struct err *err)
+{
+    const struct checkpoint *has = &s->group->checkpoint;
+    char committed[PG_TIME_TEXT_SIZE], latest[PG_TIME_TEXT_SIZE];
+    if (!has->commit_time_us || c->commit_time_us <= has->commit_time_us)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  "transaction %u, committed at %s, would count as applied, because the target has "
+                  "applied up to %s; but it was committed on %s, and nothing that the target has "
+                  "was committed after %s",
+                  c->xid, LSN(c->commit_lsn), LSN(has->remote_lsn),
+                  pg_time_text(committed, c->commit_time_us),
+                  pg_time_text(latest, has->commit_time_us));
+    return hint_other_history(err);
+}
+
 static int on_commit(struct apply_stream *s, const struct frame *f, struct err *err)
 {
     struct frame_commit c;
@@ -209,10 +240,14 @@ static int on_commit(struct apply_stream *s, const struct frame *f, struct err *
     if (c.end_lsn <= c.commit_lsn)
         return err_set(err, ERR_PERMANENT, "transaction %u ends at %s, not after its commit at %s",
                        c.xid, LSN(c.end_lsn), LSN(c.commit_lsn));
-    if (s->skip != (c.end_lsn <= s->group->checkpoint.remote_lsn))
-        return err_set(err, ERR_PERMANENT,
-                       "transaction %u, from %s to %s, lies across the checkpoint %s", c.xid,
-                       LSN(c.commit_lsn), LSN(c.end_lsn), LSN(s->group->checkpoint.remote_lsn));
+    if (s->skip != (c.end_lsn <= s->group->checkpoint.remote_lsn)) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "transaction %u, from %s to %s, lies across the checkpoint %s", c.xid,
+                      LSN(c.commit_lsn), LSN(c.end_lsn), LSN(s->group->checkpoint.remote_lsn));
+        return hint_other_history(err);
+    }
+    if (s->skip && check_skipped(s, &c, err))
+        return -1;
     s->open = false;
     s->passed_lsn = c.end_lsn;
     *s->received_lsn = c.end_lsn;
@@ -258,8 +293,10 @@ static int on_progress(struct apply_stream *s, const struct frame *f, struct err
         return err_set(err, ERR_PERMANENT, "a progress frame within transaction %u", s->txn.xid);
     if (k.lsn > s->passed_lsn)
         s->passed_lsn = k.lsn;
-    if (k.lsn > s->group->seen_lsn)
+    if (k.lsn > s->group->seen_lsn) {
         s->group->seen_lsn = k.lsn;
+        s->group->seen_time_us = k.server_time_us;
+    }
     *s->received_lsn = s->group->seen_lsn;
     return 0;
 }

@@ -13,7 +13,7 @@
 #include "frames/frame_writer.h"
 #include "frames/relation.h"
 
-/* Every transaction of a script commits at the same time; a test of times sets its own. */
+/* Every transaction of a script commits at the same time, unless it says @. */
 #define TIME_US INT64_C(700000000000000)
 
 /* ---- text to frames ---- */
@@ -156,7 +156,7 @@ static void put_prepare(struct buf *out, enum frame_type type, char **line)
     frame_put_prepare(out, type, &p);
 }
 
-static void put_frame(struct buf *out, char *line)
+static void put_frame(struct buf *out, int64_t time_us, char *line)
 {
     enum frame_type type = (enum frame_type) * word(&line).data;
     switch (type) {
@@ -172,7 +172,7 @@ static void put_frame(struct buf *out, char *line)
         break;
     }
     case FRAME_BEGIN: {
-        struct frame_begin b = {.xid = number32(&line), .commit_time_us = TIME_US};
+        struct frame_begin b = {.xid = number32(&line), .commit_time_us = time_us};
         b.final_lsn = number(&line);
         frame_put_begin(out, &b);
         break;
@@ -186,7 +186,7 @@ static void put_frame(struct buf *out, char *line)
         put_truncate(out, &line);
         break;
     case FRAME_COMMIT: {
-        struct frame_commit c = {.xid = number32(&line), .commit_time_us = TIME_US};
+        struct frame_commit c = {.xid = number32(&line), .commit_time_us = time_us};
         c.commit_lsn = number(&line);
         c.end_lsn = number(&line);
         c.nchanges = number(&line);
@@ -247,7 +247,7 @@ static void put_frame(struct buf *out, char *line)
         break;
     }
     case FRAME_PROGRESS: {
-        struct frame_progress k = {.lsn = number(&line), .server_time_us = TIME_US};
+        struct frame_progress k = {.lsn = number(&line), .server_time_us = time_us};
         frame_put_progress(out, &k);
         break;
     }
@@ -269,12 +269,15 @@ void script_frames(struct buf *out, const char *script)
     char *copy = strdup(script);
     assert_non_null(copy);
     char *rest = copy;
+    int64_t time_us = TIME_US;
     for (char *line; (line = strsep(&rest, ";\n"));) {
         line += strspn(line, " ");
         for (size_t n = strlen(line); n > 0 && line[n - 1] == ' '; n--)
             line[n - 1] = '\0';
-        if (*line)
-            put_frame(out, line);
+        if (*line == '@')
+            time_us = TIME_US + strtoll(line + 1, NULL, 10);
+        else if (*line)
+            put_frame(out, time_us, line);
     }
     free(copy);
     assert_false(out->failed);

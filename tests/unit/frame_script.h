@@ -14,6 +14,7 @@
  *     b xid prepare_lsn gid       P xid prepare_lsn gid         p xid prepare_lsn gid
  *     k lsn                       Z why last_lsn
  *
+ * What follows "@N" has a time N microseconds after that of the rest: B, C and k.
  * An M of xid 0 is not transactional.
  * An R's relation is "t<relid>" in schema public with the columns "id" (the key) and "v<version>",
  * so that each version gives another frame; after a version that ends in ? the catalog did not

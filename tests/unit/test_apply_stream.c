@@ -183,6 +183,94 @@ static void a_transaction_across_the_checkpoint_makes_no_sense(void **state)
     has(w, "t1(id,v1) [a,~]\n");
 }
 
+/*
+ * The LSN of what is skipped was given twice where the server went back in time. `first` is
+ * applied, `then` comes after it, in the same run and after a restart.
+ */
+static void what_was_committed_after_the_checkpoint_is_not_skipped(void **state)
+{
+    struct apply_world *w = *state;
+    static const struct {
+        const char *first, *then;
+        const char *error; /* NULL: skipped */
+        uint64_t skipped;
+    } cases[] = {
+        /* The same again, also in another order of times, as with two sessions or a clock set back.
+         */
+        {START ONE TWO, START ONE TWO, NULL, 2},
+        {START "@9;" ONE "@5;" TWO, START "@9;" ONE "@5;" TWO, NULL, 2},
+        {START "@5000000000;" ONE "@-5000000000;" TWO, START "@5000000000;" ONE "@-5000000000;" TWO,
+         NULL, 2},
+        /* In another target transaction each. */
+        {START "@9;" ONE START "@5;" TWO, START "@9;" ONE "@5;" TWO, NULL, 2},
+        /* One that was not for us then, and is now: before what the server said of its clock. */
+        {START ONE "@7; k 310", START ONE "@7;" TWO, NULL, 2},
+        {START ONE "@7; k 310;" THREE, START ONE "@7;" TWO THREE, NULL, 3},
+        /* Another history. */
+        {START ONE TWO, START ONE "@1;" TWO, "transaction 11, committed at 0/12C, would count", 1},
+        {START ONE TWO, START "@1; B 17 200; I 17 1 x; C 17 200 205 1",
+         "transaction 17, committed at 0/C8, would count as applied", 0},
+        {START "@9;" ONE "@5;" TWO, START "@9;" ONE "@10;" TWO, "nothing that the target has", 1},
+        {START ONE "@7; k 310", START ONE "@8;" TWO, "build the target anew", 1},
+        {START ONE TWO, START "@1; B 17 305; I 17 1 x; C 17 305 315 1", "lies across", 0},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++)
+        for (int restarted = 0; restarted < 2; restarted++) {
+            new_target(w);
+            w->counters.skipped = 0;
+            good(w, feed(w, cases[i].first));
+            good(w, input_pauses(w));
+            uint64_t before = checkpoint(w);
+            if (restarted) {
+                stop(w);
+                start(w);
+            }
+            int rc = feed(w, cases[i].then);
+            if (cases[i].error)
+                bad(w, rc, ERR_PERMANENT, cases[i].error);
+            else
+                good(w, rc);
+            assert_int_equal(w->counters.skipped, cases[i].skipped);
+            assert_int_equal(checkpoint(w), before);
+        }
+}
+
+/* Nothing to compare with: a target that has applied nothing, or whose time was taken away. */
+static void a_checkpoint_without_a_time_skips_by_the_lsn_alone(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, START ONE));
+    good(w, input_pauses(w));
+    stop(w);
+    w->dest.now.checkpoint.commit_time_us = 0;
+    start(w);
+    good(w, feed(w, START "@5;" ONE));
+    good(w, input_pauses(w));
+    assert_int_equal(w->counters.skipped, 1);
+}
+
+static void the_checkpoint_keeps_the_latest_time(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, START "@30;" ONE "@10;" TWO));
+    good(w, input_pauses(w));
+    assert_int_equal(w->dest.now.checkpoint.commit_time_us, 700000000000030);
+    good(w, feed(w, "@20;" THREE "@25; k 500"));
+    good(w, input_pauses(w));
+    assert_int_equal(w->dest.now.checkpoint.commit_time_us, 700000000000030);
+    assert_int_equal(checkpoint(w), 500);
+    good(w, feed(w, "@40; k 600"));
+    good(w, input_ends(w));
+    assert_int_equal(w->dest.now.checkpoint.commit_time_us, 700000000000040);
+    /* Also in parts. */
+    w->group.max_bytes = 40;
+    good(w, feed(w, "@50; B 13 700; I 13 1 x; I 13 1 y; I 13 1 z; C 13 700 710 3"));
+    assert_int_equal(w->dest.now.checkpoint.commit_time_us, 700000000000050);
+    good(w, feed(w, "@45; B 14 800; I 14 1 u; I 14 1 v; I 14 1 w; C 14 800 810 3"));
+    assert_int_equal(w->dest.now.checkpoint.commit_time_us, 700000000000050);
+    assert_int_equal(checkpoint(w), 810);
+}
+
 static void a_second_hello_voids_what_is_not_whole(void **state)
 {
     struct apply_world *w = *state;
@@ -550,6 +638,9 @@ int main(void)
         TEST(a_relation_in_a_skipped_transaction_is_known_after_it),
         TEST(relations_without_a_transaction_are_not_held_without_limit),
         TEST(a_transaction_across_the_checkpoint_makes_no_sense),
+        TEST(what_was_committed_after_the_checkpoint_is_not_skipped),
+        TEST(a_checkpoint_without_a_time_skips_by_the_lsn_alone),
+        TEST(the_checkpoint_keeps_the_latest_time),
         TEST(a_second_hello_voids_what_is_not_whole),
         TEST(a_second_hello_rolls_a_partial_transaction_back),
         TEST(an_end_of_input_rolls_a_partial_transaction_back),
