@@ -432,7 +432,9 @@ int catalog_slot(struct catalog *c, const char *name, struct slot *slot, struct 
             " coalesce(s.safe_wal_size::text, ''), s.two_phase,"
             " coalesce(s.confirmed_flush_lsn::text, ''), coalesce(s.restart_lsn::text, ''), s.active,"
             " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-            "  ELSE pg_current_wal_flush_lsn() END"
+            "  ELSE pg_current_wal_flush_lsn() END,"
+            " CASE WHEN NOT pg_is_in_recovery()"
+            "  THEN s.confirmed_flush_lsn > pg_current_wal_flush_lsn() END"
             " FROM pg_replication_slots s WHERE s.slot_name = $1",
             1, params, &result, err))
         return -1;
@@ -451,6 +453,7 @@ int catalog_slot(struct catalog *c, const char *name, struct slot *slot, struct 
         slot->active = truth(result, 0, 8);
         if (rc == 0)
             rc = read_lsn(result, 9, &slot->current_lsn, err);
+        slot->beyond_wal = truth(result, 0, 10);
     }
     PQclear(result);
     return rc;

@@ -245,6 +245,16 @@ int upstream_check_slot(const struct upstream *u, const struct slot *s, struct e
             "lag behind",
             name);
     }
+    if (s->beyond_wal) {
+        (void)err_set(
+            err, ERR_PERMANENT,
+            "replication slot %s is confirmed up to %s, but the server's WAL ends at %s: the "
+            "server lost WAL in a crash, or was restored from a backup without its slots",
+            name, LSN(s->confirmed_flush_lsn), LSN(s->current_lsn));
+        return err_hint(err,
+                        "what is committed up to there would not come: drop the slot and build "
+                        "the target anew");
+    }
     if (s->two_phase && u->parameters.protocol_version < 3)
         return err_set(
             err, ERR_PERMANENT,

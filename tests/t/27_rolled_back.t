@@ -109,4 +109,25 @@ outgrow('other', 100);
 $pipeline->signal(capture => 'CONT');
 stops('while the pipeline ran');
 
+# The slots are newer than the WAL: what is written until it is that long would never come.
+{
+    $target->drop;
+    $pg->drop_slot('cdc_slot');
+    $pipeline->start;
+    $pipeline->wait_streaming;
+    $pipeline->stop;
+    my $older = snapshot();
+    $pg->do(q{insert into t select g, repeat('x', 1000) from generate_series(10001, 12000) g});
+    # Servers before 17 keep what is confirmed only where somebody moves the slot like this.
+    $pg->do(q{select pg_replication_slot_advance('cdc_slot', pg_current_wal_flush_lsn())}, 'checkpoint');
+    $pg->stop;
+    system('rm', '-r', "$older/pg_replslot") == 0 or die "rm: $?\n";
+    copy_of($pg->data_dir . '/pg_replslot', "$older/pg_replslot");
+    restore($older);
+    my ($status, undef, $log) = run_tool('pg-capture', args => ['--source', $pg->uri]);
+    is($status, 100, 'a slot beyond the WAL: exit 100');
+    like($log, qr/cdc_slot is confirmed up to .*the server's WAL ends at .*build the target anew/,
+        'and it says why and what to do');
+}
+
 done_testing;
