@@ -634,13 +634,14 @@ static const struct rule {
     uint8_t since; /* protocol version */
     uint8_t where; /* 1 << enum where */
 } rules[] = {
+    /* A: from version 2 on as documented, but PostgreSQL 18 does not ask for the version. */
     {'B', 1, 1 << OUTSIDE}, {'C', 1, 1 << IN_TRANSACTION},
     {'O', 1, IN_ANY},       {'R', 1, IN_ANY},
     {'Y', 1, IN_ANY},       {'I', 1, IN_ANY},
     {'U', 1, IN_ANY},       {'D', 1, IN_ANY},
     {'T', 1, IN_ANY},       {'M', 1, ANYWHERE},
     {'S', 2, 1 << OUTSIDE}, {'E', 2, 1 << IN_STREAM},
-    {'c', 2, 1 << OUTSIDE}, {'A', 2, 1 << OUTSIDE},
+    {'c', 2, 1 << OUTSIDE}, {'A', 1, 1 << OUTSIDE},
     {'b', 3, 1 << OUTSIDE}, {'P', 3, 1 << IN_PREPARE},
     {'K', 3, 1 << OUTSIDE}, {'r', 3, 1 << OUTSIDE},
     {'p', 3, 1 << OUTSIDE},

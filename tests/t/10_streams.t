@@ -184,6 +184,12 @@ finish(session('insert into bag select g % 5, null from generate_series(1, 600) 
     'update bag set n = n + 1 where n = 2'), 'commit');
 all_same('equal rows without a key in a stream', 'bag');
 
+# PostgreSQL 18 sends aborts of such subtransactions also where nobody asked for streaming.
+finish(session((map { ('savepoint s', "insert into small values (60000 + $_, 0)", 'release s') } 1 .. 5),
+    rows('a', 135_001, 900)), 'rollback');
+$pg->do('insert into small values (60000, 0)');
+all_same('released savepoints in a large transaction that is rolled back', qw(a small));
+
 # ---- relations ----
 
 {
