@@ -175,14 +175,6 @@ static int row_left_out(struct err *err)
     return err_hint(err, "RAISE(IGNORE) in it; drop it, or let it pass what the source sends");
 }
 
-static int refuse_null(const struct column *c, struct err *err)
-{
-    (void)err_set(err, ERR_PERMANENT,
-                  "column %s: the value is NULL, for which INTEGER PRIMARY KEY makes a number",
-                  c->name);
-    return err_hint(err, "make it a column that takes NULL, such as INTEGER");
-}
-
 static int bind_column(const struct driver *d, const struct target_table *t, sqlite3_stmt *s,
                        uint32_t parameter, uint32_t column, const struct value *v, struct err *err)
 {
@@ -196,15 +188,9 @@ static int bind_row(const struct driver *d, const struct slice *slice, const str
 {
     const struct target_table *t = slice->table;
     uint32_t n = t->rel->ncolumns, parameter = slice->kind == CHANGE_UPDATE ? n + 1 : 1;
-    for (uint32_t i = 0; slice->kind != CHANGE_DELETE && i < n; i++) {
-        if (!slice->columns[i])
-            continue;
-        const struct value *v = slice_value(row, i);
-        if (v->kind == VALUE_NULL && t->columns[i]->autonumber)
-            return refuse_null(&t->rel->columns[i], err);
-        if (bind_column(d, t, s, i + 1, i, v, err))
+    for (uint32_t i = 0; slice->kind != CHANGE_DELETE && i < n; i++)
+        if (slice->columns[i] && bind_column(d, t, s, i + 1, i, slice_value(row, i), err))
             return -1;
-    }
     const struct value *was = identity_of_row(row);
     for (uint32_t i = 0; slice->kind != CHANGE_INSERT && i < t->identity.n; i++) {
         uint32_t column = t->identity.columns[i];

@@ -326,9 +326,29 @@ static int apply_slice(struct runner *r, struct run *run, size_t first, enum sli
     BUG("a slice without an outcome");
 }
 
+/* A target that numbers rows does so where it is told NULL, without a word. */
+static int check_autonumber(struct run *run, struct err *err)
+{
+    const struct target_table *t = run->table;
+    if (t->autonumber >= t->rel->ncolumns || run->kind == CHANGE_DELETE)
+        return 0;
+    for (size_t i = 0; i < run->nrows; i++) {
+        if (run->rows[i].new[t->autonumber].kind != VALUE_NULL)
+            continue;
+        run->failed = i;
+        (void)err_set(err, ERR_PERMANENT,
+                      "column %s: the value is NULL, for which the target makes a number",
+                      t->rel->columns[t->autonumber].name);
+        return err_hint(err, "make it an ordinary column, which takes NULL");
+    }
+    return 0;
+}
+
 int runner_apply(struct runner *r, struct run *run, struct err *err)
 {
     run->failed = run->nrows;
+    if (check_autonumber(run, err))
+        return -1;
     if (run->kind != CHANGE_INSERT && identity_require(&run->table->identity, err)) {
         run->failed = 0;
         return -1;

@@ -25,6 +25,7 @@ static int no_column(const char *table, const struct column *c, struct err *err)
 static int bind_columns(const struct driver_ops *ops, struct driver *d, struct target_table *t,
                         struct err *err)
 {
+    t->autonumber = t->rel->ncolumns;
     for (uint32_t i = 0; i < t->rel->ncolumns; i++) {
         const struct column *c = &t->rel->columns[i];
         struct fit fit = {0};
@@ -33,6 +34,7 @@ static int bind_columns(const struct driver_ops *ops, struct driver *d, struct t
             return no_column(t->name, c, err);
         if (ops->fit(d, c, t->columns[i], table_in_identity(t, i), &fit, err))
             return -1;
+        t->autonumber = t->columns[i]->autonumber ? i : t->autonumber;
         t->forms[i] = fit.form;
         t->alone[i] = fit.alone;
     }

@@ -35,6 +35,7 @@ struct target_table {
     int *forms;                              /* the driver's own */
     bool *alone;                             /* an UPDATE that writes it shares no slice */
     uint8_t *flags;                          /* room for the columns of a statement, twice */
+    uint32_t autonumber; /* the column that the target numbers rows by; ncolumns: none */
     size_t nindexes;
     struct table_index *indexes;
     struct statement_list statements;

@@ -376,8 +376,8 @@ static void the_rowid_takes_no_null(void **state)
     succeeds(w, use(w, REPLICA_IDENTITY_FULL, "a", "n/int,v/text", 0));
     succeeds(w, RUN(w, CHANGE_INSERT, "7|seven"));
     fails(w, RUN(w, CHANGE_INSERT, "~|none"), ERR_PERMANENT,
-          "column n: the value is NULL, for which INTEGER PRIMARY KEY makes a number (make it a "
-          "column that takes NULL");
+          "column n: the value is NULL, for which the target makes a number (make it an ordinary "
+          "column, which takes NULL");
     fails(w, RUN(w, CHANGE_UPDATE, "O 7|seven > ~|none"), ERR_PERMANENT, "the value is NULL");
     shows(w, "SELECT * FROM a", "7|seven");
     succeeds(w, use(w, REPLICA_IDENTITY_FULL, "d", "n/int,m/int", 0));

@@ -306,6 +306,18 @@ for my $case (@narrow) {
     $s->run(q{update padded set v = 2 where k = 'a'})->same(['padded'], 'and its rows are found');
     $s->leave('drop table padded');
 }
+{
+    # MySQL makes a number of NULL; 0 it keeps.
+    my $s = scenario(
+        source => ['create table counted (n int, v int)', 'alter table counted replica identity full'],
+        target => ['create table counted (n int auto_increment, v int, key (n)) engine = InnoDB']
+    );
+    $s->run('insert into counted values (0, 1), (7, 2)')->same(['counted'], 'numbers go into a column that counts');
+    $s->run('insert into counted values (null, 3)');
+    $s->stops(qr/column n: the value is NULL, for which the target makes a number/, 'NULL does not');
+    $s->mend('alter table counted modify n int')->again->same(['counted'], 'into an ordinary column it does');
+    $s->leave('drop table counted');
+}
 
 # ---- TRUNCATE and columns, with rows around them in the same transaction ----
 
