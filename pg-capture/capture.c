@@ -46,6 +46,12 @@
 #define GONE_LIMIT_MS    3000 /* for acknowledgements when the reader has left already */
 #define END_LIMIT_MS     5000
 
+/*
+ * How much longer than its wal_sender_timeout a server may be silent. Each status update asks for
+ * an answer, and it looks at them that often, or it would hang up on us.
+ */
+#define SILENCE_GRACE_MS 10000
+
 /* A server that shuts down asks at once again until everything is confirmed. */
 #define SHUTDOWN_ASKS   50
 #define SHUTDOWN_GAP_MS 1000
@@ -68,6 +74,7 @@ struct capture {
 
     int64_t server_time_us; /* of the last message */
     int64_t progress_due_ms;
+    int64_t heard_ms; /* when something came, or nobody listened */
     int64_t status_sent_ms;
     int64_t status_due_ms;
     int64_t slot_look_ms; /* when the slot is looked at again, for the statistics */
@@ -408,12 +415,28 @@ static int look_at_slot(struct capture *c, struct err *err)
     return 0;
 }
 
+/* A connection that a firewall has forgotten, or whose other end hangs, gives no sign of it. */
+static int check_silence(struct capture *c, bool listening, bool heard, struct err *err)
+{
+    int64_t now_ms = monotonic_ms();
+    int64_t timeout_ms = (int64_t)c->upstream.wal_sender_timeout_ms;
+    if (!listening || heard || timeout_ms == 0)
+        c->heard_ms = now_ms;
+    if (now_ms - c->heard_ms <= timeout_ms + SILENCE_GRACE_MS)
+        return 0;
+    return err_set(err, ERR_TEMPORARY,
+                   "the server has not answered for %jd s: the connection is dead, or the server "
+                   "hangs",
+                   (intmax_t)((now_ms - c->heard_ms) / 1000));
+}
+
 /* Until a signal or --until-lsn (0), or a fault. */
 static int stream(struct capture *c, struct err *err)
 {
     PGconn *conn = c->upstream.replication.session.conn;
     bool tls = PQsslInUse(conn) || PQgssEncInUse(conn);
     bool drained = false;
+    c->heard_ms = monotonic_ms();
     while (!c->signals.stop && c->position.reached_lsn == 0) {
         if (output_pending(&c->out) < OUTPUT_HIGH_BYTES && take_messages(c, &drained, err))
             return -1;
@@ -438,6 +461,8 @@ static int stream(struct capture *c, struct err *err)
         if (poll_once(c, fd, POLLIN, wake_ms, &revents, err))
             return -1;
         bool flowing = monotonic_ns() - begun_ns < LAZY_FLOWING_NS;
+        if (check_silence(c, want, revents != 0, err))
+            return -1;
         if (want && (revents || tls) && receive(c, fd, flowing && revents, tls, err))
             return -1;
     }

@@ -1,9 +1,9 @@
 package Pg2any::PostgresProxy;
 
-# A pooler between pg-capture and its PostgreSQL that spoils what a session is told: it leaves the
-# startup parameter `options` out of the startup packet, refuses one that has it, or changes a text
-# on its way to the server into another of the same length. A process of its own, on 127.0.0.1;
-# without TLS it can see everything.
+# What may stand between pg-capture and its PostgreSQL. A pooler that spoils what a session is told:
+# it leaves the startup parameter `options` out of the startup packet, refuses one that has it, or
+# changes a text on its way to the server into another of the same length. A firewall that forgets
+# connections. A process of its own, on 127.0.0.1; without TLS it can see everything.
 
 use strict;
 use warnings;
@@ -40,6 +40,9 @@ sub uri {
     my $port = $self->{server}->port;
     return $self->{server}->uri(%arg) =~ s/:\Q$port\E\//:$self->{port}\//r;
 }
+
+# Forget the connections that are there: nothing more passes, nothing is closed. New ones are served.
+sub freeze { my ($self) = @_; $self->{process}->signal('USR1'); return }
 
 # ---- in the proxy ----
 
@@ -95,8 +98,14 @@ sub run {
         Listen => 16, ReuseAddr => 1) or die "port $port: $!\n";
     my $select = IO::Select->new($listener);
     my (%peer, %is_client);
-    while (my @ready = $select->can_read) {
-        for my $socket (@ready) {
+    my @frozen;
+    local $SIG{USR1} = sub {
+        push @frozen, grep { $_ != $listener } $select->handles;
+        $select->remove(@frozen);
+        return;
+    };
+    while (1) {
+        for my $socket ($select->can_read) {
             if ($socket == $listener) {
                 my $client = $listener->accept or next;
                 my $packet = startup($client, $options) // next;
