@@ -11,25 +11,14 @@
 
 #include <stdbool.h>
 
-#include <sys/types.h>
-
 #include <sqlite3.h>
 
+#include "base/named_file.h"
 #include "sql/driver.h"
 #include "sql/text.h"
 
 extern const struct driver_ops sqlite_ops;
 extern const struct text_dialect sqlite_dialect;
-
-/*
- * A file of the database as it was when it was opened. While it is open no other file gets its
- * inode number, so the number tells whether it is still what is at its path.
- */
-struct sqlite_file {
-    char *path; /* NULL: there is none */
-    dev_t dev;
-    ino_t ino;
-};
 
 /* The database, its write-ahead log, the index of that, which the locks are in. */
 #define SQLITE_FILES 3
@@ -40,7 +29,7 @@ struct driver {
     enum nan_policy nan;
     char *path;
     bool have_tables; /* of ours; always, unless it was opened to look only */
-    struct sqlite_file files[SQLITE_FILES];
+    struct named_file files[SQLITE_FILES];
 };
 
 /*

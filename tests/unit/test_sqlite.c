@@ -386,11 +386,12 @@ static void a_database_that_is_moved_is_noticed(void **state)
     succeeds(w, commit(w, 1));
     succeeds(w, begin(w));
     assert_int_equal(rename(w->path, away), 0);
-    fails(w, commit(w, 2), ERR_PERMANENT, "was moved or deleted while it was open (put it back");
+    fails(w, commit(w, 2), ERR_PERMANENT,
+          "was moved or deleted while it was open (put the old one back");
     FILE *f = fopen(w->path, "w");
     assert_non_null(f);
     assert_int_equal(fclose(f), 0);
-    fails(w, begin(w), ERR_PERMANENT, "its checkpoint says whether it can go on");
+    fails(w, begin(w), ERR_PERMANENT, "another one's checkpoint says whether it can go on");
     assert_int_equal(rename(away, w->path), 0);
     succeeds(w, begin(w));
     succeeds(w, commit(w, 3));
