@@ -29,8 +29,8 @@
 /* How far the target has come: one row of pg2any_checkpoint. */
 struct checkpoint {
     uint64_t remote_lsn; /* every transaction whose end LSN is not above is in the target */
-    int64_t
-        commit_time_us; /* none of them was committed later, by the source's clock; 0: none yet */
+    /* None of them was committed later, by the source's clock; 0: none yet. */
+    int64_t commit_time_us;
     char system_identifier[CHECKPOINT_SYSTEM_SIZE];
     uint32_t timeline;
 };
