@@ -21,11 +21,15 @@ struct assembler {
     struct assemble_sink sink;
     enum state state;
     bool first_block;         /* STATE_STREAM */
+    bool only_relations;      /* STATE_STREAM: the block has had nothing else */
     struct frame_begin begin; /* STATE_ORDINARY */
     uint64_t nchanges;        /* STATE_ORDINARY: since B */
     struct held *current;     /* STATE_STREAM and STATE_PREPARE */
     struct held_set held;
-    struct relmap known; /* what the server believes that we have, outside streamed transactions */
+    /* What the server believes that we have, outside streamed transactions; marked with the order
+     * in which its messages came. */
+    struct relmap known;
+    uint64_t nrelations;   /* that came */
     struct relmap emitted; /* what downstream has */
     uint64_t floor_lsn;    /* no transaction may commit before this any more */
     uint64_t last_lsn;     /* for Z */
@@ -78,14 +82,17 @@ static int unknown_relation(uint32_t relid, struct err *err)
                    "a change of relation %u, which no relation frame has described", relid);
 }
 
-/* Puts an R before a change that uses the version, where downstream has another or none. */
+/*
+ * Puts an R before a change that uses the version, where downstream has another or none. One that
+ * came anew is another, be it the same to the byte: what was done to the table in between may be
+ * nothing that shows.
+ */
 static int emit_relation(struct assembler *a, struct relation *version, struct err *err)
 {
     const struct relation *has = relmap_get(&a->emitted, version->relid);
     if (has == version)
         return 0;
-    if (!has || !relation_same_frame(has, version))
-        buf_append(a->sink.out, version->frame, version->frame_size);
+    buf_append(a->sink.out, version->frame, version->frame_size);
     return relmap_set(&a->emitted, version, err);
 }
 
@@ -107,7 +114,7 @@ static int hold_known(struct assembler *a, struct held *t, uint32_t relid, struc
         return unknown_relation(relid, err);
     if (held_append(&a->held, t, version->frame, version->frame_size, err))
         return -1;
-    return relmap_set(&t->relations, version, err);
+    return held_add_version(t, version, *relmap_mark(&a->known, relid), false, err);
 }
 
 static int each_relid(struct assembler *a, struct held *t, uint32_t n, struct mp_cursor relids,
@@ -121,6 +128,14 @@ static int each_relid(struct assembler *a, struct held *t, uint32_t n, struct mp
     return 0;
 }
 
+static int set_known(struct assembler *a, struct relation *version, uint64_t order, struct err *err)
+{
+    if (relmap_set(&a->known, version, err))
+        return -1;
+    *relmap_mark(&a->known, version->relid) = order;
+    return 0;
+}
+
 static int on_relation(struct assembler *a, const struct frame *f, struct err *err)
 {
     struct relation *version;
@@ -128,20 +143,31 @@ static int on_relation(struct assembler *a, const struct frame *f, struct err *e
         return -1;
     int result = 0;
     struct held *t = a->current;
-    /*
-     * What the server sends within a stream block it believes known in that transaction only,
-     * whichever subtransaction it was for and whether that is rolled back or not. Once the
-     * transaction is prepared, pg-capture alone describes: what the server believes known already.
-     */
+    uint64_t order = ++a->nrelations;
     if (t) {
         result = held_append(&a->held, t, version->frame, version->frame_size, err);
         if (result == 0)
-            result = relmap_set(&t->relations, version, err);
+            result = held_add_version(t, version, order, true, err);
     }
-    if (result == 0 && (a->state != STATE_STREAM || t->prepared))
-        result = relmap_set(&a->known, version, err);
+    /* What the server sends within a stream block it believes known in that transaction only,
+     * whichever subtransaction it was for and whether that is rolled back or not. */
+    if (result == 0 && a->state != STATE_STREAM)
+        result = set_known(a, version, order, err);
     relation_unref(version);
     return result;
+}
+
+/* From the end of a streamed transaction on the server believes known what it has sent in it, but
+ * for what it has sent once more since. */
+static int promote(struct assembler *a, const struct held *t, struct err *err)
+{
+    for (size_t i = 0; i < t->nversions; i++) {
+        const struct held_version *v = &t->versions[i];
+        const uint64_t *known = relmap_mark(&a->known, v->rel->relid);
+        if ((!known || v->order >= *known) && set_known(a, v->rel, v->order, err))
+            return -1;
+    }
+    return 0;
 }
 
 /* ---- order of transactions ---- */
@@ -172,7 +198,8 @@ static void committed(struct assembler *a, uint64_t end_lsn)
 struct replay {
     struct assembler *a;
     struct held *txn;
-    struct relmap relations; /* the versions at this place of the store */
+    struct relmap
+        relations; /* the versions at this place of the store; marked where one came anew */
     uint64_t nchanges;
     uint32_t last_xid; /* the last that was looked up in the list of aborted ones */
     bool last_aborted;
@@ -198,9 +225,11 @@ static int set_replay_relation(struct replay *r, const struct frame *f, struct e
     struct relation *version;
     if (relmap_read(&r->txn->relations, f, &version, err))
         return -1;
-    struct relation *last = relmap_get(&r->txn->relations, version->relid);
-    bool same = last && relation_same_message(version, last);
-    int result = relmap_set(&r->relations, same ? last : version, err);
+    struct relation *last = held_same_message(r->txn, version);
+    bool again = relmap_get(&r->relations, version->relid) != NULL;
+    int result = relmap_set(&r->relations, last ? last : version, err);
+    if (result == 0)
+        *relmap_mark(&r->relations, version->relid) = again;
     relation_unref(version);
     return result;
 }
@@ -210,6 +239,10 @@ static int replay_relation(struct replay *r, uint32_t relid, struct err *err)
     struct relation *version = relmap_get(&r->relations, relid);
     if (!version)
         BUG("a held change without its relation");
+    uint64_t *again = relmap_mark(&r->relations, relid);
+    if (*again)
+        relmap_drop(&r->a->emitted, relid);
+    *again = 0;
     return emit_relation(r->a, version, err);
 }
 
@@ -446,12 +479,14 @@ static int on_stream_start(struct assembler *a, const struct frame *f, struct er
         return -1;
     a->current = t;
     a->first_block = s.first;
+    a->only_relations = true;
     a->state = STATE_STREAM;
     return 0;
 }
 
 static int on_stream_stop(struct assembler *a, const struct frame *f, struct err *err)
 {
+    held_block_ended(a->current, a->only_relations);
     a->current = NULL;
     a->state = STATE_OUTSIDE;
     return frame_get_stream_stop(f, err);
@@ -471,8 +506,7 @@ static int on_stream_commit(struct assembler *a, const struct frame *f, struct e
     if (!t || t->prepared)
         return not_streamed(c.xid, err);
     if (check_commit_lsn(a, c.commit_lsn, c.end_lsn, err) ||
-        write_out(a, t, c.commit_lsn, c.end_lsn, c.commit_time_us, err) ||
-        relmap_promote(&a->known, &t->relations, err))
+        write_out(a, t, c.commit_lsn, c.end_lsn, c.commit_time_us, err) || promote(a, t, err))
         return err_context(err, "streamed transaction %u, commit LSN %s", c.xid, LSN(c.commit_lsn));
     held_drop(&a->held, t);
     return 0;
@@ -524,6 +558,7 @@ static int on_prepare(struct assembler *a, const struct frame *f, struct err *er
         return err_set(err, ERR_PERMANENT,
                        "the prepare of transaction %u does not match its begin in xid, LSN or gid",
                        p.xid);
+    held_block_ended(t, false);
     held_set_prepared(&a->held, t);
     a->current = NULL;
     a->state = STATE_OUTSIDE;
@@ -539,7 +574,7 @@ static int on_stream_prepare(struct assembler *a, const struct frame *f, struct 
     if (!t || t->prepared)
         return not_streamed(p.xid, err);
     t->prepare_lsn = p.prepare_lsn;
-    if (held_set_gid(t, p.gid, err) || relmap_promote(&a->known, &t->relations, err))
+    if (held_set_gid(t, p.gid, err) || promote(a, t, err))
         return -1;
     held_set_prepared(&a->held, t);
     return 0;
@@ -580,7 +615,7 @@ static int on_commit_prepared(struct assembler *a, const struct frame *f, struct
     if (!held_has_gid(t, k.gid))
         return other_gid(k.xid, err);
     if (check_commit_lsn(a, k.commit_lsn, k.end_lsn, err) ||
-        write_out(a, t, k.commit_lsn, k.end_lsn, k.commit_time_us, err))
+        write_out(a, t, k.commit_lsn, k.end_lsn, k.commit_time_us, err) || promote(a, t, err))
         return err_context(err, "prepared transaction %u, commit LSN %s", k.xid, LSN(k.commit_lsn));
     held_drop(&a->held, t);
     return 0;
@@ -646,6 +681,8 @@ static int dispatch(struct assembler *a, const struct frame *f, struct err *err)
         a->state == STATE_ORDINARY || a->state == STATE_STREAM || a->state == STATE_PREPARE;
     const bool outside = a->state == STATE_OUTSIDE;
 
+    if (f->type != FRAME_RELATION && f->type != FRAME_STREAM_STOP)
+        a->only_relations = false;
     if (a->state == STATE_STREAM && a->current->prepared && f->type != FRAME_RELATION &&
         f->type != FRAME_STREAM_STOP && f->type != FRAME_HELLO && f->type != FRAME_END)
         return err_set(err, ERR_PERMANENT, "a %s frame after the transaction was prepared",

@@ -37,6 +37,9 @@ static void release(struct held_set *set, struct held *t)
     store_pool_account(set->pool, -(int64_t)(t->aborted_cap * sizeof *t->aborted));
     txn_store_release(&t->store, set->pool);
     relmap_clear(&t->relations);
+    for (size_t i = 0; i < t->nversions; i++)
+        relation_unref(t->versions[i].rel);
+    free(t->versions);
     free(t->aborted);
     free(t->gid);
     free(t);
@@ -84,6 +87,60 @@ int held_append(struct held_set *set, struct held *t, const void *frame, size_t 
                 struct err *err)
 {
     return txn_store_append(&t->store, set->pool, frame, length, err);
+}
+
+static struct held_version *find_version(const struct held *t, const struct relation *rel)
+{
+    for (size_t i = 0; i < t->nversions; i++)
+        if (relation_same_message(t->versions[i].rel, rel))
+            return &t->versions[i];
+    return NULL;
+}
+
+struct relation *held_same_message(const struct held *t, const struct relation *rel)
+{
+    const struct held_version *v = find_version(t, rel);
+    return v ? v->rel : NULL;
+}
+
+static struct held_version *new_version(struct held *t)
+{
+    if (t->nversions == t->versions_cap) {
+        size_t cap = t->versions_cap ? t->versions_cap * 2 : 8;
+        struct held_version *versions = realloc(t->versions, cap * sizeof *versions);
+        if (!versions)
+            return NULL;
+        t->versions = versions;
+        t->versions_cap = cap;
+    }
+    struct held_version *v = &t->versions[t->nversions++];
+    *v = (struct held_version){0};
+    return v;
+}
+
+int held_add_version(struct held *t, struct relation *rel, uint64_t order, bool sent,
+                     struct err *err)
+{
+    struct held_version *v = find_version(t, rel);
+    if (!v)
+        v = new_version(t);
+    if (!v)
+        return err_nomem(err);
+    struct relation *before = v->rel;
+    v->rel = relation_ref(rel);
+    relation_unref(before);
+    *(sent ? &v->order_then : &v->order) = order;
+    return relmap_set(&t->relations, rel, err);
+}
+
+void held_block_ended(struct held *t, bool described)
+{
+    for (size_t i = 0; i < t->nversions; i++) {
+        struct held_version *v = &t->versions[i];
+        if (v->order_then > 0 && (!described || v->order == 0))
+            v->order = v->order_then;
+        v->order_then = 0;
+    }
 }
 
 int held_add_aborted(struct held_set *set, struct held *t, uint32_t subxid, struct err *err)

@@ -19,6 +19,13 @@
 #include "frames/relmap.h"
 #include "txn_store.h"
 
+/* A description that came within a transaction, or that it took over. */
+struct held_version {
+    struct relation *rel; /* the last that was read from the same Relation message */
+    uint64_t order;       /* of that message among all that came; 0: not known yet */
+    uint64_t order_then;  /* what it is if the message came from the server just now */
+};
+
 struct held {
     uint32_t xid;
     bool prepared; /* P or p has come */
@@ -26,7 +33,9 @@ struct held {
     size_t gid_size;
     uint64_t prepare_lsn;
     struct txn_store store;
-    struct relmap relations;
+    struct relmap relations;       /* the last of each relation */
+    struct held_version *versions; /* one for each different Relation message */
+    size_t nversions, versions_cap;
     uint32_t *aborted; /* subxids, sorted by held_sort_aborted() */
     size_t naborted, aborted_cap;
     UT_hash_handle hh;
@@ -54,6 +63,20 @@ void held_set_prepared(struct held_set *set, struct held *t);
 /* Copies whole frames to the end of what it holds. */
 MUST_CHECK int held_append(struct held_set *set, struct held *t, const void *frame, size_t length,
                            struct err *err);
+
+/* Puts a description away, which replaces an earlier one of the same message. `sent`: it came in
+ * the block that is open; otherwise the server had sent it before. */
+MUST_CHECK int held_add_version(struct held *t, struct relation *rel, uint64_t order, bool sent,
+                                struct err *err);
+
+/* The version of the same Relation message; NULL: none. */
+struct relation *held_same_message(const struct held *t, const struct relation *rel);
+
+/*
+ * A block of the transaction has ended. `described`: it had nothing but relations, which pg-capture
+ * described once more; otherwise the server has sent those that came in it.
+ */
+void held_block_ended(struct held *t, bool described);
 
 MUST_CHECK int held_add_aborted(struct held_set *set, struct held *t, uint32_t subxid,
                                 struct err *err);

@@ -8,6 +8,7 @@
 struct relmap_entry {
     uint32_t relid;
     struct relation *version;
+    uint64_t mark;
     UT_hash_handle hh;
 };
 
@@ -59,12 +60,21 @@ int relmap_read(struct relmap *map, const struct frame *f, struct relation **rel
     return 0;
 }
 
-int relmap_promote(struct relmap *to, const struct relmap *from, struct err *err)
+void relmap_drop(struct relmap *map, uint32_t relid)
 {
-    for (struct relmap_entry *e = from->entries; e; e = e->hh.next)
-        if (relmap_set(to, e->version, err))
-            return -1;
-    return 0;
+    struct relmap_entry *e = find(map, relid);
+    if (!e)
+        return;
+    HASH_DEL(map->entries, e);
+    map->last = NULL;
+    relation_unref(e->version);
+    free(e);
+}
+
+uint64_t *relmap_mark(struct relmap *map, uint32_t relid)
+{
+    struct relmap_entry *e = find(map, relid);
+    return e ? &e->mark : NULL;
 }
 
 void relmap_put_frames(const struct relmap *map, struct buf *out)

@@ -36,8 +36,12 @@ MUST_CHECK int relmap_set(struct relmap *map, struct relation *version, struct e
 MUST_CHECK int relmap_read(struct relmap *map, const struct frame *f, struct relation **rel,
                            struct err *err);
 
-/* Sets all that `from` has in `to`. */
-MUST_CHECK int relmap_promote(struct relmap *to, const struct relmap *from, struct err *err);
+/* Takes the version of a relid away, if there is one. */
+void relmap_drop(struct relmap *map, uint32_t relid);
+
+/* A number of the caller's own that goes with the version of a relid, 0 at first; NULL: there is
+ * none. It stays where the version is replaced. */
+uint64_t *relmap_mark(struct relmap *map, uint32_t relid);
 
 /* Appends the R frame of each, in the order in which their relids came. */
 void relmap_put_frames(const struct relmap *map, struct buf *out);

@@ -129,9 +129,32 @@ static const struct good good[] = {
      "H 1; B 7 100; R 1 a; R 2 a; I 7 2 x; C 7 100 110 1; B 8 110; I 8 2 y; I 8 1 y; C 8 110 120 2",
      "H 1; B 7 100; R 2 a; I 7 2 x; C 7 100 110 1; B 8 110; I 8 2 y; R 1 a; I 8 1 y;"
      "C 8 110 120 2"},
-    {"a new version goes out, the same again does not",
+    {"what the server sends anew goes out, be it the same",
      "H 1; B 7 100; R 1 a; I 7 1 x; R 1 b; I 7 1 y; R 1 b; I 7 1 z; C 7 100 110 3",
-     "H 1; B 7 100; R 1 a; I 7 1 x; R 1 b; I 7 1 y; I 7 1 z; C 7 100 110 3"},
+     "H 1; B 7 100; R 1 a; I 7 1 x; R 1 b; I 7 1 y; R 1 b; I 7 1 z; C 7 100 110 3"},
+    {"also where it is described once more at the end",
+     "H 1; S 7 1; R 1 a?; I 7 1 x; I 7 1 y; R 1 a?; I 7 1 z; E; S 7 0; R 1 a; E; c 7 100 110",
+     "H 1; B 7 100; R 1 a; I 7 1 x; I 7 1 y; R 1 a; I 7 1 z; C 7 100 110 3"},
+    {"every message of a relation is described once more",
+     "H 1; S 7 1; R 1 a?; I 7 1 x; R 1 b?; I 7 1 y; E; S 7 0; R 1 a; E; S 7 0; R 1 b; E;"
+     "c 7 100 110; B 8 110; I 8 1 z; C 8 110 120 1",
+     "H 1; B 7 100; R 1 a; I 7 1 x; R 1 b; I 7 1 y; C 7 100 110 2; B 8 110; I 8 1 z;"
+     "C 8 110 120 1"},
+    {"a description does not take the place of a newer one when its transaction commits",
+     "H 1; S 7 1; R 1 a; I 7 1 x; E; B 8 50; R 1 b; I 8 1 y; C 8 50 60 1; c 7 100 110;"
+     "B 9 120; I 9 1 z; C 9 120 130 1",
+     "H 1; B 8 50; R 1 b; I 8 1 y; C 8 50 60 1; B 7 100; R 1 a; I 7 1 x; C 7 100 110 1;"
+     "B 9 120; R 1 b; I 9 1 z; C 9 120 130 1"},
+    {"nor where it is described once more",
+     "H 1; S 7 1; R 1 a?; I 7 1 x; E; B 8 50; R 1 b; I 8 1 y; C 8 50 60 1; S 7 0; R 1 a; E;"
+     "c 7 100 110; B 9 120; I 9 1 z; C 9 120 130 1",
+     "H 1; B 8 50; R 1 b; I 8 1 y; C 8 50 60 1; B 7 100; R 1 a; I 7 1 x; C 7 100 110 1;"
+     "B 9 120; R 1 b; I 9 1 z; C 9 120 130 1"},
+    {"but one that the server has sent since does",
+     "H 1; S 7 1; R 1 a; I 7 1 x; E; B 8 50; R 1 b; I 8 1 y; C 8 50 60 1; S 7 0; R 1 a;"
+     "I 7 1 w; E; c 7 100 110; B 9 120; I 9 1 z; C 9 120 130 1",
+     "H 1; B 8 50; R 1 b; I 8 1 y; C 8 50 60 1; B 7 100; R 1 a; I 7 1 x; R 1 a; I 7 1 w;"
+     "C 7 100 110 2; B 9 120; I 9 1 z; C 9 120 130 1"},
     {"a truncate takes all its relations with it",
      "H 1; B 7 100; R 1 a; R 2 a; R 3 a; I 7 2 x; T 7 1,2,3; C 7 100 110 2",
      "H 1; B 7 100; R 2 a; I 7 2 x; R 1 a; R 3 a; T 7 1,2,3; C 7 100 110 2"},
@@ -155,8 +178,8 @@ static const struct good good[] = {
      "H 1; S 7 1; O far; R 1 a; I 7 1 x; E; S 8 1; R 1 a; I 8 1 p; E; B 9 50; R 1 a; I 9 1 o;"
      "C 9 50 60 1;"
      "S 7 0; I 7 1 y; E; S 8 0; I 8 1 q; E; c 8 70 80; S 7 0; I 7 1 z; E; c 7 90 100",
-     "H 1; B 9 50; R 1 a; I 9 1 o; C 9 50 60 1; B 8 70; I 8 1 p; I 8 1 q; C 8 70 80 2;"
-     "B 7 90; O far; I 7 1 x; I 7 1 y; I 7 1 z; C 7 90 100 3"},
+     "H 1; B 9 50; R 1 a; I 9 1 o; C 9 50 60 1; B 8 70; R 1 a; I 8 1 p; I 8 1 q; C 8 70 80 2;"
+     "B 7 90; O far; R 1 a; I 7 1 x; I 7 1 y; I 7 1 z; C 7 90 100 3"},
     {"what the catalog showed only after the commit stands for the transaction's own description",
      "H 1; S 7 1; R 1 a?; I 7 1 x; R 1 b?; I 7 1 y; E; S 7 0; R 1 b; E; c 7 100 110",
      "H 1; B 7 100; R 1 a?; I 7 1 x; R 1 b; I 7 1 y; C 7 100 110 2"},
@@ -252,7 +275,7 @@ static const struct good good[] = {
      "H 20; B 9 50; R 1 a; I 9 1 x; C 9 50 60 1; S 7 1; R 1 a; I 7 1 x; E; c 7 100 110",
      "H 1; B 6 10; R 1 a; I 6 1 o; C 6 10 20 1; B 9 50; I 9 1 x; H 20; B 9 50; R 1 a; I 9 1 x;"
      "C 9 50 60 1;"
-     "B 7 100; I 7 1 x; C 7 100 110 1"},
+     "B 7 100; R 1 a; I 7 1 x; C 7 100 110 1"},
     {"after a later H transactions may come again (trap 12)",
      "H 1; B 7 100; C 7 100 110 0; H 50; B 7 100; C 7 100 110 0",
      "H 1; B 7 100; C 7 100 110 0; H 50; B 7 100; C 7 100 110 0"},
