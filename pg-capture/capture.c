@@ -39,6 +39,7 @@
 #define UNTIL_ASK_MS     200 /* how often the server is asked how far it is */
 #define LSN_FILE_GAP_MS  1000
 #define SLOT_LOOK_MS     5000
+#define AHEAD_LOOK_MS    1000
 #define TLS_LOOK_MS      100
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   10000
@@ -77,7 +78,8 @@ struct capture {
     int64_t heard_ms; /* when something came, or nobody listened */
     int64_t status_sent_ms;
     int64_t status_due_ms;
-    int64_t slot_look_ms; /* when the slot is looked at again, for the statistics */
+    int64_t slot_look_ms;  /* when the slot is looked at again, for the statistics */
+    int64_t ahead_look_ms; /* when it is asked again how far transactions have come */
 
     struct {
         uint64_t lsn; /* of the last keepalive that asked for a reply */
@@ -402,17 +404,31 @@ static int receive(struct capture *c, int fd, bool flowing, bool tls, struct err
     return 0;
 }
 
-/* What only the server knows of the slot. That it cannot be asked now is no reason to stop. */
-static int look_at_slot(struct capture *c, struct err *err)
+/* That the catalog cannot be asked now is no reason to stop. */
+static int looked(const struct capture *c, int rc, const char *failure, struct err *err)
 {
-    c->slot_look_ms = monotonic_ms() + SLOT_LOOK_MS;
-    if (upstream_look_at_slot(&c->upstream, err) == 0)
+    if (rc == 0)
         return 0;
     if (c->own_fault || c->signals.stop)
         return -1;
-    log_warning("cannot look at the slot", "reason", err->text, NULL);
+    log_warning(failure, "reason", err->text, NULL);
     err_clear(err);
     return 0;
+}
+
+/* What only the server knows of the slot, and how far its transactions have come. */
+static int look_around(struct capture *c, int64_t now_ms, struct err *err)
+{
+    if (c->stats.file.path && now_ms >= c->slot_look_ms) {
+        c->slot_look_ms = now_ms + SLOT_LOOK_MS;
+        if (looked(c, upstream_look_at_slot(&c->upstream, err), "cannot look at the slot", err))
+            return -1;
+    }
+    if (now_ms < c->ahead_look_ms)
+        return 0;
+    c->ahead_look_ms = now_ms + AHEAD_LOOK_MS;
+    return looked(c, catalog_look_ahead(&c->upstream.catalog, err), "cannot look at the catalog",
+                  err);
 }
 
 /* A connection that a firewall has forgotten, or whose other end hangs, gives no sign of it. */
@@ -443,14 +459,14 @@ static int stream(struct capture *c, struct err *err)
         int64_t now_ms = monotonic_ms();
         if (now_ms >= c->progress_due_ms)
             emit_progress(c, due_progress(c), now_ms);
-        if (c->stats.file.path && now_ms >= c->slot_look_ms && look_at_slot(c, err))
+        if (look_around(c, now_ms, err))
             return -1;
         if ((drained || output_pending(&c->out) >= OUTPUT_FLUSH_BYTES) && write_out(c, err))
             return -1;
 
         bool room = output_pending(&c->out) < OUTPUT_HIGH_BYTES;
         bool want = room && drained;
-        int64_t wake_ms = room && !drained ? now_ms : NO_DEADLINE;
+        int64_t wake_ms = room && !drained ? now_ms : c->ahead_look_ms;
         if (due_progress(c) != 0)
             wake_ms = earlier(wake_ms, c->progress_due_ms);
         if (want && tls)

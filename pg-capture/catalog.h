@@ -15,22 +15,59 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/relation.h"
+#include "pgoutput.h"
 #include "session.h"
+
+/* What is asked about, in every answer. */
+struct catalog_subject {
+    const char *slot;
+    size_t npublications;
+    const char *const *publications;
+};
+
+/* All transactions with an xid before `xmin` ended before `lsn`. */
+struct catalog_horizon {
+    uint64_t lsn;
+    uint32_t xmin;
+};
+
+#define CATALOG_HORIZONS 64
 
 struct catalog {
     struct session session;
     const struct source *source; /* borrowed */
     const struct waiter *waiter; /* borrowed */
     int64_t time_limit_ms;
+    struct catalog_subject subject;                    /* borrowed */
+    struct catalog_horizon horizons[CATALOG_HORIZONS]; /* the latest, in a ring */
+    size_t nhorizons;
     bool relation_prepared;
     PGresult *relation; /* what the last relation's strings point into */
     struct buf bytes;   /* and its bytea values */
+    struct buf texts;   /* and its lists of texts */
     uint32_t *pk;       /* and its primary key */
+    const char **lists; /* and the lists themselves */
+    struct relation_file *files;
 };
 
 void catalog_init(struct catalog *c, const struct source *source, const struct waiter *waiter,
-                  int64_t time_limit_ms);
+                  int64_t time_limit_ms, const struct catalog_subject *subject);
 void catalog_close(struct catalog *c);
+
+/* Opens the connection where it is closed. */
+MUST_CHECK int catalog_connect(struct catalog *c, struct err *err);
+
+/*
+ * A query with text parameters; the result is the caller's to PQclear(). `name`: of the statement,
+ * which is prepared once for a connection; NULL: it is not. A connection that was lost while nobody
+ * looked is opened again; what fails then has failed.
+ */
+MUST_CHECK int catalog_ask(struct catalog *c, const char *name, const char *sql, int nparams,
+                           const char *const *params, PGresult **result, struct err *err);
+
+/* The same with a list of names as the only parameter. */
+MUST_CHECK int catalog_ask_about(struct catalog *c, const char *sql, size_t n,
+                                 const char *const *names, PGresult **result, struct err *err);
 
 /* Any query with text parameters; the result is the caller's to PQclear(). */
 MUST_CHECK int catalog_query(struct catalog *c, const char *sql, int nparams,
@@ -45,13 +82,21 @@ MUST_CHECK int catalog_check_binary(struct catalog *c, size_t n, const char *con
                                     struct err *err);
 
 /*
- * Fills in a relation as pgoutput.h asks for it. What it points to stays until the next call. A
- * table that is not in the catalog any more is left unknown, and is no error. Where something is
- * missing that the transaction `ended_xid` may have made, waits until the catalog shows what that
- * did, up to a few seconds.
+ * Asks how far the transactions have come, for what follows about places in the WAL behind that.
+ * The oftener this is known, the more of an answer can be shown to be of its place.
  */
-MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel, uint32_t ended_xid,
-                                struct err *err);
+MUST_CHECK int catalog_look_ahead(struct catalog *c, struct err *err);
+
+/*
+ * Fills in a relation as pgoutput.h asks for it. What it points to stays until the next call. A
+ * table that is not in the catalog any more is left unknown, and is no error.
+ *
+ * The answer shows the table with all that the transaction of `place` and those before it have done
+ * to it. Where the catalog does not show that yet this waits, as long as it takes, and says so. It
+ * may show what was done later as well: which of it is older than the place the answer tells.
+ */
+MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel,
+                                const struct pgoutput_place *place, struct err *err);
 
 #define SLOT_TEXT_SIZE 128
 

@@ -23,11 +23,6 @@ static int query(struct upstream *u, const char *sql, int nparams, const char *c
     return catalog_query(&u->catalog, sql, nparams, params, result, err);
 }
 
-static bool is_true(const PGresult *r, int row, int column)
-{
-    return *field(r, row, column) == 't';
-}
-
 /* ---- the server ---- */
 
 static int check_server(struct upstream *u, struct report *r, bool *may_replicate, struct err *err)
@@ -55,9 +50,9 @@ static int check_server(struct upstream *u, struct report *r, bool *may_replicat
         report_fail(r, "wal_level is %s, not logical", field(rows, 0, 3));
         report_mend(r, "ALTER SYSTEM SET wal_level = logical; and restart the server");
     }
-    if (is_true(rows, 0, 6) && PQserverVersion(conn) < 160000)
+    if (field_truth(rows, 0, 6) && PQserverVersion(conn) < 160000)
         report_fail(r, "the server is a standby, which decodes from PostgreSQL 16 on");
-    *may_replicate = is_true(rows, 0, 4);
+    *may_replicate = field_truth(rows, 0, 4);
     if (*may_replicate) {
         report_ok(r, "user %s may replicate", field(rows, 0, 2));
     } else {
@@ -144,7 +139,7 @@ static int check_publications(struct upstream *u, struct report *r, struct err *
                   1, params, &rows, err))
             return -1;
         const char *quoted = field(rows, 0, 0);
-        if (!is_true(rows, 0, 1)) {
+        if (!field_truth(rows, 0, 1)) {
             report_fail(r, "publication %s does not exist in this database", quoted);
             report_mend(r, "CREATE PUBLICATION %s FOR ALL TABLES;", quoted);
         } else if (strcmp(field(rows, 0, 2), "0") == 0) {
@@ -153,7 +148,7 @@ static int check_publications(struct upstream *u, struct report *r, struct err *
         } else {
             report_ok(r, "publication %s: %s tables", quoted, field(rows, 0, 2));
         }
-        if (is_true(rows, 0, 1) && *field(rows, 0, 3)) {
+        if (field_truth(rows, 0, 1) && *field(rows, 0, 3)) {
             report_note(r, "publication %s leaves out: %s", quoted, field(rows, 0, 3));
             report_mend(r,
                         "ALTER PUBLICATION %s SET (publish = 'insert, update, delete, truncate');",
@@ -185,9 +180,9 @@ static int check_identities(struct upstream *u, const char *publications, struct
     for (int i = 0; i < PQntuples(rows); i++) {
         const char *table = field(rows, i, 0);
         char identity = *field(rows, i, 1);
-        bool primary = is_true(rows, i, 2);
+        bool primary = field_truth(rows, i, 2);
         bool works = identity == REPLICA_IDENTITY_DEFAULT ? primary
-                     : identity == REPLICA_IDENTITY_INDEX ? is_true(rows, i, 3)
+                     : identity == REPLICA_IDENTITY_INDEX ? field_truth(rows, i, 3)
                                                           : identity == REPLICA_IDENTITY_FULL;
         good += works;
         if (!works) {
@@ -212,6 +207,34 @@ static int check_identities(struct upstream *u, const char *publications, struct
     return 0;
 }
 
+/* What can change the text of rows that are there without a word in the stream. */
+static int check_types(struct upstream *u, const char *publications, struct report *r,
+                       struct err *err)
+{
+    PGresult *rows;
+    const char *params[] = {publications};
+    if (query(u,
+              "SELECT format('%I.%I', p.schemaname, p.tablename),"
+              " string_agg(DISTINCT format_type(t.oid, NULL), ', ')"
+              " FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
+              " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
+              " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+              " JOIN pg_type b ON b.oid = a.atttypid"
+              " JOIN pg_type t ON t.oid IN (b.oid, b.typelem, b.typbasetype)"
+              "  AND (t.typtype = 'e' OR t.typtype = 'c')"
+              " WHERE p.pubname = ANY ($1::text[]) GROUP BY 1 ORDER BY 1",
+              1, params, &rows, err))
+        return -1;
+    for (int i = 0; i < PQntuples(rows); i++)
+        report_note(r,
+                    "table %s has columns of type %s: to rename a label, or to add or drop an "
+                    "attribute, changes rows without a word in the stream; it is noticed with the "
+                    "table's next rows, and stops",
+                    field(rows, i, 0), field(rows, i, 1));
+    PQclear(rows);
+    return 0;
+}
+
 /* ---- what the stream would say of the tables ---- */
 
 /* Column lists are as old as PostgreSQL 15; generated columns may be published from 18 on. */
@@ -229,17 +252,12 @@ static const char columns_sql_stored[] = " AND a.attgenerated = ''";
 static const char columns_sql_tail[] =
     " WHERE p.pubname = ANY ($1::text[]) ORDER BY n.nspname, c.relname, c.oid, a.attnum";
 
-static uint32_t number(const PGresult *r, int row, int column)
-{
-    return (uint32_t)strtoul(field(r, row, column), NULL, 10);
-}
-
 /* The relation whose columns are in the rows `from` to before `to`. */
 static int put_relation(struct upstream *u, const PGresult *rows, int from, int to, struct buf *out,
                         struct err *err)
 {
     struct relation rel = {
-        .relid = number(rows, from, 0),
+        .relid = field_number(rows, from, 0),
         .namespace = field(rows, from, 1),
         .name = field(rows, from, 2),
         .replica_identity = *field(rows, from, 3),
@@ -251,13 +269,14 @@ static int put_relation(struct upstream *u, const PGresult *rows, int from, int 
     for (int row = from; row < to; row++)
         rel.columns[row - from] = (struct column){
             .name = field(rows, row, 4),
-            .type_oid = number(rows, row, 5),
-            .base_type_oid = number(rows, row, 5),
+            .type_oid = field_number(rows, row, 5),
+            .base_type_oid = field_number(rows, row, 5),
             .typmod = (int32_t)strtol(field(rows, row, 6), NULL, 10),
-            .key = is_true(rows, row, 7),
+            .key = field_truth(rows, row, 7),
             .type_name = "",
         };
-    int rc = catalog_relation(&u->catalog, &rel, 0, err);
+    const struct pgoutput_place now = {.stage = PLACE_ENDED, .lsn = UINT64_MAX};
+    int rc = catalog_relation(&u->catalog, &rel, &now, err);
     if (rc == 0)
         relation_to_frame(&rel, out);
     free(rel.columns);
@@ -275,11 +294,12 @@ static int put_relations(struct upstream *u, const char *publications, struct bu
                    version < 180000 ? columns_sql_stored : "", columns_sql_tail);
     PGresult *rows;
     const char *params[] = {publications};
-    if (query(u, sql, 1, params, &rows, err))
+    if (catalog_look_ahead(&u->catalog, err) || query(u, sql, 1, params, &rows, err))
         return -1;
     int rc = 0;
     for (int from = 0, to; rc == 0 && from < PQntuples(rows); from = to) {
-        for (to = from + 1; to < PQntuples(rows) && number(rows, to, 0) == number(rows, from, 0);)
+        for (to = from + 1;
+             to < PQntuples(rows) && field_number(rows, to, 0) == field_number(rows, from, 0);)
             to++;
         rc = put_relation(u, rows, from, to, out, err);
     }
@@ -316,7 +336,9 @@ static int check_all(struct upstream *u, struct report *r, struct buf *out, stru
         return -1;
     struct buf list = {0};
     array_of_text(&list, u->npublications, u->publications);
-    int rc = check_identities(u, buf_cstr(&list), r, err);
+    int rc = check_identities(u, buf_cstr(&list), r, err) || check_types(u, buf_cstr(&list), r, err)
+                 ? -1
+                 : 0;
     if (rc == 0 && u->replication.session.conn) {
         upstream_put_hello(u, beginning.lsn, beginning.makes_slot, out);
         rc = put_relations(u, buf_cstr(&list), out, err);

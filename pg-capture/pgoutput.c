@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/lsn.h"
 #include "binary.h"
 #include "frames/frame.h"
 #include "frames/frame_writer.h"
@@ -28,6 +29,10 @@ struct table {
     UT_hash_handle hh;
     const char *namespace;
     const char *name;
+    /* Of a relation that is looked up again; NULL: none. */
+    uint8_t *message;
+    size_t message_size;
+    int64_t look_ms;
     uint32_t ncolumns;
     struct reading columns[];
 };
@@ -39,7 +44,9 @@ struct pgoutput {
     struct table *tables;
     struct table *last; /* found last; changes of one table come in runs */
     enum where where;
-    uint32_t xid; /* of the open transaction; of the top-level one in a stream block */
+    uint32_t xid;           /* of the open transaction; of the top-level one in a stream block */
+    uint64_t final_lsn;     /* of its COMMIT or PREPARE, outside stream blocks */
+    int64_t commit_time_us; /* IN_TRANSACTION */
     uint64_t nchanges;
     struct buf text; /* a converted value on its way into the frame */
     struct undescribed undescribed;
@@ -53,6 +60,12 @@ struct pgoutput *pgoutput_new(const struct pgoutput_config *config)
     return d;
 }
 
+static void free_table(struct table *t)
+{
+    free(t->message);
+    free(t);
+}
+
 void pgoutput_free(struct pgoutput *d)
 {
     if (!d)
@@ -61,7 +74,7 @@ void pgoutput_free(struct pgoutput *d)
     HASH_CLEAR(hh, d->tables);
     while (t) {
         struct table *next = t->hh.next;
-        free(t);
+        free_table(t);
         t = next;
     }
     buf_free(&d->text);
@@ -117,6 +130,8 @@ static int remember_table(struct pgoutput *d, const struct relation *rel, struct
     t->ncolumns = rel->ncolumns;
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
         const struct column *col = &rel->columns[i];
+        if (col->ntype_parts > 0)
+            t->look_ms = monotonic_ms() + d->config.types_look_ms;
         t->columns[i] = (struct reading){
             .type_oid = col->base_type_oid,
             .form = binary_form(col->base_type_oid),
@@ -129,7 +144,7 @@ static int remember_table(struct pgoutput *d, const struct relation *rel, struct
     HASH_FIND(hh, d->tables, &t->relid, sizeof t->relid, old);
     if (old) {
         HASH_DEL(d->tables, old);
-        free(old);
+        free_table(old);
     }
     bool added;
     HASH_TRY_ADD(d->tables, relid, t, added);
@@ -203,26 +218,23 @@ static void read_relation(struct wire *w, struct relation *rel)
         wire_fault(w, "too many columns");
 }
 
-/* Looks up what the message does not say, and appends the R frame. *whole: the catalog knew it all.
- */
-static int describe(struct pgoutput *d, struct relation *rel, uint32_t ended_xid, struct buf *out,
-                    bool *whole, struct err *err)
+/* Looks up what the message does not say, and appends the R frame. */
+static int describe(struct pgoutput *d, struct relation *rel, const struct pgoutput_place *place,
+                    bool again, struct buf *out, struct err *err)
 {
     uint32_t key[MAX_KEY_COLUMNS];
-    if (d->config.lookup && d->config.lookup(d->config.lookup_ctx, rel, ended_xid, err))
+    if (d->config.lookup && d->config.lookup(d->config.lookup_ctx, rel, place, err))
         return -1;
-    *whole = rel->primary_key_known;
-    for (uint32_t i = 0; i < rel->ncolumns; i++)
-        *whole = *whole && rel->columns[i].attnum > 0;
     settle_primary_key(rel, key);
-    if (remember_table(d, rel, err))
+    /* Tuples are read as the server described them last; this is a message of before. */
+    if (!again && remember_table(d, rel, err))
         return -1;
     relation_to_frame(rel, out);
     return 0;
 }
 
-static int decode_relation(struct pgoutput *d, struct wire *w, uint32_t ended_xid, struct buf *out,
-                           bool *whole, uint32_t *relid, struct err *err)
+static int decode_relation(struct pgoutput *d, struct wire *w, const struct pgoutput_place *place,
+                           bool again, struct buf *out, uint32_t *relid, struct err *err)
 {
     struct relation rel;
     read_relation(w, &rel);
@@ -235,10 +247,38 @@ static int decode_relation(struct pgoutput *d, struct wire *w, uint32_t ended_xi
     read_columns(w, &rel);
     int rc = 0;
     if (!w->fault && w->pos == w->end)
-        rc = describe(d, &rel, ended_xid, out, whole, err);
+        rc = describe(d, &rel, place, again, out, err);
     *relid = rel.relid;
     free(rel.columns);
     return rc;
+}
+
+static int keep_message(struct pgoutput *d, uint32_t relid, const void *data, size_t size,
+                        struct err *err)
+{
+    struct table *t = find_table(d, relid);
+    if (!t || !t->look_ms)
+        return 0;
+    uint8_t *copy = malloc(size + 1);
+    if (!copy)
+        return err_nomem(err);
+    memcpy(copy, data, size);
+    free(t->message);
+    t->message = copy;
+    t->message_size = size;
+    return 0;
+}
+
+/* Looks a relation up again before a change of it, where that is due. */
+static int look_again(struct pgoutput *d, struct table *t, struct buf *out, struct err *err)
+{
+    if (!t->message || d->where != IN_TRANSACTION || monotonic_ms() < t->look_ms)
+        return 0;
+    const struct pgoutput_place place = {PLACE_ENDED, d->xid, d->final_lsn, d->commit_time_us};
+    struct wire w = wire(t->message, t->message_size);
+    uint32_t relid;
+    t->look_ms = monotonic_ms() + d->config.types_look_ms;
+    return decode_relation(d, &w, &place, true, out, &relid, err);
 }
 
 static int decode_relation_message(struct pgoutput *d, struct wire *w, struct buf *out,
@@ -247,26 +287,36 @@ static int decode_relation_message(struct pgoutput *d, struct wire *w, struct bu
     if (d->where == IN_STREAM)
         (void)wire_u32(w);
     const uint8_t *start = w->pos;
-    bool whole = true;
     uint32_t relid = 0;
-    if (decode_relation(d, w, d->where == IN_TRANSACTION ? d->xid : 0, out, &whole, &relid, err))
+    const struct pgoutput_place place = {
+        .stage = d->where == IN_STREAM    ? PLACE_STREAMED
+                 : d->where == IN_PREPARE ? PLACE_PREPARED
+                                          : PLACE_ENDED,
+        .xid = d->xid,
+        .lsn = d->where == IN_STREAM ? 0 : d->final_lsn,
+        .time_us = d->where == IN_TRANSACTION ? d->commit_time_us : 0,
+    };
+    if (decode_relation(d, w, &place, false, out, &relid, err))
         return -1;
-    if (whole || w->fault || d->where == IN_TRANSACTION)
+    if (w->fault || w->pos != w->end)
         return 0;
+    if (d->where == IN_TRANSACTION)
+        return keep_message(d, relid, start, (size_t)(w->end - start), err);
     return undescribed_add(&d->undescribed, d->xid, relid, start, (size_t)(w->end - start), err);
 }
 
-/* The transaction commits: describes what the catalog did not show while it was in progress. */
-static int describe_again(struct pgoutput *d, uint32_t xid, struct buf *out, struct err *err)
+/* The transaction commits, or is prepared: describes what the catalog did not show before. */
+static int describe_again(struct pgoutput *d, const struct pgoutput_place *place, struct buf *out,
+                          struct err *err)
 {
+    const uint32_t xid = place->xid;
     const struct undescribed_message *m;
     for (size_t at = 0; (m = undescribed_next(&d->undescribed, xid, &at));) {
         const struct frame_stream_start s = {.xid = xid};
         struct buf r = {0};
         struct wire w = wire(m->data, m->size);
-        bool whole;
         uint32_t relid;
-        int rc = decode_relation(d, &w, xid, &r, &whole, &relid, err);
+        int rc = decode_relation(d, &w, place, true, &r, &relid, err);
         if (rc == 0)
             rc = buf_check(&r, err);
         if (rc == 0) {
@@ -278,7 +328,8 @@ static int describe_again(struct pgoutput *d, uint32_t xid, struct buf *out, str
         if (rc)
             return -1;
     }
-    undescribed_drop(&d->undescribed, xid);
+    if (place->stage == PLACE_ENDED)
+        undescribed_drop(&d->undescribed, xid);
     return 0;
 }
 
@@ -417,11 +468,13 @@ static int decode_change(struct pgoutput *d, enum frame_type type, struct wire *
     change.relid = wire_u32(w);
     if (w->fault)
         return 0;
-    const struct table *t = find_table(d, change.relid);
+    struct table *t = find_table(d, change.relid);
     if (!t) {
         wire_fault(w, "a change of a relation that was not described");
         return 0;
     }
+    if (look_again(d, t, out, err))
+        return -1;
     uint8_t kind = wire_u8(w);
     if (type != FRAME_INSERT && (kind == 'K' || kind == 'O'))
         change.old_kind = (char)kind;
@@ -485,6 +538,8 @@ static void decode_begin(struct pgoutput *d, struct wire *w, struct buf *out)
     b.xid = wire_u32(w);
     d->where = IN_TRANSACTION;
     d->xid = b.xid;
+    d->final_lsn = b.final_lsn;
+    d->commit_time_us = b.commit_time_us;
     d->nchanges = 0;
     frame_put_begin(out, &b);
 }
@@ -527,7 +582,8 @@ static int decode_stream_commit(struct pgoutput *d, struct wire *w, struct buf *
         (struct pgoutput_event){.whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
     if (w->fault || w->pos != w->end)
         return 0;
-    if (describe_again(d, c.xid, out, err))
+    const struct pgoutput_place place = {PLACE_ENDED, c.xid, c.commit_lsn, c.commit_time_us};
+    if (describe_again(d, &place, out, err))
         return -1;
     frame_put_stream_commit(out, &c);
     return 0;
@@ -546,8 +602,8 @@ static void decode_stream_abort(struct pgoutput *d, struct wire *w, struct buf *
     frame_put_stream_abort(out, &a);
 }
 
-static void decode_prepare(struct pgoutput *d, enum frame_type type, struct wire *w,
-                           struct buf *out, struct pgoutput_event *event)
+static int decode_prepare(struct pgoutput *d, enum frame_type type, struct wire *w, struct buf *out,
+                          struct pgoutput_event *event, struct err *err)
 {
     if (type != FRAME_BEGIN_PREPARE)
         (void)wire_flags(w, 0);
@@ -559,13 +615,22 @@ static void decode_prepare(struct pgoutput *d, enum frame_type type, struct wire
     if (type == FRAME_BEGIN_PREPARE) {
         d->where = IN_PREPARE;
         d->xid = p.xid;
+        d->final_lsn = p.prepare_lsn;
         d->nchanges = 0;
     } else {
         d->where = OUTSIDE;
         *event = (struct pgoutput_event){
             .end_lsn = p.end_lsn, .prepare_lsn = p.prepare_lsn, .gid = p.gid};
     }
+    if (w->fault || w->pos != w->end)
+        return 0;
+    /* From now on the server takes what it has streamed for known in every transaction. */
+    const struct pgoutput_place place = {
+        .stage = PLACE_PREPARED, .xid = p.xid, .lsn = p.prepare_lsn};
+    if (type == FRAME_STREAM_PREPARE && describe_again(d, &place, out, err))
+        return -1;
     frame_put_prepare(out, type, &p);
+    return 0;
 }
 
 static int decode_commit_prepared(struct pgoutput *d, struct wire *w, struct buf *out,
@@ -581,7 +646,8 @@ static int decode_commit_prepared(struct pgoutput *d, struct wire *w, struct buf
         .whole = true, .end_lsn = k.end_lsn, .gid = k.gid, .time_us = k.commit_time_us};
     if (w->fault || w->pos != w->end)
         return 0;
-    if (describe_again(d, k.xid, out, err))
+    const struct pgoutput_place place = {PLACE_ENDED, k.xid, k.commit_lsn, k.commit_time_us};
+    if (describe_again(d, &place, out, err))
         return -1;
     frame_put_commit_prepared(out, &k);
     return 0;
@@ -713,8 +779,7 @@ static int decode(struct pgoutput *d, char type, struct wire *w, struct buf *out
     case 'b':
     case 'P':
     case 'p':
-        decode_prepare(d, (enum frame_type)type, w, out, event);
-        return 0;
+        return decode_prepare(d, (enum frame_type)type, w, out, event, err);
     case 'K':
         return decode_commit_prepared(d, w, out, event, err);
     case 'r':

@@ -24,24 +24,43 @@
 
 struct pgoutput;
 
+/* Where a Relation message stands. */
+struct pgoutput_place {
+    enum pgoutput_stage {
+        PLACE_STREAMED, /* in a stream block: only the types of the columns are wanted */
+        PLACE_PREPARED, /* in a transaction that is prepared, and may be open for long yet */
+        PLACE_ENDED,    /* in one that has committed, though that may not be visible yet */
+    } stage;
+    uint32_t xid;    /* of the top-level transaction; 0: of none, just now */
+    uint64_t lsn;    /* of its COMMIT or PREPARE; 0 in a stream block */
+    int64_t time_us; /* of its COMMIT, since 2000; 0: it has not committed */
+};
+
 /*
- * Fills in what pgoutput does not say: attnum, not_null, base_type_oid, typmod and type_name of the
- * columns, their fill, and the primary key. All of it is preset to "unknown". What it points to has
- * to stay until the next call. May take its time; the output buffer may be written out meanwhile.
+ * Fills in what pgoutput does not say: base_type_oid and typmod of the columns, and where the
+ * stage asks for it what relation.h has from the catalog. All of it is preset to "unknown". What it
+ * points to has to stay until the next call. May take its time; the output buffer may be written
+ * out meanwhile.
  *
- * `ended_xid` is the transaction that the message came with, which has ended, though the catalog
- * may not show that for a moment yet; 0: it is in progress still. What a transaction in progress
- * has made of a table the catalog does not show at all: such a relation is looked up again when its
- * streamed or prepared transaction commits, and described again in a block of its own before the
- * Stream Commit or Commit Prepared.
+ * What a transaction in progress has made of a table the catalog does not show at all. So all
+ * relations of a streamed or prepared transaction are looked up once more when it commits, and
+ * those of a streamed one also when it is prepared: they are described again in a block of their
+ * own before the Stream Commit, Commit Prepared or Stream Prepare, in the order in which the server
+ * sent them last.
  */
-typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, uint32_t ended_xid,
+typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, const struct pgoutput_place *place,
                                struct err *err);
 
 struct pgoutput_config {
     uint32_t protocol_version; /* 1 to 4 */
     bool parallel;             /* streaming = parallel: Stream Abort has an LSN and a time */
-    pgoutput_lookup lookup;    /* NULL: nothing is known but the message */
+    /*
+     * ALTER TYPE … RENAME VALUE, which changes the text of rows that are there, makes the server
+     * send nothing. So a relation with such a type is looked up again that often, while it has
+     * changes.
+     */
+    int64_t types_look_ms;
+    pgoutput_lookup lookup; /* NULL: nothing is known but the message */
     void *lookup_ctx;
 };
 

@@ -496,3 +496,13 @@ const char *field(const PGresult *result, int row, int column)
 {
     return PQgetvalue(result, row, column);
 }
+
+uint32_t field_number(const PGresult *result, int row, int column)
+{
+    return (uint32_t)strtoul(field(result, row, column), NULL, 10);
+}
+
+bool field_truth(const PGresult *result, int row, int column)
+{
+    return *field(result, row, column) == 't';
+}

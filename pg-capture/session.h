@@ -84,4 +84,8 @@ int session_lost(struct session *s, struct err *err);
 /* A field as text, "" where it is NULL. */
 const char *field(const PGresult *result, int row, int column);
 
+/* One of an unsigned number and of a boolean; 0 and false where it is NULL. */
+uint32_t field_number(const PGresult *result, int row, int column);
+bool field_truth(const PGresult *result, int row, int column);
+
 #endif

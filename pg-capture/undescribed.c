@@ -1,38 +1,48 @@
 #include "undescribed.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-static struct undescribed_message *place(struct undescribed *u, uint32_t xid, uint32_t relid)
+static bool make_room(struct undescribed *u)
 {
-    for (size_t i = 0; i < u->n; i++)
-        if (u->messages[i].xid == xid && u->messages[i].relid == relid)
-            return &u->messages[i];
-    if (u->n == u->cap) {
-        size_t cap = u->cap ? u->cap * 2 : 8;
-        struct undescribed_message *messages = realloc(u->messages, cap * sizeof *messages);
-        if (!messages)
-            return NULL;
-        u->messages = messages;
-        u->cap = cap;
+    if (u->n < u->cap)
+        return true;
+    size_t cap = u->cap ? u->cap * 2 : 8;
+    struct undescribed_message *messages = realloc(u->messages, cap * sizeof *messages);
+    if (!messages)
+        return false;
+    u->messages = messages;
+    u->cap = cap;
+    return true;
+}
+
+static void remove_equal(struct undescribed *u, const struct undescribed_message *m)
+{
+    for (size_t i = u->n; i-- > 0;) {
+        struct undescribed_message *o = &u->messages[i];
+        if (o->xid != m->xid || o->relid != m->relid || o->size != m->size ||
+            memcmp(o->data, m->data, m->size) != 0)
+            continue;
+        free(o->data);
+        memmove(o, o + 1, (u->n - i - 1) * sizeof *o);
+        u->n--;
+        return;
     }
-    u->messages[u->n] = (struct undescribed_message){.xid = xid, .relid = relid};
-    return &u->messages[u->n++];
 }
 
 int undescribed_add(struct undescribed *u, uint32_t xid, uint32_t relid, const void *data,
                     size_t size, struct err *err)
 {
     uint8_t *copy = malloc(size + 1);
-    struct undescribed_message *m = copy ? place(u, xid, relid) : NULL;
-    if (!m) {
+    if (!copy || !make_room(u)) {
         free(copy);
         return err_nomem(err);
     }
     memcpy(copy, data, size);
-    free(m->data);
-    m->data = copy;
-    m->size = size;
+    const struct undescribed_message m = {.xid = xid, .relid = relid, .size = size, .data = copy};
+    remove_equal(u, &m);
+    u->messages[u->n++] = m;
     return 0;
 }
 

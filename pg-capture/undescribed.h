@@ -1,10 +1,10 @@
 /*
- * undescribed.h - Relation messages that the catalog could not complete: of streamed and prepared
- * transactions.
+ * undescribed.h - Relation messages of streamed and prepared transactions, which are described once
+ * more when those have committed.
  *
  * The catalog shows a table as it is committed. What a transaction in progress has made of it (a
  * new table, a new column) can be looked up when that transaction has committed, so its messages
- * are kept until then: the last one for each relation.
+ * are kept until then: different ones of a relation all, in the order in which each came last.
  */
 #ifndef PG2ANY_PG_CAPTURE_UNDESCRIBED_H
 #define PG2ANY_PG_CAPTURE_UNDESCRIBED_H
@@ -27,7 +27,7 @@ struct undescribed {
     struct undescribed_message *messages;
 };
 
-/* Keeps a copy; it replaces an earlier one of the same transaction and relation. */
+/* Keeps a copy behind all others, in place of an equal one. */
 MUST_CHECK int undescribed_add(struct undescribed *u, uint32_t xid, uint32_t relid,
                                const void *data, size_t size, struct err *err);
 

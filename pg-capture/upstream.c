@@ -9,6 +9,7 @@
 #include "base/version.h"
 
 #define FLUSH_LOOK_MS 10
+#define TYPES_LOOK_MS 10000
 
 /* How long a walsender that has lost its client may take to notice. */
 #define SLOT_BUSY_LIMIT_MS 15000
@@ -52,7 +53,6 @@ int upstream_init(struct upstream *u, const struct capture_options *o, const str
 {
     u->options = o;
     u->waiter = waiter;
-    catalog_init(&u->catalog, &u->source, waiter, (int64_t)o->connect_timeout_ms);
     if (!o->source || *o->source == '\0') {
         (void)err_set(err, ERR_PERMANENT, "no source is given");
         return err_hint(err, "set CDC_SOURCE_CONNECTION_STRING or use --source");
@@ -67,6 +67,8 @@ int upstream_init(struct upstream *u, const struct capture_options *o, const str
                        o->until);
     if (split_publications(u, err))
         return -1;
+    const struct catalog_subject subject = {o->slot, u->npublications, u->publications};
+    catalog_init(&u->catalog, &u->source, waiter, (int64_t)o->connect_timeout_ms, &subject);
     return source_parse(&u->source, o->source, err);
 }
 
@@ -375,9 +377,10 @@ void upstream_put_hello(const struct upstream *u, uint64_t start_lsn, bool slot_
     buf_free(&options);
 }
 
-static int look_up(void *ctx, struct relation *rel, uint32_t ended_xid, struct err *err)
+static int look_up(void *ctx, struct relation *rel, const struct pgoutput_place *place,
+                   struct err *err)
 {
-    return catalog_relation(ctx, rel, ended_xid, err);
+    return catalog_relation(ctx, rel, place, err);
 }
 
 int upstream_check_binary(struct upstream *u, struct err *err)
@@ -392,6 +395,7 @@ static int new_decoder(struct upstream *u, struct err *err)
     struct pgoutput_config config = {
         .protocol_version = u->parameters.protocol_version,
         .parallel = u->parameters.streaming == STREAMING_PARALLEL,
+        .types_look_ms = TYPES_LOOK_MS,
         .lookup = look_up,
         .lookup_ctx = &u->catalog,
     };

@@ -51,24 +51,28 @@ static struct bytes get_name(struct mp_cursor *c, bool may_be_empty)
     return c->fault ? (struct bytes){"", 0} : s;
 }
 
-static void decode_column(struct mp_cursor *c, struct arena *a, struct column *col)
+static struct bytes get_text(struct mp_cursor *c)
 {
-    struct column scratch;
-    if (!col)
-        col = &scratch;
-    if (mp_array(c) != 9)
-        mp_fault(c, "a column that is not an array of 9");
-    col->name = take_str(a, get_name(c, false));
-    col->type_oid = mp_u32(c);
-    col->typmod = mp_i32(c);
-    col->key = mp_bool(c);
-    col->attnum = mp_nil(c) ? 0 : mp_i32(c);
-    col->not_null = mp_nil(c) ? false : mp_bool(c);
-    col->base_type_oid = mp_nil(c) ? col->type_oid : mp_u32(c);
-    col->type_name = take_str(a, mp_nil(c) ? (struct bytes){"", 0} : get_name(c, true));
-    col->fill_is_bytes = false;
-    col->fill_value = NULL;
-    col->fill_size = 0;
+    struct bytes s = mp_str(c);
+    if (memchr(s.data, '\0', s.size))
+        mp_fault(c, "a text with a zero in it");
+    return c->fault ? (struct bytes){"", 0} : s;
+}
+
+static const char **decode_texts(struct mp_cursor *c, struct arena *a, uint32_t *n)
+{
+    *n = mp_array(c);
+    const char **texts = take(a, *n * sizeof *texts, _Alignof(const char *));
+    for (uint32_t i = 0; i < *n && !c->fault; i++) {
+        const char *text = take_str(a, get_text(c));
+        if (texts)
+            texts[i] = text;
+    }
+    return texts;
+}
+
+static void decode_fill(struct mp_cursor *c, struct arena *a, struct column *col)
+{
     struct bytes fill;
     switch (mp_peek(c)) {
     case MP_NIL:
@@ -90,6 +94,62 @@ static void decode_column(struct mp_cursor *c, struct arena *a, struct column *c
     col->fill = FILL_VALUE;
     col->fill_value = take_str(a, fill);
     col->fill_size = fill.size;
+}
+
+static void decode_column(struct mp_cursor *c, struct arena *a, struct column *col)
+{
+    struct column scratch;
+    if (!col)
+        col = &scratch;
+    uint32_t nfields = mp_array(c);
+    if (nfields != 9 && nfields != 10)
+        mp_fault(c, "a column that is not an array of 9 or 10");
+    col->name = take_str(a, get_name(c, false));
+    col->type_oid = mp_u32(c);
+    col->typmod = mp_i32(c);
+    col->key = mp_bool(c);
+    col->attnum = mp_nil(c) ? 0 : mp_i32(c);
+    col->not_null = mp_nil(c) ? false : mp_bool(c);
+    col->base_type_oid = mp_nil(c) ? col->type_oid : mp_u32(c);
+    col->type_name = take_str(a, mp_nil(c) ? (struct bytes){"", 0} : get_name(c, true));
+    col->fill_is_bytes = false;
+    col->fill_value = NULL;
+    col->fill_size = 0;
+    col->type_parts = NULL;
+    col->ntype_parts = 0;
+    decode_fill(c, a, col);
+    if (nfields == 10)
+        col->type_parts = decode_texts(c, a, &col->ntype_parts);
+}
+
+/* A letter for each attnum; no more than the table may have had. */
+static const char *decode_attributes(struct mp_cursor *c, struct arena *a)
+{
+    struct bytes states = mp_str(c);
+    if (states.size > FRAME_MAX_COLUMNS)
+        mp_fault(c, "too many attributes");
+    for (size_t i = 0; i < states.size; i++)
+        if (!strchr("cCpPxXdD", states.data[i]) || states.data[i] == '\0')
+            mp_fault(c, "an unknown state of an attribute");
+    return take_str(a, states);
+}
+
+static void decode_files(struct mp_cursor *c, struct arena *a, struct relation *rel)
+{
+    rel->nfiles = mp_array(c);
+    rel->files = take(a, rel->nfiles * sizeof *rel->files, _Alignof(struct relation_file));
+    for (uint32_t i = 0; i < rel->nfiles && !c->fault; i++) {
+        if (mp_array(c) != 4)
+            mp_fault(c, "a file that is not an array of 4");
+        struct relation_file f = {.relid = mp_u32(c), .node = mp_u32(c), .toast = mp_u32(c)};
+        struct bytes persistence = mp_str(c);
+        if (persistence.size != 1)
+            mp_fault(c, "a persistence that is not one letter");
+        else
+            f.persistence = *persistence.data;
+        if (rel->files)
+            rel->files[i] = f;
+    }
 }
 
 static struct relation *decode(struct mp_cursor *c, struct arena *a)
@@ -132,6 +192,16 @@ static struct relation *decode(struct mp_cursor *c, struct arena *a)
                 rel->pk[i] = at;
         }
     }
+    rel->attributes = NULL;
+    rel->files = NULL;
+    rel->nfiles = 0;
+    rel->memberships = NULL;
+    rel->nmemberships = 0;
+    if (c->fault || c->pos == c->end)
+        return out;
+    rel->attributes = decode_attributes(c, a);
+    decode_files(c, a, rel);
+    rel->memberships = decode_texts(c, a, &rel->nmemberships);
     return out;
 }
 
@@ -203,6 +273,45 @@ uint32_t relation_frame_relid(const struct frame *frame)
 
 #define PACK(call) ((void)(call))
 
+static void pack_fill(struct frame_writer *w, const struct column *col)
+{
+    switch (col->fill) {
+    case FILL_UNKNOWN:
+        frame_pack_bool(w, false);
+        break;
+    case FILL_NULL:
+        PACK(msgpack_pack_nil(&w->pk));
+        break;
+    case FILL_VALUE:
+        if (col->fill_is_bytes)
+            frame_pack_bin(w, col->fill_value, col->fill_size);
+        else
+            frame_pack_bytes_as_str(w, col->fill_value, col->fill_size);
+    }
+}
+
+static void pack_texts(struct frame_writer *w, uint32_t n, const char *const *texts)
+{
+    PACK(msgpack_pack_array(&w->pk, n));
+    for (uint32_t i = 0; i < n; i++)
+        frame_pack_str(w, texts[i]);
+}
+
+static void pack_evidence(struct frame_writer *w, const struct relation *rel)
+{
+    frame_pack_str(w, rel->attributes);
+    PACK(msgpack_pack_array(&w->pk, rel->nfiles));
+    for (uint32_t i = 0; i < rel->nfiles; i++) {
+        const struct relation_file *f = &rel->files[i];
+        PACK(msgpack_pack_array(&w->pk, 4));
+        PACK(msgpack_pack_uint32(&w->pk, f->relid));
+        PACK(msgpack_pack_uint32(&w->pk, f->node));
+        PACK(msgpack_pack_uint32(&w->pk, f->toast));
+        frame_pack_bytes_as_str(w, &f->persistence, 1);
+    }
+    pack_texts(w, rel->nmemberships, rel->memberships);
+}
+
 void relation_to_frame(const struct relation *rel, struct buf *out)
 {
     struct frame_writer w;
@@ -214,34 +323,26 @@ void relation_to_frame(const struct relation *rel, struct buf *out)
     PACK(msgpack_pack_array(&w.pk, rel->ncolumns));
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
         const struct column *col = &rel->columns[i];
-        PACK(msgpack_pack_array(&w.pk, 9));
+        PACK(msgpack_pack_array(&w.pk, col->ntype_parts > 0 ? 10 : 9));
         frame_pack_str(&w, col->name);
         PACK(msgpack_pack_uint32(&w.pk, col->type_oid));
         PACK(msgpack_pack_int32(&w.pk, col->typmod));
         frame_pack_bool(&w, col->key);
-        if (col->attnum > 0) {
+        if (col->attnum > 0)
             PACK(msgpack_pack_int32(&w.pk, col->attnum));
+        else
+            PACK(msgpack_pack_nil(&w.pk));
+        if (*col->type_name) {
             frame_pack_bool(&w, col->not_null);
             PACK(msgpack_pack_uint32(&w.pk, col->base_type_oid));
             frame_pack_str(&w, col->type_name);
         } else {
-            for (int nils = 0; nils < 4; nils++)
+            for (int nils = 0; nils < 3; nils++)
                 PACK(msgpack_pack_nil(&w.pk));
         }
-        switch (col->fill) {
-        case FILL_UNKNOWN:
-            frame_pack_bool(&w, false);
-            break;
-        case FILL_NULL:
-            PACK(msgpack_pack_nil(&w.pk));
-            break;
-        case FILL_VALUE:
-            if (col->fill_is_bytes) {
-                frame_pack_bin(&w, col->fill_value, col->fill_size);
-            } else {
-                frame_pack_bytes_as_str(&w, col->fill_value, col->fill_size);
-            }
-        }
+        pack_fill(&w, col);
+        if (col->ntype_parts > 0)
+            pack_texts(&w, col->ntype_parts, col->type_parts);
     }
     if (rel->primary_key_known) {
         PACK(msgpack_pack_array(&w.pk, rel->npk));
@@ -250,6 +351,8 @@ void relation_to_frame(const struct relation *rel, struct buf *out)
     } else {
         PACK(msgpack_pack_nil(&w.pk));
     }
+    if (rel->attributes)
+        pack_evidence(&w, rel);
     frame_close(&w);
 }
 

@@ -3,7 +3,8 @@
  * pg-capture looked up in the catalog beside it.
  *
  * The catalog is today's while the stream is of the past, so everything that comes from the catalog
- * may be unknown, and a reader must not do something irreversible on a guess.
+ * may be unknown or of another time, and a reader must not do something irreversible on a guess.
+ * relation_proof.h says what follows from it.
  */
 #ifndef PG2ANY_RELATION_H
 #define PG2ANY_RELATION_H
@@ -17,11 +18,33 @@
 struct buf;
 struct frame;
 
-/* What rows that existed before the column was added hold in it. */
+/*
+ * What rows hold that the table had when the column was added. True only where the column was added
+ * since the reader has known the table, and FILL_NULL only where the table was not rewritten since:
+ * see relation_proof.h.
+ */
 enum fill {
-    FILL_UNKNOWN, /* a default that PostgreSQL evaluated row by row, or the catalog did not say */
-    FILL_NULL,    /* no default */
+    FILL_UNKNOWN, /* the catalog did not say */
+    FILL_NULL,    /* PostgreSQL has written no value into them, and keeps none for them */
     FILL_VALUE,   /* pg_attribute.attmissingval */
+};
+
+/*
+ * The states of a table's attributes when the catalog was asked, one letter for each attnum from 1
+ * on. In lower case: the attribute's row in the catalog is older than the place in the WAL that the
+ * relation stands for. In upper case: the row may be younger.
+ */
+#define ATTRIBUTE_PUBLISHED     'c'
+#define ATTRIBUTE_UNCERTAIN     'p' /* one or the other: the publication's row may be younger */
+#define ATTRIBUTE_NOT_PUBLISHED 'x' /* generated, or not in the publication's column list */
+#define ATTRIBUTE_DROPPED       'd'
+
+/* A file with rows of the table: its own, or that of a partition where the table is partitioned. */
+struct relation_file {
+    uint32_t relid;   /* pg_class.oid */
+    uint32_t node;    /* pg_class.relfilenode: another one after a rewrite or a TRUNCATE */
+    uint32_t toast;   /* pg_class.reltoastrelid: another one after a rewrite by ALTER TABLE */
+    char persistence; /* pg_class.relpersistence: p, u; in upper case as above */
 };
 
 #define REPLICA_IDENTITY_DEFAULT 'd'
@@ -34,7 +57,8 @@ struct column {
     uint32_t type_oid;      /* the column's own type: a domain's oid where it is one */
     uint32_t base_type_oid; /* the type below all domains; = type_oid where unknown */
     int32_t typmod;         /* atttypmod; the domain's where the type is a domain; -1: none */
-    int32_t attnum;         /* pg_attribute.attnum; 0: unknown */
+    int32_t attnum;         /* of the attribute that had the name when the catalog was asked, which
+                               need not be the column's; 0: none */
     bool key;               /* part of the replica identity (all columns under FULL) */
     bool not_null;          /* today; false where unknown */
     const char *type_name;  /* format_type(); "" where unknown */
@@ -42,6 +66,10 @@ struct column {
     bool fill_is_bytes; /* FILL_VALUE of a bytea: the bytes; otherwise PostgreSQL's text */
     const char *fill_value;
     size_t fill_size;
+    /* What values of user-defined types are written with: of an enum each label with its oid, of a
+     * composite type the attnums. */
+    const char **type_parts;
+    uint32_t ntype_parts;
 };
 
 /*
@@ -61,6 +89,13 @@ struct relation {
     struct column *columns;
     uint32_t npk;
     uint32_t *pk; /* indexes into columns, in the key's order; empty: no usable primary key */
+
+    /* What the catalog says beside; NULL and 0 where it was not asked or has no such table. */
+    const char *attributes;
+    struct relation_file *files;
+    uint32_t nfiles;
+    const char **memberships; /* how it is in the publications: one text for each way */
+    uint32_t nmemberships;
 
     const uint8_t *frame; /* the whole R frame, header included; NULL: not read from one */
     size_t frame_size;    /* bytes */

@@ -6,6 +6,7 @@
 
 #include "frames/pg_type.h"
 #include "sql/own.h"
+#include "sql/relation_proof.h"
 
 /* A column that is at the target, as the steps so far leave it. */
 struct standing {
@@ -176,7 +177,14 @@ static int add_column(struct planner *p, uint32_t i, bool known, struct err *err
 {
     const struct column *c = &p->in->is->columns[i];
     const char *name = p->in->name;
-    if (standing(p, c->name))
+    const struct standing *s = standing(p, c->name);
+    if (s && strcmp(s->name, c->name) != 0 && relation_column(p->in->is, s->name) >= 0) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "the target takes the names of the columns %s and %s for one", s->name,
+                      c->name);
+        return err_hint(err, "rename one of them at the source");
+    }
+    if (s)
         return 0;
     if (p->in->policy != DDL_EVOLVE) {
         (void)err_set(err, ERR_PERMANENT, "the target table %s has no column %s", name, c->name);
@@ -192,9 +200,9 @@ static int add_column(struct planner *p, uint32_t i, bool known, struct err *err
     if (!p->there->empty && c->fill == FILL_UNKNOWN) {
         (void)err_set(
             err, ERR_PERMANENT,
-            "column %s was added at the source, and the stream does not say what it holds in the "
-            "rows that were there before (it has a default that is not one constant, is NOT NULL, "
-            "or has changed again since)",
+            "column %s is new in the stream, which does not say what it holds in the rows that were "
+            "there before (it was there unpublished, has a default that is not one constant, is "
+            "NOT NULL, or the table has changed in other ways since)",
             c->name);
         return err_hint(
             err,
@@ -309,9 +317,40 @@ static int check_types(const struct planner *p, struct err *err)
     return 0;
 }
 
+/* A column that has no proof: one whose name may be younger than the row, if there is such. */
+static const struct column *doubtful_column(const struct planner *p)
+{
+    const struct relation *rel = p->in->is, *claimed = p->in->claimed;
+    for (uint32_t i = 0; claimed && i < rel->ncolumns; i++) {
+        size_t attnum = (size_t)claimed->columns[i].attnum;
+        if (attnum == 0 || attnum > strlen(claimed->attributes) ||
+            strchr("CP", claimed->attributes[attnum - 1]))
+            return &rel->columns[i];
+    }
+    return &rel->columns[0];
+}
+
 /*
- * A column that the catalog did not know when it was described last, but knows by the same name
- * now, was dropped or renamed in between, and this is another one.
+ * Columns are others perhaps where it is not known which they are, or was not when they were
+ * remembered. A table that is in the catalog no more is as it was, as far as anybody will ever see.
+ */
+static int check_proven(const struct planner *p, struct err *err)
+{
+    const struct relation *was = p->in->was, *rel = p->in->is;
+    if (rel->ncolumns == 0 || !rel->attributes ||
+        (relation_is_proven(rel) && (!was->attributes || relation_is_proven(was))))
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  "column %s may be another one than before: columns were dropped and others "
+                  "renamed or added, and the catalog does not tell what was before this row and "
+                  "what after it (with track_commit_timestamp = on at the source it does)",
+                  doubtful_column(p)->name);
+    return stop(p, err);
+}
+
+/*
+ * A column that was not known when the relation was remembered, by an older version, and is known
+ * now by the same name, was dropped or renamed in between, and this is another one.
  */
 static int check_not_replaced(const struct planner *p, struct err *err)
 {
@@ -404,7 +443,14 @@ static int plan_renames(struct planner *p, struct err *err)
 static int follow_columns(struct planner *p, struct err *err)
 {
     const struct relation *was = p->in->was, *is = p->in->is;
-    if (check_identifiable(p, err) || check_not_replaced(p, err) || check_types(p, err))
+    const char *doubt = relation_doubt(was, is);
+    if (doubt) {
+        (void)err_set(err, ERR_PERMANENT, "the rows of table %s.%s may have changed unseen: %s",
+                      is->namespace, is->name, doubt);
+        return stop(p, err);
+    }
+    if (check_proven(p, err) || check_identifiable(p, err) || check_not_replaced(p, err) ||
+        check_types(p, err))
         return -1;
     if (!same_primary_key(was, is)) {
         (void)err_set(err, ERR_PERMANENT, "the primary key changed");
@@ -423,29 +469,53 @@ static int follow_columns(struct planner *p, struct err *err)
 
 /* ---- tables ---- */
 
+/*
+ * The source's table of that name is another one now, and the one that had it was renamed or
+ * dropped. Which of the two the stream says only when the next row of it comes, if ever. Its table
+ * makes room: whatever it was, nothing is lost. It may be aside already, where the target has kept
+ * that but not the transaction.
+ */
+static int move_aside(struct planner *p, struct err *err)
+{
+    const struct plan_input *in = p->in;
+    p->plan->aside = true;
+    if (!in->there->exists || in->aside_there->exists)
+        return 0;
+    if (add_step(p, &(struct step){.kind = STEP_RENAME_TABLE, .to = in->aside}, err))
+        return -1;
+    p->there = in->aside_there;
+    return 0;
+}
+
 /* *same: the target takes the name for the one that it remembers: only the case has changed. */
-static int check_owner(const struct planner *p, bool *same, struct err *err)
+static int check_owner(struct planner *p, bool *same, struct err *err)
 {
     const struct plan_input *in = p->in;
     *same = in->owner == in->is->relid;
     if (in->owner == 0 || *same)
         return 0;
-    (void)err_set(
-        err, ERR_PERMANENT,
-        "the target table %s belongs to another relation, with relid %u: either the source's "
-        "table was dropped and made again, or two tables map to one name",
-        in->name, in->owner);
-    return err_hint(
-        err,
-        "in the first case drop or empty the table %s in the target, delete the row with relid %u "
-        "from " RELATION_TABLE " there, and start again; in the second use --schema-map",
-        in->name, in->owner);
+    if (in->aside && in->policy == DDL_EVOLVE)
+        return move_aside(p, err);
+    (void)err_set(err, ERR_PERMANENT,
+                  "the target table %s belongs to another relation, with relid %u: %s", in->name,
+                  in->owner,
+                  in->aside ? "the source's table was renamed, or dropped, and another one has its "
+                              "name now"
+                            : "two tables map to one name");
+    if (!in->aside)
+        return err_hint(err, "use --schema-map");
+    return err_hint(err,
+                    "rename the table in the target as at the source, or drop it, delete the rows "
+                    "with relid %u and %u from " RELATION_TABLE
+                    " there, and start again; or allow it with --ddl evolve",
+                    in->owner, in->is->relid);
 }
 
 static int follow_rename(struct planner *p, struct err *err)
 {
     const struct plan_input *in = p->in;
-    bool old_exists = in->was_there->exists, new_exists = in->there->exists;
+    bool old_exists = in->was_there->exists, new_exists = p->there->exists;
+    bool no_container = p->there->no_container;
     if (!old_exists && new_exists)
         return 0;
     if (in->policy != DDL_EVOLVE || new_exists) {
@@ -461,7 +531,7 @@ static int follow_rename(struct planner *p, struct err *err)
                     &(struct step){.kind = STEP_RENAME_TABLE,
                                    .table = in->was_name,
                                    .to = in->name,
-                                   .no_container = in->there->no_container},
+                                   .no_container = no_container},
                     err);
 }
 

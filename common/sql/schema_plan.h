@@ -45,6 +45,7 @@ struct step {
 struct schema_plan {
     size_t n;
     struct step *steps;
+    bool aside; /* the table of another relation that had the name is elsewhere then */
 };
 
 /* What the driver knows of types; pure as well. */
@@ -61,10 +62,11 @@ struct plan_types {
 
 struct plan_input {
     enum ddl_policy policy;
-    const struct relation *is; /* the source now */
-    const char *name;          /* of its table at the target */
+    const struct relation *is;      /* the source now, as far as it is proven: relation_proof.h */
+    const struct relation *claimed; /* what the catalog says of its columns' names; NULL: nothing */
+    const char *name;               /* of its table at the target */
 
-    const struct relation *was; /* what the target remembers; NULL: nothing */
+    const struct relation *was; /* what the target remembers, likewise; NULL: nothing */
     const char *was_name;       /* of the table then */
     uint32_t owner; /* the relid that the target remembers for `name`; 0: none. Asked for where the
                        relation is new or was renamed */
@@ -72,6 +74,11 @@ struct plan_input {
     const struct described_table *there;     /* the table of that name, with `empty` where
                                                 schema_plan_needs_rows() says so */
     const struct described_table *was_there; /* that of was_name, where it is another */
+
+    /* The name has gone over to this relation at the source: where the owner's table may go, which
+     * was renamed or dropped there, and what is there. NULL: nobody knows that it has. */
+    const char *aside;
+    const struct described_table *aside_there;
     struct plan_types types;
 };
 

@@ -142,7 +142,7 @@ static bool is_left(const struct schema_plan *plan, const struct relation *rel, 
 int table_check_planned(const struct driver_ops *ops, struct driver *d, const char *name,
                         const struct relation *rel, const struct schema_plan *plan, struct err *err)
 {
-    const struct described_table *there = plan->steps[0].there;
+    const struct described_table *there = plan->steps[plan->n - 1].there;
     struct identity id;
     if (!there->exists)
         return 0;

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "sql/relation_proof.h"
 
 /* A default of a column that was added beside the open transaction, whose rows need it until they
  * are committed. */
@@ -245,11 +246,12 @@ static int mark_changed(struct target *t, struct target_table *table, struct err
 /* All that is known when a relation is to be bound. */
 struct prospect {
     struct buf name;
-    bool known;   /* the target remembers the relation */
-    bool as_ever; /* and it is what it was, under the same name */
-    struct relation *was;
-    struct own_row memory;
-    struct described_table there, was_there;
+    bool known;                   /* the target remembers the relation */
+    bool as_ever;                 /* and it is what it was, under the same name */
+    struct relation *was, *is;    /* the remembered one, and what of this one is proven */
+    struct own_row memory, owner; /* of whom the target takes the name's table for */
+    struct buf aside;             /* where that goes */
+    struct described_table there, was_there, aside_there;
     struct schema_plan plan; /* points into the others, and to the relation */
 };
 
@@ -258,6 +260,7 @@ static void prospect_init(struct prospect *p)
     *p = (struct prospect){0};
     described_init(&p->there);
     described_init(&p->was_there);
+    described_init(&p->aside_there);
 }
 
 static void prospect_free(struct prospect *p)
@@ -265,9 +268,13 @@ static void prospect_free(struct prospect *p)
     schema_plan_free(&p->plan);
     described_free(&p->there);
     described_free(&p->was_there);
+    described_free(&p->aside_there);
     relation_unref(p->was);
+    relation_unref(p->is);
     own_row_free(&p->memory);
+    own_row_free(&p->owner);
     buf_free(&p->name);
+    buf_free(&p->aside);
 }
 
 /* What a plan asks of types. Nothing is told of a failure: whoever made the plan looks for it. */
@@ -345,52 +352,71 @@ static int recall(struct target *t, const struct own_key *key, struct own_row *r
     return own_row_check(row, err);
 }
 
-/* What the target remembers of the relation, if anything. */
-static int recall_relation(struct target *t, const char *origin, const struct relation *rel,
+/* What the target remembers of the relation, if anything, and what follows for what it is now. */
+static int recall_relation(struct target *t, const char *origin, struct relation *rel,
                            struct prospect *p, struct err *err)
 {
     const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = rel->relid};
     const struct buf *frame = &p->memory.fields[RELATION_FRAME];
-    if (recall(t, &key, &p->memory, &p->known, err))
+    if (origin && recall(t, &key, &p->memory, &p->known, err))
         return -1;
-    if (!p->known)
-        return 0;
-    const char *was_name = buf_cstr(&p->memory.fields[RELATION_TARGET]);
-    p->as_ever = strcmp(was_name, buf_cstr(&p->name)) == 0 && frame->len == rel->frame_size &&
-                 memcmp(frame->data, rel->frame, frame->len) == 0;
-    if (!p->as_ever && relation_from_bytes(frame->data, frame->len, &p->was, err))
+    if (p->known && relation_from_bytes(frame->data, frame->len, &p->was, err))
         return err_context(err, RELATION_TABLE);
+    if (relation_prove(p->was, rel, &p->is, err))
+        return -1;
+    const char *was_name = buf_cstr(&p->memory.fields[RELATION_TARGET]);
+    p->as_ever = p->known && strcmp(was_name, buf_cstr(&p->name)) == 0 &&
+                 relation_is_proven(p->is) && relation_same_frame(p->was, p->is);
     return 0;
 }
 
-/* Whom the target takes the name's table for; 0: nobody. */
-static int recall_owner(struct target *t, const char *origin, const char *name, uint32_t *owner,
-                        struct err *err)
+/* Whom the target takes the name's table for, if anybody. */
+static int recall_owner(struct target *t, const char *origin, struct prospect *p,
+                        struct plan_input *in, struct err *err)
 {
-    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .target = name};
-    struct own_row row = {0};
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .target = in->name};
     bool found = false;
-    int rc = recall(t, &key, &row, &found, err);
-    *owner = found ? row.relid : 0;
-    own_row_free(&row);
-    return rc;
+    if (recall(t, &key, &p->owner, &found, err))
+        return -1;
+    in->owner = found ? p->owner.relid : 0;
+    return 0;
 }
 
-static int look(struct target *t, const char *origin, enum ddl_policy policy,
-                const struct relation *rel, struct prospect *p, struct err *err)
+/* Where the owner's table may go: at the source it had the name that is the relation's now. */
+static int find_aside(struct target *t, struct prospect *p, struct plan_input *in, struct err *err)
+{
+    char name[32];
+    struct relation aside = *p->is;
+    if (in->owner == 0 || in->owner == p->is->relid ||
+        strcmp(buf_cstr(&p->owner.fields[RELATION_NAMESPACE]), p->is->namespace) != 0 ||
+        strcmp(buf_cstr(&p->owner.fields[RELATION_NAME]), p->is->name) != 0)
+        return 0;
+    (void)snprintf(name, sizeof name, "pg2any_aside_%" PRIu32, in->owner);
+    aside.name = name;
+    if (t->runner.ops->table_name(t->runner.driver, &aside, &p->aside, err) ||
+        buf_check(&p->aside, err) || describe(t, buf_cstr(&p->aside), false, &p->aside_there, err))
+        return -1;
+    in->aside = buf_cstr(&p->aside);
+    in->aside_there = &p->aside_there;
+    return 0;
+}
+
+static int look(struct target *t, const char *origin, enum ddl_policy policy, struct relation *rel,
+                struct prospect *p, struct err *err)
 {
     const struct driver_ops *ops = t->runner.ops;
     if (ops->table_name(t->runner.driver, rel, &p->name, err) || buf_check(&p->name, err))
         return -1;
     const char *name = buf_cstr(&p->name);
-    if (origin && recall_relation(t, origin, rel, p, err))
+    if (recall_relation(t, origin, rel, p, err))
         return -1;
     if (p->as_ever)
         return describe(t, name, false, &p->there, err);
     struct type_questions questions = {.target = t, .err = err};
     struct plan_input in = {
         .policy = policy,
-        .is = rel,
+        .is = p->is,
+        .claimed = rel,
         .name = name,
         .was = p->was,
         .was_name = p->was ? buf_cstr(&p->memory.fields[RELATION_TARGET]) : NULL,
@@ -400,10 +426,11 @@ static int look(struct target *t, const char *origin, enum ddl_policy policy,
                   t->runner.traits.fills_by_default},
     };
     bool renamed = p->was && strcmp(in.was_name, name) != 0;
-    if ((origin && (!p->was || renamed) && recall_owner(t, origin, name, &in.owner, err)) ||
-        describe_for(t, name, rel, p->was, &p->there, err) ||
+    if ((origin && (!p->was || renamed) &&
+         (recall_owner(t, origin, p, &in, err) || find_aside(t, p, &in, err))) ||
+        describe_for(t, name, p->is, p->was, &p->there, err) ||
         (renamed && in.owner != rel->relid &&
-         describe_for(t, in.was_name, rel, p->was, &p->was_there, err)))
+         describe_for(t, in.was_name, p->is, p->was, &p->was_there, err)))
         return -1;
     struct err why = {0};
     int rc = schema_plan_make(&in, &p->plan, &why);
@@ -575,20 +602,41 @@ static int carry_out(struct target *t, struct relation *rel, const struct schema
 
 /* ---- binding ---- */
 
+static int remember_row(struct target *t, const char *origin, const struct own_row *row,
+                        bool exists, struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = row->relid};
+    if (own_row_check(row, err) == 0 &&
+        t->runner.ops->remember(t->runner.driver, &key, row, exists, err) == 0)
+        return 0;
+    return err_context(err, "writing " RELATION_TABLE);
+}
+
 static int remember(struct target *t, const char *origin, const struct relation *rel,
                     struct prospect *p, struct err *err)
 {
-    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = rel->relid};
     struct own_row row = {.relid = rel->relid};
     buf_append_str(&row.fields[RELATION_TARGET], buf_cstr(&p->name));
     buf_append_str(&row.fields[RELATION_NAMESPACE], rel->namespace);
     buf_append_str(&row.fields[RELATION_NAME], rel->name);
-    buf_append(&row.fields[RELATION_FRAME], rel->frame, rel->frame_size);
-    int rc = own_row_check(&row, err);
-    if (rc == 0)
-        rc = t->runner.ops->remember(t->runner.driver, &key, &row, p->known, err);
+    buf_append(&row.fields[RELATION_FRAME], p->is->frame, p->is->frame_size);
+    int rc = remember_row(t, origin, &row, p->known, err);
     own_row_free(&row);
-    return rc ? err_context(err, "writing " RELATION_TABLE) : 0;
+    return rc;
+}
+
+static int remember_aside(struct target *t, const char *origin, struct prospect *p, struct err *err)
+{
+    struct buf *target = &p->owner.fields[RELATION_TARGET];
+    if (!p->plan.aside)
+        return 0;
+    buf_reset(target, 0);
+    buf_append_str(target, buf_cstr(&p->aside));
+    log_warning("the table of a relation that was renamed or dropped at the source has made room "
+                "for another one of its name",
+                "target", buf_cstr(&p->name), "relid", LOG_U64(p->owner.relid), "now",
+                buf_cstr(&p->aside), NULL);
+    return remember_row(t, origin, &p->owner, true, err);
 }
 
 /* Brings the table in step with the relation, where it is not. */
@@ -597,7 +645,8 @@ static int bring_in_step(struct target *t, const char *origin, struct relation *
 {
     if (p->as_ever)
         return 0;
-    if (carry_out(t, rel, &p->plan, err) || remember(t, origin, rel, p, err))
+    if (carry_out(t, rel, &p->plan, err) || remember_aside(t, origin, p, err) ||
+        remember(t, origin, rel, p, err))
         return -1;
     return p->plan.n > 0 ? describe(t, buf_cstr(&p->name), false, &p->there, err) : 0;
 }
@@ -651,7 +700,7 @@ static int show(struct target *t, const struct relation *rel, struct prospect *p
 }
 
 int target_foresee(struct target *t, const char *origin, enum ddl_policy policy,
-                   const struct relation *rel, struct foreseen *out, struct err *err)
+                   struct relation *rel, struct foreseen *out, struct err *err)
 {
     struct prospect p;
     prospect_init(&p);

@@ -95,7 +95,7 @@ struct foreseen {
  * NULL: nothing is remembered. `out` is zeroed before, and for foreseen_free() also after an error.
  */
 MUST_CHECK int target_foresee(struct target *t, const char *origin, enum ddl_policy policy,
-                              const struct relation *rel, struct foreseen *out, struct err *err);
+                              struct relation *rel, struct foreseen *out, struct err *err);
 void foreseen_free(struct foreseen *f);
 
 /* What --check says of a column: driver.h, declare. NULL: nothing. */

@@ -5,7 +5,8 @@
 
 use Pg2any::Test;
 
-my $pg = Pg2any::Postgres->new;
+# The times of commits tell what was done to a table before a row and what after it, however soon.
+my $pg = Pg2any::Postgres->new(settings => { track_commit_timestamp => 'on' });
 my $all_0 = { capture => 0, assemble => 0, apply => 0 };
 my $count = 0;
 
@@ -178,14 +179,13 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
         'insert into %s (id) values (41)'
     )->same('an added column that is rolled back');
     $s->leave;
-    # Of the first row the catalog no longer says what its column is called now.
+    # Of the first row the catalog no longer says what its column is called, but which it is.
     $s = scenario();
     $s->run(
         'begin; insert into %s values (50); alter table %s rename b to bb; insert into %s
             values (51); commit'
     );
-    $s->stops(qr/column b is gone and column bb is new/,
-        'a column renamed between two rows of one transaction');
+    $s->same('a column renamed between two rows of one transaction');
     $s->leave;
 }
 
@@ -262,7 +262,15 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
         "alter table second rename to $first",
         'alter table tmp rename to second',
         "insert into second values (77, 1, 'x')");
-    $s->stops(qr/renamed|another relation/, 'two tables that swap their names');
+    $s->{pipeline}->wait_caught_up;
+    my $aside = 'pg2any_aside_' . $pg->value("select '$first'::regclass::oid");
+    is_deeply($s->{target}->dbh->selectall_arrayref("select * from $aside order by 1"),
+        $s->{target}->dbh->selectall_arrayref("select 1, 'second'"),
+        'two tables that swap their names: the one that had it makes room');
+    $s->{target}->disconnect;
+    $s->run("insert into $first values (78, 'second')");
+    $s->{pipeline}->wait_caught_up;
+    same_content($pg, $s->{target}, [$first, 'second'], 'two tables that swap their names');
     $s->leave;
     $pg->do('drop table second', "drop table $first");
 }
@@ -376,20 +384,28 @@ for my $case (
         'drop table %s',
         'create table %s (id int primary key, a int, b text)',
         q{insert into %s values (1, 1, 'new')});
-    $s->stops(
-        qr/belongs to another relation, with relid (\d+).*made again.*drop or empty.*pg2any_relation/,
-        'a table that is dropped and made again');
-    my ($relid) = $s->{pipeline}->log_text('apply') =~ /with relid (\d+)/;
-    $s->mend('delete from %s', "delete from pg2any_relation where relid = $relid");
-    $s->start->same('a table that is made again: the way out is to empty it');
+    $s->same('a table that is dropped and made again');
+    my ($aside) = $s->{pipeline}->log_text('apply') =~ /now=(pg2any_aside_\d+)/;
+    is($s->{target}->value("select count(*) from $aside"), 10, 'and its rows of before are aside');
+    $s->{target}->disconnect;
     $s->run(
         'drop table %s',
         'create table %s (id int primary key, other text)',
-        q{insert into %s values (1, 'newer')});
-    $s->stops(qr/belongs to another relation/, 'and again, with other columns');
-    ($relid) = reverse $s->{pipeline}->log_text('apply') =~ /with relid (\d+): /g;
+        q{insert into %s values (1, 'newer')})->same('and again, with other columns');
+    $s->leave;
+    $pg->do("drop table $s->{table}");
+
+    $s = scenario(all => 1, args => ['--ddl', 'create']);
+    $s->run($rows)->same('--ddl create: before the table is dropped');
+    $s->run(
+        'drop table %s',
+        'create table %s (id int primary key, a int, b text)',
+        q{insert into %s values (1, 1, 'new')});
+    $s->stops(qr/belongs to another relation, with relid (\d+).*or drop it.*pg2any_relation.*evolve/,
+        '--ddl create: a table that is dropped and made again');
+    my ($relid) = $s->{pipeline}->log_text('apply') =~ /with relid (\d+)/;
     $s->mend('drop table %s', "delete from pg2any_relation where relid = $relid");
-    $s->start->same('or to drop it');
+    $s->start->same('--ddl create: a table that is made again: the way out');
     $s->leave;
     $pg->do("drop table $s->{table}");
 }
@@ -550,7 +566,7 @@ behind(
 behind('a column is dropped', 'followed', insert('a'), 'alter table %s drop column a', insert('b'));
 behind(
     'a column is renamed',
-    qr/column b .*renamed|column/,
+    'followed',
     insert('b'), 'alter table %s rename b to bb',
     insert('bb'));
 behind('a type widens', 'followed', insert('a'), 'alter table %s alter a type bigint', insert('a'));
@@ -559,42 +575,45 @@ behind(
     qr/column a changed its type/,
     insert('a'), 'alter table %s alter a type text',
     insert('a'));
-# The name stands for another column in the catalog by then.
+# The name stands for another column in the catalog by then. The order of the columns tells, because
+# a new one comes last.
 for my $type (qw(int bigint)) {
     behind(
         "a column is dropped and one of type $type added with its name",
-        qr/column a may be another one/,
+        'followed',
         insert('a'),
         'alter table %s drop column a',
         "alter table %s add column a $type default 7",
         insert('b'));
     behind(
         "a column is renamed and one of type $type added with its name",
-        qr/column a may be another one|column z is new/,
+        'followed',
         insert('a'),
         'alter table %s rename a to z',
         "alter table %s add column a $type default 7",
         insert('b'));
 }
-# The catalog, asked about the rows written before that, has the new column's number and default under the
-# name: rows of before and after would go into one column. With the same type nothing would differ
-# between the two descriptions of the table; with a wider one it would look like ALTER … TYPE. So the
-# answer is "unknown" when the name has changed hands, and the error has to lead out of it.
-for my $type (qw(int bigint)) {
+# Not so for the last one: rows of before and after would go into one column. With the same type
+# nothing would differ between the two descriptions of the table; with a wider one it would look like
+# ALTER … TYPE. So it is unknown, and the error has to lead out of it.
+for my $type (qw(text varchar)) {
     my $s = scenario();
     $s->run(q{insert into %s values (1, 1, 'x')});
     $s->{pipeline}->wait_caught_up;
     $s->{pipeline}->stop;
     $s->run(
         q{insert into %s values (2, 2, 'y')},
-        'alter table %s drop column a',
-        "alter table %s add column a $type default 7",
+        'alter table %s drop column b',
+        "alter table %s add column b $type default 7",
         'insert into %s (id) values (3)');
     $s->{pipeline}->start;
-    $s->stops(qr/column a may be another one/,
+    $s->stops(qr/column b may be another one/,
         "a column replaced by one of type $type while the pipeline was down");
     # The way out: what the source has now, and forget what the table was.
-    $s->mend('update %s set a = 7', 'delete from pg2any_relation');
+    $s->mend(q{update %s set b = '7'}, 'delete from pg2any_relation');
+    $s->{pipeline}->start;
+    $s->stops(qr/may be another one/, 'mended, but the next row is of after that');
+    $s->mend(q{update %s set b = '7'}, 'delete from pg2any_relation');
     $s->{pipeline}->start;
     $s->same('mended as the error says, all is the same');
     $s->leave;

@@ -39,6 +39,21 @@ static void parse_column(struct column *c, char *text)
     fail_msg("no type %s", c->type_name);
 }
 
+static void set_attributes(struct parsed_relation *p)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < p->rel.ncolumns; i++) {
+        size_t attnum = (size_t)p->columns[i].attnum;
+        if (attnum == 0)
+            return;
+        assert_true(attnum <= SPEC_ATTRIBUTES);
+        while (n < attnum)
+            p->attributes[n++] = ATTRIBUTE_DROPPED;
+        p->attributes[attnum - 1] = ATTRIBUTE_PUBLISHED;
+    }
+    p->rel.attributes = p->attributes;
+}
+
 void relation_spec_parse(const struct relation_spec *spec, struct parsed_relation *p)
 {
     memset(p, 0, sizeof *p);
@@ -59,4 +74,5 @@ void relation_spec_parse(const struct relation_spec *spec, struct parsed_relatio
         p->pk[p->rel.ncolumns] = p->rel.ncolumns;
         parse_column(&p->columns[p->rel.ncolumns], column);
     }
+    set_attributes(p);
 }

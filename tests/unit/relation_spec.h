@@ -8,10 +8,13 @@
 
 #include "frames/relation.h"
 
-#define SPEC_COLUMNS 8
+#define SPEC_COLUMNS    8
+#define SPEC_ATTRIBUTES 16
 
 /* A relation is its name, then a column each: name/attnum/type[/fill]; attnum 0 is unknown, the
- * fill is "?" or "=value"; the first `npk` columns are the primary key, -1: unknown. */
+ * fill is "?" or "=value"; the first `npk` columns are the primary key, -1: unknown. Where all
+ * attnums are known, the catalog has been asked and shows the relation as it was: attributes
+ * between those of its columns are dropped ones. */
 struct relation_spec {
     const char *text; /* NULL: none */
     int npk;
@@ -22,6 +25,7 @@ struct parsed_relation {
     char *copy; /* to be freed */
     struct column columns[SPEC_COLUMNS];
     uint32_t pk[SPEC_COLUMNS];
+    char attributes[SPEC_ATTRIBUTES + 1];
     struct relation rel;
 };
 

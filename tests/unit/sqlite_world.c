@@ -66,7 +66,10 @@ void describe(struct sqlite_world *w, char identity, const char *name, const cha
                 c->typmod = types[i].typmod;
             }
         assert_true(c->type_oid != 0);
+        w->attributes[c->attnum - 1] = ATTRIBUTE_PUBLISHED;
     }
+    w->attributes[w->rel.ncolumns] = '\0';
+    w->rel.attributes = w->attributes;
 }
 
 /* Values separated by bars; ~ is NULL, ^ is unchanged. */

@@ -23,6 +23,7 @@ struct sqlite_world {
     char path[96];
 
     struct column columns[MAX_COLUMNS];
+    char attributes[MAX_COLUMNS + 1];
     uint32_t pk[32];
     struct relation rel;
     char *text; /* what the names point into */

@@ -709,9 +709,10 @@ static void put_two_columns(struct buf *b, char identity, bool first_key, bool s
 static uint32_t looked_up_key[] = {1, 0};
 
 /* The catalog has both columns; y is a domain over bytea; the key is (y, x). */
-static int full_lookup(void *ctx, struct relation *rel, uint32_t ended_xid, struct err *err)
+static int full_lookup(void *ctx, struct relation *rel, const struct pgoutput_place *place,
+                       struct err *err)
 {
-    (void)ended_xid;
+    (void)place;
     (void)ctx;
     (void)err;
     rel->columns[0].attnum = 1;
@@ -731,18 +732,20 @@ static int full_lookup(void *ctx, struct relation *rel, uint32_t ended_xid, stru
     return 0;
 }
 
-static int no_lookup(void *ctx, struct relation *rel, uint32_t ended_xid, struct err *err)
+static int no_lookup(void *ctx, struct relation *rel, const struct pgoutput_place *place,
+                     struct err *err)
 {
-    (void)ended_xid;
+    (void)place;
     (void)ctx;
     (void)rel;
     (void)err;
     return 0;
 }
 
-static int failing_lookup(void *ctx, struct relation *rel, uint32_t ended_xid, struct err *err)
+static int failing_lookup(void *ctx, struct relation *rel, const struct pgoutput_place *place,
+                          struct err *err)
 {
-    (void)ended_xid;
+    (void)place;
     (void)ctx;
     return err_set(err, ERR_TEMPORARY, "no answer about %s", rel->name);
 }
@@ -810,6 +813,48 @@ static void what_the_catalog_says_is_in_the_frame_and_in_the_values(void **state
         "R 16400 \"pg_catalog\" \"pair\" \"d\" [[\"x\", 25, -1, true, 1, true, 25, \"text\", nil], "
         "[\"y\", 17500, 7, true, 3, false, 17, \"raw\", \"\\x01\"]] [1, 0]\n"
         "I 700 16400 nil nil [\"\\x41\", \"A\"]");
+    buf_free(&in);
+    buf_free(&out);
+    buf_free(&text);
+    pgoutput_free(d);
+}
+
+static const char *labels[] = {"16500 new", "16502 done"};
+
+static int enum_lookup(void *ctx, struct relation *rel, const struct pgoutput_place *place,
+                       struct err *err)
+{
+    (void)ctx;
+    (void)err;
+    assert_int_equal(place->stage, PLACE_ENDED);
+    rel->columns[1].type_parts = labels;
+    rel->columns[1].ntype_parts = 2;
+    return 0;
+}
+
+/* Here at once: each change has the description before it once more. */
+static void a_type_that_may_be_altered_in_silence_is_looked_up_again(void **state)
+{
+    (void)state;
+    struct pgoutput *d = decoder(1, false, enum_lookup);
+    struct buf in = {0};
+    struct buf out = {0};
+    struct buf text = {0};
+    put_opening(&in, TRANSACTION);
+    must_decode(d, &in, &out);
+    buf_reset(&in, 0);
+    put_two_columns(&in, 'd', true, false);
+    must_decode(d, &in, &out);
+    for (int i = 0; i < 2; i++) {
+        buf_reset(&in, 0);
+        buf_reset(&out, 0);
+        message(&in, "c4c2tt", 'I', TABLE, 'N', 2, "x", "new");
+        must_decode(d, &in, &out);
+        buf_reset(&text, 0);
+        frames_text(&out, &text);
+        assert_int_equal(strncmp(buf_cstr(&text), "R 16400 ", 8), 0);
+        assert_non_null(strstr(buf_cstr(&text), "\nI 700 16400 nil nil [\"x\", \"new\"]"));
+    }
     buf_free(&in);
     buf_free(&out);
     buf_free(&text);
@@ -1023,6 +1068,7 @@ int main(void)
         cmocka_unit_test(every_other_letter_is_refused),
         cmocka_unit_test(the_primary_key_is_settled),
         cmocka_unit_test(what_the_catalog_says_is_in_the_frame_and_in_the_values),
+        cmocka_unit_test(a_type_that_may_be_altered_in_silence_is_looked_up_again),
         cmocka_unit_test(a_lookup_that_fails_is_the_messages_error),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(binary_values_become_the_same_as_text),

@@ -24,6 +24,8 @@ struct plan_case {
     const char *there;     /* columns of the table; NULL: there is none. "a*": it takes any type */
     const char *was_there; /* of the table of the old name, where that is another */
     uint32_t owner;
+    bool gone_over;    /* the owner had the name at the source before */
+    const char *aside; /* columns of a table aside */
     enum ddl_policy policy;
     bool empty, folds, widens, fills;
     const char *plan, *error; /* one of them */
@@ -105,7 +107,78 @@ static const struct plan_case cases[] = {
      .there = "id a b",
      .owner = 8,
      .policy = DDL_EVOLVE,
-     .error = "belongs to another relation, with relid 8: either"},
+     .error = "belongs to another relation, with relid 8: two tables map to one name"},
+    {.is = {"t id/1/int4 a/2/text A/3/text", 1, 0},
+     .there = "id a",
+     .empty = true,
+     .folds = true,
+     .policy = DDL_EVOLVE,
+     .error = "takes the names of the columns a and A for one"},
+    {.was = {"t id/1/int4 a/2/text", 1, 0},
+     .is = {"t id/1/int4 a/2/text A/3/text", 1, 0},
+     .there = "id a",
+     .folds = true,
+     .policy = DDL_EVOLVE,
+     .error = "takes the names of the columns a and A for one"},
+    {.was = {"t id/1/int4 a/2/text", 1, 0},
+     .is = {"t id/1/int4 A/2/text a/3/text", 1, 0},
+     .there = "id a",
+     .folds = true,
+     .policy = DDL_EVOLVE,
+     .error = "for one"},
+    {.is = {"t id/1/int4 a/2/text A/3/text", 1, 0},
+     .there = "id a",
+     .empty = true,
+     .policy = DDL_EVOLVE,
+     .plan = "add t A"},
+    /* The name has gone over to the relation at the source. */
+    {.is = {"t id/1/int4 a/2/text", 1, 0},
+     .there = "id a",
+     .owner = 8,
+     .gone_over = true,
+     .policy = DDL_EVOLVE,
+     .plan = "table t aside; create t"},
+    {.is = {"t id/1/int4 a/2/text", 1, 0},
+     .there = "id a",
+     .owner = 8,
+     .gone_over = true,
+     .policy = DDL_CREATE,
+     .error = "was renamed, or dropped, and another one has its name now"},
+    {.is = {"t id/1/int4 a/2/text", 1, 0},
+     .owner = 8,
+     .gone_over = true,
+     .policy = DDL_EVOLVE,
+     .plan = "create t"},
+    /* As much of it as a crash has left. */
+    {.is = {"t id/1/int4 a/2/text", 1, 0},
+     .owner = 8,
+     .gone_over = true,
+     .aside = "id a",
+     .policy = DDL_EVOLVE,
+     .plan = "create t"},
+    {.is = {"t id/1/int4 a/2/text", 1, 0},
+     .there = "id a",
+     .owner = 8,
+     .gone_over = true,
+     .aside = "id a",
+     .policy = DDL_EVOLVE,
+     .plan = ""},
+    {.was = {"t id/1/int4 a/2/text", 1, 0},
+     .is = {"u id/1/int4 a/2/text", 1, 0},
+     .there = "id a",
+     .was_there = "id a",
+     .owner = 8,
+     .gone_over = true,
+     .policy = DDL_EVOLVE,
+     .plan = "table u aside; table t u"},
+    {.was = {"t id/1/int4 a/2/text", 1, 0},
+     .is = {"u id/1/int4 a/2/text", 1, 0},
+     .there = "id a",
+     .owner = 8,
+     .gone_over = true,
+     .aside = "id a",
+     .policy = DDL_EVOLVE,
+     .plan = ""},
     {.is = {"t id/1/int4 a/2/text b/3/text", 1, 0},
      .owner = 8,
      .policy = DDL_EVOLVE,
@@ -621,12 +694,13 @@ static void a_plan_follows_what_leaves_no_doubt(void **state)
     for (size_t i = 0; i < LENGTH(cases); i++) {
         const struct plan_case *c = &cases[i];
         struct parsed_relation was = {0}, is;
-        struct described_table there, was_there;
+        struct described_table there, was_there, aside_there;
         if (c->was.text)
             relation_spec_parse(&c->was, &was);
         relation_spec_parse(&c->is, &is);
         make_table(c, c->there, &there);
         make_table(c, c->was_there, &was_there);
+        make_table(c, c->aside, &aside_there);
         const struct plan_input in = {
             .policy = c->policy,
             .is = &is.rel,
@@ -636,10 +710,13 @@ static void a_plan_follows_what_leaves_no_doubt(void **state)
             .owner = c->owner,
             .there = &there,
             .was_there = &was_there,
+            .aside = c->gone_over ? "aside" : NULL,
+            .aside_there = &aside_there,
             .types = {NULL, same_type, holds, c->widens, c->fills},
         };
         check(i, c, &in);
         described_free(&there);
+        described_free(&aside_there);
         described_free(&was_there);
         free(was.copy);
         free(is.copy);
