@@ -25,6 +25,9 @@ JOBS        ?= $(shell nproc)
 TARGET      ?= sqlite
 # For how long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 60
+# How many histories `make check-histories` runs, and the seed of the first.
+SEEDS     ?= 5000
+SEED      ?= 1
 
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
@@ -230,6 +233,10 @@ check-versions: ## run what may depend on the version of PostgreSQL on the other
 	@tests/deps.sh npm
 	+@$(build_now) all
 	@$(call select_or_T,versions) $(test_env) tests/versions --store build/postgres --logs $(BUILD)/test-logs $$list
+
+.PHONY: check-histories
+check-histories: all ## run random histories of a table's schema (SEEDS=5000 of them, from SEED=1 on)
+	@$(test_env) tests/histories --seeds $(SEEDS) --seed $(SEED) --jobs $(JOBS)
 
 .PHONY: asan
 asan: ## run the unit tests under the address and undefined-behaviour sanitizers
