@@ -39,7 +39,7 @@ MAKEFLAGS += --no-builtin-rules
 # A tool is a folder with a main.c; one whose folder is not there yet is left out. What it links
 # besides libpg2any.a stands here: pkg-config names, so that no tool drags in another's libraries.
 PKGS_pg-capture   := libpq
-PKGS_txn-assemble := libxxhash
+PKGS_txn-assemble :=
 PKGS_apply-sqlite := sqlite3
 PKGS_frame-dump   := jansson
 PKGS_frame-tee    :=
@@ -53,7 +53,7 @@ PKGS_apply-mssql  := sybdb
 CFLAGS_sybdb      :=
 LIBS_sybdb        := -lsybdb
 ALL_TOOLS := pg-capture txn-assemble apply-sqlite apply-mysql apply-mssql frame-dump frame-tee pg2any metrics-http
-COMMON_PKGS := msgpack
+COMMON_PKGS := msgpack libxxhash
 
 # METRICS=0 builds without metrics-http, and without the HTTP library.
 METRICS   ?= 1

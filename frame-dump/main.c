@@ -86,8 +86,12 @@ static int take_frame(struct dump *d, const struct frame *f, uint64_t offset, st
         return -1;
     if (f->type == FRAME_RELATION && note_relation(d, f, err))
         return -1;
-    if (d->settings.summary)
-        return summary_count(&d->summary, f, &d->relations, err);
+    if (d->settings.summary) {
+        if (summary_count(&d->summary, f, &d->relations, err))
+            return -1;
+        d->summary.bytes = d->reader.offset;
+        return 0;
+    }
     return frame_json(f, offset, &d->relations, &d->out.buf, err);
 }
 

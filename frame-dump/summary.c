@@ -147,7 +147,6 @@ int summary_count(struct summary *s, const struct frame *f, struct relmap *relat
     if (count_body(s, f, relations, err))
         return -1;
     s->frames[f->type]++;
-    s->bytes += frame_length(f);
     return 0;
 }
 

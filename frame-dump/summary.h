@@ -19,7 +19,7 @@ struct summary_table;
 /* Zeroed: nothing counted. */
 struct summary {
     uint64_t frames[128]; /* by frame type, which is ASCII */
-    uint64_t bytes;
+    uint64_t bytes;       /* of the input, up to here; the caller's to set */
     uint64_t committed;
     uint64_t rolled_back;
     uint64_t first_lsn; /* the lowest; 0: none yet */

@@ -89,8 +89,7 @@ static int follow(struct audit *a, const struct frame *f, struct err *err)
             return -1;
         if (k.lsn > a->last_lsn)
             a->last_lsn = k.lsn;
-        buf_append(&a->tail, frame_start(f), frame_length(f));
-        return buf_check(&a->tail, err);
+        return 0;
     default:
         return 0;
     }
@@ -278,6 +277,7 @@ int audit_flush(struct audit *a, struct err *err)
     a->replaced.len = 0;
     a->written_bytes += sent;
     buf_reset(&a->pending, 4 * FLUSH_BYTES);
+    a->sealed = 0;
     return 0;
 }
 
@@ -317,21 +317,37 @@ static bool replace_tail(struct audit *a, size_t bytes)
         buf_append(&a->replaced, a->tail.data, a->tail.len);
     else
         a->pending.len -= a->tail.len;
+    a->sealed = a->pending.len;
+    a->seal = a->before_tail;
     return in_file;
+}
+
+static void append(struct audit *a, const struct frame *f)
+{
+    frame_seal_add(&a->seal, &a->pending, &a->sealed); /* what a new file begins with */
+    size_t start = a->pending.len;
+    struct frame_seal before = a->seal;
+    buf_append(&a->pending, frame_start(f), frame_length(f));
+    frame_seal_add(&a->seal, &a->pending, &a->sealed);
+    if (f->type != FRAME_PROGRESS)
+        return;
+    a->before_tail = before;
+    buf_append(&a->tail, a->pending.data + start, a->pending.len - start);
 }
 
 int audit_frame(struct audit *a, const struct frame *f, struct err *err)
 {
     if (!a->path || f->type == FRAME_END)
         return 0;
-    bool in_file = f->type == FRAME_PROGRESS && a->tail.len > 0 && replace_tail(a, frame_length(f));
+    bool in_file = f->type == FRAME_PROGRESS && a->tail.len > 0 &&
+                   replace_tail(a, frame_length(f) + frame_seal_size(f->type));
     /* Before a frame that begins something: behind it a transaction is open. */
     if (a->size + a->pending.len >= a->max_bytes && !a->open && f->type == FRAME_BEGIN &&
         a->last_lsn > a->rotated_lsn && rotate(a, err))
         return -1;
     if (follow(a, f, err))
         return err_context(err, "%s frame", frame_type_name(f->type));
-    buf_append(&a->pending, frame_start(f), frame_length(f));
+    append(a, f);
     return in_file || a->pending.len >= FLUSH_BYTES ? audit_flush(a, err)
                                                     : buf_check(&a->pending, err);
 }

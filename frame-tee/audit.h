@@ -7,6 +7,9 @@
  * begun with a hello and every relation known. That hello's start LSN is where the file before
  * ended, so that an applier notices when one is missing. The oldest beyond `keep` are removed.
  *
+ * The file is of the version that is written, with checksums of its own, whatever the input was; a
+ * part of it that is of version 1 stays so.
+ *
  * While transactions come again that are in the files already, it is not renamed. After a restart
  * the file is gone on with; a frame that a crash cut short is cut off. A crash of
  * the pipeline repeats transactions, behind a new hello, as in any stream: who reads must do as
@@ -22,6 +25,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/frame.h"
+#include "frames/frame_seal.h"
 #include "frames/relmap.h"
 
 struct audit {
@@ -35,9 +39,11 @@ struct audit {
     uint64_t rotated_lsn; /* the same of the newest file that was renamed */
     struct buf tail; /* the last frame, where it is a progress frame: in `pending` or the file */
     struct buf replaced;     /* that at the file's end which `pending` takes the place of */
-    struct buf hello;        /* the last one, header included */
+    struct buf hello;        /* the last one, header included, without its checksum */
     struct relmap relations; /* as they were described last */
     struct buf pending;      /* frames that are not written yet */
+    size_t sealed;           /* of these, bytes of complete ones */
+    struct frame_seal seal, before_tail; /* at the end of them; where `tail` begins */
     uint64_t written_bytes, files;
 };
 
@@ -46,6 +52,7 @@ struct audit {
 MUST_CHECK int audit_open(struct audit *a, const char *path, uint64_t max_bytes, uint64_t keep,
                           struct err *err);
 
+/* The first one is a hello. */
 MUST_CHECK int audit_frame(struct audit *a, const struct frame *f, struct err *err);
 
 /* Writes what is pending. Blocks as a file does. A full disk is a temporary error. */

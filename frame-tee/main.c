@@ -21,10 +21,10 @@
 #include "base/lsn.h"
 #include "base/notify.h"
 #include "base/options.h"
-#include "base/output.h"
 #include "base/signals.h"
 #include "base/stats.h"
 #include "base/version.h"
+#include "frames/frame_output.h"
 #include "frames/frame_reader.h"
 
 #define HIGH_BYTES  (1024 * 1024) /* more than this waits for a reader: stop reading */
@@ -60,7 +60,7 @@ struct run {
     struct frame_reader in;
     struct signals signals;
     struct audit audit;
-    struct output outputs[MAX_OUTPUTS];
+    struct frame_output outputs[MAX_OUTPUTS];
     char names[MAX_OUTPUTS][24];
     size_t noutputs;
     bool begun;   /* a frame has come */
@@ -74,8 +74,8 @@ static size_t pending(const struct run *r)
 {
     size_t most = 0;
     for (size_t i = 0; i < r->noutputs; i++)
-        if (output_pending(&r->outputs[i]) > most)
-            most = output_pending(&r->outputs[i]);
+        if (frame_output_pending(&r->outputs[i]) > most)
+            most = frame_output_pending(&r->outputs[i]);
     return most;
 }
 
@@ -84,7 +84,7 @@ static void update_stats(void *ctx)
     struct run *r = ctx;
     *r->held = 0;
     for (size_t i = 0; i < r->noutputs; i++)
-        *r->held += output_pending(&r->outputs[i]);
+        *r->held += frame_output_pending(&r->outputs[i]);
     *r->audit_bytes = r->audit.written_bytes;
     *r->audit_files = r->audit.files;
 }
@@ -103,14 +103,25 @@ static void register_stats(struct run *r)
     s->ctx = r;
 }
 
+static void take_in(struct frame_output *o, const struct frame *f)
+{
+    buf_append(&o->out.buf, frame_start(f), frame_length(f));
+    frame_output_seal(o);
+}
+
 static int take_frame(struct run *r, const struct frame *f, struct err *err)
 {
+    if (!r->begun && f->type != FRAME_HELLO) {
+        (void)err_set(err, ERR_PERMANENT, "the input begins with a %s frame, not with a hello",
+                      frame_type_name(f->type));
+        return err_hint(err, "a stream can only be read from its start");
+    }
     ++*r->frames;
     r->begun = true;
     if (audit_frame(&r->audit, f, err))
         return -1;
     for (size_t i = 0; i < r->noutputs; i++)
-        buf_append(&r->outputs[i].buf, frame_start(f), frame_length(f));
+        take_in(&r->outputs[i], f);
     r->ended = f->type == FRAME_END;
     return 0;
 }
@@ -132,7 +143,7 @@ static int take_frames(struct run *r, struct err *err)
     if (r->audit.path && audit_flush(&r->audit, err))
         return -1;
     for (size_t i = 0; i < r->noutputs; i++)
-        if (output_try(&r->outputs[i], err))
+        if (frame_output_try(&r->outputs[i], err))
             return -1;
     return 0;
 }
@@ -146,8 +157,9 @@ static int wait_for_any(struct run *r, bool *readable, struct err *err)
     p[0] = (struct pollfd){.fd = room ? r->in.fd : -1, .events = POLLIN};
     p[1] = (struct pollfd){.fd = r->signals.stop ? -1 : r->signals.fd, .events = POLLIN};
     for (size_t i = 0; i < r->noutputs; i++)
-        p[2 + i] = (struct pollfd){.fd = r->outputs[i].fd,
-                                   .events = output_pending(&r->outputs[i]) > 0 ? POLLOUT : 0};
+        p[2 + i] =
+            (struct pollfd){.fd = r->outputs[i].out.fd,
+                            .events = frame_output_pending(&r->outputs[i]) > 0 ? POLLOUT : 0};
     int n = poll(p, 2 + r->noutputs, r->stats.path ? STATS_INTERVAL_MS : -1);
     if (n < 0 && errno != EINTR)
         return err_errno(err, ERR_TEMPORARY, "poll");
@@ -155,7 +167,7 @@ static int wait_for_any(struct run *r, bool *readable, struct err *err)
     if (n > 0 && p[1].revents)
         (void)signals_stop(&r->signals);
     for (size_t i = 0; n > 0 && i < r->noutputs; i++)
-        if (output_check_revents(&r->outputs[i], p[2 + i].revents, err))
+        if (output_check_revents(&r->outputs[i].out, p[2 + i].revents, err))
             return -1;
     stats_tick(&r->stats, monotonic_ms());
     return 0;
@@ -167,7 +179,7 @@ static int drain(struct run *r, struct err *err)
     bool readable;
     while (pending(r) > 0) {
         for (size_t i = 0; i < r->noutputs; i++)
-            if (output_try(&r->outputs[i], err))
+            if (frame_output_try(&r->outputs[i], err))
                 return -1;
         if (pending(r) > 0 && wait_for_any(r, &readable, err))
             return -1;
@@ -205,7 +217,7 @@ static void finish(struct run *r, struct err *err)
     if (r->signals.stop && r->begun && !r->ended && err->kind == ERR_NONE) {
         struct frame_end z = {.why = bytes_of("stopped by signal")};
         for (size_t i = 0; i < r->noutputs; i++)
-            frame_put_end(&r->outputs[i].buf, &z);
+            frame_put_end(&r->outputs[i].out.buf, &z);
     }
     if (r->signals.stop && !r->ended && err->kind == ERR_NONE)
         log_info("stopped by signal", NULL);
@@ -218,9 +230,9 @@ static void finish(struct run *r, struct err *err)
 
 static void add_output(struct run *r, int fd, const char *name)
 {
-    struct output *o = &r->outputs[r->noutputs];
+    struct frame_output *o = &r->outputs[r->noutputs];
     (void)snprintf(r->names[r->noutputs], sizeof r->names[0], "%s", name);
-    output_init(o, fd, r->names[r->noutputs], OUTPUT_PIPE_SIZE);
+    frame_output_init(o, fd, r->names[r->noutputs], OUTPUT_PIPE_SIZE);
     r->noutputs++;
 }
 
@@ -276,7 +288,7 @@ int main(int argc, char **argv)
     audit_close(&r.audit);
     frame_reader_free(&r.in);
     for (size_t i = 0; i < r.noutputs; i++)
-        output_close(&r.outputs[i]);
+        frame_output_close(&r.outputs[i]);
     signals_close(&r.signals);
     return status;
 }

@@ -14,10 +14,9 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/notify.h"
-#include "base/output.h"
 #include "base/signals.h"
 #include "capture_stats.h"
-#include "frames/frame.h"
+#include "frames/frame_output.h"
 #include "position.h"
 #include "session.h"
 #include "upstream.h"
@@ -62,7 +61,7 @@ struct capture {
     const struct capture_options *options; /* borrowed */
     uint64_t notify_fd;
     struct signals signals;
-    struct output out;
+    struct frame_output out;
     struct acks acks;
     struct position position;
     struct capture_stats stats;
@@ -143,7 +142,7 @@ static void update_stats(void *ctx)
     *s->acknowledged_lsn = c->position.acknowledged_lsn;
     *s->confirmed_lsn = c->position.confirmed_lsn;
     *s->covered_lsn = c->position.covered_lsn;
-    *s->pending_bytes = output_pending(&c->out);
+    *s->pending_bytes = frame_output_pending(&c->out);
     const struct slot *slot = &c->upstream.slot;
     position_server(&c->position, slot->current_lsn);
     *s->lag_bytes = position_lag(&c->position);
@@ -177,8 +176,8 @@ static int64_t next_tick(const struct capture *c)
 
 static int on_stdout(struct capture *c, short revents, struct err *err)
 {
-    if (output_check_revents(&c->out, revents, err) == 0 &&
-        (!(revents & POLLOUT) || output_try(&c->out, err) == 0))
+    if (output_check_revents(&c->out.out, revents, err) == 0 &&
+        (!(revents & POLLOUT) || frame_output_try(&c->out, err) == 0))
         return 0;
     if (!c->leaving) {
         c->own_fault = true;
@@ -210,8 +209,8 @@ static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, s
     enum { SIGNAL, STDOUT, WANTED, SERVER, FIFOS };
     struct pollfd p[FIFOS + OPTION_LIST_MAX] = {
         [SIGNAL] = {.fd = c->signals.stop ? -1 : c->signals.fd, .events = POLLIN},
-        [STDOUT] = {.fd = c->reader_gone ? -1 : c->out.fd,
-                    .events = output_pending(&c->out) > 0 ? POLLOUT : 0},
+        [STDOUT] = {.fd = c->reader_gone ? -1 : c->out.out.fd,
+                    .events = frame_output_pending(&c->out) > 0 ? POLLOUT : 0},
         [WANTED] = {.fd = fd, .events = events},
         [SERVER] = {.fd = -1, .events = POLLOUT},
     };
@@ -273,7 +272,7 @@ static void emit_progress(struct capture *c, uint64_t lsn, int64_t now_ms)
     if (lsn == 0)
         return;
     struct frame_progress k = {.lsn = lsn, .server_time_us = c->server_time_us};
-    frame_put_progress(&c->out.buf, &k);
+    frame_put_progress(&c->out.out.buf, &k);
     c->progress_due_ms = now_ms + PROGRESS_GAP_MS;
     position_progress_out(&c->position, lsn);
 }
@@ -341,8 +340,9 @@ static int on_message(struct capture *c, const struct replication_message *m, st
     if (m->keepalive)
         return on_keepalive(c, m, err);
     struct pgoutput_event event;
-    if (pgoutput_decode(c->upstream.decoder, m->data, m->size, &c->out.buf, &event, err))
+    if (pgoutput_decode(c->upstream.decoder, m->data, m->size, &c->out.out.buf, &event, err))
         return err_context(err, "at LSN %s", LSN(m->lsn));
+    frame_output_seal(&c->out);
     uint64_t *count = c->stats.messages[(unsigned char)event.type];
     if (count)
         ++*count;
@@ -352,10 +352,10 @@ static int on_message(struct capture *c, const struct replication_message *m, st
 /* Takes what libpq has, up to a portion of output. `*drained`: it has no whole message any more. */
 static int take_messages(struct capture *c, bool *drained, struct err *err)
 {
-    size_t before = output_pending(&c->out);
+    size_t before = frame_output_pending(&c->out);
     *drained = false;
     for (unsigned n = 0; n < 4096 && c->position.reached_lsn == 0; n++) {
-        if (output_pending(&c->out) - before >= OUTPUT_FLUSH_BYTES)
+        if (frame_output_pending(&c->out) - before >= OUTPUT_FLUSH_BYTES)
             break;
         struct replication_message m;
         int rc = replication_next(&c->upstream.replication, &m, err);
@@ -368,16 +368,16 @@ static int take_messages(struct capture *c, bool *drained, struct err *err)
         if (on_message(c, &m, err))
             return -1;
         /* A lookup may have written out what was before. */
-        if (output_pending(&c->out) < before)
-            before = output_pending(&c->out);
+        if (frame_output_pending(&c->out) < before)
+            before = frame_output_pending(&c->out);
     }
-    *c->stats.emitted_bytes += output_pending(&c->out) - before;
+    *c->stats.emitted_bytes += frame_output_pending(&c->out) - before;
     return 0;
 }
 
 static int write_out(struct capture *c, struct err *err)
 {
-    if (output_try(&c->out, err) == 0)
+    if (frame_output_try(&c->out, err) == 0)
         return 0;
     c->own_fault = true;
     return -1;
@@ -454,17 +454,17 @@ static int stream(struct capture *c, struct err *err)
     bool drained = false;
     c->heard_ms = monotonic_ms();
     while (!c->signals.stop && c->position.reached_lsn == 0) {
-        if (output_pending(&c->out) < OUTPUT_HIGH_BYTES && take_messages(c, &drained, err))
+        if (frame_output_pending(&c->out) < OUTPUT_HIGH_BYTES && take_messages(c, &drained, err))
             return -1;
         int64_t now_ms = monotonic_ms();
         if (now_ms >= c->progress_due_ms)
             emit_progress(c, due_progress(c), now_ms);
         if (look_around(c, now_ms, err))
             return -1;
-        if ((drained || output_pending(&c->out) >= OUTPUT_FLUSH_BYTES) && write_out(c, err))
+        if ((drained || frame_output_pending(&c->out) >= OUTPUT_FLUSH_BYTES) && write_out(c, err))
             return -1;
 
-        bool room = output_pending(&c->out) < OUTPUT_HIGH_BYTES;
+        bool room = frame_output_pending(&c->out) < OUTPUT_HIGH_BYTES;
         bool want = room && drained;
         int64_t wake_ms = room && !drained ? now_ms : c->ahead_look_ms;
         if (due_progress(c) != 0)
@@ -490,7 +490,7 @@ static int stream(struct capture *c, struct err *err)
 static void emit_end(struct capture *c, const char *why)
 {
     struct frame_end z = {.why = bytes_of(why), .last_lsn = c->position.emitted_lsn};
-    frame_put_end(&c->out.buf, &z);
+    frame_put_end(&c->out.out.buf, &z);
 }
 
 /* The last status update, and the end of the stream: the slot has it when this returns 0. */
@@ -524,7 +524,7 @@ static int leave(struct capture *c)
             gone = true;
             deadline_ms = earlier(deadline_ms, monotonic_ms() + GONE_LIMIT_MS);
         }
-        bool written = gone || output_pending(&c->out) == 0;
+        bool written = gone || frame_output_pending(&c->out) == 0;
         bool done = !c->upstream.replication.streaming ||
                     position_durable(&c->position, c->position.committed_lsn);
         if ((written && done) || monotonic_ms() >= deadline_ms)
@@ -541,9 +541,9 @@ static int leave(struct capture *c)
         log_warning("the last confirmation may not have arrived", "error", err.text, NULL);
     log_info("stopped by signal", "emitted", LSN(c->position.emitted_lsn), "confirmed",
              LSN(c->position.confirmed_lsn), NULL);
-    if (!c->reader_gone && output_pending(&c->out) > 0)
+    if (!c->reader_gone && frame_output_pending(&c->out) > 0)
         log_warning("the reader did not take everything in time; what is left is dropped", "bytes",
-                    LOG_U64(output_pending(&c->out)), NULL);
+                    LOG_U64(frame_output_pending(&c->out)), NULL);
     return 0;
 }
 
@@ -554,7 +554,7 @@ static int finish(struct capture *c, struct err *err)
     uint64_t end_lsn = c->position.reached_lsn;
     emit_progress(c, position_last_progress(&c->position), monotonic_ms());
     log_info("everything up to --until-lsn is read", "lsn", LSN(end_lsn), NULL);
-    while (output_pending(&c->out) > 0 || !position_durable(&c->position, end_lsn)) {
+    while (frame_output_pending(&c->out) > 0 || !position_durable(&c->position, end_lsn)) {
         if (poll_once(c, -1, 0, NO_DEADLINE, &revents, err))
             return -1;
         if (c->signals.stop)
@@ -564,7 +564,7 @@ static int finish(struct capture *c, struct err *err)
     if (confirm_and_end(c, err))
         return err_context(err, "confirming %s", LSN(c->position.confirmed_lsn));
     emit_end(c, "until-lsn reached");
-    while (output_pending(&c->out) > 0 && !c->reader_gone)
+    while (frame_output_pending(&c->out) > 0 && !c->reader_gone)
         if (poll_once(c, -1, 0, NO_DEADLINE, &revents, err))
             return -1;
     if (c->reader_gone)
@@ -582,7 +582,7 @@ static int connect_and_stream(struct capture *c, struct err *err)
     struct upstream *u = &c->upstream;
     if (upstream_start(u, &c->position, err))
         return -1;
-    upstream_put_hello(u, u->start_lsn, u->slot_created, &c->out.buf);
+    upstream_put_hello(u, u->start_lsn, u->slot_created, &c->out.out.buf);
     ++*c->stats.connections;
     position_stream(&c->position, u->start_lsn, u->replication.wal_lsn, u->until_lsn);
     c->status_due_ms = 0;
@@ -629,7 +629,7 @@ static void release(struct capture *c, const struct err *err)
     upstream_free(&c->upstream);
     position_free(&c->position);
     acks_close(&c->acks);
-    output_close(&c->out);
+    frame_output_close(&c->out);
     signals_close(&c->signals);
 }
 
@@ -648,7 +648,7 @@ int capture_run(const struct capture_options *options, struct err *err)
     capture_stats_init(&c->stats, options->stage.stats);
     c->stats.file.update = update_stats;
     c->stats.file.ctx = c;
-    output_init(&c->out, STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
+    frame_output_init(&c->out, STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
     if (signals_init(&c->signals, err) == 0 &&
         upstream_init(&c->upstream, options, &c->waiter, err) == 0 &&
         acks_open(&c->acks, &options->acks, err) == 0 && run(c, err) == 0)

@@ -10,11 +10,10 @@
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/lsn.h"
-#include "base/output.h"
 #include "base/report.h"
 #include "base/signals.h"
 #include "capture_stats.h"
-#include "frames/frame.h"
+#include "frames/frame_output.h"
 #include "upstream.h"
 
 static int query(struct upstream *u, const char *sql, int nparams, const char *const *params,
@@ -350,17 +349,17 @@ static int check_all(struct upstream *u, struct report *r, struct buf *out, stru
 /* Without a reader the report is all there is. */
 static void write_description(struct buf *frames)
 {
-    struct output out;
+    struct frame_output out;
     struct err gone = {0};
     struct frame_end z = {.why = bytes_of("check")};
     if (frames->len == 0 || isatty(STDOUT_FILENO))
         return;
     frame_put_end(frames, &z);
-    output_init(&out, STDOUT_FILENO, "stdout", 0);
-    buf_append(&out.buf, frames->data, frames->len);
-    if (output_flush(&out, &gone))
+    frame_output_init(&out, STDOUT_FILENO, "stdout", 0);
+    buf_append(&out.out.buf, frames->data, frames->len);
+    if (frame_output_flush(&out, &gone))
         log_debug("the relations were not read", "reason", gone.text, NULL);
-    output_close(&out);
+    frame_output_close(&out);
 }
 
 static int check(struct upstream *u, struct err *err)

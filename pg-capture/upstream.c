@@ -364,7 +364,8 @@ void upstream_put_hello(const struct upstream *u, uint64_t start_lsn, bool slot_
         .npublications = (uint32_t)u->npublications,
         .start_lsn = start_lsn,
         .slot_created = slot_created,
-        .wal_lsn = r->wal_lsn,
+        /* A slot that was made since stands beyond it. */
+        .wal_lsn = r->wal_lsn > start_lsn ? r->wal_lsn : start_lsn,
         .server_version = replication_server_version(r),
         .protocol_version = u->parameters.protocol_version,
         .options = bytes_of(buf_cstr(&options)),

@@ -22,10 +22,10 @@
 #include "base/lsn.h"
 #include "base/notify.h"
 #include "base/options.h"
-#include "base/output.h"
 #include "base/signals.h"
 #include "base/stats.h"
 #include "base/std_fds.h"
+#include "frames/frame_output.h"
 #include "frames/frame_reader.h"
 
 #define WRITE_BYTES (64 * 1024)
@@ -65,7 +65,7 @@ struct metrics {
 
 struct run {
     struct frame_reader in;
-    struct output out;
+    struct frame_output out;
     struct signals signals;
     struct store_pool pool;
     struct assembler *assembler;
@@ -135,12 +135,12 @@ static int drain(void *arg, struct err *err)
 {
     struct run *r = arg;
     for (;;) {
-        if (output_try(&r->out, err))
+        if (frame_output_try(&r->out, err))
             return -1;
         stats_tick(&r->stats, monotonic_ms());
-        if (output_pending(&r->out) == 0)
+        if (frame_output_pending(&r->out) == 0)
             return 0;
-        struct pollfd p[2] = {{.fd = r->out.fd, .events = POLLOUT},
+        struct pollfd p[2] = {{.fd = r->out.out.fd, .events = POLLOUT},
                               {.fd = r->signals.stop ? -1 : r->signals.fd, .events = POLLIN}};
         if (poll(p, 2, r->stats.path ? STATS_INTERVAL_MS : -1) < 0) {
             if (errno == EINTR)
@@ -149,7 +149,7 @@ static int drain(void *arg, struct err *err)
         }
         if (p[1].revents)
             (void)signals_stop(&r->signals);
-        if (output_check_revents(&r->out, p[0].revents, err))
+        if (output_check_revents(&r->out.out, p[0].revents, err))
             return -1;
     }
 }
@@ -158,7 +158,8 @@ static int drain(void *arg, struct err *err)
 static int feed(struct run *r, struct err *err)
 {
     struct frame f;
-    while (output_pending(&r->out) < WRITE_BYTES) {
+    while (frame_output_pending(&r->out) < WRITE_BYTES) {
+        uint64_t offset = r->in.offset;
         switch (frame_reader_next(&r->in, &f, err)) {
         case FRAME_READER_ERROR:
             return -1;
@@ -168,7 +169,9 @@ static int feed(struct run *r, struct err *err)
             r->frames_in++;
             if (assembler_frame(r->assembler, &f, err))
                 return err_context(err, "%s frame at byte %" PRIu64 " of the input",
-                                   frame_type_name(f.type), r->in.offset - frame_length(&f));
+                                   frame_type_name(f.type), offset);
+            if (frame_seal_size(f.type) > 0)
+                frame_output_seal(&r->out);
         }
     }
     return 0;
@@ -179,9 +182,11 @@ static int wait_and_read(struct run *r, struct err *err)
 {
     for (;;) {
         struct pollfd p[3] = {{.fd = r->in.fd, .events = POLLIN},
-                              {.fd = r->out.fd, .events = 0},
+                              {.fd = r->out.out.fd, .events = 0},
                               {.fd = r->signals.fd, .events = POLLIN}};
-        int timeout = output_pending(&r->out) > 0 ? 0 : r->stats.path ? STATS_INTERVAL_MS : -1;
+        int timeout = frame_output_pending(&r->out) > 0 ? 0
+                      : r->stats.path                   ? STATS_INTERVAL_MS
+                                                        : -1;
         int n = poll(p, 3, timeout);
         if (n < 0 && errno != EINTR)
             return err_errno(err, ERR_TEMPORARY, "waiting for input");
@@ -190,13 +195,13 @@ static int wait_and_read(struct run *r, struct err *err)
             continue;
         if (p[2].revents && signals_stop(&r->signals))
             return 0;
-        if (output_check_revents(&r->out, p[1].revents, err))
+        if (output_check_revents(&r->out.out, p[1].revents, err))
             return -1;
         if (p[0].revents) {
             int got = frame_reader_fill(&r->in, err);
             if (got != 0 || r->in.eof)
                 return got < 0 ? -1 : 0;
-        } else if (output_pending(&r->out) > 0 && drain(r, err)) {
+        } else if (frame_output_pending(&r->out) > 0 && drain(r, err)) {
             return -1;
         }
     }
@@ -281,8 +286,8 @@ static int start(struct run *r, struct settings *s, struct stage_options *stage,
     if (s->pipe_size > 0 && fcntl(STDIN_FILENO, F_GETPIPE_SZ) < (int)s->pipe_size)
         (void)fcntl(STDIN_FILENO, F_SETPIPE_SZ,
                     (int)s->pipe_size); /* no pipe, or refused: works as it is */
-    output_init(&r->out, STDOUT_FILENO, "stdout", s->pipe_size);
-    const struct assemble_sink sink = {&r->out.buf, 4 * WRITE_BYTES, drain, r};
+    frame_output_init(&r->out, STDOUT_FILENO, "stdout", s->pipe_size);
+    const struct assemble_sink sink = {&r->out.out.buf, 4 * WRITE_BYTES, drain, r};
     r->assembler = assembler_new(&r->pool, &sink);
     if (!r->assembler)
         return err_nomem(err);
@@ -296,7 +301,7 @@ int main(int argc, char **argv)
     struct err err = {0};
     struct settings s = {0};
     struct stage_options stage;
-    struct run r = {.signals.fd = -1, .out = {.fd = STDOUT_FILENO, .saved_flags = -1}};
+    struct run r = {.signals.fd = -1, .out.out = {.fd = STDOUT_FILENO, .saved_flags = -1}};
     int status;
 
     if (!program_begin(&program, argc, argv, &s, &stage, &status))
@@ -314,7 +319,7 @@ int main(int argc, char **argv)
     assembler_free(r.assembler);
     store_pool_free(&r.pool);
     frame_reader_free(&r.in);
-    output_close(&r.out);
+    frame_output_close(&r.out);
     signals_close(&r.signals);
     return status;
 }

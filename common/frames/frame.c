@@ -393,10 +393,11 @@ int frame_get_hello(const struct frame *f, struct frame_hello *h, struct err *er
     struct mp_cursor c = body(f);
     uint32_t version = mp_u32(&c);
     /* What follows the version may look different in another version. */
-    if (!c.fault && version != FRAME_FORMAT_VERSION)
+    if (!c.fault && (version < FRAME_FORMAT_OLDEST || version > FRAME_FORMAT_VERSION))
         return err_set(err, ERR_PERMANENT,
-                       "the input has frame format version %u; this program reads version %d",
-                       version, FRAME_FORMAT_VERSION);
+                       "the input has frame format version %u; this program reads versions %d to "
+                       "%d",
+                       version, FRAME_FORMAT_OLDEST, FRAME_FORMAT_VERSION);
     return get_fields(f, FRAME_HELLO, h, err);
 }
 

@@ -5,6 +5,9 @@
  *     frame := head (frame_head.h) | body
  *     body  := msgpack objects, one per field, in a fixed order per type
  *
+ * The fields that version 2 of the format adds behind those of version 1 are frame_seal.h's: what
+ * is written and read here is without them.
+ *
  * Writing appends whole frames to a struct buf. Reading is in two steps: frame_reader.h finds the
  * frames in a stream, the frame_get_ functions here read a body into a struct; strings and values
  * then point into the body. A decoder that meets anything else than it expects fails with a
@@ -25,7 +28,8 @@
 #include "frames/mp_cursor.h"
 #include "frames/value.h"
 
-#define FRAME_FORMAT_VERSION 1
+#define FRAME_FORMAT_VERSION 2    /* which is written */
+#define FRAME_FORMAT_OLDEST  1    /* which is still read */
 #define FRAME_MAX_COLUMNS    1664 /* MaxTupleAttributeNumber in PostgreSQL's htup_details.h */
 
 /* ---- H ---- */

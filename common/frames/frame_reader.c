@@ -39,8 +39,13 @@ enum frame_reader_status frame_reader_next(struct frame_reader *r, struct frame 
     if (have - FRAME_HEADER_SIZE < f->size)
         return FRAME_READER_MORE;
     f->body = at + FRAME_HEADER_SIZE;
-    r->start += frame_length(f);
-    r->offset += frame_length(f);
+    size_t length = frame_length(f);
+    if (frame_seal_check(&r->seal, at, f, err)) {
+        (void)err_context(err, "byte %" PRIu64 " of the input", r->offset);
+        return FRAME_READER_ERROR;
+    }
+    r->start += length;
+    r->offset += length;
     return FRAME_READER_FRAME;
 }
 

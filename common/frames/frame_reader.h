@@ -1,5 +1,6 @@
 /*
- * frame_reader.h - cuts a byte stream into frames.
+ * frame_reader.h - cuts a byte stream into frames, and checks that it is as it was written
+ * (frame_seal.h).
  *
  * The buffer grows with what has really arrived, never with what a header claims, and shrinks after
  * a large frame. Works with blocking and non-blocking descriptors; does not own the descriptor.
@@ -13,6 +14,7 @@
 
 #include "base/err.h"
 #include "frames/frame.h"
+#include "frames/frame_seal.h"
 
 enum frame_reader_status { FRAME_READER_ERROR = -1, FRAME_READER_MORE, FRAME_READER_FRAME };
 
@@ -23,6 +25,7 @@ struct frame_reader {
     size_t start; /* of what has not been handed out */
     size_t end;
     uint64_t offset; /* of `start` in the stream: the byte offset that errors name */
+    struct frame_seal seal;
     bool eof;
 };
 
@@ -33,6 +36,11 @@ void frame_reader_free(struct frame_reader *r);
  * The next frame that is whole in the buffer (FRAME_READER_FRAME); it stays valid until the next
  * call of any function here. FRAME_READER_MORE: frame_reader_fill() first. The error (permanent)
  * names the byte offset of the frame.
+ *
+ * A frame of version 2 is without what that adds, so it may be shorter than its place in the input.
+ * One that ends something is right when it is handed out, and with it all before it; one within a
+ * transaction or a block may still prove wrong at the end of that. Nothing that a frame brings
+ * about may be durable before.
  */
 MUST_CHECK enum frame_reader_status frame_reader_next(struct frame_reader *r, struct frame *f,
                                                       struct err *err);

@@ -77,7 +77,7 @@ subtest 'malformed input' => sub {
         ['an unknown type', substr($stream, 0, $starts[1]) . "\xc9\0\0\0\0\x21", $starts[1], 1, qr/unknown type/],
         ['a length over the limit', substr($stream, 0, $starts[1]) . "\xc9\xff\xff\xff\xffB", $starts[1], 1, qr/limit/],
         ['a body cut short', substr($stream, 0, $starts[1]) . "\xc9\0\0\0\1B\1", $starts[1], 1, qr/malformed/],
-        ['another version', "\xc9\0\0\0\1H\2", 0, 0, qr/version 2/],
+        ['another version', "\xc9\0\0\0\1H\3", 0, 0, qr/version 3/],
     );
     for my $case (@cases) {
         my ($name, $bytes, $offset, $lines, $reason) = @$case;

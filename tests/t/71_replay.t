@@ -1,9 +1,9 @@
-# The golden streams of tests/frames, recorded from a real server: raw ones through txn-assemble
-# give the committed ones byte for byte, committed ones into SQLite give the content stored beside
+# The golden streams of tests/frames, recorded from a real server, of version 1: raw ones through
+# txn-assemble give the committed ones, with the checksums of version 2; committed ones into SQLite give the content stored beside
 # them, and a second time nothing.
 # needs: nothing
 
-use Pg2any::FrameReader qw(read_frames split_frames committed_states);
+use Pg2any::FrameReader qw(read_frames split_frames committed_states version_1);
 use Pg2any::Golden qw(golden_file golden_names dump_tables);
 use Pg2any::Test;
 
@@ -46,8 +46,8 @@ for my $name (@names) {
         my ($status, $out, $log) =
             filter('txn-assemble', $raw, '--memory-limit', $limit, '--spill-dir', scratch_dir());
         is($status, 0, "$name, --memory-limit $limit: txn-assemble leaves with 0") or diag($log);
-        ok(read_frames($out) eq read_frames($committed),
-            "$name, --memory-limit $limit: the committed stream, byte for byte");
+        ok(version_1(read_frames($out)) eq read_frames($committed),
+            "$name, --memory-limit $limit: the committed stream, byte for byte but for the checksums");
     }
 
     my $target = new_target(origin => 'golden');
@@ -129,7 +129,7 @@ for my $behind (['a second stream', sub { $_[0] }], ['garbage', sub { 'nothing' 
             if ($reader->[0] eq 'apply-sqlite') {
                 is(dump_tables($target), content(golden_file('ordinary', 'expected')), 'what came before it is applied');
             } else {
-                ok(read_frames($out) eq read_frames(golden_file('ordinary', 'committed.frames')),
+                ok(version_1(read_frames($out)) eq read_frames(golden_file('ordinary', 'committed.frames')),
                     'what came before it is passed on');
             }
         }
@@ -152,6 +152,37 @@ for my $behind (['a second stream', sub { $_[0] }], ['garbage', sub { 'nothing' 
         close $from or die "close: $!\n";
         syswrite $to, read_frames($committed);
         is($process->wait_exit, 100, "$reader->[0]: a second stream that comes a little later: 100");
+    }
+}
+
+# What was changed, lost or repeated in a kept stream no reader takes.
+{
+    my (undef, $out) = filter('txn-assemble', golden_file('ordinary', 'raw.frames'));
+    my $bytes = read_frames($out);
+    my @frames = split_frames($bytes);
+    my @begins = grep { $frames[$_][0] eq 'B' } 0 .. $#frames;
+    my ($from, $to) = map { $frames[$_][1] } @begins[2, 3];
+    my $one = substr $bytes, $from, $to - $from;
+    my ($last_byte) = map { $_->[2] - 1 } grep { $_->[0] eq 'I' && $_->[1] > $from } @frames;
+    my ($next) = map { $frames[$_][1] } $begins[4];
+    my %damaged = (
+        'a transaction is missing' => substr($bytes, 0, $from) . substr($bytes, $to),
+        'one is there twice' => substr($bytes, 0, $to) . substr($bytes, $from),
+        'two have changed places' => substr($bytes, 0, $from) . substr($bytes, $to, $next - $to) . $one . substr($bytes, $next),
+        'a byte is another' => substr($bytes, 0, $last_byte) . chr(1 ^ ord substr $bytes, $last_byte, 1) . substr($bytes, $last_byte + 1),
+        'the version is another' => substr($bytes, 0, 6) . "\1" . substr($bytes, 7),
+    );
+    for my $what (sort keys %damaged) {
+        my $file = fresh_name('damaged.frames');
+        open my $fh, '>:raw', $file or die $!;
+        print {$fh} $damaged{$what};
+        close $fh or die $!;
+        my $target = new_target(origin => 'golden');
+        for my $reader (['apply-sqlite', '--dest', $target->file], ['txn-assemble'], ['frame-tee'], ['frame-tee', '--audit', fresh_name('audit')], ['frame-dump'], ['frame-dump', '--summary']) {
+            my ($status, undef, $log) = filter(@$reader[0], $file, @$reader[1 .. $#$reader]);
+            is($status, 100, "$what: @$reader[0 .. 0]: 100");
+            like($log, qr/byte \d+.*(?:the checksum in the|the transaction before it ended|9 bytes after its last field)/, 'and why');
+        }
     }
 }
 

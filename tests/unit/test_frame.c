@@ -202,13 +202,13 @@ static void headers_are_checked(void **state)
 static void an_unknown_version_is_named_before_anything_else(void **state)
 {
     (void)state;
-    static const uint8_t body[] = {2, 0xc1};
+    static const uint8_t body[] = {3, 0xc1};
     struct frame f = {FRAME_HELLO, body, sizeof body};
     struct frame_hello h;
     struct err err = {0};
     assert_int_equal(frame_get_hello(&f, &h, &err), -1);
     assert_int_equal(err.kind, ERR_PERMANENT);
-    assert_non_null(strstr(err.text, "version 2"));
+    assert_non_null(strstr(err.text, "version 3"));
 }
 
 static void publications_are_limited(void **state)

@@ -286,7 +286,6 @@ static void the_summary_counts(void **state)
     struct summary s = {0};
     struct err err = {0};
     struct buf out = {0};
-    uint64_t bytes = 0;
     put_relation(&relations, 16384, "t");
     for (size_t i = 0; i < nsamples; i++) {
         if (strcmp(samples[i].name, "extreme begin") == 0)
@@ -295,7 +294,7 @@ static void the_summary_counts(void **state)
         samples[i].put(&b);
         struct frame f = sample_frame(&b);
         assert_int_equal(summary_count(&s, &f, &relations, &err), 0);
-        bytes += b.len;
+        s.bytes += b.len;
         buf_free(&b);
     }
     assert_int_equal(summary_json(&s, true, &out, &err), 0);
@@ -312,7 +311,7 @@ static void the_summary_counts(void **state)
             &prepares, "tables", "public.t", "insert", &inserts, "update", &updates, "delete",
             &deletes, "truncate", &truncates, "relid 4294967295", "truncate", &others),
         0);
-    assert_true((uint64_t)total == bytes);
+    assert_true((uint64_t)total == s.bytes);
     assert_string_equal(first, "0/1");    /* the prepared transactions' */
     assert_string_equal(last, "0/10000"); /* the stream commit's end */
     assert_int_equal(committed, 3);       /* commit, stream commit, commit prepared */

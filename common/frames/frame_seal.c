@@ -1,0 +1,241 @@
+#include "frames/frame_seal.h"
+
+#include <endian.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "base/lsn.h"
+#include "frames/frame.h"
+#include "frames/mp_cursor.h"
+
+/* A field that is added: msgpack's uint 64, whatever its value, so that its place is known. */
+#define MARK       0xCF
+#define FIELD_SIZE 9
+
+enum {
+    PREVIOUS = 1, /* the end LSN of the transaction before */
+    CHECKSUM = 2,
+};
+
+/* The previous end LSN stands before the checksum. */
+static const uint8_t added[256] = {
+    [FRAME_HELLO] = CHECKSUM,
+    [FRAME_BEGIN] = PREVIOUS,
+    [FRAME_COMMIT] = CHECKSUM,
+    [FRAME_STREAM_STOP] = CHECKSUM,
+    [FRAME_STREAM_COMMIT] = PREVIOUS | CHECKSUM,
+    [FRAME_STREAM_ABORT] = CHECKSUM,
+    [FRAME_PREPARE] = CHECKSUM,
+    [FRAME_STREAM_PREPARE] = CHECKSUM,
+    [FRAME_COMMIT_PREPARED] = CHECKSUM,
+    [FRAME_ROLLBACK_PREPARED] = CHECKSUM,
+    [FRAME_PROGRESS] = CHECKSUM,
+    [FRAME_END] = CHECKSUM,
+};
+
+static size_t added_size(unsigned fields)
+{
+    return ((fields & PREVIOUS ? 1 : 0) + (fields & CHECKSUM ? 1 : 0)) * (size_t)FIELD_SIZE;
+}
+
+size_t frame_seal_size(enum frame_type type)
+{
+    return added_size(added[type]);
+}
+
+static void put_u64(uint8_t *field, uint64_t v)
+{
+    v = htobe64(v);
+    *field = MARK;
+    memcpy(field + 1, &v, sizeof v);
+}
+
+static uint64_t get_u64(const uint8_t *field)
+{
+    uint64_t v;
+    memcpy(&v, field + 1, sizeof v);
+    return be64toh(v);
+}
+
+static void take_in(struct frame_seal *s, const uint8_t *bytes, size_t size)
+{
+    s->checksum = XXH3_64bits_withSeed(bytes, size, s->checksum);
+}
+
+static void begin(struct frame_seal *s, uint32_t version)
+{
+    *s = (struct frame_seal){.version = version};
+}
+
+/* A frame without what was added; who needs its other fields finds out what is wrong with them. */
+static void note_end_lsn(struct frame_seal *s, const struct frame *f)
+{
+    struct mp_cursor c = mp_cursor(f->body, f->size);
+    if (f->type != FRAME_COMMIT && f->type != FRAME_STREAM_COMMIT)
+        return;
+    (void)mp_u32(&c); /* xid */
+    (void)mp_u64(&c); /* commit LSN */
+    s->last_end_lsn = mp_u64(&c);
+}
+
+/* ---- writing ---- */
+
+/* The version is the first field, in any width: its last byte is the number, as long as that is
+ * small. */
+static void set_version(uint8_t *body, size_t size)
+{
+    struct mp_cursor c = mp_cursor(body, size);
+    if (mp_u32(&c) <= FRAME_FORMAT_VERSION && !c.fault)
+        body[c.pos - body - 1] = FRAME_FORMAT_VERSION;
+}
+
+/* Makes room behind a frame of `length` bytes at `at`; NULL: there is no memory. */
+static uint8_t *widen(struct buf *out, size_t at, size_t length, size_t by)
+{
+    if (!buf_reserve(out, by))
+        return NULL;
+    uint8_t *bytes = out->data + at;
+    size_t behind = out->len - at - length;
+    if (behind > 0)
+        memmove(bytes + length + by, bytes + length, behind);
+    out->len += by;
+    return bytes;
+}
+
+/* Completes the frame at `at`; returns its new length, 0 where there is no memory. */
+static size_t add_fields(struct frame_seal *s, struct buf *out, size_t at, struct frame *f)
+{
+    const unsigned fields = added[f->type];
+    const size_t length = frame_length(f), by = added_size(fields);
+    uint8_t *bytes = widen(out, at, length, by);
+    if (!bytes)
+        return 0;
+    uint8_t *field = bytes + length;
+    f->body = bytes + FRAME_HEADER_SIZE;
+    if (f->type == FRAME_HELLO) {
+        begin(s, FRAME_FORMAT_VERSION);
+        set_version(bytes + FRAME_HEADER_SIZE, f->size);
+    }
+    frame_write_header(bytes, f->type, f->size + (uint32_t)by);
+    if (fields & PREVIOUS) {
+        put_u64(field, s->last_end_lsn);
+        field += FIELD_SIZE;
+    }
+    take_in(s, bytes, (size_t)(field - bytes));
+    if (fields & CHECKSUM)
+        put_u64(field, s->checksum);
+    note_end_lsn(s, f);
+    return length + by;
+}
+
+/* Our own frames: there is nothing to check in their headers. */
+static struct frame frame_at(const struct buf *out, size_t at)
+{
+    const uint8_t *header = out->data + at;
+    uint32_t size;
+    memcpy(&size, header + 1, sizeof size);
+    struct frame f = {.type = (enum frame_type)header[FRAME_HEADER_SIZE - 1],
+                      .body = header + FRAME_HEADER_SIZE,
+                      .size = be32toh(size)};
+    if (out->len - at < FRAME_HEADER_SIZE || frame_length(&f) > out->len - at)
+        BUG("something else than whole frames is to be written");
+    return f;
+}
+
+void frame_seal_add(struct frame_seal *s, struct buf *out, size_t *at)
+{
+    while (*at < out->len && !out->failed) {
+        struct frame f = frame_at(out, *at);
+        if (added[f.type]) {
+            *at += add_fields(s, out, *at, &f);
+        } else {
+            take_in(s, frame_start(&f), frame_length(&f));
+            *at += frame_length(&f);
+        }
+    }
+}
+
+/* ---- reading ---- */
+
+static int damaged(struct err *err)
+{
+    return err_hint(err,
+                    "the input was changed, or is damaged, since it was written; what was whole "
+                    "before this place is right; go on with another copy of it, or from the slot");
+}
+
+/* The version, before the rest of the hello. */
+static uint32_t version_of(const struct frame *f)
+{
+    struct mp_cursor c = mp_cursor(f->body, f->size);
+    return mp_u32(&c);
+}
+
+static int check_previous(const struct frame_seal *s, const struct frame *f, uint64_t previous,
+                          struct err *err)
+{
+    if (previous == s->last_end_lsn)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  "%s: the transaction before it ended at %s, but the last one in the input at %s: "
+                  "one is missing, there twice, or in another place",
+                  frame_type_name(f->type), LSN(previous), LSN(s->last_end_lsn));
+    return damaged(err);
+}
+
+/* Checks what was added to a frame, and takes it away. */
+static int check_fields(struct frame_seal *s, uint8_t *bytes, struct frame *f, struct err *err)
+{
+    const unsigned fields = added[f->type];
+    const size_t size = added_size(fields);
+    const uint8_t *end = f->body + f->size, *field = f->size < size ? end : end - size;
+    if (f->size < size || *field != MARK || end[-FIELD_SIZE] != MARK) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "malformed frame: %s: no checksum or previous end LSN where one belongs",
+                      frame_type_name(f->type));
+        return damaged(err);
+    }
+    f->size -= (uint32_t)size;
+    if (fields & PREVIOUS) {
+        if (check_previous(s, f, get_u64(field), err))
+            return -1;
+        field += FIELD_SIZE;
+    }
+    take_in(s, bytes, (size_t)(field - bytes));
+    if (fields & CHECKSUM && get_u64(field) != s->checksum) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "the checksum in the %s frame does not match what came since the one before",
+                      frame_type_name(f->type));
+        return damaged(err);
+    }
+    note_end_lsn(s, f);
+    frame_write_header(bytes, f->type, f->size);
+    /* What stands behind it is no part of the stream: whoever goes on finds that. */
+    if (f->type == FRAME_END)
+        begin(s, 0);
+    return 0;
+}
+
+/* With it a stream begins anew. All of it is read, so that one of version 2 whose version was
+ * changed to 1 is refused: as that it has a field too many. */
+static int check_hello(struct frame_seal *s, uint8_t *bytes, struct frame *f, struct err *err)
+{
+    struct frame_hello h;
+    begin(s, version_of(f));
+    if (s->version == FRAME_FORMAT_VERSION && check_fields(s, bytes, f, err))
+        return -1;
+    return frame_get_hello(f, &h, err);
+}
+
+int frame_seal_check(struct frame_seal *s, uint8_t *bytes, struct frame *f, struct err *err)
+{
+    if (f->type == FRAME_HELLO)
+        return check_hello(s, bytes, f, err);
+    if (s->version < FRAME_FORMAT_VERSION)
+        return 0;
+    if (added[f->type])
+        return check_fields(s, bytes, f, err);
+    take_in(s, bytes, frame_length(f));
+    return 0;
+}
