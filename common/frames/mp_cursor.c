@@ -1,5 +1,6 @@
 #include "frames/mp_cursor.h"
 
+#include <endian.h>
 #include <string.h>
 
 struct mp_cursor mp_cursor(const void *data, size_t size)
@@ -20,18 +21,34 @@ static size_t left(const struct mp_cursor *c)
     return (size_t)(c->end - c->pos);
 }
 
-/* The next `n` bytes as a big-endian number, taken; n <= 8. */
-static uint64_t take_be(struct mp_cursor *c, size_t n)
+/* The next `n` bytes as a big-endian number, taken. */
+static inline uint64_t take_be(struct mp_cursor *c, size_t n)
 {
     if (left(c) < n) {
         mp_fault(c, "ends in the middle of a field");
         return 0;
     }
-    uint64_t v = 0;
-    for (size_t i = 0; i < n; i++)
-        v = v << 8 | c->pos[i];
+    const uint8_t *p = c->pos;
+    uint64_t eight;
+    uint32_t four;
+    uint16_t two;
     c->pos += n;
-    return v;
+    /* `n` is known when this is compiled into its callers. */
+    switch (n) {
+    case 1:
+        return *p;
+    case 2:
+        memcpy(&two, p, sizeof two);
+        return be16toh(two);
+    case 4:
+        memcpy(&four, p, sizeof four);
+        return be32toh(four);
+    case 8:
+        memcpy(&eight, p, sizeof eight);
+        return be64toh(eight);
+    default:
+        BUG("a number of another size than msgpack has");
+    }
 }
 
 static struct bytes take_bytes(struct mp_cursor *c, uint64_t n)
