@@ -2,7 +2,11 @@
 
 #include <string.h>
 
+#include "base/lsn.h"
 #include "frames/frame_writer.h"
+
+/* More than any server writes in the time. */
+#define VERSION_1_WAL_WHILE_SLOT_IS_MADE (UINT64_C(1) << 38)
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 
@@ -388,6 +392,23 @@ struct bytes bytes_of(const char *s)
     PUT(name, struct_name, type)                                                                   \
     GET(name, struct_name, type)
 
+/*
+ * The slot was confirmed up to the start LSN, so the server had written that much. Captures that
+ * wrote version 1 asked for the WAL LSN before they made a slot, which waits for running
+ * transactions.
+ */
+static int check_start(const struct frame_hello *h, struct err *err)
+{
+    uint64_t meanwhile =
+        h->format_version == 1 && h->slot_created ? VERSION_1_WAL_WHILE_SLOT_IS_MADE : 0;
+    if (h->start_lsn <= h->wal_lsn || h->start_lsn - h->wal_lsn <= meanwhile)
+        return 0;
+    return err_set(err, ERR_PERMANENT,
+                   "malformed frame: hello: the start LSN %s is beyond the server's WAL, which "
+                   "ended at %s",
+                   LSN(h->start_lsn), LSN(h->wal_lsn));
+}
+
 int frame_get_hello(const struct frame *f, struct frame_hello *h, struct err *err)
 {
     struct mp_cursor c = body(f);
@@ -398,7 +419,7 @@ int frame_get_hello(const struct frame *f, struct frame_hello *h, struct err *er
                        "the input has frame format version %u; this program reads versions %d to "
                        "%d",
                        version, FRAME_FORMAT_OLDEST, FRAME_FORMAT_VERSION);
-    return get_fields(f, FRAME_HELLO, h, err);
+    return get_fields(f, FRAME_HELLO, h, err) ? -1 : check_start(h, err);
 }
 
 void frame_put_stream_stop(struct buf *out)

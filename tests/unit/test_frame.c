@@ -211,6 +211,41 @@ static void an_unknown_version_is_named_before_anything_else(void **state)
     assert_non_null(strstr(err.text, "version 3"));
 }
 
+/* A slot is confirmed up to what the server has written. */
+static void a_start_beyond_the_wal_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t version;
+        uint64_t start_lsn, wal_lsn;
+        bool slot_created, good;
+    } cases[] = {
+        {2, 100, 100, false, true},
+        {2, 101, 100, false, false},
+        {2, 101, 100, true, false},
+        {1, 101, 100, false, false},
+        {1, 101, 100, true, true}, /* asked before the slot was made */
+        {1, UINT64_C(1) << 40, 100, true, false},
+        {2, UINT64_MAX, 0, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct frame_hello h = {
+            .format_version = cases[i].version,
+            .start_lsn = cases[i].start_lsn,
+            .wal_lsn = cases[i].wal_lsn,
+            .slot_created = cases[i].slot_created,
+        };
+        struct frame_hello read;
+        struct buf b = {0};
+        struct err err = {0};
+        frame_put_hello(&b, &h);
+        struct frame f = sample_frame(&b);
+        assert_int_equal(frame_get_hello(&f, &read, &err), cases[i].good ? 0 : -1);
+        assert_int_equal(err.kind, cases[i].good ? ERR_NONE : ERR_PERMANENT);
+        buf_free(&b);
+    }
+}
+
 static void publications_are_limited(void **state)
 {
     (void)state;
@@ -331,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_damaged_byte_never_breaks_the_decoder),
         cmocka_unit_test(headers_are_checked),
         cmocka_unit_test(an_unknown_version_is_named_before_anything_else),
+        cmocka_unit_test(a_start_beyond_the_wal_is_refused),
         cmocka_unit_test(publications_are_limited),
         cmocka_unit_test(kinds_of_old_tuples_belong_to_types),
         cmocka_unit_test(tuples_are_read_by_their_length),
