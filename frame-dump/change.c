@@ -7,12 +7,14 @@ static uint32_t first_tuple_length(struct mp_cursor c)
     return mp_array(&c);
 }
 
-int change_from_frame(const struct frame *f, struct change *change, struct err *err)
+int change_from_frame(const struct frame *f, struct relmap *relations, struct change *change,
+                      struct err *err)
 {
     struct mp_cursor c;
     if (frame_get_change(f, &change->head, &c, err))
         return -1;
-    change->n = first_tuple_length(c);
+    const struct relation *rel = relmap_get(relations, change->head.relid);
+    change->n = rel ? rel->ncolumns : first_tuple_length(c);
     if (change->n > FRAME_MAX_COLUMNS)
         mp_fault(&c, "a tuple of too many columns");
     change->has_old = frame_get_tuple(&c, change->old, change->n);

@@ -184,7 +184,7 @@ static int put_relation(struct fields *o, const struct frame *f, struct relmap *
 
 /* ---- changes ---- */
 
-/* Without a relation, or with one of another shape: the values in order. */
+/* Without a relation: the values in order. */
 static json_t *tuple_array(const struct value *values, uint32_t n)
 {
     json_t *array = json_array();
@@ -217,7 +217,7 @@ static json_t *tuple_object(const struct relation *rel, const struct value *valu
 static void put_tuple(struct fields *o, const char *key, const struct relation *rel,
                       const struct value *values, uint32_t n, bool key_only)
 {
-    if (rel && rel->ncolumns == n)
+    if (rel)
         fields_put(o, key, tuple_object(rel, values, key_only));
     else
         fields_put(o, key, tuple_array(values, n));
@@ -229,7 +229,7 @@ static int put_change(struct fields *o, const struct frame *f, struct relmap *re
     struct change c;
     size_t n;
     const struct frame_field *field = frame_fields(f->type, &n);
-    if (change_from_frame(f, &c, err))
+    if (change_from_frame(f, relations, &c, err))
         return -1;
     const struct relation *rel = relmap_get(relations, c.head.relid);
     for (; n > 0; n--, field++)

@@ -55,7 +55,7 @@ static int count_change(struct summary *s, const struct frame *f, struct relmap 
                         struct err *err)
 {
     struct change c;
-    if (change_from_frame(f, &c, err))
+    if (change_from_frame(f, relations, &c, err))
         return -1;
     struct summary_table *t = table(s, relations, c.head.relid);
     if (!t)

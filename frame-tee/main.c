@@ -1,12 +1,13 @@
 /*
  * frame-tee - passes committed frames on to several readers, and keeps an audit file of them.
  *
- * What comes on stdin goes to the audit file, then to stdout and to each --output-fd. The slowest
- * reader slows the reading: nothing is held but what is on its way. A reader that is gone ends the
- * program, so that all begin again together at a new hello.
+ * What comes on stdin goes to the audit file, then to stdout and to each --output-fd, if it is not
+ * malformed. The slowest reader slows the reading: nothing is held but what is on its way. A reader
+ * that is gone ends the program, so that all begin again together at a new hello.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -24,8 +25,10 @@
 #include "base/signals.h"
 #include "base/stats.h"
 #include "base/version.h"
+#include "frames/frame_check.h"
 #include "frames/frame_output.h"
 #include "frames/frame_reader.h"
+#include "frames/relmap.h"
 
 #define HIGH_BYTES  (1024 * 1024) /* more than this waits for a reader: stop reading */
 #define MAX_OUTPUTS (1 + OPTION_LIST_MAX)
@@ -59,6 +62,7 @@ static const struct program program = {
 struct run {
     struct frame_reader in;
     struct signals signals;
+    struct relmap relations; /* as they were described last */
     struct audit audit;
     struct frame_output outputs[MAX_OUTPUTS];
     char names[MAX_OUTPUTS][24];
@@ -103,6 +107,73 @@ static void register_stats(struct run *r)
     s->ctx = r;
 }
 
+static int check_relation(struct run *r, const struct frame *f, struct err *err)
+{
+    struct relation *rel;
+    if (relation_from_frame(f, &rel, err))
+        return -1;
+    int rc = frame_check_relation(rel, err) ? -1 : relmap_set(&r->relations, rel, err);
+    relation_unref(rel);
+    return rc;
+}
+
+static const struct relation *find_relation(struct run *r, uint32_t relid, struct err *err)
+{
+    const struct relation *rel = relmap_get(&r->relations, relid);
+    if (!rel)
+        (void)err_set(err, ERR_PERMANENT,
+                      "a change of relation %u, which no relation frame has described", relid);
+    return rel;
+}
+
+static int check_change(struct run *r, const struct frame *f, struct err *err)
+{
+    struct frame_change change;
+    struct mp_cursor tuples;
+    if (frame_get_change(f, &change, &tuples, err))
+        return -1;
+    const struct relation *rel = find_relation(r, change.relid, err);
+    return rel ? frame_check_tuples(f, &change, tuples, rel->ncolumns, err) : -1;
+}
+
+static int check_truncate(struct run *r, const struct frame *f, struct err *err)
+{
+    struct frame_truncate t;
+    struct mp_cursor relids;
+    if (frame_get_truncate(f, &t, &relids, err))
+        return -1;
+    for (uint32_t i = 0; i < t.nrelids; i++)
+        if (!find_relation(r, mp_u32(&relids), err))
+            return -1;
+    return 0;
+}
+
+/* What is malformed goes neither into the audit file nor to a reader. */
+static int check_frame(struct run *r, const struct frame *f, struct err *err)
+{
+    union frame_body body;
+    if (!r->begun && f->type != FRAME_HELLO) {
+        (void)err_set(err, ERR_PERMANENT, "the input begins with a %s frame, not with a hello",
+                      frame_type_name(f->type));
+        return err_hint(err, "a stream can only be read from its start");
+    }
+    switch (f->type) {
+    case FRAME_RELATION:
+        return check_relation(r, f, err);
+    case FRAME_INSERT:
+    case FRAME_UPDATE:
+    case FRAME_DELETE:
+        return check_change(r, f, err);
+    case FRAME_TRUNCATE:
+        return check_truncate(r, f, err);
+    case FRAME_HELLO:
+        relmap_clear(&r->relations);
+        return frame_check_strings(f, err);
+    default:
+        return frame_get(f, &body, err) ? -1 : frame_check_strings(f, err);
+    }
+}
+
 static void take_in(struct frame_output *o, const struct frame *f)
 {
     buf_append(&o->out.buf, frame_start(f), frame_length(f));
@@ -111,11 +182,6 @@ static void take_in(struct frame_output *o, const struct frame *f)
 
 static int take_frame(struct run *r, const struct frame *f, struct err *err)
 {
-    if (!r->begun && f->type != FRAME_HELLO) {
-        (void)err_set(err, ERR_PERMANENT, "the input begins with a %s frame, not with a hello",
-                      frame_type_name(f->type));
-        return err_hint(err, "a stream can only be read from its start");
-    }
     ++*r->frames;
     r->begun = true;
     if (audit_frame(&r->audit, f, err))
@@ -131,12 +197,15 @@ static int take_frames(struct run *r, struct err *err)
 {
     struct frame f;
     while (!r->ended && pending(r) < HIGH_BYTES) {
+        uint64_t offset = r->in.offset;
         enum frame_reader_status status = frame_reader_next(&r->in, &f, err);
         if (status == FRAME_READER_ERROR)
             return -1;
         r->starved = status == FRAME_READER_MORE;
         if (r->starved)
             break;
+        if (check_frame(r, &f, err))
+            return err_context(err, "byte %" PRIu64 " of the input", offset);
         if (take_frame(r, &f, err))
             return -1;
     }
@@ -286,6 +355,7 @@ int main(int argc, char **argv)
     status = exit_status(&err);
     stats_end(&r.stats, &err);
     audit_close(&r.audit);
+    relmap_clear(&r.relations);
     frame_reader_free(&r.in);
     for (size_t i = 0; i < r.noutputs; i++)
         frame_output_close(&r.outputs[i]);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "frames/frame_check.h"
 #include "frames/relmap.h"
 #include "held.h"
 
@@ -96,35 +97,44 @@ static int emit_relation(struct assembler *a, struct relation *version, struct e
     return relmap_set(&a->emitted, version, err);
 }
 
-static int use_known(struct assembler *a, uint32_t relid, struct err *err)
+static int use_known(struct assembler *a, uint32_t relid, struct relation **version,
+                     struct err *err)
 {
-    struct relation *version = relmap_get(&a->known, relid);
-    if (!version)
+    *version = relmap_get(&a->known, relid);
+    if (!*version)
         return unknown_relation(relid, err);
-    return emit_relation(a, version, err);
+    return emit_relation(a, *version, err);
 }
 
 /* The same for a change that is put away: the version goes with it. */
-static int hold_known(struct assembler *a, struct held *t, uint32_t relid, struct err *err)
+static int hold_known(struct assembler *a, struct held *t, uint32_t relid,
+                      struct relation **version, struct err *err)
 {
-    if (relmap_get(&t->relations, relid))
+    *version = relmap_get(&t->relations, relid);
+    if (*version)
         return 0;
-    struct relation *version = relmap_get(&a->known, relid);
-    if (!version)
+    *version = relmap_get(&a->known, relid);
+    if (!*version)
         return unknown_relation(relid, err);
-    if (held_append(&a->held, t, version->frame, version->frame_size, err))
+    if (held_append(&a->held, t, (*version)->frame, (*version)->frame_size, err))
         return -1;
-    return held_add_version(t, version, *relmap_mark(&a->known, relid), false, err);
+    return held_add_version(t, *version, *relmap_mark(&a->known, relid), false, err);
 }
 
-static int each_relid(struct assembler *a, struct held *t, uint32_t n, struct mp_cursor relids,
-                      struct err *err)
+/* The version that a change is made with, which goes before it. */
+static int relation_of(struct assembler *a, uint32_t relid, struct relation **version,
+                       struct err *err)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t relid = mp_u32(&relids);
-        if (t ? hold_known(a, t, relid, err) : use_known(a, relid, err))
+    return a->current ? hold_known(a, a->current, relid, version, err)
+                      : use_known(a, relid, version, err);
+}
+
+static int each_relid(struct assembler *a, uint32_t n, struct mp_cursor relids, struct err *err)
+{
+    struct relation *version;
+    for (uint32_t i = 0; i < n; i++)
+        if (relation_of(a, mp_u32(&relids), &version, err))
             return -1;
-    }
     return 0;
 }
 
@@ -141,10 +151,10 @@ static int on_relation(struct assembler *a, const struct frame *f, struct err *e
     struct relation *version;
     if (relation_from_frame(f, &version, err))
         return -1;
-    int result = 0;
+    int result = frame_check_relation(version, err);
     struct held *t = a->current;
     uint64_t order = ++a->nrelations;
-    if (t) {
+    if (result == 0 && t) {
         result = held_append(&a->held, t, version->frame, version->frame_size, err);
         if (result == 0)
             result = held_add_version(t, version, order, true, err);
@@ -400,17 +410,16 @@ static int on_change(struct assembler *a, const struct frame *f, struct err *err
 {
     struct frame_change change;
     struct mp_cursor c;
+    struct relation *version;
     if (frame_get_change(f, &change, &c, err))
         return -1;
     if (a->state != STATE_STREAM && check_xid(a, change.xid, err))
         return -1;
-    if (a->current) {
-        if (hold_known(a, a->current, change.relid, err))
-            return -1;
-        return hold(a, f, err);
-    }
-    if (use_known(a, change.relid, err))
+    if (relation_of(a, change.relid, &version, err) ||
+        frame_check_tuples(f, &change, c, version->ncolumns, err))
         return -1;
+    if (a->current)
+        return hold(a, f, err);
     a->nchanges++;
     forward(a, f);
     return 0;
@@ -424,7 +433,7 @@ static int on_truncate(struct assembler *a, const struct frame *f, struct err *e
         return -1;
     if (a->state != STATE_STREAM && check_xid(a, t.xid, err))
         return -1;
-    if (each_relid(a, a->current, t.nrelids, relids, err))
+    if (each_relid(a, t.nrelids, relids, err))
         return -1;
     if (a->current)
         return hold(a, f, err);
@@ -743,7 +752,7 @@ static int dispatch(struct assembler *a, const struct frame *f, struct err *err)
 
 int assembler_frame(struct assembler *a, const struct frame *f, struct err *err)
 {
-    if (dispatch(a, f, err) == 0)
+    if (frame_check_strings(f, err) == 0 && dispatch(a, f, err) == 0)
         return buf_check(a->sink.out, err);
     if (a->state == STATE_ORDINARY)
         return err_context(err, "transaction %u, final LSN %s", a->begin.xid,

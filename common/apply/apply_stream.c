@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "frames/frame_check.h"
 
 #define MAX_ORIGIN 256
 
@@ -170,10 +171,24 @@ static int on_begin(struct apply_stream *s, const struct frame *f, struct err *e
     return 0;
 }
 
+/* That the tuples are in order, before there is a group that they would undo. */
+static int check_tuples(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_change change;
+    struct mp_cursor tuples;
+    if (frame_get_change(f, &change, &tuples, err))
+        return -1;
+    const struct relation *rel = relmap_get(&s->group->rows.come, change.relid);
+    return rel ? frame_check_tuples(f, &change, tuples, rel->ncolumns, err) : 0;
+}
+
 static int on_change(struct apply_stream *s, const struct frame *f, struct err *err)
 {
     if (!s->open)
         return err_set(err, ERR_PERMANENT, "%s outside a transaction", frame_type_name(f->type));
+    if (f->type != FRAME_TRUNCATE && check_tuples(s, f, err))
+        return err_context(err, "transaction %u committed at %s", s->txn.xid,
+                           LSN(s->txn.commit_lsn));
     s->nchanges++;
     return s->skip ? 0 : group_hold(s->group, f, &s->txn, err);
 }
@@ -184,7 +199,9 @@ static int on_relation(struct apply_stream *s, const struct frame *f, struct err
     struct relation *rel;
     if (relation_from_frame(f, &rel, err))
         return -1;
-    int rc = apply_rows_describe(&s->group->rows, rel, err);
+    int rc = frame_check_relation(rel, err);
+    if (rc == 0)
+        rc = apply_rows_describe(&s->group->rows, rel, err);
     relation_unref(rel);
     if (rc)
         return -1;
@@ -324,6 +341,8 @@ int apply_stream_frame(struct apply_stream *s, const struct frame *f, struct err
                       frame_type_name(f->type));
         return err_hint(err, "a stream can only be read from its start");
     }
+    if (frame_check_strings(f, err))
+        return -1;
     switch (f->type) {
     case FRAME_HELLO:
         return on_hello(s, f, err);

@@ -1,5 +1,8 @@
 #include "base/utf8.h"
 
+#include <stdint.h>
+#include <string.h>
+
 size_t utf8_character(const unsigned char *p, const unsigned char *end)
 {
     size_t left = (size_t)(end - p);
@@ -18,4 +21,24 @@ size_t utf8_character(const unsigned char *p, const unsigned char *end)
         (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
         return 0;
     return n;
+}
+
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
+static bool eight_are_ascii(const unsigned char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return (v & HIGH_BITS) == 0;
+}
+
+bool utf8_valid(const void *text, size_t size)
+{
+    const unsigned char *p = text, *end = p + size;
+    for (size_t n; p < end; p += n) {
+        n = end - p >= 8 && eight_are_ascii(p) ? 8 : utf8_character(p, end);
+        if (n == 0)
+            return false;
+    }
+    return true;
 }

@@ -43,14 +43,14 @@ static struct frame frame_in(const struct buf *b)
                           b->data + FRAME_HEADER_SIZE, (uint32_t)(b->len - FRAME_HEADER_SIZE)};
 }
 
-static bool survives(const struct frame *f)
+static bool survives(const struct frame *f, struct relmap *relations)
 {
     struct buf first = {0}, second = {0};
     struct err err = {0};
-    bool good = recode(f, &first, &err) == 0;
+    bool good = recode(f, relations, &first, &err) == 0;
     if (good) {
         struct frame again = frame_in(&first);
-        check(recode(&again, &second, &err) == 0, "a frame that we wrote is refused");
+        check(recode(&again, relations, &second, &err) == 0, "a frame that we wrote is refused");
         check(second.len == first.len && memcmp(second.data, first.data, first.len) == 0,
               "a frame changes when it is read and written");
     } else {
@@ -70,7 +70,7 @@ struct state {
 static void take_frame(struct state *s, const struct frame *f)
 {
     struct err err = {0};
-    bool good = survives(f);
+    bool good = survives(f, &s->relations);
     if (good && f->type == FRAME_RELATION) {
         struct relation *rel;
         check(relation_from_frame(f, &rel, &err) == 0 && relmap_set(&s->relations, rel, &err) == 0,

@@ -14,11 +14,12 @@ static void pack_tuple(struct frame_writer *w, const struct value *values, uint3
         frame_pack_value(w, &values[i]);
 }
 
-static int recode_change(const struct frame *f, struct buf *out, struct err *err)
+static int recode_change(const struct frame *f, struct relmap *relations, struct buf *out,
+                         struct err *err)
 {
     struct change c;
     struct frame_writer w;
-    if (change_from_frame(f, &c, err))
+    if (change_from_frame(f, relations, &c, err))
         return -1;
     frame_open_change(&w, out, f->type, &c.head);
     if (c.has_old)
@@ -59,7 +60,7 @@ static int recode_relation(const struct frame *f, struct buf *out, struct err *e
     return 0;
 }
 
-int recode(const struct frame *f, struct buf *out, struct err *err)
+int recode(const struct frame *f, struct relmap *relations, struct buf *out, struct err *err)
 {
     union frame_body fields;
     if (f->type == FRAME_RELATION)
@@ -67,7 +68,7 @@ int recode(const struct frame *f, struct buf *out, struct err *err)
     if (f->type == FRAME_TRUNCATE)
         return recode_truncate(f, out, err);
     if (frame_is_change(f->type))
-        return recode_change(f, out, err);
+        return recode_change(f, relations, out, err);
     if (frame_get(f, &fields, err))
         return -1;
     frame_put(out, f->type, &fields);

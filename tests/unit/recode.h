@@ -8,8 +8,11 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/frame.h"
+#include "frames/relmap.h"
 
-/* Appends to `out`; permanent error where the decoder refuses the frame. */
-MUST_CHECK int recode(const struct frame *f, struct buf *out, struct err *err);
+/* Appends to `out`; permanent error where the decoder refuses the frame. `relations` are those that
+ * are known. */
+MUST_CHECK int recode(const struct frame *f, struct relmap *relations, struct buf *out,
+                      struct err *err);
 
 #endif

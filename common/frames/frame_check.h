@@ -1,0 +1,45 @@
+/*
+ * frame_check.h - what the first reader of a stream asks of frames that it holds or passes on
+ * without a use for all that is in them: that whoever uses it later will find it in order.
+ *
+ * A checksum says that a frame is as it was written, and not that it was written right; version 1
+ * has none. A tuple is looked at value by value, but nothing is copied: a few instructions for each
+ * value and for each eight bytes of text, since most text is ASCII.
+ *
+ * What is wrong is a permanent error.
+ */
+#ifndef PG2ANY_FRAME_CHECK_H
+#define PG2ANY_FRAME_CHECK_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "frames/frame.h"
+#include "frames/relation.h"
+
+/*
+ * The tuples of an I, U or D, at the first of which `tuples` stands, as frame_get_change() left it:
+ * those that belong to the type and the kind, of `ncolumns` values each, text in UTF-8, and nothing
+ * behind them.
+ */
+MUST_CHECK int frame_check_tuples(const struct frame *f, const struct frame_change *change,
+                                  struct mp_cursor tuples, uint32_t ncolumns, struct err *err);
+
+/* The names in a relation, and what its columns are filled with: UTF-8. */
+MUST_CHECK int frame_check_relation(const struct relation *rel, struct err *err);
+
+/* The strings in any other frame: UTF-8. Most have none, and are not looked at. */
+MUST_CHECK int frame_check_strings_in(const struct frame *f, struct err *err);
+
+static inline int frame_check_strings(const struct frame *f, struct err *err)
+{
+#define BIT(type) (UINT64_C(1) << ((type)&63)) /* types are letters, from 64 on */
+    const uint64_t some = BIT(FRAME_HELLO) | BIT(FRAME_TYPE) | BIT(FRAME_BEGIN_PREPARE) |
+                          BIT(FRAME_PREPARE) | BIT(FRAME_STREAM_PREPARE) |
+                          BIT(FRAME_COMMIT_PREPARED) | BIT(FRAME_ROLLBACK_PREPARED) |
+                          BIT(FRAME_ORIGIN) | BIT(FRAME_MESSAGE) | BIT(FRAME_END);
+    return some & BIT(f->type) ? frame_check_strings_in(f, err) : 0;
+#undef BIT
+}
+
+#endif
