@@ -104,7 +104,8 @@ UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 # A fuzz target is a unit test too: linked with replay.c it runs over recorded streams.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAYS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/unit/%)
-UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%) $(FUZZ_REPLAYS)
+CHANGED_BYTES := $(BUILD)/unit/changed_bytes
+UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%) $(FUZZ_REPLAYS) $(CHANGED_BYTES)
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC) \
@@ -161,6 +162,9 @@ LDFLAGS_test_hash := -Wl,--wrap=malloc,--wrap=calloc
 $(FUZZ_REPLAYS): $(BUILD)/unit/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(UNIT_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
+$(CHANGED_BYTES): $(BUILD)/obj/tests/fuzz/changed_bytes.o $(UNIT_LIBS)
+	@mkdir -p $(@D)
+	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
 
 # A driver for tests, whose target is a file of SQL text.
 TEXT_APPLIER := $(BUILD)/unit/apply-text
@@ -209,6 +213,11 @@ check: deps ## run all the tests, after installing what they need
 .PHONY: check-unit
 check-unit: $(UNIT_TESTS) ## run the unit tests
 	@$(test_env) tests/run --logs $(BUILD)/test-logs $(UNIT_TESTS)
+
+CHANGES ?= 100000
+.PHONY: check-bytes
+check-bytes: $(CHANGED_BYTES) ## change a byte in kept streams, CHANGES times (100000): none gives other content unnoticed
+	@PG2ANY_CHANGES=$(CHANGES) $<
 
 .PHONY: check-e2e
 check-e2e: all ## run the end-to-end tests (T=tests/t/00_smoke.t for some of them)
