@@ -4,7 +4,8 @@
  *
  * Whoever writes a stream of frames does it through one of these, from its hello on: frames are
  * appended to `out.buf`, whole ones whenever something is called here. What is not complete cannot
- * leave; frame_output_seal() after every few frames keeps that cheap.
+ * leave. frame_output_seal() before much stands behind a frame that grows saves that the rest is
+ * moved.
  */
 #ifndef PG2ANY_FRAME_OUTPUT_H
 #define PG2ANY_FRAME_OUTPUT_H

@@ -90,34 +90,32 @@ static void set_version(uint8_t *body, size_t size)
         body[c.pos - body - 1] = FRAME_FORMAT_VERSION;
 }
 
-/* Makes room behind a frame of `length` bytes at `at`; NULL: there is no memory. */
-static uint8_t *widen(struct buf *out, size_t at, size_t length, size_t by)
+/* Our own frames: there is nothing to check in their headers. */
+static struct frame frame_at(const struct buf *out, size_t at)
 {
-    if (!buf_reserve(out, by))
-        return NULL;
-    uint8_t *bytes = out->data + at;
-    size_t behind = out->len - at - length;
-    if (behind > 0)
-        memmove(bytes + length + by, bytes + length, behind);
-    out->len += by;
-    return bytes;
+    const uint8_t *header = out->data + at;
+    uint32_t size;
+    if (out->len - at < FRAME_HEADER_SIZE)
+        BUG("a part of a frame is to be written");
+    memcpy(&size, header + 1, sizeof size);
+    struct frame f = {.type = (enum frame_type)header[FRAME_HEADER_SIZE - 1],
+                      .body = header + FRAME_HEADER_SIZE,
+                      .size = be32toh(size)};
+    if (frame_length(&f) > out->len - at)
+        BUG("a part of a frame is to be written");
+    return f;
 }
 
-/* Completes the frame at `at`; returns its new length, 0 where there is no memory. */
-static size_t add_fields(struct frame_seal *s, struct buf *out, size_t at, struct frame *f)
+/* Completes a frame, behind which there is room for what is added. */
+static void add_fields(struct frame_seal *s, uint8_t *bytes, const struct frame *f)
 {
     const unsigned fields = added[f->type];
-    const size_t length = frame_length(f), by = added_size(fields);
-    uint8_t *bytes = widen(out, at, length, by);
-    if (!bytes)
-        return 0;
-    uint8_t *field = bytes + length;
-    f->body = bytes + FRAME_HEADER_SIZE;
+    uint8_t *field = bytes + frame_length(f);
     if (f->type == FRAME_HELLO) {
         begin(s, FRAME_FORMAT_VERSION);
         set_version(bytes + FRAME_HEADER_SIZE, f->size);
     }
-    frame_write_header(bytes, f->type, f->size + (uint32_t)by);
+    frame_write_header(bytes, f->type, f->size + (uint32_t)added_size(fields));
     if (fields & PREVIOUS) {
         put_u64(field, s->last_end_lsn);
         field += FIELD_SIZE;
@@ -126,33 +124,48 @@ static size_t add_fields(struct frame_seal *s, struct buf *out, size_t at, struc
     if (fields & CHECKSUM)
         put_u64(field, s->checksum);
     note_end_lsn(s, f);
-    return length + by;
 }
 
-/* Our own frames: there is nothing to check in their headers. */
-static struct frame frame_at(const struct buf *out, size_t at)
+/* Moves all that is behind the frame at `at`, which has that length, to make room for what will be
+ * added to it and to all that; returns how much that is, 0 where there is no memory. */
+static size_t open_gap(struct buf *out, size_t at, size_t length)
 {
-    const uint8_t *header = out->data + at;
-    uint32_t size;
-    memcpy(&size, header + 1, sizeof size);
-    struct frame f = {.type = (enum frame_type)header[FRAME_HEADER_SIZE - 1],
-                      .body = header + FRAME_HEADER_SIZE,
-                      .size = be32toh(size)};
-    if (out->len - at < FRAME_HEADER_SIZE || frame_length(&f) > out->len - at)
-        BUG("something else than whole frames is to be written");
-    return f;
+    size_t room = 0, behind = out->len - at - length;
+    for (size_t next = at; next < out->len;) {
+        struct frame f = frame_at(out, next);
+        room += added_size(added[f.type]);
+        next += frame_length(&f);
+    }
+    if (!buf_reserve(out, room))
+        return 0;
+    uint8_t *from = out->data + at + length;
+    if (behind > 0)
+        memmove(from + room, from, behind);
+    out->len += room;
+    return room;
 }
 
 void frame_seal_add(struct frame_seal *s, struct buf *out, size_t *at)
 {
-    while (*at < out->len && !out->failed) {
-        struct frame f = frame_at(out, *at);
-        if (added[f.type]) {
-            *at += add_fields(s, out, *at, &f);
-        } else {
-            take_in(s, frame_start(&f), frame_length(&f));
-            *at += frame_length(&f);
+    size_t gap = 0; /* between what is complete and what is not */
+    while (*at + gap < out->len) {
+        struct frame f = frame_at(out, *at + gap);
+        const size_t length = frame_length(&f), by = added_size(added[f.type]);
+        if (gap > 0) {
+            memmove(out->data + *at, out->data + *at + gap, length);
+        } else if (by > 0) {
+            gap = open_gap(out, *at, length);
+            if (gap == 0)
+                return;
         }
+        uint8_t *bytes = out->data + *at;
+        f.body = bytes + FRAME_HEADER_SIZE;
+        if (by > 0)
+            add_fields(s, bytes, &f);
+        else
+            take_in(s, bytes, length);
+        *at += length + by;
+        gap -= by;
     }
 }
 

@@ -34,8 +34,8 @@ size_t frame_seal_size(enum frame_type type);
 
 /*
  * Adds what belongs to the whole frames that are in `out` from `*at` on, which moves to its end. A
- * hello becomes one of this version, whatever it was. Frames that end up in the middle of much are
- * costly: the rest is moved. No memory marks the buffer as failed.
+ * hello becomes one of this version, whatever it was. What comes behind a frame that grows is
+ * moved. No memory marks the buffer as failed.
  */
 void frame_seal_add(struct frame_seal *s, struct buf *out, size_t *at);
 
