@@ -25,6 +25,7 @@ for my $n (1 .. 150) {
 }
 capture();
 my $bytes = read_frames($input);
+my ($end_length) = map { $_->[2] - $_->[1] - 9 } grep { $_->[0] eq 'Z' } split_frames($bytes); # in version 1
 
 sub is_source {
     my ($target, $name) = @_;
@@ -128,6 +129,33 @@ like($log, qr/an end frame, which no audit file has/, 'and why');
 ok(read_frames($ended) eq $bytes, 'it is left as it is');
 ($status, $log) = tee(args => ['--audit', scratch_dir()]);
 is($status, 100, 'a directory: 100');
+
+# A file of version 1, as an older frame-tee left it, is gone on with; what is added is version 2.
+{
+    my $old = write_bytes(fresh_name('old'), substr version_1($bytes), 0, -$end_length);
+    ($status, $log) = tee(args => ['--audit', $old]);
+    is($status, 0, 'an audit file of version 1: goes on') or diag($log);
+    my $content = read_frames($old);
+    is_deeply([map { (frame_fields($content, $_))[0] } grep { $_->[0] eq 'H' } split_frames($content)], [1, 2], 'in version 2');
+    my $target = new_target(kind => 'sqlite');
+    ($status, $log) = replay($target, $old);
+    is($status, 111, 'and can be read');
+    is_source($target, 'and gives the content');
+}
+
+# One in which something was changed is noticed before anything is added, and by who reads it.
+{
+    my $changed = $bytes;
+    my ($last) = map { $_->[2] - 1 } grep { $_->[0] eq 'I' } split_frames($bytes);
+    substr $changed, $last, 1, 'x';
+    my $file = write_bytes(fresh_name('changed'), $changed);
+    ($status, $log) = tee(args => ['--audit', $file]);
+    is($status, 100, 'an audit file in which a letter was changed: 100');
+    like($log, qr/is not an audit file, or is damaged: move it away.*byte \d+ of the input: the checksum in the commit frame/, 'and where');
+    ok(read_frames($file) eq $changed, 'it is left as it is');
+    ($status, undef, $log) = run_tool('frame-dump', stdin => $file, args => ['--summary']);
+    is($status, 100, 'frame-dump --summary: 100');
+}
 
 # A full disk: a limit on the size of files is as good.
 my $full = fresh_name('full');
