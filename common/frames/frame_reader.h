@@ -38,9 +38,9 @@ void frame_reader_free(struct frame_reader *r);
  * names the byte offset of the frame.
  *
  * A frame of version 2 is without what that adds, so it may be shorter than its place in the input.
- * One that ends something is right when it is handed out, and with it all before it; one within a
- * transaction or a block may still prove wrong at the end of that. Nothing that a frame brings
- * about may be durable before.
+ * A hello, a relation and one that ends something is right when it is handed out, and with it all
+ * before it; another within a transaction or a block may still prove wrong at the end of that.
+ * Nothing that a frame brings about may be durable before.
  */
 MUST_CHECK enum frame_reader_status frame_reader_next(struct frame_reader *r, struct frame *f,
                                                       struct err *err);

@@ -21,6 +21,7 @@ enum {
 /* The previous end LSN stands before the checksum. */
 static const uint8_t added[256] = {
     [FRAME_HELLO] = CHECKSUM,
+    [FRAME_RELATION] = CHECKSUM, /* a change of a table may be durable before its transaction */
     [FRAME_BEGIN] = PREVIOUS,
     [FRAME_COMMIT] = CHECKSUM,
     [FRAME_STREAM_STOP] = CHECKSUM,

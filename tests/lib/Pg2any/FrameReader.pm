@@ -99,7 +99,7 @@ sub object {
 # their own.
 sub version_1 {
     my ($bytes) = @_;
-    my %added = ((map { $_ => 9 } qw(H B C E A P p K r k Z)), c => 18);
+    my %added = ((map { $_ => 9 } qw(H R B C E A P p K r k Z)), c => 18);
     my $out = '';
     for my $frame (split_frames($bytes)) {
         my ($type, $at, $end) = @$frame;
