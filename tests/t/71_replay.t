@@ -46,7 +46,7 @@ for my $name (@names) {
         my ($status, $out, $log) =
             filter('txn-assemble', $raw, '--memory-limit', $limit, '--spill-dir', scratch_dir());
         is($status, 0, "$name, --memory-limit $limit: txn-assemble leaves with 0") or diag($log);
-        ok(version_1(read_frames($out)) eq read_frames($committed),
+        ok(version_1(read_frames($out)) eq version_1(read_frames($committed)),
             "$name, --memory-limit $limit: the committed stream, byte for byte but for the checksums");
     }
 
@@ -129,7 +129,7 @@ for my $behind (['a second stream', sub { $_[0] }], ['garbage', sub { 'nothing' 
             if ($reader->[0] eq 'apply-sqlite') {
                 is(dump_tables($target), content(golden_file('ordinary', 'expected')), 'what came before it is applied');
             } else {
-                ok(version_1(read_frames($out)) eq read_frames(golden_file('ordinary', 'committed.frames')),
+                ok(version_1(read_frames($out)) eq version_1(read_frames(golden_file('ordinary', 'committed.frames'))),
                     'what came before it is passed on');
             }
         }
