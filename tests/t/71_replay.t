@@ -186,6 +186,44 @@ for my $behind (['a second stream', sub { $_[0] }], ['garbage', sub { 'nothing' 
     }
 }
 
+# Nor what was written wrong, whether it has a checksum or not: the first one who reads it says so.
+{
+    my $bytes = version_1(read_frames(golden_file('small', 'committed.frames')));
+    my @frames = split_frames($bytes);
+    my ($insert, $last) = (grep { $_->[0] eq 'I' } @frames)[0, -1];
+    my $hello = $frames[0];
+    my $change = sub {
+        my ($frame, $from, $to) = @_;
+        my $is = substr $bytes, $frame->[1], $frame->[2] - $frame->[1];
+        $is =~ s/$from/$to/s or die "no such bytes in the frame\n";
+        return substr($bytes, 0, $frame->[1]) . $is . substr $bytes, $frame->[2];
+    };
+    my %malformed = (
+        'a tuple with a value less' => $change->($insert, "\xc0\xc0\x92", "\xc0\xc0\x91"),
+        'a tuple with a value more' => $change->($insert, "\xc0\xc0\x92", "\xc0\xc0\x93"),
+        'a value that is a number' => $change->($insert, "\x92\xa1.", "\x92\xcc\1"),
+        'text that is not UTF-8' => $change->($last, "\xc3\xa9", "\xc3("),
+        'a start LSN beyond the WAL' => $change->($hello, "\xce....(?=[\xc2\xc3])", "\xce\xff\xff\xff\xff"),
+    );
+    for my $what (sort keys %malformed) {
+        my $file = fresh_name('malformed.frames');
+        open my $fh, '>:raw', $file or die $!;
+        print {$fh} $malformed{$what};
+        close $fh or die $!;
+        my $target = new_target(origin => 'golden');
+        my $audit = fresh_name('audit');
+        for my $reader (['apply-sqlite', '--dest', $target->file], ['txn-assemble'], ['frame-tee', '--audit', $audit], ['frame-dump']) {
+            my ($status, $out, $log) = filter(@$reader[0], $file, @$reader[1 .. $#$reader]);
+            # What others refuse is looked at with it.
+            next if $reader->[0] eq 'frame-dump' && $what =~ /UTF-8/;
+            is($status, 100, "$what: $reader->[0]: 100");
+            like($log, qr/malformed frame/, 'and why');
+            my @passed = $reader->[0] eq 'frame-tee' ? ($out, $audit) : $reader->[0] eq 'txn-assemble' ? $out : ();
+            ok(!grep({ index(read_frames($_), "\xc3(") >= 0 } @passed) && !grep({ $_->[0] eq 'Z' } map { split_frames(read_frames($_)) } @passed), 'it goes no further');
+        }
+    }
+}
+
 is_deeply([grep { !$seen{$_} } qw(H R Y B I U D T C S E c A b P K r p O M Z)],
     [], 'together they have all kinds of frames');
 
