@@ -134,6 +134,7 @@ static int read_file(struct audit *a, struct err *err)
     }
     uint64_t left = frame_reader_left(&r);
     a->size = r.offset;
+    a->seal = r.seal; /* the next hello is bound to what is there */
     frame_reader_free(&r);
     if (rc && err->kind == ERR_PERMANENT)
         return err_context(err, "%s is not an audit file, or is damaged: move it away", a->path);

@@ -8,7 +8,8 @@
  * ended, so that an applier notices when one is missing. The oldest beyond `keep` are removed.
  *
  * The file is of the version that is written, with checksums of its own, whatever the input was; a
- * part of it that is of version 1 stays so.
+ * part of it that is of version 1 stays so. They go on from one process to the next, and from one
+ * file to the next.
  *
  * While transactions come again that are in the files already, it is not renamed. After a restart
  * the file is gone on with; a frame that a crash cut short is cut off. A crash of

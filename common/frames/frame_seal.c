@@ -14,13 +14,14 @@
 #define FIELD_SIZE 9
 
 enum {
-    PREVIOUS = 1, /* the end LSN of the transaction before */
+    PREVIOUS =
+        1, /* what was before: to a hello the checksum, else the last transaction's end LSN */
     CHECKSUM = 2,
 };
 
-/* The previous end LSN stands before the checksum. */
+/* In this order. */
 static const uint8_t added[256] = {
-    [FRAME_HELLO] = CHECKSUM,
+    [FRAME_HELLO] = PREVIOUS | CHECKSUM,
     [FRAME_RELATION] = CHECKSUM, /* a change of a table may be durable before its transaction */
     [FRAME_BEGIN] = PREVIOUS,
     [FRAME_COMMIT] = CHECKSUM,
@@ -112,13 +113,14 @@ static void add_fields(struct frame_seal *s, uint8_t *bytes, const struct frame 
 {
     const unsigned fields = added[f->type];
     uint8_t *field = bytes + frame_length(f);
+    uint64_t previous = f->type == FRAME_HELLO ? s->checksum : s->last_end_lsn;
     if (f->type == FRAME_HELLO) {
         begin(s, FRAME_FORMAT_VERSION);
         set_version(bytes + FRAME_HEADER_SIZE, f->size);
     }
     frame_write_header(bytes, f->type, f->size + (uint32_t)added_size(fields));
     if (fields & PREVIOUS) {
-        put_u64(field, s->last_end_lsn);
+        put_u64(field, previous);
         field += FIELD_SIZE;
     }
     take_in(s, bytes, (size_t)(field - bytes));
@@ -186,33 +188,50 @@ static uint32_t version_of(const struct frame *f)
     return mp_u32(&c);
 }
 
-static int check_previous(const struct frame_seal *s, const struct frame *f, uint64_t previous,
+/* Where either is the first that its writer wrote or its reader read, there is nothing to compare.
+ */
+static int check_checksum_before(const struct frame_seal *before, uint64_t previous,
+                                 struct err *err)
+{
+    if (previous == before->checksum || previous == 0 || before->checksum == 0)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  "what comes before the hello frame is not what came before it when it was "
+                  "written: a part is missing, there twice, or in another place");
+    return damaged(err);
+}
+
+static int check_previous(const struct frame_seal *before, const struct frame *f, uint64_t previous,
                           struct err *err)
 {
-    if (previous == s->last_end_lsn)
+    if (f->type == FRAME_HELLO)
+        return check_checksum_before(before, previous, err);
+    if (previous == before->last_end_lsn)
         return 0;
     (void)err_set(err, ERR_PERMANENT,
                   "%s: the transaction before it ended at %s, but the last one in the input at %s: "
                   "one is missing, there twice, or in another place",
-                  frame_type_name(f->type), LSN(previous), LSN(s->last_end_lsn));
+                  frame_type_name(f->type), LSN(previous), LSN(before->last_end_lsn));
     return damaged(err);
 }
 
 /* Checks what was added to a frame, and takes it away. */
-static int check_fields(struct frame_seal *s, uint8_t *bytes, struct frame *f, struct err *err)
+static int check_fields(struct frame_seal *s, const struct frame_seal *before, uint8_t *bytes,
+                        struct frame *f, struct err *err)
 {
     const unsigned fields = added[f->type];
     const size_t size = added_size(fields);
     const uint8_t *end = f->body + f->size, *field = f->size < size ? end : end - size;
     if (f->size < size || *field != MARK || end[-FIELD_SIZE] != MARK) {
-        (void)err_set(err, ERR_PERMANENT,
-                      "malformed frame: %s: no checksum or previous end LSN where one belongs",
-                      frame_type_name(f->type));
+        (void)err_set(
+            err, ERR_PERMANENT,
+            "malformed frame: %s: no checksum, or nothing of what was before, where they belong",
+            frame_type_name(f->type));
         return damaged(err);
     }
     f->size -= (uint32_t)size;
     if (fields & PREVIOUS) {
-        if (check_previous(s, f, get_u64(field), err))
+        if (check_previous(before, f, get_u64(field), err))
             return -1;
         field += FIELD_SIZE;
     }
@@ -232,12 +251,13 @@ static int check_fields(struct frame_seal *s, uint8_t *bytes, struct frame *f, s
 }
 
 /* With it a stream begins anew. All of it is read, so that one of version 2 whose version was
- * changed to 1 is refused: as that it has a field too many. */
+ * changed to 1 is refused: as that it has fields too many. */
 static int check_hello(struct frame_seal *s, uint8_t *bytes, struct frame *f, struct err *err)
 {
     struct frame_hello h;
+    const struct frame_seal before = *s;
     begin(s, version_of(f));
-    if (s->version == FRAME_FORMAT_VERSION && check_fields(s, bytes, f, err))
+    if (s->version == FRAME_FORMAT_VERSION && check_fields(s, &before, bytes, f, err))
         return -1;
     return frame_get_hello(f, &h, err);
 }
@@ -249,7 +269,7 @@ int frame_seal_check(struct frame_seal *s, uint8_t *bytes, struct frame *f, stru
     if (s->version < FRAME_FORMAT_VERSION)
         return 0;
     if (added[f->type])
-        return check_fields(s, bytes, f, err);
+        return check_fields(s, s, bytes, f, err);
     take_in(s, bytes, frame_length(f));
     return 0;
 }

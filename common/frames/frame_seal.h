@@ -4,11 +4,13 @@
  *
  * The checksum of a stream is XXH3 (64 bits) of each frame with the checksum before it as the seed,
  * from 0 at a hello. A frame that describes or ends something on which a reader may act carries it
- * as its last field. So each of these vouches for every byte since the hello. A begin and a stream
- * commit carry the end LSN of the transaction before, which says more when a whole transaction is
- * missing, and says it also to a reader without XXH3.
+ * as its last field. So each of these vouches for every byte since the hello.
  *
- * Both fields have a fixed size, stand behind all others, and are known only here: a writer adds
+ * A hello says what its writer had come to before it, 0 at first, so that a later one is bound to
+ * all that stands before. A begin and a stream commit carry the end LSN of the transaction before,
+ * which says more when a whole transaction is missing, and says it also to a reader without XXH3.
+ *
+ * These fields have a fixed size, stand behind all others, and are known only here: a writer adds
  * them to frames that are ready (frame_output.h), a reader checks them and takes them away
  * (frame_reader.h). To everyone else a frame looks the same in both versions.
  */

@@ -102,6 +102,14 @@ replay($gap, $parts[0]);
 is($status, 100, 'a part that is missing in between is noticed');
 like($log, qr/the changes between the two are gone/, 'and said');
 
+# From one part to the next they are one chain.
+for my $case (['without one of them', @parts[0, 2 .. $#parts]], ['in another order', @parts[0, 2, 1, 3 .. $#parts]], ['with one twice', @parts[0, 1, 1 .. $#parts]]) {
+    my ($what, @files) = @$case;
+    ($status, undef, $log) = run_tool('frame-dump', args => ['--summary'], stdin => write_bytes(fresh_name('joined'), join '', map { read_frames($_) } @files));
+    is($status, 100, "the parts $what: frame-dump notices");
+    like($log, qr/what comes before the hello frame is not what came before it when it was written/, 'and says so');
+}
+
 # Few are kept.
 my $few = fresh_name('few');
 tee(args => ['--audit', $few, '--audit-size', '4kB', '--audit-keep', 2]);
@@ -118,6 +126,13 @@ for my $cut (1, 5, 100, 1000) {
     my $target = new_target(kind => 'sqlite');
     replay($target, $torn);
     is_source($target, 'and gives the content, although part of it is there twice');
+    # Behind what is left, the next hello is bound to it.
+    my $end = (grep { $_->[0] eq 'H' } @frames)[1][1];
+    my $last = (grep { $_->[0] eq 'k' || $_->[0] eq 'C' } grep { $_->[2] <= $end } @frames)[-1];
+    my $lost = read_frames($torn);
+    substr $lost, $last->[1], $last->[2] - $last->[1], '';
+    ($status) = run_tool('frame-dump', args => ['--summary'], stdin => write_bytes(fresh_name('lost'), $lost));
+    is($status, 100, 'a frame less before the second hello: 100');
 }
 ($status, $log) = tee(args => ['--audit', write_bytes(fresh_name('other'), "this is no audit file\n")]);
 is($status, 100, 'a file that is something else: 100');

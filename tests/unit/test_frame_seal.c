@@ -89,7 +89,7 @@ static void a_hello_cannot_be_made_version_1(void **state)
     assert_int_equal(stream.data[FRAME_HEADER_SIZE], 2);
     stream.data[FRAME_HEADER_SIZE] = 1;
     refused("the stream", &stream,
-            "byte 0 of the input: malformed frame: hello: 9 bytes after its last field");
+            "byte 0 of the input: malformed frame: hello: 18 bytes after its last field");
     stream.data[FRAME_HEADER_SIZE] = 3;
     refused("the stream", &stream, "version 3; this program reads versions 1 to 2");
     buf_free(&stream);
@@ -154,23 +154,61 @@ static void transactions_in_another_order_are_noticed(void **state)
     buf_free(&stream);
 }
 
-/* What is behind a later hello comes from another connection, or another file. */
-static void a_hello_begins_anew(void **state)
+/* A chain of its own, which is bound to what was before. */
+static void a_later_hello_goes_on_with_what_was_before(void **state)
 {
     (void)state;
-    struct buf stream = {0}, read = {0}, want = {0};
+    static const char whole[] = "H 100; R 1 1; B 1 200; C 1 200 210 0; B 2 300; H 100; R 1 1; "
+                                "B 1 200; C 1 200 210 0; Z end 210";
+    static const char because[] = "what comes before the hello frame is not what came before it";
+    struct buf stream = {0}, plain = {0}, read = {0};
     struct err err = {0};
-    sealed_script(&stream, "H 100; R 1 1; B 1 200; C 1 200 210 0; B 2 300; H 100; R 1 1; "
-                           "B 1 200; C 1 200 210 0; Z end 210");
-    script_frames(&want, "H 100; R 1 1; B 1 200; C 1 200 210 0; H 100; R 1 1; B 1 200; "
-                         "C 1 200 210 0; Z end 210");
-    cut_frames(&stream, 4, 5);
+    sealed_script(&stream, whole);
+    script_frames(&plain, whole);
     assert_int_equal(read_sealed(&stream, &read, &err), 0);
-    assert_int_equal(read.len, want.len);
-    assert_memory_equal(read.data, want.data, want.len);
+    assert_int_equal(read.len, plain.len);
+    assert_memory_equal(read.data, plain.data, plain.len);
+
+    /* What belongs to no whole transaction, a whole one, all but the first hello. */
+    static const size_t cuts[][2] = {{4, 5}, {2, 4}, {1, 5}};
+    for (size_t i = 0; i < 3; i++) {
+        buf_reset(&stream, SIZE_MAX);
+        sealed_script(&stream, whole);
+        cut_frames(&stream, cuts[i][0], cuts[i][1]);
+        refused("the stream", &stream, i == 1 ? NULL : because);
+    }
+
+    /* Two in another order. */
+    buf_reset(&stream, SIZE_MAX);
+    sealed_script(&stream, "H 100; B 1 200; C 1 200 210 0; H 150; k 250; H 160; k 260; Z end 260");
+    repeat_frames(&stream, 5, 7, 3);
+    cut_frames(&stream, 7, 9);
+    refused("the stream", &stream, because);
     buf_free(&stream);
+    buf_free(&plain);
     buf_free(&read);
-    buf_free(&want);
+}
+
+/* Its reader, or its writer, knows nothing of what was before. */
+static void a_stream_may_begin_at_any_hello(void **state)
+{
+    (void)state;
+    struct buf stream = {0}, other = {0}, read = {0};
+    struct err err = {0};
+    sealed_script(&stream, "H 100; B 1 200; C 1 200 210 0; H 210; B 2 300; C 2 300 310 0; "
+                           "Z end 310");
+    cut_frames(&stream, 0, 3);
+    assert_int_equal(read_sealed(&stream, &read, &err), 0);
+
+    buf_reset(&stream, SIZE_MAX);
+    buf_reset(&read, SIZE_MAX);
+    sealed_script(&stream, "H 100; B 1 200; C 1 200 210 0");
+    sealed_script(&other, "H 210; B 2 300; C 2 300 310 0; Z end 310");
+    buf_append(&stream, other.data, other.len);
+    assert_int_equal(read_sealed(&stream, &read, &err), 0);
+    buf_free(&stream);
+    buf_free(&other);
+    buf_free(&read);
 }
 
 /* By hand: H, B, C and Z with numbers in widths that we do not write. */
@@ -218,8 +256,8 @@ static void version_1_has_no_checksum_and_cannot_be_made_version_2(void **state)
     script_frames(&stream, "H 100; B 1 200; C 1 200 210 0; Z end 210");
     assert_int_equal(stream.data[FRAME_HEADER_SIZE], 2);
     refused("the stream", &stream,
-            "byte 0 of the input: malformed frame: hello: no checksum or previous end LSN"
-            " where one belongs");
+            "byte 0 of the input: malformed frame: hello: no checksum, or nothing of "
+            "what was before, where they belong");
     buf_free(&stream);
 }
 
@@ -314,7 +352,8 @@ int main(void)
         cmocka_unit_test(a_hello_cannot_be_made_version_1),
         cmocka_unit_test(what_is_lost_or_comes_twice_is_noticed),
         cmocka_unit_test(transactions_in_another_order_are_noticed),
-        cmocka_unit_test(a_hello_begins_anew),
+        cmocka_unit_test(a_later_hello_goes_on_with_what_was_before),
+        cmocka_unit_test(a_stream_may_begin_at_any_hello),
         cmocka_unit_test(version_1_is_read_and_becomes_version_2),
         cmocka_unit_test(version_1_has_no_checksum_and_cannot_be_made_version_2),
         cmocka_unit_test(an_output_may_be_drained_anywhere),
