@@ -10,6 +10,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "sql/own.h"
+#include "sql/target_uri.h"
 #include "sql/text.h"
 
 #define SCHEME         "sqlite:"
@@ -112,47 +113,38 @@ static void unescape(char *text)
     *to = '\0';
 }
 
-/* Finds path and ?synchronous=… in sqlite:path?…; a plain path is taken as it is. */
-static int parse_uri(const char *uri, char *path, size_t size, const char **synchronous,
-                     struct err *err)
+static const char uri_help[] = "a path, :memory: or sqlite:PATH?synchronous=full&triggers=off";
+static const char *const levels[] = {"off", "normal", "full", "extra",
+                                     NULL}; /* by SQLite's numbers */
+
+/* Makes of d->path, which is the URI, the path that is in it. A plain path is taken as it is. */
+static int parse_uri(struct driver *d, int *synchronous, struct err *err)
 {
-    static const char *const levels[] = {"off", "normal", "full", "extra", NULL};
-    size_t len = strlen(uri);
-    bool escaped = strncasecmp(uri, SCHEME, strlen(SCHEME)) == 0;
-    *synchronous = "full";
-    if (escaped) {
-        uri += strlen(SCHEME);
-        if (strncmp(uri, "//", 2) == 0)
-            uri += 2; /* sqlite:///absolute/path */
-        len = strcspn(uri, "?");
-        if (uri[len] == '?') {
-            const char *value = uri + len + 1;
-            int i = 0;
-            if (strncmp(value, "synchronous=", 12) == 0)
-                while (levels[i] && strcasecmp(value + 12, levels[i]) != 0)
-                    i++;
-            else
-                i = 4;
-            if (!levels[i])
-                return err_set(
-                    err, ERR_PERMANENT,
-                    "--dest: after ? only synchronous=off, normal, full or extra is understood, not "
-                    "\"%s\"",
-                    value);
-            *synchronous = levels[i];
-        }
-    } else if (strstr(uri, "://")) {
-        (void)err_set(err, ERR_PERMANENT, "--dest: this is not a SQLite database: %.*s",
-                      (int)strcspn(uri, ":"), uri);
-        return err_hint(err, "%s", sqlite_ops.uri_help);
-    }
-    if (len == 0 || len >= size)
-        return err_set(err, ERR_PERMANENT, "--dest: no path, or one that is too long");
-    memcpy(path, uri, len);
-    path[len] = '\0';
-    if (escaped)
+    static const struct target_uri_form form = {.example = uri_help};
+    const struct target_uri_parameter parameters[] = {
+        {.name = "synchronous", .choice = synchronous, .words = levels},
+        {.name = "triggers", .flag = &d->triggers},
+        {.name = NULL},
+    };
+    char *path = d->path;
+    *synchronous = 2;
+    if (strncasecmp(path, SCHEME, strlen(SCHEME)) == 0) {
+        path += strlen(SCHEME);
+        path += strncmp(path, "//", 2) == 0 ? 2 : 0; /* sqlite:///absolute/path */
+        char *end = path + strcspn(path, "?");
+        if (*end && target_uri_parameters(end + 1, &form, parameters, err))
+            return -1;
+        *end = '\0';
         unescape(path);
-    return 0;
+        memmove(d->path, path, strlen(path) + 1);
+    } else if (strstr(path, "://")) {
+        (void)err_set(err, ERR_PERMANENT, "--dest: this is not a SQLite database: %.*s",
+                      (int)strcspn(path, ":"), path);
+        return err_hint(err, "%s", uri_help);
+    }
+    return *d->path && strlen(d->path) < MAX_PATH_BYTES
+               ? 0
+               : err_set(err, ERR_PERMANENT, "--dest: no path, or one that is too long");
 }
 
 static const char tables[] =
@@ -176,7 +168,7 @@ static int look_for_tables(struct driver *d, struct err *err)
     return rc;
 }
 
-static int set_up(struct driver *d, const struct driver_config *config, const char *synchronous,
+static int set_up(struct driver *d, const struct driver_config *config, int synchronous,
                   struct err *err)
 {
     char pragma[64];
@@ -185,10 +177,12 @@ static int set_up(struct driver *d, const struct driver_config *config, const ch
     /* A name in double quotes that is no column is an error, not a string. */
     (void)sqlite3_db_config(d->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     (void)sqlite3_db_config(d->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+    /* What the source's triggers did comes as rows of its own. */
+    (void)sqlite3_db_config(d->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, (int)d->triggers, NULL);
     if (config->look_only)
         return look_for_tables(d, err);
     d->have_tables = true;
-    (void)snprintf(pragma, sizeof pragma, "PRAGMA synchronous = %s", synchronous);
+    (void)snprintf(pragma, sizeof pragma, "PRAGMA synchronous = %d", synchronous);
     return exec(d, "PRAGMA journal_mode = WAL", err) || exec(d, pragma, err) ||
                    /* The source enforced its foreign keys; rows of several transactions come in its
                       order. */
@@ -224,8 +218,8 @@ static int open_file(struct driver *d, bool look_only)
     return sqlite3_open_v2(look_only && !there ? ":memory:" : d->path, &d->db, flags, NULL);
 }
 
-static int open_and_set_up(struct driver *d, const struct driver_config *config,
-                           const char *synchronous, struct err *err)
+static int open_and_set_up(struct driver *d, const struct driver_config *config, int synchronous,
+                           struct err *err)
 {
     int rc = open_file(d, config->look_only);
     if (rc == SQLITE_OK && !config->look_only && sqlite3_db_readonly(d->db, "main") == 1) {
@@ -245,22 +239,21 @@ static int open_and_set_up(struct driver *d, const struct driver_config *config,
 static int sqlite_open(const struct driver_config *config, struct driver **driver,
                        struct driver_traits *traits, struct err *err)
 {
-    char path[MAX_PATH_BYTES];
-    const char *synchronous;
-    if (parse_uri(config->uri, path, sizeof path, &synchronous, err))
-        return -1;
+    int synchronous;
     struct driver *d = calloc(1, sizeof *d);
     if (!d)
         return err_nomem(err);
     d->schema_map = config->schema_map;
     d->nan = config->nan;
-    d->path = strdup(path);
-    if (!d->path ? err_nomem(err) : open_and_set_up(d, config, synchronous, err)) {
+    d->path = strdup(config->uri);
+    if (!d->path
+            ? err_nomem(err)
+            : parse_uri(d, &synchronous, err) || open_and_set_up(d, config, synchronous, err)) {
         sqlite_close(d);
         return -1;
     }
-    log_info("target", "database", path, "synchronous", synchronous, "sqlite", sqlite3_libversion(),
-             NULL);
+    log_info("target", "database", d->path, "synchronous", levels[synchronous], "triggers",
+             d->triggers ? "on" : "off", "sqlite", sqlite3_libversion(), NULL);
     *traits = (struct driver_traits){
         .inserts = SLICING_ORDERED,
         .updates = SLICING_ORDERED,
@@ -339,10 +332,13 @@ static int look_for_triggers(struct driver *d, struct report *report, struct err
     if (sqlite_prepare(d, &sql, &s, err))
         return -1;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
-        report_note(
-            report, "target: table %s has the trigger %s, which acts on what the applier writes",
-            (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1));
-        report_mend(report, "drop it if the source has the same: it would be done twice");
+        report_note(report, "target: table %s has the trigger %s, which %s what the applier writes",
+                    (const char *)sqlite3_column_text(s, 0),
+                    (const char *)sqlite3_column_text(s, 1),
+                    d->triggers ? "acts on" : "does not fire for");
+        report_mend(report, d->triggers
+                                ? "drop it if the source has the same: it would be done twice"
+                                : "--dest sqlite:PATH?triggers=on, if the source does not have it");
     }
     (void)sqlite3_finalize(s);
     return rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "looking for triggers", err);
@@ -366,6 +362,6 @@ static int sqlite_check(struct driver *d, bool ddl, struct report *report, struc
 const struct driver_ops sqlite_ops = {
     .name = "sqlite",
     .title = "SQLite",
-    .uri_help = "a path, :memory: or sqlite:PATH?synchronous=full",
+    .uri_help = uri_help,
     DRIVER_OPERATIONS(sqlite),
 };

@@ -28,6 +28,7 @@ struct driver {
     const struct schema_map *schema_map;
     enum nan_policy nan;
     char *path;
+    bool triggers;    /* those of the target fire */
     bool have_tables; /* of ours; always, unless it was opened to look only */
     struct named_file files[SQLITE_FILES];
 };

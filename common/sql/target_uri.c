@@ -155,6 +155,18 @@ static int parse_parameter(const struct target_uri_form *form,
     return unknown(parameters, name, err);
 }
 
+int target_uri_parameters(char *text, const struct target_uri_form *form,
+                          const struct target_uri_parameter *parameters, struct err *err)
+{
+    while (text && *text) {
+        char *next = cut(strchr(text, '&'));
+        if (parse_parameter(form, parameters, text, err))
+            return -1;
+        text = next;
+    }
+    return 0;
+}
+
 static bool has_scheme(const struct target_uri_form *form, const char *scheme)
 {
     for (size_t i = 0; form->schemes[i]; i++)
@@ -195,13 +207,7 @@ static int parse_parts(struct target_uri *u, const struct target_uri_form *form,
         (u->password && unescape(form, u->password, err)) || unescape(form, u->database, err) ||
         parse_host(u, form, host, err))
         return -1;
-    while (parameter && *parameter) {
-        char *next = cut(strchr(parameter, '&'));
-        if (parse_parameter(form, parameters, parameter, err))
-            return -1;
-        parameter = next;
-    }
-    return 0;
+    return target_uri_parameters(parameter, form, parameters, err);
 }
 
 int target_uri_parse(struct target_uri *u, const char *uri, const struct target_uri_form *form,

@@ -39,6 +39,12 @@ MUST_CHECK int target_uri_parse(struct target_uri *u, const char *uri,
                                 const struct target_uri_form *form,
                                 const struct target_uri_parameter *parameters, struct err *err);
 
+/* Reads name=value&… alone, in place; NULL: there are none. Of the form only the example is used.
+ */
+MUST_CHECK int target_uri_parameters(char *text, const struct target_uri_form *form,
+                                     const struct target_uri_parameter *parameters,
+                                     struct err *err);
+
 /* Overwrites the password. */
 void target_uri_free(struct target_uri *u);
 

@@ -186,6 +186,7 @@ static void uris(void **state)
         {"sqlite:", "?synchronous=normal", "1"},
         {"sqlite://", "?synchronous=OFF", "0"},
         {"sqlite:", "?synchronous=extra", "3"},
+        {"sqlite:", "?triggers=on&synchronous=normal", "1"},
     };
     for (size_t i = 0; i < LENGTH(forms); i++) {
         (void)snprintf(uri, sizeof uri, "%s%s%s", forms[i].prefix, w->path, forms[i].suffix);
@@ -210,8 +211,11 @@ static void uris(void **state)
     cannot_open(w, "", ERR_PERMANENT, "no path");
     cannot_open(w, "sqlite:", ERR_PERMANENT, "no path");
     cannot_open(w, "mysql://u@h/d", ERR_PERMANENT, "not a SQLite database: mysql");
-    cannot_open(w, "sqlite:x?synchronous=maybe", ERR_PERMANENT, "only synchronous=");
-    cannot_open(w, "sqlite:x?mode=ro", ERR_PERMANENT, "only synchronous=");
+    cannot_open(w, "sqlite:x?synchronous=maybe", ERR_PERMANENT,
+                "synchronous is off, normal, full or extra, not \"maybe\"");
+    cannot_open(w, "sqlite:x?mode=ro", ERR_PERMANENT,
+                "no parameter \"mode\"; there are synchronous and triggers");
+    cannot_open(w, "sqlite:x?triggers", ERR_PERMANENT, "a parameter without a value");
 }
 
 static void a_database_may_be_out_of_reach(void **state)
@@ -318,6 +322,11 @@ static void a_check_names_triggers(void **state)
     reopen(w, w->path);
     sql(w, "CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE TABLE audit (id INTEGER);"
            "CREATE TRIGGER log AFTER INSERT ON t BEGIN INSERT INTO audit VALUES (new.id); END");
+    check_says(w, "note  target: table t has the trigger log, which does not fire for what the "
+                  "applier writes");
+    char uri[160];
+    (void)snprintf(uri, sizeof uri, "sqlite:%s?triggers=on", w->path);
+    reopen(w, uri);
     check_says(w,
                "note  target: table t has the trigger log, which acts on what the applier writes");
 }

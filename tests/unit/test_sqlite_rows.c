@@ -414,10 +414,35 @@ static void constraints_do_not_decide(void **state)
     shows(w, "SELECT * FROM t", "1|a|x 2|b|y");
 }
 
+/* As those of a table do not for PostgreSQL's own apply worker: what they did at the source comes.
+ */
+static void triggers_do_not_fire(void **state)
+{
+    struct sqlite_world *w = *state;
+    sql(w, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE seen (v TEXT);"
+           "CREATE TRIGGER i AFTER INSERT ON t BEGIN INSERT INTO seen VALUES (new.v); END;"
+           "CREATE TRIGGER u BEFORE UPDATE ON t BEGIN SELECT RAISE(IGNORE); END;"
+           "CREATE TRIGGER d AFTER DELETE ON t BEGIN DELETE FROM t; END");
+    succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,v/text", 1));
+    succeeds(w, RUN(w, CHANGE_INSERT, "1|a", "2|b", "3|c"));
+    succeeds(w, RUN(w, CHANGE_UPDATE, "1|x"));
+    succeeds(w, RUN(w, CHANGE_DELETE, "K 2|~"));
+    shows(w, "SELECT * FROM t", "1|x 3|c");
+    shows(w, "SELECT count(*) FROM seen", "0");
+}
+
+static void with_triggers(struct sqlite_world *w)
+{
+    target_close(w->target);
+    w->target = NULL;
+    open_at(w, "sqlite::memory:?triggers=on");
+}
+
 /* The clauses in a trigger are the user's: OR ABORT would be its statements', too. */
 static void a_trigger_keeps_its_clauses(void **state)
 {
     struct sqlite_world *w = *state;
+    with_triggers(w);
     sql(w,
         "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE seen (v TEXT UNIQUE);"
         "CREATE TRIGGER see AFTER INSERT ON t BEGIN INSERT OR IGNORE INTO seen VALUES (new.v); END");
@@ -429,6 +454,7 @@ static void a_trigger_keeps_its_clauses(void **state)
 static void a_trigger_may_not_take_a_row_away(void **state)
 {
     struct sqlite_world *w = *state;
+    with_triggers(w);
     sql(w, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);"
            "CREATE TRIGGER i BEFORE INSERT ON t WHEN new.v = 'x' BEGIN SELECT RAISE(IGNORE); END;"
            "CREATE TRIGGER d BEFORE DELETE ON t BEGIN SELECT RAISE(IGNORE); END");
@@ -627,6 +653,7 @@ int main(void)
         TEST(a_table_without_rowid_has_a_key_of_its_own),
         TEST(the_rowid_takes_no_null),
         TEST(constraints_do_not_decide),
+        TEST(triggers_do_not_fire),
         TEST(a_trigger_keeps_its_clauses),
         TEST(a_trigger_may_not_take_a_row_away),
         TEST(a_collation_must_tell_keys_apart),
