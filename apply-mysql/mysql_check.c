@@ -58,7 +58,15 @@ static int check_privileges(struct driver *d, bool ddl, const char *account, con
         if (!has(rows, needed[i]))
             buf_printf(&missing, "%s%s", missing.len ? ", " : "", needed[i]);
     bool maybe = has(rows, "(table)") || has(rows, "(role)");
+    /* MariaDB shows them to every user of the table. */
+    bool blind = !d->uri.triggers && !maybe && !has(rows, "TRIGGER") &&
+                 !strstr(mysql_get_server_info(d->schema), "MariaDB");
     mysql_free_result(rows);
+    if (blind) {
+        report_note(report, "this user does not see whether tables of database %s have triggers",
+                    database);
+        report_mend(report, "GRANT TRIGGER ON `%s`.* TO %s;", database, account);
+    }
     if (missing.len == 0)
         report_ok(report, "this user has the privileges that are needed on database %s", database);
     else if (maybe)

@@ -42,7 +42,8 @@ struct my_uri {
     enum my_tls tls;
     bool create_database; /* make what is missing; the default */
     bool array_binding;   /* use it where the server has it; the default */
-    bool foreign_keys;    /* the target's own are checked; the default */
+    bool foreign_keys;    /* the target's own are checked, and do what they say */
+    bool triggers;        /* the target's own may fire */
 };
 
 MUST_CHECK int my_uri_parse(struct my_uri *u, const char *uri, struct err *err);

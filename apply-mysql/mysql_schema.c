@@ -15,11 +15,12 @@ static int ask(struct driver *d, const char *name, const char *columns, const ch
 {
     struct buf sql = {0};
     char database[NAME_SIZE], table[NAME_SIZE];
+    bool triggers = strcmp(of, "triggers") == 0;
     my_split_name(name, database, table);
     buf_printf(&sql, "SELECT %s FROM information_schema.%s WHERE ", columns, of);
-    my_same_name(&sql, "table_schema", database);
+    my_same_name(&sql, triggers ? "event_object_schema" : "table_schema", database);
     buf_append_str(&sql, " AND ");
-    my_same_name(&sql, "table_name", table);
+    my_same_name(&sql, triggers ? "event_object_table" : "table_name", table);
     buf_append_str(&sql, end);
     return my_rows(d->schema, &sql, rows, err);
 }
@@ -38,6 +39,22 @@ static int describe_engine(struct driver *d, const char *name, struct described_
     if (row && (!row[0] || strcasecmp(row[0], "InnoDB") != 0))
         described_set_unfit(out, row[0] ? advice : NULL, "is %s, which has no transactions",
                             row[0] ? row[0] : "a view");
+    mysql_free_result(rows);
+    return 0;
+}
+
+/* No setting of a session keeps triggers from firing. */
+static int describe_triggers(struct driver *d, const char *name, struct described_table *out,
+                             struct err *err)
+{
+    MYSQL_RES *rows;
+    if (d->uri.triggers || out->unfit)
+        return 0;
+    if (ask(d, name, "trigger_name", "triggers", " ORDER BY trigger_name", &rows, err))
+        return -1;
+    MYSQL_ROW row = mysql_fetch_row(rows);
+    if (row)
+        described_refuse_trigger(out, row[0], "drop it");
     mysql_free_result(rows);
     return 0;
 }
@@ -108,7 +125,8 @@ int my_describe(struct driver *d, const char *name, const struct describe_how *h
     out->folds_case = true;
     if (describe_engine(d, name, out, err) ||
         (out->exists &&
-         (describe_columns(d, name, out, err) || describe_indexes(d, name, out, err))))
+         (describe_triggers(d, name, out, err) || describe_columns(d, name, out, err) ||
+          describe_indexes(d, name, out, err))))
         return -1;
     return out->exists && !how->rows ? 0 : describe_rest(d, name, how, out, err);
 }

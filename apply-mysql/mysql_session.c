@@ -138,7 +138,8 @@ static void set_options(MYSQL *m, const struct driver *d, bool schema)
 
 /*
  * Everything that changes what a statement does, whatever the server's own settings and those of
- * an option file are. NO_AUTO_VALUE_ON_ZERO: a 0 in an AUTO_INCREMENT column is a 0.
+ * an option file are. NO_AUTO_VALUE_ON_ZERO: a 0 in an AUTO_INCREMENT column is a 0. A trigger can
+ * look at @pg2any.
  */
 static int set_session(const struct driver *d, MYSQL *m, bool schema, struct err *err)
 {
@@ -151,8 +152,8 @@ static int set_session(const struct driver *d, MYSQL *m, bool schema, struct err
                "NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', lc_messages = 'en_US', "
                "autocommit = 1, completion_type = 0, sql_safe_updates = 0, sql_auto_is_null = 0, "
                "sql_notes = 1, max_error_count = 64, unique_checks = 1, foreign_key_checks = %d, "
-               "innodb_lock_wait_timeout = %u, lock_wait_timeout = %u",
-               d->uri.foreign_keys, config_seconds(d->config.query_timeout_ms),
+               "innodb_lock_wait_timeout = %u, lock_wait_timeout = %u, @pg2any = 1",
+               schema || d->uri.foreign_keys, config_seconds(d->config.query_timeout_ms),
                schema ? SCHEMA_LOCK_WAIT_S : config_seconds(d->config.query_timeout_ms));
     return my_run_buf(m, &sql, err) ||
                    my_run(m, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", err)

@@ -13,7 +13,7 @@ static const struct target_uri_form form = {
 int my_uri_parse(struct my_uri *u, const char *uri, struct err *err)
 {
     int tls = MYSQL_TLS_LIBRARY;
-    *u = (struct my_uri){.create_database = true, .array_binding = true, .foreign_keys = true};
+    *u = (struct my_uri){.create_database = true, .array_binding = true};
     const struct target_uri_parameter parameters[] = {
         {.name = "socket", .text = &u->socket},
         {.name = "tls", .choice = &tls, .words = tls_words},
@@ -23,6 +23,7 @@ int my_uri_parse(struct my_uri *u, const char *uri, struct err *err)
         {.name = "create_database", .flag = &u->create_database},
         {.name = "array_binding", .flag = &u->array_binding},
         {.name = "foreign_keys", .flag = &u->foreign_keys},
+        {.name = "triggers", .flag = &u->triggers},
         {.name = NULL},
     };
     if (target_uri_parse(&u->base, uri, &form, parameters, err))

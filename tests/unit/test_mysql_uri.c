@@ -67,18 +67,20 @@ static void parameters(void **state)
     struct err err = {0};
     assert_int_equal(my_uri_parse(&u, "mysql://h/d", &err), 0);
     assert_int_equal(u.tls, MYSQL_TLS_LIBRARY);
-    assert_true(u.create_database && u.array_binding && u.foreign_keys);
+    assert_true(u.create_database && u.array_binding);
+    assert_false(u.foreign_keys || u.triggers);
     my_uri_free(&u);
     assert_int_equal(my_uri_parse(&u,
                                   "mysql://h/d?tls=verify-ca&ca=/a&cert=/b&key=/c&create_database"
-                                  "=off&array_binding=no&foreign_keys=OFF",
+                                  "=off&array_binding=no&foreign_keys=ON&triggers=on",
                                   &err),
                      0);
     assert_int_equal(u.tls, MYSQL_TLS_VERIFY_CA);
     same(u.ca, "/a");
     same(u.cert, "/b");
     same(u.key, "/c");
-    assert_false(u.create_database || u.array_binding || u.foreign_keys);
+    assert_false(u.create_database || u.array_binding);
+    assert_true(u.foreign_keys && u.triggers);
     my_uri_free(&u);
     assert_int_equal(my_uri_parse(&u, "mysql://h/d?tls=Verify-Identity&foreign_keys=yes", &err), 0);
     assert_int_equal(u.tls, MYSQL_TLS_VERIFY_IDENTITY);

@@ -3,6 +3,7 @@
 # applier; nothing of its transaction stays.
 # needs: one postgres, mysql target
 
+use Pg2any::Front;
 use Pg2any::Test;
 
 my $pg    = Pg2any::Postgres->new;
@@ -68,6 +69,19 @@ sub Scenario::again {
     my ($self) = @_;
     $self->{pipeline}->start;
     $self->{pipeline}->wait_streaming;
+    return $self;
+}
+
+# What a check says of the target, the pipeline stopped.
+sub Scenario::check_says {
+    my ($self, $like, $name) = @_;
+    my $front = Pg2any::Front->new(
+        pg      => $pg,
+        targets => [$self->{target}],
+        env     => {CDC_REPLICATION_SLOT => $self->{origin}, CDC_PUBLICATION => $self->{origin}}
+    );
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    like(($front->command(['check']))[1], $like, $name);
     return $self;
 }
 
@@ -406,8 +420,9 @@ sub family_there {
         "create table child (id int primary key, parent int, v int, foreign key (parent) references parent (id) $option)"
     );
 }
+my @checked = (parameters => {foreign_keys => 'on'});
 {
-    my $s = scenario(source => [family('')], target => [family_there('')]);
+    my $s = scenario(source => [family('')], target => [family_there('')], @checked);
     $s->run(
         'insert into parent select g, 0 from generate_series(1, 50) g',
         'insert into child select g, g, 0 from generate_series(1, 50) g',
@@ -420,13 +435,16 @@ sub family_there {
         'begin; delete from child where parent > 200; delete from parent where id > 200; insert into parent values (300, 1); insert into child values (300, 300, 1); commit'
     )->same(
         ['parent', 'child'],
-        'foreign keys at the target hold: rows come in the order of the source'
+        'foreign_keys=on: they hold, because rows come in the order of the source'
     );
     $s->leave('drop table child, parent');
 }
 {
-    my $s =
-        scenario(source => [family('deferrable initially deferred')], target => [family_there('')]);
+    my $s = scenario(
+        source => [family('deferrable initially deferred')],
+        target => [family_there('')],
+        @checked
+    );
     $s->run('begin; insert into child values (1, 1, 0); insert into parent values (1, 0); commit');
     $s->stops(
         qr/insert into public\.child.*foreign key.*foreign_keys=off/i,
@@ -441,19 +459,19 @@ sub family_there {
     $s->leave('drop table child, parent');
 }
 {
-    my $s = scenario(
-        source     => [family('deferrable initially deferred')],
-        target     => [family_there('')],
-        parameters => {foreign_keys => 'off'}
-    );
+    my $s =
+        scenario(source => [family('deferrable initially deferred')], target => [family_there('')]);
     $s->run('begin; insert into child values (1, 1, 0); insert into parent values (1, 0); commit')
-        ->same(['parent', 'child'], 'foreign_keys=off: the target leaves it to the source');
+        ->same(['parent', 'child'], 'by default the target leaves it to the source');
     $s->leave('drop table child, parent');
 }
 {
     # PostgreSQL sends the delete of the parent and then those of the children.
-    my $s = scenario(source => [family('on delete cascade')],
-        target => [family_there('on delete cascade')]);
+    my $s = scenario(
+        source => [family('on delete cascade')],
+        target => [family_there('on delete cascade')],
+        @checked
+    );
     $s->run('insert into parent values (1, 0), (2, 0)',
         'insert into child values (1, 1, 0), (2, 1, 0), (3, 2, 0)')
         ->same(['parent', 'child'], 'ON DELETE CASCADE on both sides: before');
@@ -464,8 +482,8 @@ sub family_there {
     $s->leave('drop table child, parent');
 }
 for my $way (
-    ['--conflict skip',  args       => ['--conflict', 'skip']],
-    ['foreign_keys=off', parameters => {foreign_keys => 'off'}]
+    ['--conflict skip', args => ['--conflict', 'skip'], @checked],
+    ['by default']
     )
 {
     my ($name, @how) = @$way;
@@ -481,9 +499,27 @@ for my $way (
         ->same(['parent', 'child'], "ON UPDATE CASCADE on both sides: $name");
     $s->leave('drop table child, parent');
 }
+for my $action ('on delete cascade', 'on delete set null', 'on delete cascade on update set null') {
+    # What no row of the source would ever mend: it has the children still.
+    my $s = scenario(
+        source => [
+            'create table parent (id int primary key, v int)',
+            'create table child (id int primary key, parent int, v int)'
+        ],
+        target => [family_there($action)]
+    );
+    $s->run(
+        'insert into parent values (1, 0), (2, 0)',
+        'insert into child values (1, 1, 0), (2, 1, 0), (3, 2, 0)',
+        'begin; delete from parent where id = 1; insert into parent values (1, 5); commit',
+        'update parent set id = 3 where id = 2',
+        'delete from parent where id = 1'
+    )->same(['parent', 'child'], "$action at the target only does nothing of its own");
+    $s->leave('drop table child, parent');
+}
 {
     # Without an action at the target the parent cannot go before its children.
-    my $s = scenario(source => [family('on delete cascade')], target => [family_there('')]);
+    my $s = scenario(source => [family('on delete cascade')], target => [family_there('')], @checked);
     $s->run(
         'insert into parent values (1, 0)',
         'insert into child values (1, 1, 0)',
@@ -491,6 +527,56 @@ for my $way (
     )->stops(qr/delete from public\.parent.*foreign_keys=off/i,
         'ON DELETE CASCADE at the source only');
     $s->leave('drop table child, parent');
+}
+
+# ---- triggers at the target ----
+
+my @audited = (
+    'create table t (id int primary key, v int)',
+    'create table audit (id int, what text)',
+    q{create function audit() returns trigger language plpgsql as $$begin insert into audit values (new.id, 'new'); return new; end$$},
+    'create trigger tr after insert on t for each row execute function audit()'
+);
+my $text = 'longtext character set utf8mb4';
+my @audited_there = (
+    'create table t (id int primary key, v int)',
+    "create table audit (id int, what $text)"
+);
+my @not_audited = ('drop table t, audit', 'drop function audit');
+{
+    my $s = scenario(
+        source => \@audited,
+        target => [
+            @audited_there,
+            q{create trigger `tr'2` after insert on t for each row insert into audit values (new.id, 'new')}
+        ]
+    );
+    $s->run('insert into t values (1, 1)')
+        ->stops(qr/table `\w+`\.`t` has the trigger tr'2, .*drop it; or triggers=on in --dest/,
+            'a trigger that would do again what the source’s did');
+    is($s->{target}->value('select count(*) from t'), 0, 'nothing of it is there');
+    $s->check_says(qr/^FAIL  table public\.t: the target table \S+ has the trigger tr'2/m,
+        'a check says it, too');
+    $s->mend(q{drop trigger `tr'2`})->again->same(['t', 'audit'], 'without it, it goes on');
+    $s->leave(@not_audited);
+}
+{
+    my $s = scenario(
+        source     => \@audited,
+        parameters => {triggers => 'on'},
+        target     => [
+            @audited_there,
+            'create table own (id int)',
+            q{create trigger tr after insert on t for each row if @pg2any is null then insert into audit values (new.id, 'new'); end if},
+            'create trigger tr2 before delete on t for each row insert into own values (old.id)'
+        ]
+    );
+    $s->run('insert into t values (1, 1), (2, 2)', 'delete from t where id = 1')
+        ->same(['t', 'audit'], 'triggers=on: one that asks for @pg2any leaves it to the source');
+    is($s->{target}->value('select group_concat(id) from own'), 1, 'and one of the target’s own fires');
+    $s->mend('insert into t values (3, 3)');
+    is($s->{target}->value('select group_concat(id) from audit where id > 2'), 3, 'for others @pg2any is NULL');
+    $s->leave(@not_audited);
 }
 
 done_testing;
