@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "mssql_driver.h"
 #include "sql/key_size.h"
+#include "sql/names.h"
 #include "sql/own.h"
 
 #define DEFAULT_SCHEMA "dbo"
@@ -70,6 +71,8 @@ int mssql_table_name(struct driver *d, const struct relation *rel, struct buf *o
         return -1;
     if (!*names.database && strcasecmp(names.schema, DEFAULT_SCHEMA) == 0 &&
         own_refuse_name(rel->name, "another one", err))
+        return -1;
+    if (names_refuse_prefix(rel->name, "#", "rename it at the source", err)) /* temporary ones */
         return -1;
     if (*names.database) {
         mssql_quote(out, names.database);

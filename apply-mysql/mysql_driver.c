@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/log.h"
+#include "sql/names.h"
 #include "sql/table.h"
 
 #define SLICE_BYTES (UINT64_C(4) << 20)
@@ -200,6 +201,8 @@ static int my_table_name(struct driver *d, const struct relation *rel, struct bu
     const char *mapped = schema_map_find(d->config.schema_map, rel->namespace);
     const char *names[] = {mapped && *mapped ? mapped : d->uri.base.database, rel->name};
     char folded[2][NAME_SIZE];
+    if (names_refuse_characters(rel, err))
+        return -1;
     for (int i = 0; i < 2; i++) {
         if (strlen(names[i]) >= NAME_SIZE)
             return err_set(err, ERR_PERMANENT, "the name %s.%s is too long", names[0], names[1]);

@@ -5,13 +5,20 @@
 
 #include "frames/pg_type.h"
 #include "sql/column_fit.h"
+#include "sql/names.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 
 int sqlite_table_name(struct driver *d, const struct relation *rel, struct buf *out,
                       struct err *err)
 {
-    return text_flat_name(d->schema_map, rel, out, err);
+    return text_flat_name(d->schema_map, rel, out, err) ||
+                   names_refuse_prefix(buf_cstr(out), "sqlite_",
+                                       "--schema-map public:x makes it x_sqlite_…; or rename it at "
+                                       "the source",
+                                       err)
+               ? -1
+               : 0;
 }
 
 void sqlite_declare(struct driver *d, const struct relation *rel, uint32_t column, struct buf *out,

@@ -546,6 +546,10 @@ static void a_schema_is_a_prefix(void **state)
     fails(w, sqlite_ops.table_name(w->driver, &rel, &out, &w->err), ERR_PERMANENT,
           "which pg2any uses itself");
     buf_free(&out);
+    rel.name = "SQLite_x";
+    fails(w, sqlite_ops.table_name(w->driver, &rel, &out, &w->err), ERR_PERMANENT,
+          "names that begin with sqlite_ for itself (--schema-map");
+    buf_free(&out);
 }
 
 static void wide(char *out, size_t size, const char *suffix)

@@ -102,6 +102,13 @@ sub Scenario::leave {
     $s->leave('drop table "T", t');
 }
 
+{
+    my $s = scenario(source => ['create table "#t" (id int primary key)']);
+    $s->run('insert into "#t" values (1)')->stops(qr/the name #t, and the target keeps names that begin with # for itself/,
+        'a name of temporary tables');
+    $s->leave('drop table "#t"');
+}
+
 # ---- columns made by hand that would change a value ----
 
 # [source type, target type, value that fits, value that does not]; undef: refused at once, by its name.

@@ -148,6 +148,21 @@ sub Scenario::leave {
     $s->leave('drop schema sales cascade');
 }
 
+# ---- names that MySQL does not have ----
+
+for my $case (
+    ['"😀"',    'id', qr/table \S+ has a character beyond U\+FFFF.*rename it at the source/],
+    ['emoji',   '"😀"', qr/column \S+ has a character beyond U\+FFFF/],
+    ['"blank "', 'id', qr/table blank  ends with a blank/],
+    ['blank',   '"b "', qr/column b  ends with a blank/],
+    )
+{
+    my ($table, $column, $like) = @$case;
+    my $s = scenario(source => ["create table $table ($column int primary key)"]);
+    $s->run("insert into $table values (1)")->stops($like, "$table ($column)");
+    $s->leave("drop table $table");
+}
+
 # ---- columns made by hand that would change a value ----
 
 # [source type, target type, value that fits, value that does not]. The one that does not fit comes by an
