@@ -89,6 +89,29 @@ is(errors('insert into c values (2)'), 547, 'which is broken by a row');
 is(errors('delete from p'), 547, 'or by the lack of one');
 is(errors('truncate table p'), 4712, 'TRUNCATE of a table that is referred to');
 
+is(errors('create table uq (id int primary key, v int, w int); create unique index u_v on uq (v); create unique index u_w on uq (w) where w is not null'), '', 'unique indexes');
+is(errors('insert into uq values (1, null, null); insert into uq values (2, 2, null)'), '', 'one NULL, and NULLs outside of a filter');
+is(errors('insert into uq values (3, null, 3)'), 2601, 'a second NULL');
+is(errors('insert into uq values (4, 4, 1); insert into uq values (5, 5, 1)'), 2601, 'a value that is there, of those in the filter');
+is(errors('create table ig (id int); create unique index ig_u on ig (id) with (ignore_dup_key = on)'), '', 'an index that ignores');
+is(answer('insert into ig values (1), (2); insert into ig values (2), (3); select count(*) from ig'), '3', 'leaves rows out');
+is(errors('create table kc (id int constraint kc_p references p (id) on delete cascade on update cascade)'), '', 'a foreign key with actions');
+my $keys = q{select name, is_disabled, delete_referential_action, update_referential_action from sys.foreign_keys where name = N'kc_p'};
+is(answer($keys), 'kc_p,0,1,1', 'is in the catalog');
+is(errors('alter table kc nocheck constraint kc_p; insert into kc values (77)'), '', 'and can be turned off');
+is(answer($keys), 'kc_p,1,1,1', 'which the catalog says');
+is(errors('create trigger tr on uq after insert, update as select 1'), '', 'a trigger');
+my $triggers = q{select name, is_disabled from sys.triggers where parent_id = object_id(N'uq')};
+is(answer($triggers), 'tr,0', 'is in the catalog');
+is(errors('disable trigger tr on uq'), '', 'and can be turned off');
+is(answer($triggers), 'tr,1', 'which the catalog says');
+is(errors('drop trigger tr'), '', 'and dropped');
+is(answer($triggers), '', 'from the catalog, too');
+is(errors('create view vv as select 1 as one'), '', 'a view');
+is(answer(q{select 1 where object_id(N'vv') is not null and object_id(N'vv', N'U') is null}), '1', 'is an object, and no table');
+is(errors('create table vv (id int)'), 2714, 'whose name is taken');
+is(errors('drop table kc'), '', 'away with it');
+
 # ---- transactions and locks ----
 
 is(answer('begin tran; insert into p values (10); save tran s; insert into p values (11); rollback tran s; commit; select id from p order by id'), '1; 10', 'a savepoint');

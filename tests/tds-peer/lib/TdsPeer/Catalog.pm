@@ -181,6 +181,12 @@ my %KIND = (
     m => type_of({ name => 'nvarchar', arguments => ['max'] }),
 );
 
+# What a foreign key does, as the catalog has it.
+sub action {
+    my ($event) = @_;
+    return "${event}_referential_action:t=case json_extract(more, '\$.$event') when 'CASCADE' then 1 when 'SET NULL' then 2 else 0 end";
+}
+
 # name => [columns as "name:kind=expression", FROM …]; :db stands for the database.
 my %VIEW = (
     'sys.databases' => [['name:n', 'database_id:i', 'compatibility_level:t', 'collation_name:n', 'is_read_only:b',
@@ -194,8 +200,9 @@ my %VIEW = (
             . ' s.db = o.db and s.name = o.schema)', "type:n='U'", 'is_replicated:b=0', 'is_tracked_by_cdc:b=0',
         'temporal_type:t=0', "temporal_type_desc:n='NON_TEMPORAL_TABLE'", 'is_memory_optimized:b=0', 'is_published:b=0', 'is_external:b=0'],
         q{peer_objects o where db = :db and type = 'U'}],
-    'sys.views' => [['name:n', 'object_id:i', 'schema_id:i=0'], 'peer_objects where 0'],
-    'sys.triggers' => [['name:n', 'object_id:i', 'parent_id:i=0'], 'peer_objects where 0'],
+    'sys.views' => [['name:n', 'object_id:i', 'schema_id:i=0'], q{peer_objects where db = :db and type = 'V'}],
+    'sys.triggers' => [['name:n', 'object_id:i', 'parent_id:i=parent', q{is_disabled:b=coalesce(json_extract(more, '$.disabled'), 0)}],
+        q{peer_objects where db = :db and type = 'TR'}],
     'sys.sql_expression_dependencies' => [['referencing_id:i=0', 'referenced_id:i=0',
         'is_schema_bound_reference:b=0'], 'peer_objects where 0'],
     'sys.columns' => [['object_id:i', 'name:n', 'column_id:i', 'system_type_id:t', 'user_type_id:i',
@@ -204,8 +211,8 @@ my %VIEW = (
         'is_sparse:b'], \&columns_rows],
     'sys.types' => [['name:n', 'system_type_id:t', 'user_type_id:i'], \&types_rows],
     'sys.indexes' => [['object_id:i', 'name:n', 'index_id:i', 'type:t=case clustered when 1 then 1 else 2 end',
-        'is_unique:b', q{is_primary_key:b=kind = 'primary'}, q{is_unique_constraint:b=kind = 'unique'}, 'has_filter:b=0',
-        'is_disabled:b=0', 'is_hypothetical:b=0'],
+        'is_unique:b', q{is_primary_key:b=kind = 'primary'}, q{is_unique_constraint:b=kind = 'unique'}, q{has_filter:b=kind = 'filtered'},
+        q{ignore_dup_key:b=kind = 'ignoring'}, 'is_disabled:b=0', 'is_hypothetical:b=0'],
         'peer_indexes where object_id in (select object_id from peer_objects where db = :db)'],
     'sys.index_columns' => [['object_id:i', 'index_id:i', 'column_id:i', 'key_ordinal:t', 'is_included_column:b=0',
         'is_descending_key:b=0'],
@@ -213,7 +220,8 @@ my %VIEW = (
     'sys.key_constraints' => [['name:n', 'object_id:i', 'parent_object_id:i=parent', 'type:n'],
         q{peer_objects where db = :db and type in ('PK', 'UQ')}],
     'sys.foreign_keys' => [['name:n', 'object_id:i', 'parent_object_id:i=parent',
-        q{referenced_object_id:i=json_extract(more, '$.to')}, 'is_disabled:b=0'],
+        q{referenced_object_id:i=json_extract(more, '$.to')}, q{is_disabled:b=coalesce(json_extract(more, '$.disabled'), 0)},
+        action('delete'), action('update')],
         q{peer_objects where db = :db and type = 'F'}],
     'sys.default_constraints' => [['name:n=default_name', 'parent_object_id:i=object_id', 'parent_column_id:i=column_id',
         'definition:m=default_text'], 'peer_columns where default_text is not null'],

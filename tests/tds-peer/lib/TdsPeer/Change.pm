@@ -61,7 +61,8 @@ sub insert {
             : defined $column->{default_text} ? default_sql($translate, $column, $table)
             : stored($translate, { sql => 'null', type => { name => 'null' } }, $column, $table));
     }
-    my $insert = 'insert into ' . quoted($table->{file_name}) . ' (' . join(', ', @names) . ') select '
+    my $ignoring = grep { $_->{kind} eq 'ignoring' } @{ $table->{indexes} };
+    my $insert = 'insert ' . ($ignoring ? 'or ignore ' : '') . 'into ' . quoted($table->{file_name}) . ' (' . join(', ', @names) . ') select '
         . join(', ', @values) . " from ($sql)";
     return $session->change($insert, $translate, $table, 'INSERT');
 }
@@ -193,7 +194,7 @@ sub truncate_table {
 sub check_foreign_keys {
     my ($session, $table, $what) = @_;
     my $dbh = $session->{dbh};
-    for my $key (@{ $table->{foreign} }) {
+    for my $key (grep { !$_->{disabled} } @{ $table->{foreign} }) {
         my ($child, $parent) = map {
             TdsPeer::Catalog::with_columns($dbh,
                 TdsPeer::Catalog::row_hash($dbh, 'select * from peer_objects where object_id = ?', $_))

@@ -123,7 +123,8 @@ sub create_index {
     fail(1913, $s->{name}, $table->{name}) if grep { lc $_->{name} eq lc $s->{name} } @{ $table->{indexes} };
     my @columns = map { TdsPeer::Change::named($table, $_->{name}) } @{ $s->{columns} };
     $session->write_lock;
-    return make_index($session, $table, $s->{name}, $s->{clustered}, $s->{unique}, 'index', @columns);
+    return make_index($session, $table, $s->{name}, $s->{clustered}, $s->{unique},
+        $s->{ignore} ? 'ignoring' : defined $s->{filter} ? 'filtered' : 'index', @columns);
 }
 
 # What an index compares of a column; NULLs are equal in a unique one.
@@ -151,7 +152,8 @@ sub make_index {
     my $ordinal = 0;
     TdsPeer::Catalog::write($dbh, 'insert into peer_index_columns values (?, ?, ?, ?)', $table->{object_id}, $n, ++$ordinal, $_->{column_id}) for @columns;
     $session->run_sql('create ' . ($unique ? 'unique ' : '') . 'index ' . quoted($file_name) . ' on ' . quoted($table->{file_name})
-        . ' (' . join(', ', map { index_key($_, $unique) } @columns) . ')', { %$table, indexes => [@{ $table->{indexes} },
+        . ' (' . join(', ', map { index_key($_, $unique) } @columns) . ')'
+        . ($kind eq 'filtered' ? ' where ' . quoted($columns[0]{name}) . ' is not null' : ''), { %$table, indexes => [@{ $table->{indexes} },
             { name => $name, kind => $kind, file_name => $file_name, creating => 1 }] });
     return;
 }
@@ -170,7 +172,7 @@ sub drop_index {
         my $table = table($session, $drop->{table});
         my ($index) = grep { lc $_->{name} eq lc $drop->{name} } @{ $table->{indexes} };
         fail(3701, 'drop', 'index', "$table->{name}.$drop->{name}") if !$index;
-        fail(3723, "$table->{name}.$drop->{name}", $index->{kind} eq 'primary' ? 'PRIMARY KEY' : 'UNIQUE KEY') if $index->{kind} ne 'index';
+        fail(3723, "$table->{name}.$drop->{name}", $index->{kind} eq 'primary' ? 'PRIMARY KEY' : 'UNIQUE KEY') if $index->{kind} =~ /\A(?:primary|unique)\z/;
         $session->write_lock;
         drop_index_of($session, $table, $index);
     }
@@ -187,8 +189,54 @@ sub add_foreign_key {
     TdsPeer::Catalog::add_object($session->{dbh}, db => $table->{db}, schema => $table->{schema},
         name => $constraint->{name} // sprintf('FK__%s__%s__%X', @$table{qw(name)}, $to->{name}, $table->{object_id}),
         type => 'F', parent => $table->{object_id},
-        more => { to => 0 + $to->{object_id}, columns => \@columns, to_columns => \@to, delete => $constraint->{delete} });
+        more => { to => 0 + $to->{object_id}, columns => \@columns, to_columns => \@to,
+            delete => $constraint->{delete}, update => $constraint->{update} });
     TdsPeer::Change::check_foreign_keys($session, table($session, [@$table{qw(db schema name)}]), 'ALTER TABLE');
+    return;
+}
+
+# --- what is in the catalog, and does nothing: triggers, views
+
+sub create_trigger {
+    my ($session, $s) = @_;
+    my $table = table($session, $s->{table});
+    $session->write_lock;
+    TdsPeer::Catalog::add_object($session->{dbh}, db => $table->{db}, schema => $table->{schema}, name => $s->{name}[-1],
+        type => 'TR', parent => $table->{object_id});
+    return;
+}
+
+sub create_view {
+    my ($session, $s) = @_;
+    my ($db, $schema, $name) = TdsPeer::Catalog::full_name($session->{database}, $s->{name});
+    $session->write_lock;
+    TdsPeer::Catalog::add_object($session->{dbh}, db => $db, schema => $schema, name => $name, type => 'V');
+    return;
+}
+
+sub disable_trigger {
+    my ($session, $s) = @_;
+    my $table = table($session, $s->{table});
+    return set_disabled($session, [@$table{qw(db schema)}, $s->{name}[-1]]);
+}
+
+# A trigger, or a foreign key.
+sub set_disabled {
+    my ($session, $parts) = @_;
+    my ($db, $schema, $name) = TdsPeer::Catalog::full_name($session->{database}, $parts);
+    my $object = TdsPeer::Catalog::object($session->{dbh}, $db, $schema, $name) or fail(3728, $name);
+    $session->write_lock;
+    TdsPeer::Catalog::write($session->{dbh}, q{update peer_objects set more = json_set(coalesce(more, '{}'), '$.disabled', 1) where object_id = ?},
+        $object->{object_id});
+    return;
+}
+
+sub drop_object {
+    my ($session, $s) = @_;
+    my ($db, $schema, $name) = TdsPeer::Catalog::full_name($session->{database}, $s->{name});
+    my $object = TdsPeer::Catalog::object($session->{dbh}, $db, $schema, $name) or fail(3701, 'drop', 'object', $name);
+    $session->write_lock;
+    TdsPeer::Catalog::write($session->{dbh}, 'delete from peer_objects where object_id = ?', $object->{object_id});
     return;
 }
 
@@ -199,6 +247,7 @@ sub alter_table {
     my $table = table($session, $s->{table});
     $session->write_lock;
     return add($session, $table, $s) if $s->{action} eq 'add';
+    return set_disabled($session, [@$table{qw(db schema)}, $s->{name}]) if $s->{action} eq 'nocheck';
     return drop($session, $table, $s) if $s->{action} eq 'drop';
     return alter_column($session, $table, $s->{column});
 }
@@ -230,7 +279,7 @@ sub add {
 sub dependent {
     my ($table, $column) = @_;
     my ($index) = grep { grep { $_->{column_id} == $column->{column_id} } @{ $_->{columns} } } @{ $table->{indexes} };
-    return ($index->{kind} eq 'index' ? 'index' : 'object', $index->{name}) if $index;
+    return ($index->{kind} =~ /\A(?:primary|unique)\z/ ? 'object' : 'index', $index->{name}) if $index;
     return ('object', $column->{default_name}) if defined $column->{default_name};
     return;
 }

@@ -180,7 +180,8 @@ sub name_list {
 my %STATEMENT = (SET => 'set', DECLARE => 'declare', BEGIN => 'begin', COMMIT => 'commit',
     ROLLBACK => 'rollback', SAVE => 'save', IF => 'if', USE => 'use', EXEC => 'exec', EXECUTE => 'exec',
     PRINT => 'print', SELECT => 'select', INSERT => 'insert', UPDATE => 'update', DELETE => 'delete',
-    TRUNCATE => 'truncate', CREATE => 'create', ALTER => 'alter', DROP => 'drop', WAITFOR => 'waitfor');
+    TRUNCATE => 'truncate', CREATE => 'create', ALTER => 'alter', DROP => 'drop', WAITFOR => 'waitfor',
+    DISABLE => 'disable');
 
 sub statement {
     my ($self, $first) = @_;

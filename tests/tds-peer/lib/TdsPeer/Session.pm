@@ -324,7 +324,7 @@ sub error_of {
         if ($index) {
             my $shown = "$table->{schema}.$table->{name}";
             return TdsPeer::Error->new(1505, $shown, $index->{name}, '<key>') if $index->{creating};
-            return $index->{kind} eq 'index' ? TdsPeer::Error->new(2601, $shown, $index->{name}, '<key>')
+            return $index->{kind} !~ /\A(?:primary|unique)\z/ ? TdsPeer::Error->new(2601, $shown, $index->{name}, '<key>')
                 : TdsPeer::Error->new(2627, $index->{kind} eq 'primary' ? 'PRIMARY KEY' : 'UNIQUE KEY', $index->{name}, $shown, '<key>');
         }
     }
@@ -501,7 +501,7 @@ sub end_statement {
 }
 
 my %DEFINITION = map { $_ => 1 } qw(create_table drop_table create_index drop_index alter_table create_schema drop_schema
-    create_database alter_database transfer);
+    create_database alter_database transfer create_trigger create_view disable_trigger drop_object);
 
 # 1: go on; 0: the batch has ended.
 sub run_statement {

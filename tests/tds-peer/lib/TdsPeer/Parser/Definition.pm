@@ -24,6 +24,20 @@ sub create_statement {
         my $name = $self->name;
         my $collation = $self->accept('COLLATE') ? $self->name : undef;
         return { k => 'create_database', name => $name, collation => $collation };
+    } elsif ($self->accept('VIEW')) {
+        fail(111, 'CREATE VIEW') if !$first;
+        my $name = $self->object_name;
+        $self->expect('AS');
+        return $self->to_the_end({ k => 'create_view', name => $name });
+    } elsif ($self->accept('TRIGGER')) {
+        fail(111, 'CREATE TRIGGER') if !$first;
+        my $name = $self->object_name;
+        $self->expect('ON');
+        my $table = $self->object_name;
+        $self->accept('INSTEAD', 'OF') || $self->accept_any('AFTER', 'FOR') // $self->refuse;
+        do { $self->accept_any('INSERT', 'UPDATE', 'DELETE') // $self->refuse } while $self->accept_op(',');
+        $self->expect('AS');
+        return $self->to_the_end({ k => 'create_trigger', name => $name, table => $table });
     }
     my %index = (k => 'create_index');
     $index{unique} = $self->accept('UNIQUE') ? 1 : 0;
@@ -35,8 +49,35 @@ sub create_statement {
     $index{table} = $self->object_name;
     $index{columns} = $self->key_columns;
     $index{include} = $self->name_list if $self->accept('INCLUDE');
-    $self->refuse if $self->is_word('WHERE');
+    if ($self->accept('WHERE')) {
+        $index{filter} = $self->name;
+        $self->expect('IS');
+        $self->expect('NOT', 'NULL');
+    }
+    if ($self->accept('WITH')) {
+        $self->expect_op('(');
+        $self->expect('IGNORE_DUP_KEY');
+        $self->expect_op('=');
+        $index{ignore} = $self->on_off;
+        $self->expect_op(')');
+    }
     return \%index;
+}
+
+# A body that is not executed.
+sub to_the_end {
+    my ($self, $statement) = @_;
+    $self->next_token while !$self->at_end;
+    return $statement;
+}
+
+# DISABLE TRIGGER name ON table
+sub disable_statement {
+    my ($self) = @_;
+    $self->expect('DISABLE', 'TRIGGER');
+    my $name = $self->object_name;
+    $self->expect('ON');
+    return { k => 'disable_trigger', name => $name, table => $self->object_name };
 }
 
 # (a [ASC|DESC], …)
@@ -247,6 +288,10 @@ sub alter_statement {
     if ($self->accept('WITH')) {
         $self->accept_any('CHECK', 'NOCHECK') // $self->refuse;
     }
+    if ($self->accept('NOCHECK')) {
+        $self->expect('CONSTRAINT');
+        return { %alter, action => 'nocheck', name => $self->name };
+    }
     if ($self->accept('ADD')) {
         $alter{action} = 'add';
         do {
@@ -302,7 +347,7 @@ sub table_constraint_or_default {
 sub drop_statement {
     my ($self) = @_;
     $self->expect('DROP');
-    my $what = $self->accept_any('TABLE', 'INDEX', 'SCHEMA', 'DATABASE') // $self->refuse;
+    my $what = $self->accept_any('TABLE', 'INDEX', 'SCHEMA', 'DATABASE', 'VIEW', 'TRIGGER') // $self->refuse;
     my $if_exists = $self->accept('IF', 'EXISTS') ? 1 : 0;
     my %drop = (k => 'drop_' . lc $what, if_exists => $if_exists);
     if ($what eq 'TABLE') {
@@ -313,6 +358,9 @@ sub drop_statement {
             fail(159) if !$self->accept('ON');
             push @{ $drop{indexes} }, { name => $name, table => $self->object_name };
         } while ($self->accept_op(','));
+    } elsif ($what =~ /\A(?:VIEW|TRIGGER)\z/) {
+        $drop{k} = 'drop_object';
+        $drop{name} = $self->object_name;
     } else {
         $drop{name} = $self->name;
     }
