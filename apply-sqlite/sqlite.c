@@ -88,31 +88,6 @@ int sqlite_number(struct driver *d, struct buf *sql, const char *what, int64_t *
 
 /* ---- connection ---- */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* Undoes %41 in place; anything else after a % is itself. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *p = text; *p; p++) {
-        int high = *p == '%' ? hex_digit(p[1]) : -1;
-        int low = high >= 0 ? hex_digit(p[2]) : -1;
-        if (low >= 0 && (high != 0 || low != 0)) {
-            *to++ = (char)(high << 4 | low);
-            p += 2;
-        } else {
-            *to++ = *p;
-        }
-    }
-    *to = '\0';
-}
-
 static const char uri_help[] = "a path, :memory: or sqlite:PATH?synchronous=full&triggers=off";
 static const char *const levels[] = {"off", "normal", "full", "extra",
                                      NULL}; /* by SQLite's numbers */
@@ -135,7 +110,7 @@ static int parse_uri(struct driver *d, int *synchronous, struct err *err)
         if (*end && target_uri_parameters(end + 1, &form, parameters, err))
             return -1;
         *end = '\0';
-        unescape(path);
+        (void)target_uri_unescape(path); /* anything else after a % is itself */
         memmove(d->path, path, strlen(path) + 1);
     } else if (strstr(path, "://")) {
         (void)err_set(err, ERR_PERMANENT, "--dest: this is not a SQLite database: %.*s",

@@ -20,24 +20,30 @@ static int hex_digit(char c)
                                   : -1;
 }
 
-/* Undoes percent-escapes in place. A zero byte cannot be passed on. */
-static int unescape(const struct target_uri_form *form, char *text, struct err *err)
+bool target_uri_unescape(char *text)
 {
+    bool all = true;
     char *out = text;
     for (const char *p = text; *p; p++) {
-        if (*p != '%') {
+        int high = *p == '%' ? hex_digit(p[1]) : -1, low = high < 0 ? -1 : hex_digit(p[2]);
+        if (low >= 0 && high + low > 0) {
+            *out++ = (char)(high * 16 + low);
+            p += 2;
+        } else {
+            all = all && *p != '%';
             *out++ = *p;
-            continue;
         }
-        int high = hex_digit(p[1]), low = high < 0 ? -1 : hex_digit(p[2]);
-        if (low < 0 || high + low == 0)
-            return bad(form, err,
-                       "a % that is not followed by two hexadecimal digits; write it as %25");
-        *out++ = (char)(high * 16 + low);
-        p += 2;
     }
     *out = '\0';
-    return 0;
+    return all;
+}
+
+static int unescape(const struct target_uri_form *form, char *text, struct err *err)
+{
+    return target_uri_unescape(text)
+               ? 0
+               : bad(form, err,
+                     "a % that is not followed by two hexadecimal digits; write it as %25");
 }
 
 /* Cuts `text` at `at`, where there is one; what follows it, or NULL. */

@@ -39,6 +39,10 @@ MUST_CHECK int target_uri_parse(struct target_uri *u, const char *uri,
                                 const struct target_uri_form *form,
                                 const struct target_uri_parameter *parameters, struct err *err);
 
+/* Undoes percent-escapes in place; whether every % began one. %00 is none: a zero byte cannot be
+ * passed on. */
+bool target_uri_unescape(char *text);
+
 /* Reads name=value&… alone, in place; NULL: there are none. Of the form only the example is used.
  */
 MUST_CHECK int target_uri_parameters(char *text, const struct target_uri_form *form,
