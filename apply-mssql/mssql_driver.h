@@ -44,8 +44,10 @@ enum mssql_encrypt {
  */
 struct mssql_uri {
     struct target_uri base;
-    char *ca;       /* file; NULL: the system's CAs */
-    char *instance; /* its port is asked of the SQL Server Browser; NULL: the port is known */
+    char *ca;          /* file; NULL: the system's CAs */
+    char *instance;    /* its port is asked of the SQL Server Browser; NULL: the port is known */
+    bool foreign_keys; /* those of the target may change other rows */
+    bool triggers;     /* those of the target may fire */
     enum mssql_encrypt encrypt;
 };
 

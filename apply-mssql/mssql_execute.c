@@ -121,7 +121,7 @@ static int insert_row(struct driver *d, const struct slice *slice, bool missing,
             return -1;
         err_clear(err);
     } else {
-        result->exists = missing && affected == 0;
+        result->exists = affected == 0; /* an index may ignore it, too: IGNORE_DUP_KEY */
     }
     result->outcome = result->exists ? SLICE_ONE_ROW : SLICE_DONE;
     return 0;
@@ -139,9 +139,11 @@ static int execute_slice(struct driver *d, const struct slice *slice, struct sli
         return -1;
     if (affected == slice->nrows)
         return 0;
-    if (insert && !missing)
+    if (insert && !missing) {
+        result->gone = result->exists = true; /* one by one they say which */
         return err_set(err, ERR_PERMANENT, "the target has inserted %" PRIu64 " of %zu rows",
                        affected, slice->nrows);
+    }
     result->matched = affected;
     result->outcome = slice->nrows == 1 ? SLICE_ONE_ROW : SLICE_SUM;
     return slice->nrows == 1 ? 0 : mssql_run(d, "ROLLBACK TRANSACTION pg2any", err);

@@ -92,6 +92,20 @@ static int ask(struct driver *d, const char *table, const char *query, struct ms
     return mssql_ask_buf(d, &sql, rows, err);
 }
 
+/* What the table's triggers and foreign keys would do cannot be turned off for a session. */
+static void describe_actions(const struct driver *d, const char *trigger, const char *key,
+                             struct described_table *out)
+{
+    if (*trigger && !d->uri.triggers)
+        described_refuse_trigger(out, trigger, "DISABLE TRIGGER");
+    else if (*key && !d->uri.foreign_keys)
+        described_set_unfit(out,
+                            "ALTER TABLE … NOCHECK CONSTRAINT; or foreign_keys=on in --dest, if it "
+                            "is not the source's as well",
+                            "has the foreign key %s refer to it, which would change other rows",
+                            key);
+}
+
 /*
  * Savepoints do not exist for memory-optimized tables, and an old row of a temporal one is no row.
  * dbo is in every database: whether DBO is too says how names are compared.
@@ -105,7 +119,10 @@ static int describe_table(struct driver *d, const char *name, struct described_t
                  "SELECT (SELECT CASE WHEN is_memory_optimized = 1 THEN 1 WHEN temporal_type = 1 "
                  "THEN 2 ELSE 0 END FROM sys.tables WHERE object_id = @id), (SELECT COUNT(*) FROM "
                  "sys.schemas WHERE name = @schema), (SELECT COUNT(*) FROM sys.schemas WHERE name "
-                 "= N'DBO')",
+                 "= N'DBO'), OBJECT_ID(@name), (SELECT MIN(name) FROM sys.triggers WHERE parent_id "
+                 "= @id AND is_disabled = 0), (SELECT MIN(name) FROM sys.foreign_keys WHERE "
+                 "referenced_object_id = @id AND is_disabled = 0 AND delete_referential_action + "
+                 "update_referential_action > 0)",
                  &rows, err);
     if (rc == 0 && rows.nrows == 1) {
         int64_t kind = mssql_result_number(&rows, 0, 0);
@@ -116,6 +133,11 @@ static int describe_table(struct driver *d, const char *name, struct described_t
             described_set_unfit(out, NULL, "is memory-optimized");
         else if (kind == HISTORY)
             described_set_unfit(out, NULL, "holds the history of another");
+        else if (out->exists)
+            describe_actions(d, mssql_result_text(&rows, 0, 4), mssql_result_text(&rows, 0, 5),
+                             out);
+        else if (mssql_result_number(&rows, 0, 3) != NONE)
+            rc = described_no_table(name, "a view or something else", err);
     }
     mssql_result_free(&rows);
     return rc;

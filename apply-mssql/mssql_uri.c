@@ -47,6 +47,8 @@ int mssql_uri_parse(struct mssql_uri *u, const char *uri, struct err *err)
         {.name = "encrypt", .choice = &encrypt, .words = encrypt_words},
         {.name = "ca", .text = &u->ca},
         {.name = "instance", .text = &u->instance},
+        {.name = "foreign_keys", .flag = &u->foreign_keys},
+        {.name = "triggers", .flag = &u->triggers},
         {.name = NULL},
     };
     if (target_uri_parse(&u->base, uri, &form, parameters, err))

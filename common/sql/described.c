@@ -160,6 +160,13 @@ void described_refuse_trigger(struct described_table *t, const char *trigger, co
     free(advice);
 }
 
+int described_no_table(const char *name, const char *what, struct err *err)
+{
+    (void)err_set(err, ERR_PERMANENT, "%s in the target is %s, and rows go into tables", name,
+                  what);
+    return err_hint(err, "give it another name; what is replicated becomes a table of this one");
+}
+
 bool described_same_name(const struct described_table *t, const char *a, const char *b)
 {
     return (t->folds_case ? strcasecmp(a, b) : strcmp(a, b)) == 0;

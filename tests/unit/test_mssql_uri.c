@@ -72,7 +72,8 @@ static void refused(void **state)
         {"sqlserver://u:secret@h/d?encrypt=maybe", "no, yes or verify, not \"maybe\""},
         {"sqlserver://u:secret@h/d?encrypt=yes&ca=/x", "encrypt=verify"},
         {"sqlserver://u:secret@h:1/d?instance=X", "not both"},
-        {"sqlserver://u:secret@h/d?tls=on", "no parameter \"tls\"; there are encrypt, ca and"},
+        {"sqlserver://u:secret@h/d?tls=on",
+         "no parameter \"tls\"; there are encrypt, ca, instance,"},
         /* What would become another line of FreeTDS's configuration. */
         {"sqlserver://u:secret@h%0Aencryption%20=%20off/d", "no name of a host"},
         {"sqlserver://u:secret@h%23/d", "no name of a host"},

@@ -16,9 +16,9 @@ sub scenario {
     my (%arg) = @_;
     my $origin = 'tables_' . ++$count;
     $pg->do(@{ $arg{source} }, "create publication $origin for all tables");
-    my $target = new_target(kind => 'mssql', server => $arg{server} // $server, origin => $origin,
+    my $target = new_target(kind => 'mssql', server => $arg{server} // $server, origin => $origin, uri => [parameters => { encrypt => 'no', %{ $arg{parameters} // {} } }],
         schema_map => $arg{schema_map} // { public => 'dbo' });
-    $target->dbh->do(@{ $arg{target} }) if $arg{target};
+    $target->dbh->do($_) for @{ $arg{target} // [] };
     my $self = bless { origin => $origin, target => $target, pipeline => Pg2any::Pipeline->new(pg => $pg, target => $target,
         slot => $origin, publication => $origin, args => { apply => $arg{args} // [] }) }, 'Scenario';
     $self->{pipeline}->start;
@@ -56,7 +56,7 @@ sub Scenario::stops {
     $self->{pipeline}->wait_all;
     return $self;
 }
-sub Scenario::mend { my ($self, @sql) = @_; $self->{target}->dbh->do(@sql); return $self }
+sub Scenario::mend { my ($self, @sql) = @_; $self->{target}->dbh->do($_) for @sql; return $self }
 sub Scenario::again { my ($self) = @_; $self->{pipeline}->start; $self->{pipeline}->wait_streaming; return $self }
 
 sub Scenario::leave {
@@ -225,6 +225,59 @@ for my $case (
     my $no_alter = Pg2any::MSSQL->new(fast => 1, name => 'plain-user', alter => 0);
     my $s = scenario(server => $no_alter, source => ['create table t (id int primary key)']);
     $s->run('insert into t values (1)', 'truncate t', 'insert into t values (2)')->same(['t'], 'TRUNCATE without the permission for TRUNCATE TABLE');
+    $s->leave('drop table t');
+}
+
+# ---- what the target would do of its own ----
+
+my @family = ('create table parent (id int primary key, v int)', 'create table child (id int primary key, parent int, v int)');
+sub family_there {
+    my ($action) = @_;
+    return ('create table parent (id int not null primary key, v int)',
+        "create table child (id int not null primary key, parent int constraint child_parent references parent (id) $action, v int)");
+}
+my @families = ('insert into parent values (1, 0), (2, 0)', 'insert into child values (1, 1, 0), (2, 1, 0), (3, 2, 0)');
+for my $action ('on delete cascade', 'on update set null', 'on delete cascade on update cascade') {
+    my $s = scenario(source => \@family, target => [family_there($action)]);
+    $s->run($families[0])->stops(qr/table \[dbo\]\.\[parent\] has the foreign key child_parent refer to it.*NOCHECK CONSTRAINT.*foreign_keys=on/, $action);
+    $s->mend('alter table child nocheck constraint child_parent')->again;
+    $s->run($families[1], 'begin; delete from parent where id = 1; insert into parent values (1, 5); commit', 'update parent set id = 3 where id = 2')
+        ->same(['parent', 'child'], "$action, turned off");
+    $s->leave('drop table parent, child');
+}
+{
+    my $s = scenario(source => ['create table parent (id int primary key, v int)', 'create table child (id int primary key, parent int references parent on delete cascade, v int)'],
+        target => [family_there('on delete cascade')], parameters => { foreign_keys => 'on' });
+    $s->run(@families)->same(['parent', 'child'], 'foreign_keys=on');
+    $s->run('delete from parent where id = 1')->stops(qr/delete from public\.child.*delete_missing/, 'the target has deleted the children itself');
+    $s->leave('drop table child, parent');
+}
+{
+    my $s = scenario(source => ['create table t (id int primary key)'],
+        target => ['create table t (id int not null primary key)', 'create trigger [t]]r] on t instead of insert as select 1']);
+    $s->run('insert into t values (1)')->stops(qr/table \[dbo\]\.\[t\] has the trigger t\]r.*DISABLE TRIGGER; or triggers=on/, 'a trigger');
+    $s->mend('disable trigger [t]]r] on t')->again->same(['t'], 'turned off');
+    $s->leave('drop table t');
+}
+{
+    my $s = scenario(source => ['create table t (id int primary key)'], parameters => { triggers => 'on' },
+        target => ['create table t (id int not null primary key)', 'create trigger tr on t after insert as select 1']);
+    $s->run('insert into t values (1)')->same(['t'], 'triggers=on');
+    $s->leave('drop table t');
+}
+{
+    my $s = scenario(source => ['create table t (id int primary key)'], target => ['create view t as select 1 as id']);
+    $s->run('insert into t values (1)')->stops(qr/\[dbo\]\.\[t\] in the target is a view or something else/, 'a view in the place of a table');
+    $s->mend('drop view t')->again->same(['t'], 'without it the table is made');
+    $s->leave('drop table t');
+}
+for my $rows ('(1, 1)', '(1, 1), (2, 5)') {
+    # An index that leaves rows out without an error.
+    my $s = scenario(source => ['create table t (id int primary key, v int)'],
+        target => ['create table t (id int not null primary key, v int)', 'create unique index u on t (v) with (ignore_dup_key = on)', 'insert into t values (9, 1)']);
+    $s->run("insert into t values $rows")->stops(qr/insert into public\.t.*insert_exists/, "IGNORE_DUP_KEY, $rows");
+    is($s->{target}->value('select count(*) from t'), 1, 'and nothing of its transaction stays');
+    $s->mend('delete from t where id = 9')->again->same(['t'], 'without the row that is in the way');
     $s->leave('drop table t');
 }
 
