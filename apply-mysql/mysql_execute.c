@@ -328,10 +328,10 @@ static int execute_row(struct driver *d, const struct slice *slice, struct slice
     bool insert = slice->kind == CHANGE_INSERT;
     d->duplicate = false;
     if (run_statement(d, slice, 0, 1, false, &result->matched, err)) {
+        result->exists = d->duplicate;
         if (!insert || !d->duplicate)
             return -1;
         err_clear(err);
-        result->exists = true;
     }
     if (result->exists || (!insert && result->matched != 1))
         result->outcome = SLICE_ONE_ROW;

@@ -214,9 +214,9 @@ static int step_row(const struct driver *d, const struct slice *slice, sqlite3_s
         [CHANGE_INSERT] = "INSERT", [CHANGE_UPDATE] = "UPDATE", [CHANGE_DELETE] = "DELETE"};
     int failed = 0, rc = sqlite3_step(s);
     *in = true;
-    if (slice->kind == CHANGE_INSERT && is_duplicate(rc)) {
+    result->exists = is_duplicate(rc);
+    if (slice->kind == CHANGE_INSERT && result->exists) {
         *in = false;
-        result->exists = true;
     } else if (rc != SQLITE_DONE) {
         failed = sqlite_fail(d, rc, words[slice->kind], err);
     } else if (slice->kind == CHANGE_INSERT) {

@@ -147,7 +147,8 @@ enum slice_outcome {
 struct slice_result {
     enum slice_outcome outcome;
     size_t done;
-    bool exists;      /* INSERT: a unique index has the row, or another one with its key */
+    bool exists;      /* INSERT: a unique index has the row, or another one with its key; also with
+                         an error of an UPDATE */
     uint64_t matched; /* UPDATE, DELETE: rows found; where it is more than one, all are changed */
     /* With an error: */
     size_t failed; /* the row that it concerns; nrows: not known */

@@ -56,6 +56,35 @@ void runner_committed(struct runner *r)
 
 /* ---- one row ---- */
 
+/* The column in which a row has NULL under a unique index of the target; ncolumns: there is none.
+ * An index that takes any number of NULLs is not described as unique. */
+static uint32_t null_in_index(const struct target_table *t, const struct value *row,
+                              const char **index)
+{
+    for (size_t i = 0; i < t->nindexes; i++)
+        for (uint32_t k = 0; k < t->indexes[i].n; k++) {
+            *index = t->indexes[i].name;
+            if (row[t->indexes[i].columns[k]].kind == VALUE_NULL)
+                return t->indexes[i].columns[k];
+        }
+    return t->rel->ncolumns;
+}
+
+/* Adds to an error what may be meant where a unique index that is not the key refused the row. */
+static int unique_hint(const struct target_table *t, const struct value *row, struct err *err)
+{
+    const char *index = "";
+    uint32_t column = null_in_index(t, row, &index);
+    if (column == t->rel->ncolumns)
+        return err_hint(err, "another row has the same value there. Is the source's unique index "
+                             "DEFERRABLE, or are there none? Then make the target's not unique");
+    const char *name = t->rel->columns[column].name;
+    return err_hint(err,
+                    "the unique index %s of the target takes one NULL only in column %s: make it "
+                    "one WHERE %s IS NOT NULL",
+                    index, name, name);
+}
+
 /* Executes a change of one row, that of row `i` or what takes its place. */
 static int execute_row(struct runner *r, struct run *run, size_t i, enum change_kind kind,
                        const struct row_change *row, struct slice_result *result, struct err *err)
@@ -72,6 +101,8 @@ static int execute_row(struct runner *r, struct run *run, size_t i, enum change_
     *result = (struct slice_result){0};
     if (r->ops->execute(r->driver, &slice, result, err) == 0)
         return 0;
+    if (result->exists && kind == CHANGE_UPDATE)
+        return unique_hint(run->table, row->new, err);
     /* An index that was made since, perhaps; one over an expression otherwise. */
     return result->gone && result->exists && kind == CHANGE_INSERT
                ? be_careful(r, run, i, true, err)
@@ -95,10 +126,13 @@ static int only_one(uint64_t matched, struct err *err)
 static int insert_exists(struct runner *r, struct run *run, size_t i, struct err *err)
 {
     const struct target_table *t = run->table;
+    const char *index;
     enum conflict_action action;
     struct slice_result result;
     if (meet(run, i, CONFLICT_INSERT_EXISTS, &action, err))
-        return -1;
+        return null_in_index(t, run->rows[i].new, &index) < t->rel->ncolumns
+                   ? unique_hint(t, run->rows[i].new, err)
+                   : -1;
     if (action == CONFLICT_SKIP)
         return 0;
     if (t->identity.n == 0 || t->identity.by_all_columns)
@@ -108,9 +142,10 @@ static int insert_exists(struct runner *r, struct run *run, size_t i, struct err
     if (execute_row(r, run, i, CHANGE_UPDATE, &run->rows[i], &result, err) ||
         (result.outcome != SLICE_DONE && only_one(result.matched, err)))
         return -1;
-    return result.outcome == SLICE_DONE
-               ? 0
-               : err_set(err, ERR_PERMANENT, "another row has the same value in a unique column");
+    if (result.outcome == SLICE_DONE)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT, "another row has the same value in a unique column");
+    return unique_hint(t, run->rows[i].new, err);
 }
 
 /* The tuple of an UPDATE with the values that were not sent taken from the old one, where that has

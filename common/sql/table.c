@@ -68,6 +68,7 @@ static int bind_indexes(struct target_table *t, struct err *err)
         if (!there->unique)
             continue;
         struct table_index *index = &t->indexes[t->nindexes++];
+        index->name = there->name;
         index->columns = calloc(there->ncolumns + 1, sizeof *index->columns);
         if (!index->columns)
             return err_nomem(err);

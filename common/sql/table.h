@@ -19,6 +19,7 @@
 
 /* A unique index of the target, by the columns of the relation. */
 struct table_index {
+    const char *name;
     uint32_t n; /* 0: it has a column that the relation lacks: its values are the target's own */
     uint32_t *columns;
 };

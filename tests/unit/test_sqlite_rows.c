@@ -408,7 +408,8 @@ static void constraints_do_not_decide(void **state)
     fails(w, RUN(w, CHANGE_INSERT, "1|c|z"), ERR_PERMANENT, "insert_exists");
     fails(w, RUN(w, CHANGE_INSERT, "3|a|z"), ERR_PERMANENT, "insert_exists");
     fails(w, RUN(w, CHANGE_INSERT, "3|c|~"), ERR_PERMANENT, "NOT NULL constraint failed: t.v");
-    fails(w, RUN(w, CHANGE_UPDATE, "1|b|x"), ERR_PERMANENT, "UNIQUE constraint failed: t.u");
+    fails(w, RUN(w, CHANGE_UPDATE, "1|b|x"), ERR_PERMANENT,
+          "UNIQUE constraint failed: t.u (another row has the same value there.");
     fails(w, RUN(w, CHANGE_UPDATE, "K 1|~|~ > 2|c|x"), ERR_PERMANENT, "UNIQUE constraint failed");
     fails(w, RUN(w, CHANGE_UPDATE, "1|a|~"), ERR_PERMANENT, "NOT NULL constraint failed");
     shows(w, "SELECT * FROM t", "1|a|x 2|b|y");

@@ -281,6 +281,31 @@ for my $rows ('(1, 1)', '(1, 1), (2, 5)') {
     $s->leave('drop table t');
 }
 
+# ---- unique indexes beside the key ----
+
+my @unique = ('create table u (id int primary key, v int, w int)', 'create unique index u_v on u (v)');
+for my $case (
+    ['insert into u values (1, null, 1), (2, null, 2)'],
+    ['insert into u values (1, null, 1), (2, 2, 2)', 'update u set v = null where id = 2'],
+    ['insert into u values (1, null, 1), (2, 2, 2), (3, 3, 3)', 'update u set v = null where id > 1'],
+    ) {
+    my $s = scenario(source => \@unique, target => ['create table u (id int not null primary key, v int, w int)', 'create unique index u_v on u (v)']);
+    $s->run(@$case)->stops(qr/public\.u.*the unique index u_v of the target takes one NULL only in column v: make it one WHERE v IS NOT NULL/, "a second NULL: $case->[-1]");
+    $s->mend('drop index u_v on u', 'create unique index u_v on u (v) where v is not null')->again->same(['u'], 'with a filter it goes on');
+    $s->leave('drop table u');
+}
+{
+    # The server looks at the index after the statement.
+    my $s = scenario(source => ['create table u (id int primary key, v int unique deferrable initially deferred, w int)'],
+        target => ['create table u (id int not null primary key, v int, w int)', 'create unique index u_v on u (v)']);
+    $s->run('insert into u select g, g, g from generate_series(1, 20) g', 'update u set v = 21 - v', 'begin; update u set v = 100 where id = 1; update u set v = 20 where id = 2; update u set v = 19 where id = 1; commit')
+        ->same(['u'], 'values that change places at once');
+    $s->run('begin; update u set v = 18 where id = 1; delete from u where id = 20; update u set v = 19 where id = 3; commit')
+        ->stops(qr/update of public\.u.*2601.*another row has the same value there\. Is the source/, 'and one after the other');
+    $s->mend('drop index u_v on u')->again->same(['u'], 'without the index it goes on');
+    $s->leave('drop table u');
+}
+
 # ---- a target that follows ----
 
 {

@@ -544,6 +544,26 @@ for my $action ('on delete cascade', 'on delete set null', 'on delete cascade on
     $s->leave('drop table child, parent');
 }
 
+# ---- unique indexes beside the key ----
+
+{
+    my $s = scenario(
+        source => ['create table u (id int primary key, v int unique deferrable initially deferred)'],
+        target => ['create table u (id int primary key, v int, unique key u_v (v))']
+    );
+    $s->run(
+        'insert into u select g, g from generate_series(1, 10) g',
+        'insert into u values (11, null), (12, null)',
+        'begin; update u set v = 100 where id = 1; update u set v = 1 where id = 2; update u set v = 2 where id = 1; commit',
+        'begin; delete from u where id = 3; insert into u values (20, 3); commit'
+    )->same(['u'], 'a unique index that holds at each row');
+    $s->run('update u set v = 3 - v where id < 3')
+        ->stops(qr/update of public\.u.*1062.*another row has the same value there\. Is the source.s unique index DEFERRABLE/,
+            'values that change places');
+    $s->mend('alter table u drop key u_v, add key u_v (v)')->again->same(['u'], 'without it, it goes on');
+    $s->leave('drop table u');
+}
+
 # ---- triggers at the target ----
 
 my @audited = (
