@@ -147,15 +147,18 @@ static int describe_columns(struct driver *d, const char *name, struct described
                             struct err *err)
 {
     struct mssql_result rows;
-    int rc = ask(d, name,
-                 "SELECT c.name, y.name, N'', c.collation_name, CASE WHEN c.is_computed = 1 THEN "
-                 "N'computed' ELSE N'' END, c.max_length, c.precision, c.scale, -1, CASE WHEN "
-                 "c.is_computed = 1 OR c.generated_always_type <> 0 OR y.name = N'timestamp' THEN "
-                 "1 ELSE 0 END, c.is_identity FROM sys.columns AS c INNER JOIN sys.types AS y ON "
-                 "y.user_type_id = c.system_type_id WHERE c.object_id = @id ORDER BY c.column_id",
-                 &rows, err);
-    for (size_t i = 0; i < rows.nrows; i++)
-        (void)described_add_row(out, &rows.values[i * rows.ncolumns]);
+    int rc = ask(
+        d, name,
+        "SELECT c.name, y.name, N'', c.collation_name, CASE WHEN c.is_computed = 1 THEN "
+        "N'computed' ELSE N'' END, c.max_length, c.precision, c.scale, -1, CASE WHEN "
+        "c.is_computed = 1 OR c.generated_always_type <> 0 OR y.name = N'timestamp' THEN "
+        "1 ELSE 0 END, c.is_identity, CASE WHEN c.is_nullable = 0 AND c.default_object_id = 0 "
+        "THEN 1 ELSE 0 END FROM sys.columns AS c INNER JOIN sys.types AS y ON y.user_type_id = c.system_type_id WHERE c.object_id = @id ORDER BY c.column_id",
+        &rows, err);
+    for (size_t i = 0; i < rows.nrows; i++) {
+        struct described_column *c = described_add_row(out, &rows.values[i * rows.ncolumns]);
+        c->required = c->required && !d->uri.triggers; /* one may give it a value */
+    }
     mssql_result_free(&rows);
     return rc;
 }

@@ -36,11 +36,11 @@ static int describe_engine(struct driver *d, const char *name, struct described_
     MYSQL_ROW row = mysql_fetch_row(rows);
     out->exists = row != NULL;
     (void)snprintf(advice, sizeof advice, "ALTER TABLE %s ENGINE=InnoDB", name);
-    if (row && (!row[0] || strcasecmp(row[0], "InnoDB") != 0))
-        described_set_unfit(out, row[0] ? advice : NULL, "is %s, which has no transactions",
-                            row[0] ? row[0] : "a view");
+    int rc = row && !row[0] ? described_no_table(name, "a view", err) : 0;
+    if (row && row[0] && strcasecmp(row[0], "InnoDB") != 0)
+        described_set_unfit(out, advice, "is %s, which has no transactions", row[0]);
     mysql_free_result(rows);
-    return 0;
+    return rc;
 }
 
 /* No setting of a session keeps triggers from firing. */
@@ -66,13 +66,14 @@ static int describe_columns(struct driver *d, const char *name, struct described
     if (ask(d, name,
             "column_name, data_type, column_type, collation_name, extra, "
             "character_maximum_length, numeric_precision, numeric_scale, datetime_precision, "
-            "NULL, NULL",
+            "NULL, NULL, is_nullable = 'NO' AND column_default IS NULL AND data_type <> 'enum'",
             "columns", " ORDER BY ordinal_position", &rows, err))
         return -1;
     for (MYSQL_ROW row; (row = mysql_fetch_row(rows)) != NULL;) {
         struct described_column *c = described_add_row(out, row);
         c->generated = my_is_generated(c->extra);
         c->autonumber = strcasestr(c->extra, "auto_increment") != NULL;
+        c->required = c->required && !d->uri.triggers; /* one may give it a value */
     }
     mysql_free_result(rows);
     return 0;

@@ -63,11 +63,14 @@ static int describe_columns(struct driver *d, const char *table, sqlite3_stmt *s
 {
     int rc;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        if (sqlite3_column_type(s, 5) != SQLITE_NULL)
+            return described_no_table(table, (const char *)sqlite3_column_text(s, 5), err);
         struct described_column *c =
             described_add_column(out, (const char *)sqlite3_column_text(s, 0));
         c->type = c->declared = described_text(out, (const char *)sqlite3_column_text(s, 1));
         c->generated = sqlite3_column_int(s, 2) != 0;
         c->autonumber = sqlite3_column_int(s, 3) != 0;
+        c->required = sqlite3_column_int(s, 4) != 0;
         out->exists = true;
         if (described_check(out, err) || describe_collation(d, table, c, out, err))
             return -1;
@@ -106,8 +109,11 @@ int sqlite_describe(struct driver *d, const char *name, const struct describe_ho
     out->folds_case = true;
     /* A key that has no index is the rowid. */
     buf_append_str(&sql, "SELECT c.name, c.type, c.hidden, c.pk = 1 AND NOT EXISTS (SELECT 1 FROM "
-                         "pragma_index_list(t.name) WHERE origin = 'pk') FROM sqlite_schema t, "
-                         "pragma_table_xinfo(t.name) c WHERE t.type = 'table' AND t.name = ");
+                         "pragma_index_list(t.name) WHERE origin = 'pk'), c.\"notnull\" AND "
+                         "c.dflt_value IS NULL, CASE WHEN t.type = 'view' THEN 'a view' WHEN "
+                         "t.rootpage = 0 THEN 'a virtual table' END FROM sqlite_schema t, "
+                         "pragma_table_xinfo(t.name) c WHERE t.type IN ('table', 'view') AND "
+                         "t.name = ");
     text_literal(&sql, name, strlen(name));
     buf_append_str(&sql, " COLLATE NOCASE");
     if (sqlite_prepare(d, &sql, &s, err))

@@ -104,6 +104,7 @@ struct described_column *described_add_row(struct described_table *t, char *cons
     c->datetime_decimals = number(row[8]);
     c->generated = number(row[9]) == 1;
     c->autonumber = number(row[10]) == 1;
+    c->required = number(row[11]) == 1;
     return c;
 }
 

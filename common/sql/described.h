@@ -26,6 +26,7 @@ struct described_column {
     int64_t datetime_decimals; /* of times */
     bool generated;            /* its values come from the target itself */
     bool autonumber;           /* the target numbers rows by it, where an INSERT names no value */
+    bool required;             /* it takes no NULL, and has no default */
 };
 
 struct described_index {

@@ -41,6 +41,25 @@ static int bind_columns(const struct driver_ops *ops, struct driver *d, struct t
     return 0;
 }
 
+/* A column that only the target has must find its value there. */
+static int check_others(const struct target_table *t, struct err *err)
+{
+    for (size_t i = 0; i < t->there.ncolumns; i++) {
+        const struct described_column *c = &t->there.columns[i];
+        bool bound = !c->required || c->generated || c->autonumber;
+        for (uint32_t k = 0; k < t->rel->ncolumns && !bound; k++)
+            bound = t->columns[k] == c;
+        if (bound)
+            continue;
+        (void)err_set(err, ERR_PERMANENT,
+                      "column %s of the target table %s is NOT NULL without a default, and the "
+                      "source has no such column",
+                      c->name, t->name);
+        return err_hint(err, "give it a default, or let it be NULL");
+    }
+    return 0;
+}
+
 /* The relation's column for one of an index; false: it has none. */
 static bool index_column(const struct target_table *t, const char *name, uint32_t *column)
 {
@@ -117,7 +136,7 @@ int table_bind(const struct driver_ops *ops, struct driver *d, const char *name,
     t->statements.ncolumns = rel->ncolumns;
     if (allocate(t, name, err) || identity_init(&t->identity, rel, err) ||
         check_fitness(name, &t->there, err) || bind_columns(ops, d, t, err) ||
-        bind_indexes(t, err)) {
+        check_others(t, err) || bind_indexes(t, err)) {
         table_free(t);
         return -1;
     }

@@ -26,31 +26,31 @@ struct row {
 
 #define INT_TYPE(type, sign)                                                                       \
     {                                                                                              \
-        "c", (type), type sign, "", "", -1, 10, 0, -1, false, false                                \
+        "c", (type), type sign, "", "", -1, 10, 0, -1, false, false, false                         \
     }
 #define DECIMAL(p, s)                                                                              \
     {                                                                                              \
-        "c", "decimal", "decimal(p,s)", "", "", -1, (p), (s), -1, false, false                     \
+        "c", "decimal", "decimal(p,s)", "", "", -1, (p), (s), -1, false, false, false              \
     }
 #define REAL(type, s)                                                                              \
     {                                                                                              \
-        "c", (type), (type), "", "", -1, 12, (s), -1, false, false                                 \
+        "c", (type), (type), "", "", -1, 12, (s), -1, false, false, false                          \
     }
 #define TEXT(type, n, coll)                                                                        \
     {                                                                                              \
-        "c", (type), (type), (coll), "", (n), -1, -1, -1, false, false                             \
+        "c", (type), (type), (coll), "", (n), -1, -1, -1, false, false, false                      \
     }
 #define BYTES(type, n)                                                                             \
     {                                                                                              \
-        "c", (type), (type), "", "", (n), -1, -1, -1, false, false                                 \
+        "c", (type), (type), "", "", (n), -1, -1, -1, false, false, false                          \
     }
 #define TIME(type, n)                                                                              \
     {                                                                                              \
-        "c", (type), (type), "", "", -1, -1, -1, (n), false, false                                 \
+        "c", (type), (type), "", "", -1, -1, -1, (n), false, false, false                          \
     }
 #define BITS(n)                                                                                    \
     {                                                                                              \
-        "c", "bit", "bit(n)", "", "", -1, (n), -1, -1, false, false                                \
+        "c", "bit", "bit(n)", "", "", -1, (n), -1, -1, false, false, false                         \
     }
 
 static int check(const struct row *row, bool identity, enum source_form *form, struct err *err)
@@ -149,16 +149,16 @@ static void refused(void **state)
         {PG_TYPE_INET, -1, TEXT("inet6", -1, ""), 0},
         {PG_TYPE_INT4,
          -1,
-         {"c", "int", "int", "", "STORED GENERATED", -1, 10, 0, -1, false, false},
+         {"c", "int", "int", "", "STORED GENERATED", -1, 10, 0, -1, false, false, false},
          0},
         {PG_TYPE_INT4,
          -1,
-         {"c", "int", "int", "", "VIRTUAL GENERATED", -1, 10, 0, -1, false, false},
+         {"c", "int", "int", "", "VIRTUAL GENERATED", -1, 10, 0, -1, false, false, false},
          0},
         {PG_TYPE_TIMESTAMP,
          -1,
          {"c", "datetime", "datetime(6)", "", "on update current_timestamp(6)", -1, -1, -1, 6,
-          false, false},
+          false, false, false},
          0},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
@@ -178,7 +178,7 @@ static void a_default_is_not_a_generated_column(void **state)
     static const struct row row = {
         PG_TYPE_INT4,
         -1,
-        {"c", "int", "int", "", "DEFAULT_GENERATED", -1, 10, 0, -1, false, false},
+        {"c", "int", "int", "", "DEFAULT_GENERATED", -1, 10, 0, -1, false, false, false},
         0};
     struct err err = {0};
     enum source_form form;

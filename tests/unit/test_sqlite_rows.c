@@ -351,7 +351,7 @@ static void a_table_without_rowid_has_a_key_of_its_own(void **state)
     struct sqlite_world *w = *state;
     sql(w,
         "CREATE TABLE t (a TEXT, \"b\"\"\" INTEGER, n INTEGER, PRIMARY KEY (\"b\"\"\", a)) WITHOUT ROWID;"
-        "CREATE TABLE u (v TEXT, mine TEXT PRIMARY KEY) WITHOUT ROWID;"
+        "CREATE TABLE u (v TEXT, mine TEXT DEFAULT 0 PRIMARY KEY) WITHOUT ROWID;"
         "INSERT INTO u VALUES ('x', 1), ('x', 2), (NULL, 3)");
     succeeds(w, use(w, REPLICA_IDENTITY_FULL, "t", "a/text,b\"/int,n/int", 0));
     succeeds(w, RUN(w, CHANGE_INSERT, "x|1|~", "x|2|~", "y|1|5"));
@@ -394,6 +394,36 @@ static void the_rowid_takes_no_null(void **state)
     succeeds(w, use(w, REPLICA_IDENTITY_FULL, "e", "n/int,m/int", 0));
     succeeds(w, RUN(w, CHANGE_INSERT, "~|1"));
     shows(w, "SELECT * FROM e", "~|1");
+}
+
+/* What only the target has. */
+static void other_columns_find_their_values(void **state)
+{
+    struct sqlite_world *w = *state;
+    sql(w, "CREATE TABLE t (n INTEGER PRIMARY KEY, id INT NOT NULL UNIQUE, d TEXT NOT NULL DEFAULT "
+           "'d', g INT NOT NULL AS (id + 1), v TEXT);"
+           "CREATE TABLE r (id INTEGER PRIMARY KEY, v TEXT, more INT NOT NULL)");
+    succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,v/text", 1));
+    succeeds(w, RUN(w, CHANGE_INSERT, "7|a"));
+    shows(w, "SELECT * FROM t", "1|7|d|8|a");
+    fails(w, use(w, REPLICA_IDENTITY_DEFAULT, "r", "id/int/k,v/text", 1), ERR_PERMANENT,
+          "column more of the target table r is NOT NULL without a default");
+}
+
+static void what_is_no_table_is_refused(void **state)
+{
+    struct sqlite_world *w = *state;
+    const struct describe_how how = {.rows = false};
+    static const char *const names[][2] = {{"w", "w in the target is a view"},
+                                           {"f", "f in the target is a virtual table"}};
+    sql(w, "CREATE VIEW w AS SELECT 1 AS id; CREATE VIRTUAL TABLE f USING fts5(id)");
+    for (size_t i = 0; i < LENGTH(names); i++) {
+        struct described_table there;
+        described_init(&there);
+        fails(w, sqlite_ops.describe(w->driver, names[i][0], &how, &there, &w->err), ERR_PERMANENT,
+              names[i][1]);
+        described_free(&there);
+    }
 }
 
 /* A constraint may say itself what becomes of a row that breaks it: not for ours. */
@@ -657,6 +687,8 @@ int main(void)
         TEST(a_table_may_be_without_rowid_or_strict),
         TEST(a_table_without_rowid_has_a_key_of_its_own),
         TEST(the_rowid_takes_no_null),
+        TEST(other_columns_find_their_values),
+        TEST(what_is_no_table_is_refused),
         TEST(constraints_do_not_decide),
         TEST(triggers_do_not_fire),
         TEST(a_trigger_keeps_its_clauses),

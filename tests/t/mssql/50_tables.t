@@ -271,6 +271,13 @@ for my $action ('on delete cascade', 'on update set null', 'on delete cascade on
     $s->mend('drop view t')->again->same(['t'], 'without it the table is made');
     $s->leave('drop table t');
 }
+{
+    my $s = scenario(source => ['create table t (id int primary key)'],
+        target => ['create table t (id int not null primary key, more int not null, d int not null default 3, c as (7), stamp rowversion)']);
+    $s->run('insert into t values (1)')->stops(qr/column more of the target table \[dbo\]\.\[t\] is NOT NULL without a default/, 'a column without a value');
+    $s->mend('alter table t drop column more')->again->same(['t'], 'without it, it goes on', extra_columns => 1);
+    $s->leave('drop table t');
+}
 for my $rows ('(1, 1)', '(1, 1), (2, 5)') {
     # An index that leaves rows out without an error.
     my $s = scenario(source => ['create table t (id int primary key, v int)'],

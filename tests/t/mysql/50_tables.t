@@ -544,6 +544,55 @@ for my $action ('on delete cascade', 'on delete set null', 'on delete cascade on
     $s->leave('drop table child, parent');
 }
 
+# ---- what else a table may have ----
+
+my $mariadb = ($ENV{PG2ANY_MYSQL_FLAVOUR} // 'mariadb') eq 'mariadb';
+{
+    my $versions = $mariadb ? ' with system versioning' : '';
+    my $hidden = $mariadb ? 'hidden int not null default 3 invisible,' : '';
+    my $s = scenario(
+        source => ['create table t (id int primary key, v int)'],
+        target => [
+            "create table t (id int primary key, v int check (v < 100), $hidden g int as (id + 1) stored, n enum('a', 'b') not null, d int not null default 7, stamp timestamp not null default current_timestamp on update current_timestamp)$versions"
+        ]
+    );
+    $s->run(
+        'insert into t select g, g from generate_series(1, 10) g',
+        'update t set v = v + 1 where id < 5',
+        'update t set id = 100 where id = 1',
+        'delete from t where id = 2'
+    )->same(['t'], 'columns that find their values themselves, old versions of rows', extra_columns => 1);
+    is($s->{target}->value('select count(*) from t where g = id + 1 and d = 7 and n = \'a\''),
+        9, 'as they are declared');
+    $s->run('update t set v = 100 where id = 3')->stops(qr/update of public\.t.*t.*(?:4025|3819)/, 'a CHECK constraint');
+    $s->leave('drop table t');
+}
+{
+    my $s = scenario(
+        source => ['create table t (id int primary key)', 'create table w (id int primary key)', 'create table p (id int primary key)'],
+        target => [
+            'create table t (id int primary key, more int not null)',
+            'create view w as select id from t',
+            'create table p (id int primary key) partition by range (id) (partition p1 values less than (10))'
+        ]
+    );
+    my $more = qr/column more of the target table `\w+`\.`t` is NOT NULL without a default/;
+    $s->run('insert into t values (1)')->stops($more, 'a column without a value');
+    $s->check_says(qr/^FAIL  table public\.t: $more/m, 'which a check says, too');
+    $s->mend('alter table t alter more set default 1')->again->same(['t'], 'with a default it goes on', extra_columns => 1);
+    $s->run('insert into p values (9)')->same(['p'], 'a table with partitions');
+    $s->run('insert into p values (10)')->stops(qr/insert into public\.p.*1526/, 'a row for which there is no partition');
+    $s->mend('alter table p add partition (partition p2 values less than (20))')->again->same(['p'], 'with one it goes on');
+    $s->run('insert into w values (1)')->stops(qr/`w` in the target is a view/, 'a view in the place of a table');
+    $s->check_says(qr/^FAIL  table public\.w: .*`w` in the target is a view/m, 'which a check says, too');
+    $s->leave('drop table t, w, p');
+}
+for my $engine ('MyISAM', 'MEMORY', $mariadb ? 'Aria' : ()) {
+    my $s = scenario(source => ['create table t (id int primary key)'], target => ["create table t (id int primary key) engine=$engine"]);
+    $s->run('insert into t values (1)')->stops(qr/table `\w+`\.`t` is \Q$engine\E, which has no transactions.*ENGINE=InnoDB/i, "$engine");
+    $s->leave('drop table t');
+}
+
 # ---- unique indexes beside the key ----
 
 {

@@ -241,7 +241,7 @@ sub columns_rows {
         my $id = TdsPeer::Types::type_id($type);
         push @out, [@$c{qw(object_id name column_id)}, $id, $id, max_length($type), $type->{precision} // 0,
             $type->{scale} // 0, $c->{collation}, $c->{nullable}, $c->{identity} ? 1 : 0,
-            defined $c->{computed} ? 1 : 0, 0, 0, 0, 0, 0];
+            defined $c->{computed} ? 1 : 0, 0, 0, defined $c->{default_text} ? 1 : 0, 0, 0];
     }
     return \@out;
 }
