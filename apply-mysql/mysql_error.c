@@ -90,15 +90,19 @@ bool my_error_is_duplicate(unsigned int number)
 
 /*
  * Values stand in single quotes after "entry " or ": ", and what comes after them begins with
- * "' for " where anything does. A value may hold any of that itself, so the last one counts.
+ * "' for " where anything does. A value may hold any of that itself, so the last one counts. One
+ * that has no partition stands at the end, bare.
  */
 void my_error_scrub(const char *message, char *out, size_t size)
 {
+    static const char bare[] = "no partition for value ";
     const char *start = strstr(message, "entry '"), *other = strstr(message, ": '");
     if (other && (!start || other < start))
         start = other;
     if (!start) {
-        (void)snprintf(out, size, "%s", message);
+        const char *value = strstr(message, bare), *end = value ? value + strlen(bare) : NULL;
+        (void)snprintf(out, size, "%.*s%s", end ? (int)(end - message) : (int)strlen(message),
+                       message, end ? "…" : "");
         return;
     }
     start = strchr(start, '\'');

@@ -90,6 +90,9 @@ static void values_are_cut(void **state)
         {"Duplicate entry 'cut off in the mid", "Duplicate entry …"},
         {"Data too long for column 'c' at row 1", "Data too long for column 'c' at row 1"},
         {"Unknown column 'x' in 'field list'", "Unknown column 'x' in 'field list'"},
+        {"Table has no partition for value 4711", "Table has no partition for value …"},
+        {"Duplicate entry 'a no partition for value b' for key 'k'",
+         "Duplicate entry … for key 'k'"},
         {"", ""},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
