@@ -18,7 +18,7 @@ static const struct error_rule rules[] = {
     {230, ERR_PERMANENT, permissions}, /* on a column */
     {262, ERR_PERMANENT, permissions}, /* for a statement */
     {547, ERR_PERMANENT,
-     "foreign keys of the target itself are checked; ALTER TABLE … NOCHECK "
+     "constraints of the target itself are checked; ALTER TABLE … NOCHECK "
      "CONSTRAINT leaves that to the source"},
     {596, ERR_RETRY, NULL},             /* the session was killed */
     {701, ERR_TEMPORARY, NULL},         /* out of memory */

@@ -445,6 +445,19 @@ static void constraints_do_not_decide(void **state)
     shows(w, "SELECT * FROM t", "1|a|x 2|b|y");
 }
 
+static void foreign_keys_do_nothing(void **state)
+{
+    struct sqlite_world *w = *state;
+    sql(w, "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT);"
+           "CREATE TABLE c (id INT REFERENCES t ON DELETE CASCADE ON UPDATE SET NULL);"
+           "INSERT INTO c VALUES (1), (2), (9)");
+    succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,v/text", 1));
+    succeeds(w, RUN(w, CHANGE_INSERT, "1|a", "2|b"));
+    succeeds(w, RUN(w, CHANGE_UPDATE, "K 1|~ > 3|a"));
+    succeeds(w, RUN(w, CHANGE_DELETE, "K 2|~"));
+    shows(w, "SELECT * FROM c", "1 2 9");
+}
+
 /* As those of a table do not for PostgreSQL's own apply worker: what they did at the source comes.
  */
 static void triggers_do_not_fire(void **state)
@@ -690,6 +703,7 @@ int main(void)
         TEST(other_columns_find_their_values),
         TEST(what_is_no_table_is_refused),
         TEST(constraints_do_not_decide),
+        TEST(foreign_keys_do_nothing),
         TEST(triggers_do_not_fire),
         TEST(a_trigger_keeps_its_clauses),
         TEST(a_trigger_may_not_take_a_row_away),

@@ -222,6 +222,19 @@ for my $case (
     $s->leave('drop table parent, child, alone');
 }
 {
+    # Rows of two tables, and of one that refers to itself.
+    my $s = scenario(
+        source => ['create table parent (id int primary key, up int references parent)', 'create table child (id int primary key, parent int references parent)'],
+        target => ['create table parent (id int not null primary key, up int references parent (id))', 'create table child (id int not null primary key, parent int references parent (id))']
+    );
+    $s->run('insert into parent select g, nullif(g - 1, 0) from generate_series(1, 50) g', 'insert into child select g, g from generate_series(1, 50) g',
+        'begin; insert into parent values (100, 1); insert into child values (100, 100), (101, 1); update child set parent = 100 where id < 10; delete from child where id between 10 and 20; update parent set up = 100 where id = 21; delete from parent where id between 10 and 20; commit',
+        (map { "begin; insert into parent values (200 + $_, 1); insert into child values (200 + $_, 200 + $_); commit" } 1 .. 20),
+        'begin; delete from child where parent > 200; delete from parent where id > 200; insert into parent values (300, 1); insert into child values (300, 300); commit')
+        ->same(['parent', 'child'], 'foreign keys hold: rows come in the order of the source');
+    $s->leave('drop table child, parent');
+}
+{
     my $no_alter = Pg2any::MSSQL->new(fast => 1, name => 'plain-user', alter => 0);
     my $s = scenario(server => $no_alter, source => ['create table t (id int primary key)']);
     $s->run('insert into t values (1)', 'truncate t', 'insert into t values (2)')->same(['t'], 'TRUNCATE without the permission for TRUNCATE TABLE');
