@@ -10,7 +10,9 @@ static const struct {
     const char *name;
     const char *stop;
 } words[CONFLICTS] = {
-    [CONFLICT_INSERT_EXISTS] = {"insert_exists", "a row with this key is in the target already"},
+    [CONFLICT_INSERT_EXISTS] =
+        {"insert_exists",
+         "a row with this key, or this value in a unique index, is in the target already"},
     [CONFLICT_UPDATE_MISSING] = {"update_missing", "the row to update is not in the target"},
     [CONFLICT_DELETE_MISSING] = {"delete_missing", "the row to delete is not in the target"},
 };

@@ -613,6 +613,21 @@ for my $engine ('MyISAM', 'MEMORY', $mariadb ? 'Aria' : ()) {
     $s->leave('drop table u');
 }
 
+{
+    # Two values that the source tells apart, under an index that does not.
+    my $s = scenario(
+        source => ['create table u (id int primary key, v text unique)'],
+        target => [
+            'create table u (id int primary key, v varchar(50) character set utf8mb4 collate utf8mb4_general_ci not null, unique key u_v (v))'
+        ]
+    );
+    $s->run(q{insert into u values (1, 'a')}, q{insert into u values (2, 'A')})
+        ->stops(qr/insert into public\.u.*insert_exists: a row with this key, or this value in a unique index/,
+            'a unique index that folds case');
+    $s->mend('alter table u drop key u_v')->again->same(['u'], 'without it, it goes on');
+    $s->leave('drop table u');
+}
+
 # ---- triggers at the target ----
 
 my @audited = (
