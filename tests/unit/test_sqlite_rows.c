@@ -432,7 +432,7 @@ static void constraints_do_not_decide(void **state)
     struct sqlite_world *w = *state;
     sql(w,
         "CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, u TEXT UNIQUE ON CONFLICT IGNORE,"
-        " v TEXT NOT NULL ON CONFLICT REPLACE DEFAULT 'mine')");
+        " v TEXT NOT NULL ON CONFLICT REPLACE DEFAULT 'mine' CONSTRAINT checked CHECK (v <> 'no'))");
     succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,u/text,v/text", 1));
     succeeds(w, RUN(w, CHANGE_INSERT, "1|a|x", "2|b|y"));
     fails(w, RUN(w, CHANGE_INSERT, "1|c|z"), ERR_PERMANENT, "insert_exists");
@@ -442,7 +442,9 @@ static void constraints_do_not_decide(void **state)
           "UNIQUE constraint failed: t.u (another row has the same value there.");
     fails(w, RUN(w, CHANGE_UPDATE, "K 1|~|~ > 2|c|x"), ERR_PERMANENT, "UNIQUE constraint failed");
     fails(w, RUN(w, CHANGE_UPDATE, "1|a|~"), ERR_PERMANENT, "NOT NULL constraint failed");
-    shows(w, "SELECT * FROM t", "1|a|x 2|b|y");
+    succeeds(w, RUN(w, CHANGE_INSERT, "4|~|z", "5|~|z"));
+    fails(w, RUN(w, CHANGE_INSERT, "6|f|no"), ERR_PERMANENT, "CHECK constraint failed: checked");
+    shows(w, "SELECT * FROM t", "1|a|x 2|b|y 4|~|z 5|~|z");
 }
 
 static void foreign_keys_do_nothing(void **state)
