@@ -1,5 +1,6 @@
 /* --check: what the server and the user's permissions let the applier do. */
 #include "mssql_driver.h"
+#include "sql/rules.h"
 
 static bool may(const struct mssql_result *rows, size_t column)
 {
@@ -55,5 +56,6 @@ int mssql_check(struct driver *d, bool ddl, struct report *report, struct err *e
                             "literals, which is slower");
         report_mend(report, "ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = 130;");
     }
+    rules_note(report, d->uri.triggers, d->uri.foreign_keys);
     return check_permissions(d, ddl, report, err);
 }

@@ -8,6 +8,7 @@
 #include "sql/key_size.h"
 #include "sql/names.h"
 #include "sql/own.h"
+#include "sql/rules.h"
 
 #define DEFAULT_SCHEMA "dbo"
 #define IDENTITY_INDEX "pg2any_identity"
@@ -92,22 +93,9 @@ static int ask(struct driver *d, const char *table, const char *query, struct ms
     return mssql_ask_buf(d, &sql, rows, err);
 }
 
-/* What the table's triggers and foreign keys would do cannot be turned off for a session. */
-static void describe_actions(const struct driver *d, const char *trigger, const char *key,
-                             struct described_table *out)
-{
-    if (*trigger && !d->uri.triggers)
-        described_refuse_trigger(out, trigger, "DISABLE TRIGGER");
-    else if (*key && !d->uri.foreign_keys)
-        described_set_unfit(out,
-                            "ALTER TABLE … NOCHECK CONSTRAINT; or foreign_keys=on in --dest, if it "
-                            "is not the source's as well",
-                            "has the foreign key %s refer to it, which would change other rows",
-                            key);
-}
-
 /*
  * Savepoints do not exist for memory-optimized tables, and an old row of a temporal one is no row.
+ * What triggers and foreign keys do cannot be turned off for a session.
  * dbo is in every database: whether DBO is too says how names are compared.
  */
 static int describe_table(struct driver *d, const char *name, struct described_table *out,
@@ -133,11 +121,12 @@ static int describe_table(struct driver *d, const char *name, struct described_t
             described_set_unfit(out, NULL, "is memory-optimized");
         else if (kind == HISTORY)
             described_set_unfit(out, NULL, "holds the history of another");
-        else if (out->exists)
-            describe_actions(d, mssql_result_text(&rows, 0, 4), mssql_result_text(&rows, 0, 5),
-                             out);
-        else if (mssql_result_number(&rows, 0, 3) != NONE)
-            rc = described_no_table(name, "a view or something else", err);
+        else if (rows.values[4] && !d->uri.triggers)
+            rules_refuse_trigger(out, rows.values[4], "DISABLE TRIGGER");
+        else if (rows.values[5] && !d->uri.foreign_keys)
+            rules_refuse_foreign_key(out, rows.values[5], "ALTER TABLE … NOCHECK CONSTRAINT");
+        else if (!out->exists && rows.values[3])
+            rc = rules_refuse_object(name, "a view or something else", err);
     }
     mssql_result_free(&rows);
     return rc;

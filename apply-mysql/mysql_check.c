@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sql/own.h"
+#include "sql/rules.h"
 
 /*
  * What is granted to this user on a database or on all of them, as privileges; single tables and
@@ -147,5 +148,6 @@ int my_check(struct driver *d, bool ddl, struct report *report, struct err *err)
     mysql_free_result(rows);
     report_ok(report, "a row may have %llu bytes (max_allowed_packet)",
               (unsigned long long)d->max_packet);
+    rules_note(report, d->uri.triggers, d->uri.foreign_keys);
     return check_databases(d, ddl, account, report, err);
 }

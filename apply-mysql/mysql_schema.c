@@ -6,6 +6,7 @@
 
 #include "mysql_driver.h"
 #include "sql/key_size.h"
+#include "sql/rules.h"
 
 /* ---- what is there ---- */
 
@@ -36,7 +37,7 @@ static int describe_engine(struct driver *d, const char *name, struct described_
     MYSQL_ROW row = mysql_fetch_row(rows);
     out->exists = row != NULL;
     (void)snprintf(advice, sizeof advice, "ALTER TABLE %s ENGINE=InnoDB", name);
-    int rc = row && !row[0] ? described_no_table(name, "a view", err) : 0;
+    int rc = row && !row[0] ? rules_refuse_object(name, "a view", err) : 0;
     if (row && row[0] && strcasecmp(row[0], "InnoDB") != 0)
         described_set_unfit(out, advice, "is %s, which has no transactions", row[0]);
     mysql_free_result(rows);
@@ -54,7 +55,7 @@ static int describe_triggers(struct driver *d, const char *name, struct describe
         return -1;
     MYSQL_ROW row = mysql_fetch_row(rows);
     if (row)
-        described_refuse_trigger(out, row[0], "drop it");
+        rules_refuse_trigger(out, row[0], "drop it");
     mysql_free_result(rows);
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "frames/pg_type.h"
 #include "sql/column_fit.h"
 #include "sql/names.h"
+#include "sql/rules.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 
@@ -64,7 +65,7 @@ static int describe_columns(struct driver *d, const char *table, sqlite3_stmt *s
     int rc;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         if (sqlite3_column_type(s, 5) != SQLITE_NULL)
-            return described_no_table(table, (const char *)sqlite3_column_text(s, 5), err);
+            return rules_refuse_object(table, (const char *)sqlite3_column_text(s, 5), err);
         struct described_column *c =
             described_add_column(out, (const char *)sqlite3_column_text(s, 0));
         c->type = c->declared = described_text(out, (const char *)sqlite3_column_text(s, 1));

@@ -149,25 +149,6 @@ void described_set_unfit(struct described_table *t, const char *advice, const ch
     t->failed = t->failed || !t->unfit || (advice && !t->advice);
 }
 
-/* What the source's triggers did comes as rows of its own, and would be done again. */
-void described_refuse_trigger(struct described_table *t, const char *trigger, const char *off)
-{
-    char *advice;
-    if (asprintf(&advice, "%s; or triggers=on in --dest, if it is not the source's as well", off) <
-        0)
-        advice = NULL;
-    described_set_unfit(t, advice, "has the trigger %s, which would act on what comes", trigger);
-    t->failed = t->failed || !advice;
-    free(advice);
-}
-
-int described_no_table(const char *name, const char *what, struct err *err)
-{
-    (void)err_set(err, ERR_PERMANENT, "%s in the target is %s, and rows go into tables", name,
-                  what);
-    return err_hint(err, "give it another name; what is replicated becomes a table of this one");
-}
-
 bool described_same_name(const struct described_table *t, const char *a, const char *b)
 {
     return (t->folds_case ? strcasecmp(a, b) : strcmp(a, b)) == 0;

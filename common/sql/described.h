@@ -77,13 +77,6 @@ void described_add_index_column(struct described_table *t, const char *index, bo
 void described_set_unfit(struct described_table *t, const char *advice, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
-/* The same for a trigger that fires for what is written there, which the session cannot turn off;
- * `off` says what can: "drop it". */
-void described_refuse_trigger(struct described_table *t, const char *trigger, const char *off);
-
-/* Permanent error, returned as -1: what has the table's name is no table; `what`: "a view". */
-int described_no_table(const char *name, const char *what, struct err *err);
-
 /* Whether the table takes two names for one. */
 bool described_same_name(const struct described_table *t, const char *a, const char *b);
 

@@ -490,6 +490,7 @@ my @checked = (parameters => {foreign_keys => 'on'});
     $s->run('insert into parent values (1, 0), (2, 0)',
         'insert into child values (1, 1, 0), (2, 1, 0), (3, 2, 0)')
         ->same(['parent', 'child'], 'ON DELETE CASCADE on both sides: before');
+    $s->check_says(qr/^note  target: foreign keys act .*\(foreign_keys=on\)/m, 'a check says so');
     $s->run('delete from parent where id = 1')->stops(qr/delete from public\.child.*delete_missing/,
         'ON DELETE CASCADE on both sides: the target has deleted the children itself');
     is($s->{target}->value('select count(*) from parent'),
@@ -672,6 +673,7 @@ my @not_audited = ('drop table t, audit', 'drop function audit');
     );
     $s->run('insert into t values (1, 1), (2, 2)', 'delete from t where id = 1')
         ->same(['t', 'audit'], 'triggers=on: one that asks for @pg2any leaves it to the source');
+    $s->check_says(qr/^note  target: triggers act on what the applier writes \(triggers=on\)/m, 'a check says so');
     is($s->{target}->value('select group_concat(id) from own'), 1, 'and one of the target’s own fires');
     $s->mend('insert into t values (3, 3)');
     is($s->{target}->value('select group_concat(id) from audit where id > 2'), 3, 'for others @pg2any is NULL');
