@@ -89,8 +89,8 @@ int sqlite_number(struct driver *d, struct buf *sql, const char *what, int64_t *
 /* ---- connection ---- */
 
 static const char uri_help[] = "a path, :memory: or sqlite:PATH?synchronous=full&triggers=off";
-static const char *const levels[] = {"off", "normal", "full", "extra",
-                                     NULL}; /* by SQLite's numbers */
+static const char *const levels[] = {"off", "normal", "full", "extra", NULL};
+#define SYNCHRONOUS_FULL 2 /* they stand by SQLite's numbers */
 
 /* Makes of d->path, which is the URI, the path that is in it. A plain path is taken as it is. */
 static int parse_uri(struct driver *d, int *synchronous, struct err *err)
@@ -102,7 +102,6 @@ static int parse_uri(struct driver *d, int *synchronous, struct err *err)
         {.name = NULL},
     };
     char *path = d->path;
-    *synchronous = 2;
     if (strncasecmp(path, SCHEME, strlen(SCHEME)) == 0) {
         path += strlen(SCHEME);
         path += strncmp(path, "//", 2) == 0 ? 2 : 0; /* sqlite:///absolute/path */
@@ -214,7 +213,7 @@ static int open_and_set_up(struct driver *d, const struct driver_config *config,
 static int sqlite_open(const struct driver_config *config, struct driver **driver,
                        struct driver_traits *traits, struct err *err)
 {
-    int synchronous;
+    int synchronous = SYNCHRONOUS_FULL;
     struct driver *d = calloc(1, sizeof *d);
     if (!d)
         return err_nomem(err);
