@@ -146,12 +146,14 @@ static int set_session(const struct driver *d, MYSQL *m, bool schema, struct err
     struct buf sql = {0};
     if (mysql_set_character_set(m, "utf8mb4"))
         return my_fail(m, "setting the character set", err);
+    /* MySQL lets few users do it; without it warnings are counted, but perhaps not shown. */
+    (void)mysql_query(m, "SET SESSION max_error_count = 64");
     buf_printf(&sql,
                "SET SESSION sql_mode = 'STRICT_ALL_TABLES,STRICT_TRANS_TABLES,NO_ZERO_DATE,"
                "NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,"
                "NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', lc_messages = 'en_US', "
                "autocommit = 1, completion_type = 0, sql_safe_updates = 0, sql_auto_is_null = 0, "
-               "sql_notes = 1, max_error_count = 64, unique_checks = 1, foreign_key_checks = %d, "
+               "sql_notes = 1, unique_checks = 1, foreign_key_checks = %d, "
                "innodb_lock_wait_timeout = %u, lock_wait_timeout = %u, @pg2any = 1",
                schema || d->uri.foreign_keys, config_seconds(d->config.query_timeout_ms),
                schema ? SCHEMA_LOCK_WAIT_S : config_seconds(d->config.query_timeout_ms));

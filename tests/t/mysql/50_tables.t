@@ -74,12 +74,14 @@ sub Scenario::again {
 
 # What a check says of the target, the pipeline stopped.
 sub Scenario::check_says {
-    my ($self, $like, $name) = @_;
+    my ($self, $like, $name, %uri) = @_;
     my $front = Pg2any::Front->new(
         pg      => $pg,
         targets => [$self->{target}],
         env     => {CDC_REPLICATION_SLOT => $self->{origin}, CDC_PUBLICATION => $self->{origin}}
     );
+    $front->{env}{CDC_DEST_URI} = $self->{target}->server->uri(db => $self->{target}->database, %uri)
+        if %uri;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     like(($front->command(['check']))[1], $like, $name);
     return $self;
@@ -657,6 +659,15 @@ my @not_audited = ('drop table t, audit', 'drop function audit');
     is($s->{target}->value('select count(*) from t'), 0, 'nothing of it is there');
     $s->check_says(qr/^FAIL  table public\.t: the target table \S+ has the trigger tr'2/m,
         'a check says it, too');
+    $s->mend(q{create user blind identified by 's3cret'},
+        'grant select, insert, update, delete, create, alter, drop, index on '
+            . Pg2any::Target::MySQL::quoted($s->{target}->database) . '.* to blind');
+    $s->check_says(
+        $mariadb
+        ? qr/^FAIL  table public\.t: the target table \S+ has the trigger tr'2/m
+        : qr/^note  this user does not see whether tables of database \w+ have triggers\n      mend: GRANT TRIGGER ON/m,
+        'a user without the privilege TRIGGER', user => 'blind', password => 's3cret'
+    );
     $s->mend(q{drop trigger `tr'2`})->again->same(['t', 'audit'], 'without it, it goes on');
     $s->leave(@not_audited);
 }
