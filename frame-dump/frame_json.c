@@ -123,6 +123,37 @@ static json_t *fill(const struct column *col)
     BUG("unknown kind of fill");
 }
 
+static json_t *texts(uint32_t n, const char *const *list)
+{
+    json_t *array = json_array();
+    for (uint32_t i = 0; i < n; i++)
+        array = append(array, json_text(bytes_of(list[i])));
+    return array;
+}
+
+static json_t *file(const struct relation_file *f)
+{
+    struct fields o;
+    fields_init(&o);
+    fields_put_u64(&o, "relid", f->relid);
+    fields_put_u64(&o, "relfilenode", f->node);
+    fields_put_u64(&o, "reltoastrelid", f->toast);
+    fields_put_name(&o, "relpersistence", (struct bytes){&f->persistence, 1});
+    if (o.failed)
+        fields_free(&o);
+    return o.json;
+}
+
+static void put_catalog(struct fields *o, const struct relation *rel)
+{
+    fields_put_name(o, "attributes", bytes_of(rel->attributes));
+    json_t *files = json_array();
+    for (uint32_t i = 0; i < rel->nfiles; i++)
+        files = append(files, file(&rel->files[i]));
+    fields_put(o, "files", files);
+    fields_put(o, "memberships", texts(rel->nmemberships, rel->memberships));
+}
+
 static json_t *column(const struct column *col)
 {
     struct fields o;
@@ -138,6 +169,8 @@ static json_t *column(const struct column *col)
         fields_put_name(&o, "type_name", bytes_of(col->type_name));
     }
     fields_put(&o, "fill", fill(col));
+    if (col->ntype_parts > 0)
+        fields_put(&o, "type_parts", texts(col->ntype_parts, col->type_parts));
     if (o.failed)
         fields_free(&o);
     return o.json;
@@ -178,6 +211,8 @@ static int put_relation(struct fields *o, const struct frame *f, struct relmap *
     for (uint32_t i = 0; i < rel->npk; i++)
         key = append(key, json_name(bytes_of(rel->columns[rel->pk[i]].name)));
     fields_put(o, "primary_key", key);
+    if (rel->attributes)
+        put_catalog(o, rel);
     relation_unref(rel);
     return 0;
 }

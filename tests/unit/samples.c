@@ -255,8 +255,15 @@ static void put_relation(struct buf *out)
     relation_to_frame(&rel, out);
 }
 
+/* With all that the catalog says. */
 static void put_keyless_relation(struct buf *out)
 {
+    const char *parts[] = {"16500 new", "16502 done"};
+    const char *memberships[] = {"publication 16389 (iudt): all tables"};
+    struct relation_file files[] = {{1, 16400, 16403, 'p'}, {70000, 70004, 0, 'U'}};
+    struct column mood = sample_columns[0];
+    mood.type_parts = parts;
+    mood.ntype_parts = 2;
     const struct relation rel = {
         .relid = 1,
         .namespace = "s",
@@ -264,7 +271,12 @@ static void put_keyless_relation(struct buf *out)
         .replica_identity = REPLICA_IDENTITY_FULL,
         .primary_key_known = true,
         .ncolumns = 1,
-        .columns = sample_columns,
+        .columns = &mood,
+        .attributes = "cDxP",
+        .files = files,
+        .nfiles = 2,
+        .memberships = memberships,
+        .nmemberships = 1,
     };
     relation_to_frame(&rel, out);
 }
@@ -321,7 +333,9 @@ const struct sample samples[] = {
      "[\"gone\", 25, -1, false, nil, nil, nil, nil, false]] [1, 0]",
      put_relation},
     {"relation without a key", FRAME_RELATION,
-     "1 \"s\" \"n\" \"f\" [[\"id\", 20, -1, true, 1, true, 20, \"bigint\", nil]] []",
+     "1 \"s\" \"n\" \"f\" [[\"id\", 20, -1, true, 1, true, 20, \"bigint\", nil, [\"16500 new\", "
+     "\"16502 done\"]]] [] \"cDxP\" [[1, 16400, 16403, \"p\"], [70000, 70004, 0, \"U\"]] "
+     "[\"publication 16389 (iudt): all tables\"]",
      put_keyless_relation},
     {"relation without columns or catalog", FRAME_RELATION, "2 \"s\" \"n\" \"n\" [] nil",
      put_columnless_relation},

@@ -121,7 +121,12 @@ static const struct {
      "{\"type\":\"relation\",\"offset\":5,\"relid\":1,\"relation\":\"s.n\",\"namespace\":\"s\","
      "\"name\":\"n\",\"replica_identity\":\"full\",\"columns\":[{\"name\":\"id\",\"type_oid\":20,"
      "\"typmod\":-1,\"key\":true,\"attnum\":1,\"not_null\":true,\"base_type_oid\":20,"
-     "\"type_name\":\"bigint\",\"fill\":null}],\"primary_key\":[]}"},
+     "\"type_name\":\"bigint\",\"fill\":null,\"type_parts\":[\"16500 new\",\"16502 done\"]}],"
+     "\"primary_key\":[],\"attributes\":\"cDxP\",\"files\":[{\"relid\":1,"
+     "\"relfilenode\":16400,\"reltoastrelid\":16403,\"relpersistence\":\"p\"},"
+     "{\"relid\":70000,\"relfilenode\":70004,\"reltoastrelid\":0,"
+     "\"relpersistence\":\"U\"}],"
+     "\"memberships\":[\"publication 16389 (iudt): all tables\"]}"},
     {"relation without columns or catalog",
      "{\"type\":\"relation\",\"offset\":5,\"relid\":2,\"relation\":\"s.n\",\"namespace\":\"s\","
      "\"name\":\"n\",\"replica_identity\":\"nothing\",\"columns\":[],\"primary_key\":null}"},
