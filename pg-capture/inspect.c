@@ -35,7 +35,8 @@ static int check_server(struct upstream *u, struct report *r, bool *may_replicat
               " (SELECT count(*) FROM pg_stat_get_wal_senders()),"
               " current_setting('max_replication_slots')::int,"
               " (SELECT count(*) FROM pg_replication_slots),"
-              " (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size')"
+              " (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),"
+              " current_setting('track_commit_timestamp')"
               " FROM pg_roles r WHERE r.rolname = current_user",
               0, NULL, &rows, err))
         return -1;
@@ -71,6 +72,11 @@ static int check_server(struct upstream *u, struct report *r, bool *may_replicat
                        "until the server's disk is full");
         report_mend(r, "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT "
                        "pg_reload_conf();  -- beyond it the slot is lost instead");
+    }
+    if (strcmp(field(rows, 0, 12), "on") != 0) {
+        report_note(r, "track_commit_timestamp is off: a table of which columns were dropped and "
+                       "others added just before a row stops the applier more often");
+        report_mend(r, "ALTER SYSTEM SET track_commit_timestamp = on; and restart the server");
     }
     PQclear(rows);
     return 0;

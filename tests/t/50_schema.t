@@ -5,8 +5,7 @@
 
 use Pg2any::Test;
 
-# The times of commits tell what was done to a table before a row and what after it, however soon.
-my $pg = Pg2any::Postgres->new(settings => { track_commit_timestamp => 'on' });
+my $pg = Pg2any::Postgres->new;
 my $all_0 = { capture => 0, assemble => 0, apply => 0 };
 my $count = 0;
 

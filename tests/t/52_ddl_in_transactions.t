@@ -8,6 +8,7 @@ use Pg2any::Test;
 my ($pg, $target, $pipeline) = new_pair(settings => { logical_decoding_work_mem => '64kB' },
   sql => ['create table t (id bigint primary key, w text)', 'create table open (id int primary key, pad text)']);
 $pg->do(q{insert into t select g, 'x' from generate_series(1,1000) g});
+$pipeline->wait_caught_up;
 my $d = $pg->connect(AutoCommit => 0);
 $d->do("insert into t select g, repeat('y',100) from generate_series(1001,3000) g");
 $d->do("alter table t add column extra int");

@@ -7,7 +7,7 @@
 use Pg2any::Test;
 use Pg2any::Wait qw(wait_for);
 
-my $pg = Pg2any::Postgres->new(settings => { max_prepared_transactions => 10,
+my $pg = Pg2any::Postgres->new(settings => { track_commit_timestamp => 'off',
     logical_decoding_work_mem => '64kB' });
 $pg->do('create table pad (id int primary key, pad text not null)',
     'alter table pad alter pad set storage external', 'create table aside (id int)');

@@ -5,7 +5,7 @@
 use Pg2any::Front;
 use Pg2any::Test;
 
-my $pg = Pg2any::Postgres->new(settings => { track_commit_timestamp => 'on', wal_level => 'replica', max_slot_wal_keep_size => '1GB',
+my $pg = Pg2any::Postgres->new(settings => { wal_level => 'replica', max_slot_wal_keep_size => '1GB',
     max_replication_slots => 1, max_wal_senders => 2 });
 $pg->do('create table keyed (id int primary key, f float8, d date)', 'create table keyless (v text)',
     'create role weak login');

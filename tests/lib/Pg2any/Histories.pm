@@ -25,7 +25,7 @@ my $VACUUM_AFTER = 200;
 # Pg2any::Histories->new(target => KIND): with a server of its own.
 sub new {
     my ($class, %arg) = @_;
-    my $pg = Pg2any::Postgres->new(settings => { logical_decoding_work_mem => '64kB', lock_timeout => '10s',
+    my $pg = Pg2any::Postgres->new(settings => { track_commit_timestamp => 'off', logical_decoding_work_mem => '64kB', lock_timeout => '10s',
         log_min_messages => 'fatal' });
     return bless { pg => $pg, major => $pg->major, target => $arg{target}, runs => 0,
         sessions => [map { $pg->connect } 1 .. $SESSIONS] }, $class;

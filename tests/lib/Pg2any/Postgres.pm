@@ -23,6 +23,7 @@ my %SETTINGS = (
     max_replication_slots => 20,
     max_prepared_transactions => 20,
     max_connections => 50,
+    track_commit_timestamp => 'on', # what was done to a table before a row is told from what after it, however soon
     shared_buffers => '64MB',
     fsync => 'off',
     autovacuum => 'off',
