@@ -109,7 +109,7 @@ my $whole = hello() . begin(7, 100) . relation(1) . insert(7, 'a') . commit(7, 1
     . stream_commit(8, 140);
 my $assembled = hello() . begin(7, 100) . relation(1) . insert(7, 'a') . commit(7, 100, 1)
     . begin(10, 120) . insert(10, 'd') . commit(10, 120, 1)
-    . begin(8, 140) . insert(8, 'b') . commit(8, 140, 1);
+    . begin(8, 140) . relation(1) . insert(8, 'b') . commit(8, 140, 1);
 
 # ---- the end of input ----
 
