@@ -255,7 +255,7 @@ for my $case (
     my (undef, $held) = run_tool('txn-assemble', stdin => $input);
     is($status, 0, 'a spilled transaction is committed');
     ok($spilled eq $held, 'and comes out as it would from memory');
-    is(types($spilled), 'HBRICB' . 'I' x 2001 . 'CZ', 'which is what it should be');
+    is(types($spilled), 'HBRICBR' . 'I' x 2001 . 'CZ', 'which is what it should be');
 
     my $err;
     ($status, undef, $err) = run_tool('txn-assemble', stdin => $input,
