@@ -5,7 +5,7 @@
 # documentation.
 # needs: nothing
 
-use Pg2any::FrameReader qw(read_frames split_frames committed_states);
+use Pg2any::FrameReader qw(read_frames split_frames committed_states version_1);
 use Pg2any::Golden qw(golden_file golden_names);
 use Pg2any::Test;
 use POSIX ();
@@ -179,7 +179,7 @@ for my $name (golden_names()) {
     my %wrong;
     my %status;
     for my $kind ('raw', 'committed') {
-        my $bytes = read_frames(golden_file($name, "$kind.frames"));
+        my $bytes = version_1(read_frames(golden_file($name, "$kind.frames")));
         my @frames = split_frames($bytes);
         for my $try (1 .. 40) {
             my $damaged = $bytes;

@@ -1,6 +1,5 @@
-# The golden streams of tests/frames, recorded from a real server, of version 1: raw ones through
-# txn-assemble give the committed ones, with the checksums of version 2; committed ones into SQLite give the content stored beside
-# them, and a second time nothing.
+# The golden streams of tests/frames, recorded from a real server: raw ones through txn-assemble give the
+# committed ones; committed ones into SQLite give the content stored beside them, and a second time nothing.
 # needs: nothing
 
 use Pg2any::FrameReader qw(read_frames split_frames committed_states version_1);
