@@ -32,6 +32,7 @@ void catalog_close(struct catalog *c)
     c->lists = NULL;
     c->files = NULL;
     c->nhorizons = 0; /* of another server, perhaps */
+    c->standby_xmin = 0;
 }
 
 int catalog_connect(struct catalog *c, struct err *err)
@@ -141,15 +142,24 @@ int catalog_look_ahead(struct catalog *c, struct err *err)
     if (catalog_query(c,
                       "SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text,"
                       " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-                      "  ELSE pg_current_wal_insert_lsn() END",
+                      "  ELSE pg_current_wal_insert_lsn() END, pg_is_in_recovery()",
                       0, NULL, &result, err))
         return -1;
     struct catalog_horizon h = {.xmin = field_number(result, 0, 0)};
+    bool in_recovery = field_truth(result, 0, 2);
     int rc = read_lsn(result, 1, &h.lsn, err);
     PQclear(result);
-    if (rc == 0)
+    if (rc)
+        return rc;
+    /* A standby shows a commit a little before its replay position is behind it: there the position
+     * is that of the next look. */
+    uint32_t xmin = h.xmin;
+    if (in_recovery)
+        h.xmin = c->standby_xmin;
+    c->standby_xmin = xmin;
+    if (h.xmin != 0)
         c->horizons[c->nhorizons++ % CATALOG_HORIZONS] = h;
-    return rc;
+    return 0;
 }
 
 /* ---- the slot and the server ---- */

@@ -41,6 +41,7 @@ struct catalog {
     struct catalog_subject subject;                    /* borrowed */
     struct catalog_horizon horizons[CATALOG_HORIZONS]; /* the latest, in a ring */
     size_t nhorizons;
+    uint32_t standby_xmin; /* of the last look; 0: none */
     bool relation_prepared;
     PGresult *relation; /* what the last relation's strings point into */
     struct buf bytes;   /* and its bytea values */

@@ -51,9 +51,15 @@
     "   FROM p JOIN pg_type t ON t.oid = p.oid AND t.typtype = 'c' JOIN pg_attribute a"              \
     "   ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped GROUP BY t.oid) x)"
 
-/* Whether a row of the catalog is older than the place. */
+/* clang-format off */
+
+/* Whether a row of the catalog is older than the place, by who is known to have ended before. */
+#define HAD_ENDED(xmin) "age(" xmin ") > horizon.age"
+
+/* The same of rows that nobody can change while the transaction of that place is open: where they
+ * were changed before, that was committed before. */
 #define IS_OLDER(xmin)                                                                             \
-    "(age(" xmin ") > horizon.age OR CASE WHEN horizon.stamped"                                    \
+    "(" HAD_ENDED(xmin) " OR CASE WHEN horizon.stamped"                                            \
     " THEN pg_xact_commit_timestamp(" xmin ") < timestamptz '2000-01-01 00:00+00'"                 \
     " + $8::bigint * interval '1 microsecond' ELSE false END)"
 
@@ -62,8 +68,10 @@
  * names, types and typmods, $5 the publications, $6 the slot, $7 an xid before which all had ended
  * at that place of the WAL, 0: none is known. The slot knows one too: what its catalog_xmin lets
  * vacuum take away had ended before all that it still has to send. $8 is when the transaction at
- * that place committed: where the server keeps the times of commits, those tell as well, because
- * what was done to the table before was committed before.
+ * that place committed.
+ *
+ * ADD COLUMN writes the new attribute and the number of attributes in pg_class with one command, so
+ * that both rows have one cmin; whatever changes an attribute later does not touch pg_class with it.
  *
  * What PostgreSQL keeps for rows that were there before a column was added is in the tables that
  * have rows: in the partitions where the table is partitioned. No function is used that locks a
@@ -74,7 +82,7 @@ static const char relation_sql[] =
     "  FROM pg_replication_slots WHERE slot_name = $6)) AS age, NOT pg_is_in_recovery()"
     "  AND current_setting('track_commit_timestamp') = 'on' AS stamped),"
     " pub AS (SELECT p.oid, p.xmin, p.puballtables, %s AS stored,"
-    "  format('publication %%s (%%s): ', oid,"
+    "  format('publication %%s/%%s (%%s): ', oid, xmin,"
     "  concat(CASE WHEN pubinsert THEN 'i' END, CASE WHEN pubupdate THEN 'u' END,"
     "   CASE WHEN pubdelete THEN 'd' END, CASE WHEN pubtruncate THEN 't' END,"
     "   CASE WHEN pubviaroot THEN ' via root' END)) AS name"
@@ -90,52 +98,51 @@ static const char relation_sql[] =
     "  WHERE pr.prrelid IN (SELECT relid FROM line)),"
     " membership AS (SELECT name || 'all tables' AS text, xmin FROM pub WHERE puballtables"
     "  UNION ALL SELECT concat(name, 'table ', oid, filter, ' ' || attrs::text), xmin FROM entry%s),"
-    " leaf AS (SELECT l.*, " IS_OLDER(
-        "l.xmin") " AS older"
-                  "  FROM horizon CROSS JOIN tree JOIN pg_class l ON l.oid = tree.relid AND l.relkind = 'r'),"
-                  " list AS (SELECT (SELECT attrs FROM entry WHERE prrelid = $1::oid AND attrs IS NOT NULL"
-                  "   LIMIT 1) AS attrs, (SELECT bool_and(" IS_OLDER(
-                      "membership.xmin") ") FROM membership"
-                                         "   CROSS JOIN horizon) AS older),"
-                                         " attribute AS (SELECT string_agg(CASE WHEN " IS_OLDER(
-                                             "a.xmin") " THEN state"
-                                                       "   ELSE upper(state) END, '' ORDER BY a.attnum) AS states"
-                                                       "  FROM pg_attribute a CROSS JOIN horizon CROSS JOIN list"
-                                                       "  CROSS JOIN LATERAL (SELECT CASE WHEN a.attisdropped THEN 'd'"
-                                                       "   WHEN NOT (a.attgenerated = '' OR a.attgenerated = 's' AND EXISTS (SELECT FROM pub WHERE stored)"
-                                                       "    OR coalesce(a.attnum = ANY (list.attrs), false)) THEN 'x' WHEN NOT list.older THEN 'p'"
-                                                       "   WHEN list.attrs IS NULL OR a.attnum = ANY (list.attrs) THEN 'c' ELSE 'x' END AS state) s"
-                                                       "  WHERE a.attrelid = $1::oid AND a.attnum > 0)"
-                                                       " SELECT c.oid IS NOT NULL, a.attnum, a.attnotnull OR b.typnotnull,"
-                                                       " format_type(col.type, col.typmod), b.base, b.depth, b.typmod,"
-                                                       " CASE WHEN a.atttypid <> col.type THEN 'u'"
-                                                       "  WHEN kept.filled = 0 AND NOT a.attnotnull AND NOT b.typnotnull THEN 'n'"
-                                                       "  WHEN kept.filled = kept.files AND kept.fills = 1 THEN 'v' ELSE 'u' END, kept.fill,"
-                                                       " i.indnkeyatts, i.indimmediate, k.n, part.texts, attribute.states,"
-                                                       " (SELECT string_agg(format('%%s %%s %%s %%s', oid, relfilenode, reltoastrelid, CASE WHEN older"
-                                                       "   THEN relpersistence::text ELSE upper(relpersistence::text) END),"
-                                                       "  ',' ORDER BY oid) FROM leaf),"
-                                                       " (SELECT string_agg(text, E'\\n' ORDER BY text) FROM membership)"
-                                                       " FROM unnest($2::text[], $3::oid[], $4::int4[]) WITH ORDINALITY AS col (name, type, typmod, n)"
-                                                       " CROSS JOIN attribute"
-                                                       " LEFT JOIN pg_class c ON c.oid = $1::oid"
-                                                       " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = col.name AND a.attnum > 0"
-                                                       "  AND NOT a.attisdropped"
-                                                       " LEFT JOIN LATERAL" BASE_TYPE_OF(
-                                                           "col.type") " b ON true"
-                                                                       " LEFT JOIN LATERAL (SELECT count(*) AS files,"
-                                                                       "  count(*) FILTER (WHERE o.atthasmissing) AS filled,"
-                                                                       "  count(DISTINCT array_to_string(o.attmissingval, '')) AS fills,"
-                                                                       "  min(array_to_string(o.attmissingval, '')) AS fill"
-                                                                       "  FROM leaf JOIN pg_attribute o ON o.attrelid = leaf.oid AND o.attnum > 0"
-                                                                       "   AND o.attname = a.attname AND NOT o.attisdropped) kept ON true"
-                                                                       " LEFT JOIN LATERAL" PARTS_OF_TYPE(
-                                                                           "col.type") " part ON col.type >= 16384"
-                                                                                       " LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary"
-                                                                                       " LEFT JOIN LATERAL (SELECT key.n"
-                                                                                       "  FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS key (attnum, n)"
-                                                                                       "  WHERE key.attnum = a.attnum AND key.n <= i.indnkeyatts) k ON true"
-                                                                                       " ORDER BY col.n";
+    " leaf AS (SELECT l.*, " IS_OLDER("l.xmin") " AS older"
+    "  FROM horizon CROSS JOIN tree JOIN pg_class l ON l.oid = tree.relid AND l.relkind = 'r'),"
+    " list AS (SELECT (SELECT attrs FROM entry WHERE prrelid = $1::oid AND attrs IS NOT NULL"
+    "   LIMIT 1) AS attrs,"
+    "  (SELECT bool_and(" HAD_ENDED("membership.xmin") ") FROM membership CROSS JOIN horizon)"
+    "   AS older),"
+    " attribute AS (SELECT string_agg(CASE WHEN " IS_OLDER("a.xmin") " THEN state"
+    "   WHEN state = 'c' AND a.xmin = c.xmin AND a.cmin = c.cmin AND NOT a.attnotnull"
+    "    AND NOT a.atthasdef AND NOT a.atthasmissing AND t.typtype <> 'd' THEN 'A'"
+    "   ELSE upper(state) END, '' ORDER BY a.attnum) AS states"
+    "  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    "  LEFT JOIN pg_type t ON t.oid = a.atttypid CROSS JOIN horizon CROSS JOIN list"
+    "  CROSS JOIN LATERAL (SELECT CASE WHEN a.attisdropped THEN 'd'"
+    "   WHEN NOT (a.attgenerated = '' OR a.attgenerated = 's' AND EXISTS (SELECT FROM pub WHERE stored)"
+    "    OR coalesce(a.attnum = ANY (list.attrs), false)) THEN 'x' WHEN NOT list.older THEN 'p'"
+    "   WHEN list.attrs IS NULL OR a.attnum = ANY (list.attrs) THEN 'c' ELSE 'x' END AS state) s"
+    "  WHERE a.attrelid = $1::oid AND a.attnum > 0)"
+    " SELECT c.oid IS NOT NULL, a.attnum, a.attnotnull OR b.typnotnull,"
+    " format_type(col.type, col.typmod), b.base, b.depth, b.typmod,"
+    " CASE WHEN a.atttypid <> col.type THEN 'u'"
+    "  WHEN kept.filled = 0 AND NOT a.attnotnull AND NOT b.typnotnull THEN 'n'"
+    "  WHEN kept.filled = kept.files AND kept.fills = 1 THEN 'v' ELSE 'u' END, kept.fill,"
+    " i.indnkeyatts, i.indimmediate, k.n, part.texts, attribute.states,"
+    " (SELECT string_agg(format('%%s %%s %%s %%s', oid, relfilenode, reltoastrelid, CASE WHEN older"
+    "   THEN relpersistence::text ELSE upper(relpersistence::text) END), ',' ORDER BY oid) FROM leaf),"
+    " (SELECT string_agg(text, E'\\n' ORDER BY text) FROM membership)"
+    " FROM unnest($2::text[], $3::oid[], $4::int4[]) WITH ORDINALITY AS col (name, type, typmod, n)"
+    " CROSS JOIN attribute"
+    " LEFT JOIN pg_class c ON c.oid = $1::oid"
+    " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = col.name AND a.attnum > 0"
+    "  AND NOT a.attisdropped"
+    " LEFT JOIN LATERAL" BASE_TYPE_OF("col.type") " b ON true"
+    " LEFT JOIN LATERAL (SELECT count(*) AS files, count(*) FILTER (WHERE o.atthasmissing) AS filled,"
+    "  count(DISTINCT array_to_string(o.attmissingval, '')) AS fills,"
+    "  min(array_to_string(o.attmissingval, '')) AS fill"
+    "  FROM leaf JOIN pg_attribute o ON o.attrelid = leaf.oid AND o.attnum > 0"
+    "   AND o.attname = a.attname AND NOT o.attisdropped) kept ON true"
+    " LEFT JOIN LATERAL" PARTS_OF_TYPE("col.type") " part ON col.type >= 16384"
+    " LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary"
+    " LEFT JOIN LATERAL (SELECT key.n"
+    "  FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS key (attnum, n)"
+    "  WHERE key.attnum = a.attnum AND key.n <= i.indnkeyatts) k ON true"
+    " ORDER BY col.n";
+
+/* clang-format on */
 
 enum relation_field {
     F_TABLE_EXISTS,

@@ -29,10 +29,9 @@ struct table {
     UT_hash_handle hh;
     const char *namespace;
     const char *name;
-    /* Of a relation that is looked up again; NULL: none. */
-    uint8_t *message;
+    uint8_t *message; /* the server's last of the relation */
     size_t message_size;
-    int64_t look_ms;
+    int64_t look_ms; /* when it is looked up again; 0: never */
     uint32_t ncolumns;
     struct reading columns[];
 };
@@ -130,8 +129,6 @@ static int remember_table(struct pgoutput *d, const struct relation *rel, struct
     t->ncolumns = rel->ncolumns;
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
         const struct column *col = &rel->columns[i];
-        if (col->ntype_parts > 0)
-            t->look_ms = monotonic_ms() + d->config.types_look_ms;
         t->columns[i] = (struct reading){
             .type_oid = col->base_type_oid,
             .form = binary_form(col->base_type_oid),
@@ -218,6 +215,15 @@ static void read_relation(struct wire *w, struct relation *rel)
         wire_fault(w, "too many columns");
 }
 
+/* Types that may be altered in silence are known where the catalog was asked for them. */
+static void note_types(struct pgoutput *d, const struct relation *rel)
+{
+    struct table *t = find_table(d, rel->relid);
+    for (uint32_t i = 0; t && i < rel->ncolumns; i++)
+        if (rel->columns[i].ntype_parts > 0)
+            t->look_ms = monotonic_ms() + d->config.types_look_ms;
+}
+
 /* Looks up what the message does not say, and appends the R frame. */
 static int describe(struct pgoutput *d, struct relation *rel, const struct pgoutput_place *place,
                     bool again, struct buf *out, struct err *err)
@@ -229,6 +235,7 @@ static int describe(struct pgoutput *d, struct relation *rel, const struct pgout
     /* Tuples are read as the server described them last; this is a message of before. */
     if (!again && remember_table(d, rel, err))
         return -1;
+    note_types(d, rel);
     relation_to_frame(rel, out);
     return 0;
 }
@@ -257,7 +264,7 @@ static int keep_message(struct pgoutput *d, uint32_t relid, const void *data, si
                         struct err *err)
 {
     struct table *t = find_table(d, relid);
-    if (!t || !t->look_ms)
+    if (!t)
         return 0;
     uint8_t *copy = malloc(size + 1);
     if (!copy)
@@ -269,15 +276,18 @@ static int keep_message(struct pgoutput *d, uint32_t relid, const void *data, si
     return 0;
 }
 
-/* Looks a relation up again before a change of it, where that is due. */
+/* Looks a relation up again before a change of it, where that is due; in a streamed or prepared
+ * transaction, when that has ended. */
 static int look_again(struct pgoutput *d, struct table *t, struct buf *out, struct err *err)
 {
-    if (!t->message || d->where != IN_TRANSACTION || monotonic_ms() < t->look_ms)
+    if (!t->message || t->look_ms == 0 || monotonic_ms() < t->look_ms)
         return 0;
     const struct pgoutput_place place = {PLACE_ENDED, d->xid, d->final_lsn, d->commit_time_us};
     struct wire w = wire(t->message, t->message_size);
     uint32_t relid;
     t->look_ms = monotonic_ms() + d->config.types_look_ms;
+    if (d->where != IN_TRANSACTION)
+        return undescribed_add(&d->undescribed, d->xid, t->relid, t->message, t->message_size, err);
     return decode_relation(d, &w, &place, true, out, &relid, err);
 }
 
@@ -300,8 +310,10 @@ static int decode_relation_message(struct pgoutput *d, struct wire *w, struct bu
         return -1;
     if (w->fault || w->pos != w->end)
         return 0;
+    if (keep_message(d, relid, start, (size_t)(w->end - start), err))
+        return -1;
     if (d->where == IN_TRANSACTION)
-        return keep_message(d, relid, start, (size_t)(w->end - start), err);
+        return 0;
     return undescribed_add(&d->undescribed, d->xid, relid, start, (size_t)(w->end - start), err);
 }
 

@@ -129,7 +129,7 @@ static const char *decode_attributes(struct mp_cursor *c, struct arena *a)
     if (states.size > FRAME_MAX_COLUMNS)
         mp_fault(c, "too many attributes");
     for (size_t i = 0; i < states.size; i++)
-        if (!strchr("cCpPxXdD", states.data[i]) || states.data[i] == '\0')
+        if (!strchr("cCpPxXdDA", states.data[i]) || states.data[i] == '\0')
             mp_fault(c, "an unknown state of an attribute");
     return take_str(a, states);
 }
@@ -373,6 +373,10 @@ bool relation_same_message(const struct relation *a, const struct relation *b)
     for (uint32_t i = 0; i < a->ncolumns; i++) {
         const struct column *c = &a->columns[i], *d = &b->columns[i];
         if (strcmp(c->name, d->name) != 0 || c->type_oid != d->type_oid || c->key != d->key)
+            return false;
+        /* A domain's modifier is looked up. */
+        if (c->base_type_oid == c->type_oid && d->base_type_oid == d->type_oid &&
+            c->typmod != d->typmod)
             return false;
     }
     return true;

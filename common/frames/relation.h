@@ -38,6 +38,7 @@ enum fill {
 #define ATTRIBUTE_UNCERTAIN     'p' /* one or the other: the publication's row may be younger */
 #define ATTRIBUTE_NOT_PUBLISHED 'x' /* generated, or not in the publication's column list */
 #define ATTRIBUTE_DROPPED       'd'
+#define ATTRIBUTE_ADDED         'A' /* as C, and its row is as ADD COLUMN wrote it, without a default */
 
 /* A file with rows of the table: its own, or that of a partition where the table is partitioned. */
 struct relation_file {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "frames/pg_type.h"
 
 /* ---- which attributes the columns are ---- */
 
@@ -54,6 +55,7 @@ static enum part part_of(const struct relation *was, const struct relation *is, 
     case ATTRIBUTE_UNCERTAIN:
     case 'P':
         return PERHAPS;
+    case ATTRIBUTE_ADDED:
     case 'C':
         break;
     case 'D':
@@ -193,14 +195,17 @@ static bool made_since(const struct relation *was, int32_t attnum)
 }
 
 /*
- * PostgreSQL keeps values for rows that were there before a column was added, but not for a
- * generated one. So one that has such, and is behind the columns of `was`, would have been among
- * them if it had been made, because the publication had it.
+ * Whether one that is behind the columns of `was`, and had been made when the catalog was asked
+ * then, was made after all. If it had been there it would have been a column, because the
+ * publication had it, unless it was generated: for such PostgreSQL keeps no value for older rows,
+ * and its row in the catalog is not the one that ADD COLUMN wrote.
  */
-static bool added_since(const struct relation *was, int32_t attnum)
+static bool added_since(const struct relation *was, int32_t attnum, enum fill fill)
 {
-    return was && was->attributes && attnum > last_attnum(was) && all_known(was) &&
-           state_then(was, attnum) == 'C';
+    if (!was || !was->attributes || attnum <= last_attnum(was) || !all_known(was))
+        return false;
+    char state = state_then(was, attnum);
+    return state == ATTRIBUTE_ADDED || (state == 'C' && fill == FILL_VALUE);
 }
 
 /* What older rows hold in a column is proven for one that was made since, by what PostgreSQL keeps
@@ -208,13 +213,10 @@ static bool added_since(const struct relation *was, int32_t attnum)
 static enum fill proven_fill(const struct relation *was, const struct relation *is,
                              const struct column *c, int32_t attnum)
 {
-    if (!is->attributes || attnum == 0 || c->attnum != attnum)
+    if (!is->attributes || attnum == 0 || c->attnum != attnum ||
+        (!made_since(was, attnum) && !added_since(was, attnum, c->fill)))
         return FILL_UNKNOWN;
-    if (c->fill == FILL_VALUE)
-        return made_since(was, attnum) || added_since(was, attnum) ? FILL_VALUE : FILL_UNKNOWN;
-    return c->fill == FILL_NULL && made_since(was, attnum) && !any_file_changed(was, is)
-               ? FILL_NULL
-               : FILL_UNKNOWN;
+    return c->fill == FILL_NULL && any_file_changed(was, is) ? FILL_UNKNOWN : c->fill;
 }
 
 static bool has_text(const char *const *texts, uint32_t n, const char *text)
@@ -248,7 +250,7 @@ static size_t proven_extent(const struct relation *was, const struct relation *i
     size_t least = strlen(was->attributes), last = (size_t)attnums[is->ncolumns - 1];
     if (least < last)
         least = last;
-    while (n > least && strchr("CdD", is->attributes[n - 1]))
+    while (n > least && strchr("ACdD", is->attributes[n - 1]))
         n--;
     return n;
 }
@@ -276,6 +278,11 @@ static void put_attributes(const struct relation *was, const struct relation *is
 
 /* ---- the proven relation ---- */
 
+static bool is_integer(uint32_t oid)
+{
+    return oid == PG_TYPE_INT2 || oid == PG_TYPE_INT4 || oid == PG_TYPE_INT8;
+}
+
 static const struct column *same_attribute(const struct relation *in, const struct column *c)
 {
     for (uint32_t i = 0; i < in->ncolumns; i++)
@@ -284,12 +291,18 @@ static const struct column *same_attribute(const struct relation *in, const stru
     return NULL;
 }
 
-/* A column's new type, or a new column, explains it: those are followed by rules of their own. */
+/*
+ * Whether a change that is followed, or stopped, by a rule of its own has had the table written
+ * anew: a larger integer, or a column whose value had to be computed for each row. Other types that
+ * are followed leave the rows as they are.
+ */
 static bool explained(const struct relation *was, const struct relation *is)
 {
     for (uint32_t i = 0; i < is->ncolumns; i++) {
-        const struct column *c = same_attribute(was, &is->columns[i]);
-        if (!c || c->type_oid != is->columns[i].type_oid || c->typmod != is->columns[i].typmod)
+        const struct column *now = &is->columns[i], *then = same_attribute(was, now);
+        if (then ? then->base_type_oid != now->base_type_oid && is_integer(then->base_type_oid) &&
+                       is_integer(now->base_type_oid)
+                 : now->fill == FILL_UNKNOWN)
             return true;
     }
     return false;

@@ -324,7 +324,7 @@ static const struct column *doubtful_column(const struct planner *p)
     for (uint32_t i = 0; claimed && i < rel->ncolumns; i++) {
         size_t attnum = (size_t)claimed->columns[i].attnum;
         if (attnum == 0 || attnum > strlen(claimed->attributes) ||
-            strchr("CP", claimed->attributes[attnum - 1]))
+            strchr("ACP", claimed->attributes[attnum - 1]))
             return &rel->columns[i];
     }
     return &rel->columns[0];
@@ -443,15 +443,15 @@ static int plan_renames(struct planner *p, struct err *err)
 static int follow_columns(struct planner *p, struct err *err)
 {
     const struct relation *was = p->in->was, *is = p->in->is;
+    if (check_proven(p, err) || check_identifiable(p, err) || check_not_replaced(p, err) ||
+        check_types(p, err))
+        return -1;
     const char *doubt = relation_doubt(was, is);
     if (doubt) {
         (void)err_set(err, ERR_PERMANENT, "the rows of table %s.%s may have changed unseen: %s",
                       is->namespace, is->name, doubt);
         return stop(p, err);
     }
-    if (check_proven(p, err) || check_identifiable(p, err) || check_not_replaced(p, err) ||
-        check_types(p, err))
-        return -1;
     if (!same_primary_key(was, is)) {
         (void)err_set(err, ERR_PERMANENT, "the primary key changed");
         return stop(p, err);

@@ -188,6 +188,29 @@ my $rows = q{insert into %s select g, g, 'b' || g from generate_series(1, 10) g}
     $s->leave;
 }
 
+# A quick script: the catalog is asked for the first row when the column is there already.
+{
+    my $s = scenario();
+    $s->run(q{insert into %s values (1, 1, 'x')}, 'alter table %s add column c int',
+        q{insert into %s values (2, 2, 'y', 3)})->same('a column right behind the first row');
+    $s->{pipeline}->stop;
+    $s->leave;
+    $s = scenario();
+    $s->{pipeline}->stop;
+    $s->run(q{insert into %s values (1, 1, 'x')}, 'alter table %s add column c int',
+        q{insert into %s values (2, 2, 'y', 3)})->start->same('the same, read late');
+    $s->leave;
+}
+
+# A new column does not explain that the rows of another were written anew, nor does a wider type.
+for my $with ('alter table %s add column c int default 5', 'alter table %s alter b type varchar(99)') {
+    my $s = scenario(create => ['create table %s (id int primary key, a text, b varchar(9))']);
+    $s->run(q{insert into %s values (1, 'a', 'b')})->same('before rows are written anew');
+    $s->run('alter table %s alter a type text using upper(a)', $with, q{insert into %s (id) values (2)});
+    $s->stops(qr/ALTER TABLE wrote its rows anew/, "USING with the same type, and $with");
+    $s->leave;
+}
+
 # ---- dropped, renamed ----
 
 {
