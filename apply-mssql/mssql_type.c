@@ -196,6 +196,15 @@ static void append_quoted(struct buf *out, enum mssql_rows rows, const char *tex
     close_quote(out, rows);
 }
 
+/* Its text, where it is written in the one way that JSON takes; most are. */
+static void append_integer(struct buf *out, const struct value *v, int64_t n)
+{
+    if (*v->data >= '1')
+        buf_append(out, v->data, v->size);
+    else
+        buf_printf(out, "%" PRId64, n);
+}
+
 static void append_real(struct buf *out, enum mssql_rows rows, double real)
 {
     char number[NUMBER_SIZE];
@@ -220,7 +229,7 @@ int mssql_append_value(struct buf *out, enum mssql_rows rows, enum source_form f
     else if (form == FORM_BOOL)
         buf_append_byte(out, cell.value.integer ? '1' : '0');
     else if (form == FORM_INTEGER)
-        buf_append(out, v->data, v->size);
+        append_integer(out, v, cell.value.integer);
     else if (source_form_is_number(form))
         append_real(out, rows, cell.value.real);
     else

@@ -43,14 +43,20 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+static bool is_hex(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
 bool pg_text_decimal(const struct value *v)
 {
-    bool digit = false;
+    bool digit = false, point = false;
     for (uint32_t i = 0; i < v->size; i++) {
         char c = v->data[i];
-        if (!is_digit(c) && c != '.' && !(c == '-' && i == 0))
+        if (!is_digit(c) && !(c == '.' && !point) && !(c == '-' && i == 0))
             return false;
         digit = digit || is_digit(c);
+        point = point || c == '.';
     }
     return digit;
 }
@@ -58,40 +64,88 @@ bool pg_text_decimal(const struct value *v)
 bool pg_text_money(const struct value *v, char out[PG_MONEY_SIZE], size_t *size)
 {
     size_t n = 0;
-    bool digit = false;
     for (uint32_t i = 0; i < v->size; i++) {
         char c = v->data[i];
         if (c == ',' || c == '$')
             continue;
-        digit = digit || is_digit(c);
-        if ((!is_digit(c) && c != '.' && !(c == '-' && i == 0)) || n == PG_MONEY_SIZE)
+        if (n == PG_MONEY_SIZE)
             return false;
         out[n++] = c;
     }
     *size = n;
-    return digit;
+    const struct value number = {.kind = VALUE_TEXT, .size = (uint32_t)n, .data = out};
+    return pg_text_decimal(&number);
 }
 
-enum pg_date pg_text_date(const struct value *v, unsigned int *year)
+/* What follows `form` at `p`, in which a 0 is a digit and an x one in hexadecimal; NULL: something
+ * else is there, or `p` is NULL. */
+static const char *skip(const char *p, const char *end, const char *form)
 {
+    for (; p && *form; p++, form++)
+        if (p == end || (*form == '0' ? !is_digit(*p) : *form == 'x' ? !is_hex(*p) : *p != *form))
+            return NULL;
+    return p;
+}
+
+static const char *skip_time(const char *p, const char *end)
+{
+    p = skip(p, end, "00:00:00");
+    const char *digit = p ? skip(p, end, ".0") : NULL;
+    for (int n = 1; digit; digit = n++ < 6 ? skip(digit, end, "0") : NULL)
+        p = digit;
+    return p;
+}
+
+/* "+00", "-03:30"; some zones of old had seconds. */
+static const char *skip_zone(const char *p, const char *end)
+{
+    p = skip(p + 1, end, "00");
+    for (const char *more = skip(p, end, ":00"); more; more = skip(p, end, ":00"))
+        p = more;
+    return p;
+}
+
+bool pg_text_time(const struct value *v)
+{
+    return v->size > 0 && skip_time(v->data, v->data + v->size) == v->data + v->size;
+}
+
+bool pg_text_uuid(const struct value *v)
+{
+    const char *end = v->data + v->size;
+    return v->size > 0 && skip(v->data, end, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") == end;
+}
+
+enum pg_date pg_text_date(const struct value *v, struct pg_moment *m)
+{
+    *m = (struct pg_moment){0};
     if (pg_text_is(v, "infinity"))
         return PG_DATE_INFINITY;
     if (pg_text_is(v, "-infinity"))
         return PG_DATE_MINUS_INFINITY;
-    const char *dash = v->size ? memchr(v->data, '-', v->size) : NULL;
-    if (!dash || dash - v->data < 4)
+    const char *p = v->data, *end = p + v->size;
+    while (p < end && is_digit(*p))
+        p++;
+    ptrdiff_t digits = p - v->data;
+    if (digits < 4)
         return PG_DATE_NONE;
-    for (const char *p = v->data; p < dash; p++)
-        if (!is_digit(*p))
-            return PG_DATE_NONE;
-    if (pg_text_ends(v, " BC"))
+    p = skip(p, end, "-00-00");
+    m->time = skip(p, end, " 0") != NULL;
+    if (m->time)
+        p = skip_time(p + 1, end);
+    m->zone = p && p < end && (*p == '+' || *p == '-');
+    if (m->zone)
+        p = skip_zone(p, end);
+    bool before_christ = skip(p, end, " BC") == end;
+    if (!before_christ && p != end)
+        return PG_DATE_NONE;
+    if (before_christ)
         return PG_DATE_BC;
-    if (dash - v->data > 4)
+    if (digits > 4)
         return PG_DATE_BEYOND;
-    *year = 0;
-    for (const char *p = v->data; p < dash; p++)
-        *year = *year * 10 + (unsigned int)(*p - '0');
-    return *year ? PG_DATE_YEAR : PG_DATE_NONE;
+    for (ptrdiff_t i = 0; i < digits; i++)
+        m->year = m->year * 10 + (unsigned int)(v->data[i] - '0');
+    return m->year ? PG_DATE_YEAR : PG_DATE_NONE;
 }
 
 bool pg_numeric_size(int32_t typmod, unsigned int *precision, unsigned int *scale)

@@ -39,9 +39,20 @@ enum pg_date {
     PG_DATE_INFINITY,
 };
 
-/* "2026-11-22", "2026-11-22 10:20:30.5+00", "0044-03-15 12:00:00 BC", "infinity", "10000-01-01".
- * *year is set for PG_DATE_YEAR. */
-enum pg_date pg_text_date(const struct value *v, unsigned int *year);
+struct pg_moment {
+    unsigned int year; /* for PG_DATE_YEAR */
+    bool time, zone;   /* stand behind the date */
+};
+
+/* "2026-11-22", "2026-11-22 10:20:30.5+00", "0044-03-15 12:00:00 BC", "infinity", "10000-01-01". Of
+ * the numbers only the year is looked at. */
+enum pg_date pg_text_date(const struct value *v, struct pg_moment *m);
+
+/* "10:20:30", "10:20:30.123456". */
+bool pg_text_time(const struct value *v);
+
+/* "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11". */
+bool pg_text_uuid(const struct value *v);
 
 /* ---- types ---- */
 

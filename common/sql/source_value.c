@@ -156,12 +156,16 @@ static enum reading read_moment(struct source_cell *cell, enum source_form form,
                                 const struct value *v, const struct target_types *types,
                                 const struct value_policy *policy, char *room, struct err *err)
 {
-    unsigned int year = 0;
-    enum pg_date date = pg_text_date(v, &year);
-    if (date == PG_DATE_NONE)
-        return read_refuse("a date", err);
+    struct pg_moment m;
+    enum pg_date date = pg_text_date(v, &m);
+    bool finite = date != PG_DATE_MINUS_INFINITY && date != PG_DATE_INFINITY;
+    if (date == PG_DATE_NONE || (finite && m.time != (form != FORM_DATE)))
+        return read_refuse(form == FORM_DATE ? "a date" : "a timestamp", err);
+    if (finite && m.zone != (form == FORM_TIMESTAMPTZ))
+        return read_refuse(m.zone ? "a timestamp without time zone" : "a timestamp with time zone",
+                           err);
     if (date == PG_DATE_BC || date == PG_DATE_MINUS_INFINITY ||
-        (date == PG_DATE_YEAR && year < types->first_year)) {
+        (date == PG_DATE_YEAR && m.year < types->first_year)) {
         (void)snprintf(room, PG_MONEY_SIZE, "%04u-01-01 00:00:00", types->first_year);
         return read_extreme(cell, form, room,
                             date == PG_DATE_MINUS_INFINITY ? policy_infinity(policy, err)
@@ -175,9 +179,7 @@ static enum reading read_moment(struct source_cell *cell, enum source_form form,
         return read_refuse("a timestamp with time zone in UTC", err);
     if (form == FORM_TIMESTAMPTZ)
         cell->size -= 3;
-    return cell->size == DATE_SIZE || (form != FORM_DATE && cell->size > DATE_SIZE)
-               ? READ_VALUE
-               : read_refuse("a date", err);
+    return READ_VALUE;
 }
 
 static enum reading read_time(struct source_cell *cell, const struct value *v,
@@ -185,6 +187,8 @@ static enum reading read_time(struct source_cell *cell, const struct value *v,
                               struct err *err)
 {
     static const char what[] = "24:00:00, beyond the last time of a day";
+    if (!pg_text_time(v))
+        return read_refuse("a time", err);
     return !types->midnight && pg_text_is(v, "24:00:00")
                ? read_extreme(cell, FORM_TIME, LAST_TIME, policy_date(policy, what, err))
                : READ_VALUE;
@@ -227,6 +231,7 @@ static enum reading read_value(struct source_cell *cell, enum source_form form,
     case FORM_TIME:
         return read_time(cell, v, types, policy, err);
     case FORM_UUID:
+        return pg_text_uuid(v) ? READ_VALUE : read_refuse("a uuid", err);
     case FORM_TEXT:
     case FORM_BYTES:
         return READ_VALUE;

@@ -174,6 +174,9 @@ static void values_are_written_as_what_they_are(void **state)
         {FORM_INTEGER, "-9223372036854775808", "-9223372036854775808", "-9223372036854775808"},
         {FORM_INTEGER, "9223372036854775808", "!", "!"},
         {FORM_INTEGER, "1,2", "!", "!"},
+        {FORM_INTEGER, "007", "7", "7"}, /* no number of JSON */
+        {FORM_INTEGER, "-007", "-7", "-7"},
+        {FORM_INTEGER, "+5", "!", "!"},
         {FORM_SINGLE, "1.5", "\"1.5000000000000000e+00\"", "N'1.5000000000000000e+00'"},
         {FORM_SINGLE, "0.1", "\"1.0000000149011612e-01\"", "N'1.0000000149011612e-01'"},
         {FORM_DOUBLE, "0.1", "\"1.0000000000000001e-01\"", "N'1.0000000000000001e-01'"},
@@ -187,7 +190,9 @@ static void values_are_written_as_what_they_are(void **state)
         {FORM_DECIMAL, "1e5", "!", "!"},
         {FORM_DECIMAL, "", "!", "!"},
         {FORM_MONEY, "-$1,234.56", "\"-1234.56\"", "N'-1234.56'"},
+        {FORM_DECIMAL, "1.2.3", "!", "!"},
         {FORM_MONEY, "$", "!", "!"},
+        {FORM_MONEY, "$1.2.3", "!", "!"},
         {FORM_DATE, "2024-02-29", "\"2024-02-29\"", "N'2024-02-29'"},
         {FORM_DATE, "0001-01-01", "\"0001-01-01\"", "N'0001-01-01'"},
         {FORM_DATE, "10000-01-01", "!", "!"},
@@ -224,6 +229,57 @@ static void values_are_written_as_what_they_are(void **state)
             written((enum mssql_rows)rows, table[i].form, text_value(table[i].text), &stop_all, got,
                     sizeof got);
             if (*want == '!' ? *got != '!' : strcmp(got, want) != 0)
+                fail_msg("form %d, \"%s\": %s", table[i].form, table[i].text, got);
+        }
+}
+
+/* Whoever writes frames must not write SQL, nor rows that are not there: every form is checked from
+ * its first byte to its last. */
+static void what_is_not_of_its_form_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        enum source_form form;
+        const char *text;
+    } table[] = {
+        {FORM_UUID, ""},
+        {FORM_UUID, "x'); DROP TABLE t; --"},
+        {FORM_UUID, "x\"],[\"2"},
+        {FORM_UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1"},
+        {FORM_UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'"},
+        {FORM_UUID, "a0eebc999-c0b-4ef8-bb6d-6bb9bd380a11"},
+        {FORM_UUID, "g0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+        {FORM_TIME, ""},
+        {FORM_TIME, "12:34"},
+        {FORM_TIME, "12:34:56."},
+        {FORM_TIME, "12:34:56.1234567"},
+        {FORM_TIME, "12:34:56'); DROP TABLE t; --"},
+        {FORM_TIME, "12:34:56+00"},
+        {FORM_DATE, ""},
+        {FORM_DATE, "2024-02-2'"},
+        {FORM_DATE, "2024-02-290"},
+        {FORM_DATE, "2024\"],[\"2"},
+        {FORM_DATE, "10000-'"},
+        {FORM_TIMESTAMP, "2024-01-01"},
+        {FORM_TIMESTAMP, "2024-01-01'); DROP TABLE t; --"},
+        {FORM_TIMESTAMP, "2024-01-01 12:00:00'"},
+        {FORM_TIMESTAMP, "2024-01-01 12:00:00.5\"],[\"2"},
+        {FORM_TIMESTAMP, "2024-01-01 12:00:00+00"},
+        {FORM_TIMESTAMPTZ, "2024-01-01'); DROP TABLE t; --+00"},
+        {FORM_TIMESTAMPTZ, "2024-01-01 12:00:00"},
+        {FORM_TIMESTAMPTZ, "2024-01-01+00"},
+        {FORM_TIMESTAMPTZ, "2024-01-01 12:00:00+00:"},
+        {FORM_TIMESTAMPTZ, "2024-01-01 12:00:00+00'"},
+        {FORM_DECIMAL, "1'"},
+        {FORM_MONEY, "$1'"},
+        {FORM_DOUBLE, "1'"},
+    };
+    for (size_t i = 0; i < LENGTH(table); i++)
+        for (int rows = ROWS_JSON; rows <= ROWS_VALUES; rows++) {
+            char got[256];
+            written((enum mssql_rows)rows, table[i].form, text_value(table[i].text), &extremes, got,
+                    sizeof got);
+            if (strncmp(got, "!the value is not a", 19) != 0)
                 fail_msg("form %d, \"%s\": %s", table[i].form, table[i].text, got);
         }
 }
@@ -308,6 +364,7 @@ int main(void)
         cmocka_unit_test(each_type_has_its_column),
         cmocka_unit_test(keys_fit_into_an_index),
         cmocka_unit_test(values_are_written_as_what_they_are),
+        cmocka_unit_test(what_is_not_of_its_form_is_refused),
         cmocka_unit_test(other_kinds_of_values),
         cmocka_unit_test(units_are_those_of_utf_16),
         cmocka_unit_test(policies),
