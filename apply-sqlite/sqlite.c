@@ -9,6 +9,7 @@
 
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/redact.h"
 #include "sql/own.h"
 #include "sql/target_uri.h"
 #include "sql/text.h"
@@ -111,10 +112,11 @@ static int parse_uri(struct driver *d, int *synchronous, struct err *err)
         *end = '\0';
         (void)target_uri_unescape(path); /* anything else after a % is itself */
         memmove(d->path, path, strlen(path) + 1);
-    } else if (strstr(path, "://")) {
-        (void)err_set(err, ERR_PERMANENT, "--dest: this is not a SQLite database: %.*s",
-                      (int)strcspn(path, ":"), path);
-        return err_hint(err, "%s", uri_help);
+    } else if (!redact_is_path(path)) {
+        /* Not a file, whose name would tell the password. */
+        (void)err_set(err, ERR_PERMANENT,
+                      "--dest: this is not a SQLite database, or not evidently");
+        return err_hint(err, "sqlite:PATH, if it is the path of a SQLite database");
     }
     return *d->path && strlen(d->path) < MAX_PATH_BYTES
                ? 0

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/lsn.h"
+#include "base/redact.h"
 
 #define MIN_SERVER_VERSION 140000
 
@@ -56,22 +57,60 @@ int poll_timeout(int64_t now_ms, int64_t deadline_ms)
 
 /* ---- where to ---- */
 
+static int refuse_conninfo(struct err *err, const char *why, size_t len)
+{
+    (void)err_set(err, ERR_PERMANENT, "the source's connection string cannot be read: %.*s",
+                  (int)len, why);
+    return err_hint(err,
+                    "it is a libpq URI or \"key=value ...\"; in a URI, characters such as @ : / %% "
+                    "within a password are written %%40 %%3A %%2F %%25");
+}
+
+/*
+ * Whether a URI has one @ at most, and it before the host. libpq takes the first @ or slash for the
+ * end of the password; what it then takes for host, port and database is the rest of one that was
+ * not escaped, and its errors tell it.
+ */
+static bool is_escaped(const char *conninfo)
+{
+    size_t scheme = redact_scheme(conninfo);
+    if (scheme == 0)
+        return true;
+    const char *authority = conninfo + scheme + 3, *at = strchr(authority, '@');
+    const char *end = authority + strcspn(authority, "?"), *slash = strchr(authority, '/');
+    bool user = at && (!slash || at < slash);
+    if (user)
+        end = at + 1 + strcspn(at + 1, "?"); /* a ? before the @ is of the password */
+    const char *rest = user ? at + 1 : authority;
+    return memchr(rest, '@', (size_t)(end - rest)) == NULL;
+}
+
+/* As it is in "user:password" where a host belongs. */
+static bool is_no_port(const PQconninfoOption *o)
+{
+    return strcmp(o->keyword, "port") == 0 && o->val && o->val[strspn(o->val, "0123456789, ")];
+}
+
 int source_parse(struct source *s, const char *conninfo, struct err *err)
 {
+    static const char unescaped[] = "an @ behind the first one, or behind a slash",
+                      port[] = "the port is not a number";
     char *why = NULL;
+    if (!is_escaped(conninfo))
+        return refuse_conninfo(err, unescaped, sizeof unescaped - 1);
     s->options = PQconninfoParse(conninfo, &why);
+    for (const PQconninfoOption *o = s->options; o && o->keyword; o++)
+        if (is_no_port(o))
+            return refuse_conninfo(err, port, sizeof port - 1);
     if (s->options)
         return 0;
     if (!why)
         return err_nomem(err);
     /* libpq quotes the string, and with it the password: only what stands before the quote is told.
      */
-    (void)err_set(err, ERR_PERMANENT, "the source's connection string cannot be read: %.*s",
-                  (int)strcspn(why, "\"\n"), why);
+    (void)refuse_conninfo(err, why, strcspn(why, "\"\n"));
     PQfreemem(why);
-    return err_hint(err,
-                    "it is a libpq URI or \"key=value ...\"; in a URI, characters such as @ : / %% "
-                    "within a password are written %%40 %%3A %%2F %%25");
+    return -1;
 }
 
 void source_free(struct source *s)

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/options.h"
+#include "base/redact.h"
 #include "base/std_fds.h"
 #include "base/version.h"
 #include "env_file.h"
@@ -224,7 +226,11 @@ int main(int argc, char **argv)
     }
     const struct command *c = find_command(word);
     if (!c) {
-        (void)err_set(&err, ERR_PERMANENT, *word ? "there is no command %s" : "no command", word);
+        struct buf shown = {0};
+        redact(&shown, word);
+        (void)err_set(&err, ERR_PERMANENT, *word ? "there is no command %s" : "no command",
+                      buf_cstr(&shown));
+        buf_free(&shown);
         (void)err_hint(&err, "pg2any --help lists them");
     } else if (run_command(c, argc - 1, argv + 1, &err) == 0) {
         err_clear(&err);

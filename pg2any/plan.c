@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/redact.h"
+
 #define PREFIX           "CDC_"
 #define SECOND_TARGET_FD 4 /* of frame-tee; the others follow. 3 is for readiness */
 
@@ -68,12 +71,38 @@ static const char *program_of_scheme(const char *uri)
     return NULL;
 }
 
-/* From the URI where the type is not given; NULL: of a scheme that nobody knows. */
+/* From the URI where the type is not given; NULL: it is none that anybody knows. With a mistake in
+ * it a URI must not become the name of a new file. */
 static const char *program_of_uri(const char *uri)
 {
-    if (strstr(uri, "://") && strncasecmp(uri, "sqlite:", 7) != 0)
-        return program_of_scheme(uri);
-    return "apply-sqlite";
+    return strncasecmp(uri, "sqlite:", 7) == 0 || redact_is_path(uri) ? "apply-sqlite"
+                                                                      : program_of_scheme(uri);
+}
+
+/* The value may hold a password wherever it is not what it should be. */
+static int refuse_uri(const char *suffix, const char *uri, struct err *err)
+{
+    size_t scheme = redact_scheme(uri);
+    if (scheme > 0)
+        return err_set(err, ERR_PERMANENT,
+                       "CDC_DEST_URI%s: %.*s:// is not one of mysql, mariadb, sqlserver, mssql; or "
+                       "it is the path of a SQLite database",
+                       suffix, (int)scheme, uri);
+    (void)err_set(err, ERR_PERMANENT,
+                  "CDC_DEST_URI%s is neither a URI nor a path that could be nothing else", suffix);
+    return err_hint(err, "mysql://user@host/database, sqlserver://user:password@host/database, or "
+                         "sqlite:PATH for a SQLite database");
+}
+
+static int refuse_type(const char *suffix, const char *type, struct err *err)
+{
+    struct buf shown = {0};
+    redact(&shown, type);
+    (void)err_set(err, ERR_PERMANENT,
+                  "CDC_DEST_TYPE%s: \"%s\" is not one of MySQL, MariaDB, SqlServer, SQLite", suffix,
+                  buf_cstr(&shown));
+    buf_free(&shown);
+    return -1;
 }
 
 static int find_program(unsigned target, const char **program, struct err *err)
@@ -90,21 +119,14 @@ static int find_program(unsigned target, const char **program, struct err *err)
     }
     if (!type) {
         *program = program_of_uri(uri);
-        if (*program)
-            return 0;
-        return err_set(err, ERR_PERMANENT,
-                       "CDC_DEST_URI%s: %.*s:// is not one of mysql, mariadb, sqlserver, mssql; or "
-                       "it is the path of a SQLite database",
-                       suffix, (int)strcspn(uri, ":"), uri);
+        return *program ? 0 : refuse_uri(suffix, uri, err);
     }
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcasecmp(type, types[i].name) == 0) {
             *program = types[i].program;
             return 0;
         }
-    return err_set(err, ERR_PERMANENT,
-                   "CDC_DEST_TYPE%s: \"%s\" is not one of MySQL, MariaDB, SqlServer, SQLite",
-                   suffix, type);
+    return refuse_type(suffix, type, err);
 }
 
 static bool is_described(unsigned target)

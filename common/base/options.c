@@ -8,8 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/redact.h"
 #include "base/version.h"
 
 #define MAX_OPTIONS 64
@@ -233,16 +235,38 @@ static const char *find_stats(int argc, char **argv)
     return found;
 }
 
+/* A word may be a URI whose option was forgotten, "--dst=URI" too. Appends what of it may be told.
+ */
+static void show_word(struct buf *out, const char *word)
+{
+    size_t name = strncmp(word, "--", 2) == 0 ? strcspn(word, "=") : 0;
+    buf_append(out, word, name);
+    if (name == 0)
+        redact(out, word);
+}
+
 static int unknown_option(const struct program *program, const char *word, int c, struct err *err)
 {
     /* getopt_long() leaves in optopt the option that it knows and whose use is wrong. */
     bool known = word[1] == '-' && optopt != 0;
+    struct buf shown = {0};
+    show_word(&shown, word);
     (void)err_set(err, ERR_PERMANENT,
                   c == ':' ? "%s needs a value"
                   : known  ? "%s: it takes no value"
                            : "unknown option %s",
-                  word);
+                  buf_cstr(&shown));
+    buf_free(&shown);
     return err_hint(err, "%s --help lists the options", program->name);
+}
+
+static int unexpected_argument(const struct program *program, const char *word, struct err *err)
+{
+    struct buf shown = {0};
+    show_word(&shown, word);
+    (void)err_set(err, ERR_PERMANENT, "unexpected argument %s", buf_cstr(&shown));
+    buf_free(&shown);
+    return err_hint(err, "%s takes only options; --help lists them", program->name);
 }
 
 static enum options_result parse_flags(struct parse *p, int argc, char **argv, bool usable,
@@ -305,8 +329,7 @@ static enum options_result parse_flags(struct parse *p, int argc, char **argv, b
     if (!usable)
         return OPTIONS_ERROR;
     if (optind < argc) {
-        (void)err_set(err, ERR_PERMANENT, "unexpected argument %s", argv[optind]);
-        (void)err_hint(err, "%s takes only options; --help lists them", p->program->name);
+        (void)unexpected_argument(p->program, argv[optind], err);
         return OPTIONS_ERROR;
     }
     return OPTIONS_RUN;

@@ -204,9 +204,13 @@ static int parse_parts(struct target_uri *u, const struct target_uri_form *form,
     }
     if (!u->database || !*u->database)
         return bad(form, err, "no database");
-    if (strchr(u->database, '/') || strchr(u->database, '@'))
+    /* An @ among the parameters: they may be the rest of a password, of which errors about them
+     * would tell. */
+    if (strchr(u->database, '/') || strchr(u->database, '@') ||
+        (parameter && strchr(parameter, '@')))
         return bad(form, err,
-                   "a / in the user's name or password has to be written as %2F, a ? as %3F");
+                   "a / in the user's name or password has to be written as %2F, a ? as %3F, an @ "
+                   "behind the host as %40");
     if (u->user && !*u->user)
         u->user = NULL;
     if ((u->user && unescape(form, u->user, err)) ||

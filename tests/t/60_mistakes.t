@@ -69,6 +69,23 @@ mistake(
     100,
     qr/connection string/,
     uri => "postgresql://cdc:$secret\@127.0.0.1/postgres");
+for my $uri (
+    "postgresql://cdc:pa\@$secret\@127.0.0.1/postgres",
+    'postgresql://cdc:S3cr@t%3Apass@127.0.0.1/postgres',
+    'postgresql://cdc:S3cr/t:pass@127.0.0.1/postgres',
+    'postgresql://cdc:12/S3cr@127.0.0.1/postgres',
+    'postgres://cdc:S3cr?@t@127.0.0.1/postgres',
+    'postgresql://cdc:S3cr/postgres')
+{
+    my $log = mistake('a password that is not escaped', 100, qr/cannot be read.*%40/, uri => $uri);
+    unlike($log, qr/S3cr|pass\b/, 'nothing of it is told');
+}
+mistake(
+    'a URI without its option',
+    100,
+    qr/unexpected argument postgresql:\/\/cdc\@h\/d/,
+    uri => $pg->uri,
+    args => ["postgresql://cdc:S3cr\@h/d"], plain => 1);
 mistake(
     'an unknown keyword',
     100,

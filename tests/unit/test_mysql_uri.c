@@ -101,6 +101,8 @@ static void refused(void **state)
         {"mysql://u:secret@h/", "no database"},
         {"mysql://u:secret@h/?tls=off", "no database"},
         {"mysql://u:sec/ret@h/d", "%2F"},
+        {"mysql://u:12/x?secret=a@h/d", "%3F"},
+        {"mysql://u:a@b/x?tls=secret@h/d", "%3F"},
         {"mysql://u:secret@h:0/d", "port"},
         {"mysql://u:secret@h:65536/d", "port"},
         {"mysql://u:secret@h:3306x/d", "port"},

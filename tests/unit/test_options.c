@@ -140,10 +140,12 @@ static void mistakes_name_what_is_wrong_and_what_is_allowed(void **state)
         const char *command, *environment, *named, *allowed;
     } cases[] = {
         {"--nonsense", "", "unknown option --nonsense", "--help"},
-        {"--nonsense=1", "", "unknown option --nonsense=1", "--help"},
+        {"--nonsense=1", "", "unknown option --nonsense (", "--help"},
+        {"--dst=mysql://u:secret@h/d", "", "unknown option --dst (", "--help"},
+        {"mysql://u:secret@h/d", "", "unexpected argument mysql://u@h/d (", "takes only"},
         {"-x", "", "unknown option -x", "--help"},
         {"--flag --number", "", "--number needs a value", ""},
-        {"--flag=yes", "", "--flag=yes: it takes no value", ""},
+        {"--flag=yes", "", "--flag: it takes no value", ""},
         {"operand", "", "unexpected argument operand", "takes only options"},
         {"-- operand", "", "unexpected argument operand", "takes only options"},
         {"--flag -", "", "unexpected argument -", "takes only options"},

@@ -81,6 +81,15 @@ static void targets_become_stages(void **state)
         {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_3=y"}, "but no target 2"},
         {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_TYPE=Oracle"}, "\"Oracle\" is not one of"},
         {{SOURCE, "CDC_DEST_URI=mysq://h/d"}, "mysq:// is not one of mysql,"},
+        {{SOURCE, "CDC_DEST_URI=Server=h;Password=s3cret"}, "CDC_DEST_URI is neither a URI nor"},
+        {{SOURCE, "CDC_DEST_URI=host=h password=s3cret"}, "CDC_DEST_URI is neither a URI nor"},
+        {{SOURCE, "CDC_DEST_URI=u:s3cret"}, "CDC_DEST_URI is neither a URI nor"},
+        {{SOURCE, "CDC_DEST_URI=mysql:u:s3cret@h"}, "CDC_DEST_URI is neither a URI nor"},
+        {{SOURCE, "CDC_DEST_URI=mysql;u:s3cret@h"}, "CDC_DEST_URI is neither a URI nor"},
+        {{SOURCE, "CDC_DEST_URI=jdbc:mysql://u:s3cret@h"}, "CDC_DEST_URI is neither a URI nor"},
+        {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_TYPE=mysql:u:s3cret@h"}, "is not one of MySQL,"},
+        {{SOURCE, "CDC_DEST_URI=sqlite:u:p"},
+         "capture=pg-capture assemble=txn-assemble apply=apply-sqlite"},
         {{SOURCE, "CDC_DEST_URI=sqlite:///x.db"},
          "capture=pg-capture assemble=txn-assemble apply=apply-sqlite"},
         {{SOURCE, "CDC_DEST_URI=x", "CDC_DEST_URI_2=y", "CDC_DEST_URI_3=x"},
@@ -96,6 +105,7 @@ static void targets_become_stages(void **state)
         set_environment(cases[i].variables);
         if (plan_make(&p, &err)) {
             assert_int_equal(err.kind, ERR_PERMANENT);
+            assert_null(strstr(err.text, "s3cret"));
             if (!strstr(err.text, cases[i].stages))
                 fail_msg("%s, not %s", err.text, cases[i].stages);
             continue;

@@ -20,6 +20,9 @@ static void secrets_are_left_out(void **state)
         {"postgresql://u:" SECRET "@h:5432/db?sslmode=verify-full", "postgresql://u@h:5432/db"},
         {"postgresql://u@h/db?password=" SECRET, "postgresql://u@h/db"},
         {"postgresql://h/db", "postgresql://h/db"},
+        {"postgresql://h:5432,[::1]:5433/db", "postgresql://h:5432,[::1]:5433/db"},
+        {"postgresql://u:" SECRET "/db", "postgresql://u"},
+        {"mysql://u:1" SECRET, "mysql://u"},
         {"postgresql:///db?host=/tmp&password=" SECRET, "postgresql:///db"},
         {"mysql://u:a@" SECRET "@h/db?socket=/s", "mysql://u@h/db"},
         {"mysql://u:/" SECRET "/@h:3306/db", "mysql://u"},
@@ -39,6 +42,14 @@ static void secrets_are_left_out(void **state)
         {"host=h " SECRET, "host=h"},
         {"password=" SECRET, ""},
         {"=" SECRET, ""},
+        {"host=h dbname=postgresql://u:" SECRET "@h/d", "host=h"},
+        {"u:" SECRET, ""},
+        {"mysql:u:" SECRET, ""},
+        {"mysql:user:" SECRET "@h", ""},
+        {"sqlite:u:" SECRET, ""},
+        {"Server=h;Database=d;User Id=u;Password=" SECRET ";", ""},
+        {"mysql;u;" SECRET, ""},
+        {"jdbc:mysql://u:" SECRET "@h/db", ""},
         {"/var/lib/copy.db", "/var/lib/copy.db"},
         {":memory:", ":memory:"},
         {"sqlite:copy.db", "sqlite:copy.db"},
@@ -53,8 +64,31 @@ static void secrets_are_left_out(void **state)
     }
 }
 
+static void a_path_is_nothing_else(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *where;
+        bool path;
+    } cases[] = {
+        {"x.db", true},           {"x y.db", true},
+        {"./u:p", true},          {"/var/lib/a:b.db", true},
+        {":memory:", true},       {":memory:x", false},
+        {"u:" SECRET, false},     {"mysql:/u", false},
+        {"mysql://u", false},     {"/x://y", false},
+        {"host=h user=u", false}, {"Server=h;Database=d", false},
+        {"mysql;u", false},       {"//u:" SECRET "@h/d", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (redact_is_path(cases[i].where) != cases[i].path)
+            fail_msg("%s", cases[i].where);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(secrets_are_left_out)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(secrets_are_left_out),
+        cmocka_unit_test(a_path_is_nothing_else),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

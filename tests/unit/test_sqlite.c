@@ -210,7 +210,12 @@ static void uris(void **state)
     assert_int_equal(unlink(uri), 0);
     cannot_open(w, "", ERR_PERMANENT, "no path");
     cannot_open(w, "sqlite:", ERR_PERMANENT, "no path");
-    cannot_open(w, "mysql://u@h/d", ERR_PERMANENT, "not a SQLite database: mysql");
+    static const char *const others[] = {"mysql://u@h/d",     "mysql:u:p@h",         "u:p",
+                                         "host=h password=p", "Server=h;Password=p", "mysql;u"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        cannot_open(w, others[i], ERR_PERMANENT, "not a SQLite database, or not");
+        assert_int_not_equal(access(others[i], F_OK), 0);
+    }
     cannot_open(w, "sqlite:x?synchronous=maybe", ERR_PERMANENT,
                 "synchronous is off, normal, full or extra, not \"maybe\"");
     cannot_open(w, "sqlite:x?mode=ro", ERR_PERMANENT,
