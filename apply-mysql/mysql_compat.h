@@ -55,9 +55,20 @@ static inline void compat_no_reconnect(MYSQL *m)
     (void)mysql_options(m, MYSQL_OPT_RECONNECT, &off);
 }
 
+/* No part of the login leaves before TLS is up as it is asked for; to a server that is not verified
+ * no password goes as it is. */
 static inline void compat_tls(MYSQL *m, enum my_tls tls)
 {
     const compat_bool on = 1, off = 0;
+    /* Where the name is not compared MYSQL_OPT_SSL_ENFORCE alone lets a server do without TLS. With
+     * a fingerprint, be it empty, which is not compared, the library refuses before the login. */
+    if (tls >= MYSQL_TLS_REQUIRED)
+        (void)mysql_options(m, MARIADB_OPT_TLS_PEER_FP, "");
+    /* Without mysql_clear_password and dialog, which give the password away. */
+    if (tls < MYSQL_TLS_VERIFY_CA)
+        (void)mysql_options(m, MARIADB_OPT_RESTRICTED_AUTH,
+                            "mysql_native_password,client_ed25519,parsec,caching_sha2_password,"
+                            "sha256_password,auth_gssapi_client");
     /* Without MYSQL_OPT_SSL_VERIFY_SERVER_CERT the name is not compared; the chain is, if there is
      * a CA. */
     if (tls == MYSQL_TLS_REQUIRED || tls == MYSQL_TLS_VERIFY_CA)
@@ -104,8 +115,10 @@ static inline void compat_tls(MYSQL *m, enum my_tls tls)
         [MYSQL_TLS_VERIFY_CA] = SSL_MODE_VERIFY_CA,
         [MYSQL_TLS_VERIFY_IDENTITY] = SSL_MODE_VERIFY_IDENTITY,
     };
+    const compat_bool verified = tls >= MYSQL_TLS_VERIFY_CA;
     if (tls != MYSQL_TLS_LIBRARY)
         (void)mysql_options(m, MYSQL_OPT_SSL_MODE, &modes[tls]);
+    (void)mysql_options(m, MYSQL_ENABLE_CLEARTEXT_PLUGIN, &verified);
 }
 
 #endif

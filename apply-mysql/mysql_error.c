@@ -13,6 +13,8 @@
 
 #define TLS_ERROR 2026 /* CR_SSL_CONNECTION_ERROR */
 
+static const char plain[] = "the server wants the password as it is, which it gets with "
+                            "tls=verify-ca or verify-identity in --dest only";
 static const char space[] = "free some space", replica[] = "is this a replica?",
                   time_limit[] = "the server has a limit on the time that a statement may take",
                   privileges[] =
@@ -78,6 +80,7 @@ static const struct error_rule rules[] = {
      "tls=off, required, verify-ca or verify-identity in --dest says what is asked for"},
     {2055, ERR_RETRY, NULL},           /* CR_SERVER_LOST_EXTENDED */
     {3024, ERR_PERMANENT, time_limit}, /* MySQL: QUERY_TIMEOUT */
+    {5010, ERR_PERMANENT, plain},      /* MariaDB: CR_PLUGIN_NOT_ALLOWED */
     {4031, ERR_RETRY, NULL},           /* MySQL: CLIENT_INTERACTION_TIMEOUT, idle for too long */
     {0, ERR_PERMANENT, NULL},
 };

@@ -127,11 +127,13 @@ static void set_options(MYSQL *m, const struct driver *d, bool schema)
     /* "localhost" is the socket for the library, even with a port; a URI with a port means TCP. */
     if (!u->socket && u->base.host && (u->base.port || strcasecmp(u->base.host, "localhost") != 0))
         (void)mysql_options(m, MYSQL_OPT_PROTOCOL, &tcp);
-    if (u->ca)
+    /* With one of them MariaDB's library takes any connection for encrypted. */
+    bool files = u->tls != MYSQL_TLS_OFF;
+    if (u->ca && files)
         (void)mysql_options(m, MYSQL_OPT_SSL_CA, u->ca);
-    if (u->cert)
+    if (u->cert && files)
         (void)mysql_options(m, MYSQL_OPT_SSL_CERT, u->cert);
-    if (u->key)
+    if (u->key && files)
         (void)mysql_options(m, MYSQL_OPT_SSL_KEY, u->key);
     compat_tls(m, u->tls);
 }

@@ -29,6 +29,9 @@ int my_uri_parse(struct my_uri *u, const char *uri, struct err *err)
     if (target_uri_parse(&u->base, uri, &form, parameters, err))
         return -1;
     u->tls = (enum my_tls)tls;
+    /* Who names the files wants what they are for. */
+    if (u->tls == MYSQL_TLS_LIBRARY && (u->ca || u->cert || u->key))
+        u->tls = u->ca ? MYSQL_TLS_VERIFY_CA : MYSQL_TLS_REQUIRED;
     if (u->tls == MYSQL_TLS_VERIFY_CA && !u->ca) {
         my_uri_free(u);
         return err_set(err, ERR_PERMANENT, "--dest: tls=verify-ca needs ca=FILE");

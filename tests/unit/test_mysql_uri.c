@@ -87,6 +87,29 @@ static void parameters(void **state)
     my_uri_free(&u);
 }
 
+static void files_ask_for_tls(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *uri;
+        enum my_tls tls;
+    } cases[] = {
+        {"mysql://h/d", MYSQL_TLS_LIBRARY},
+        {"mysql://h/d?ca=/a", MYSQL_TLS_VERIFY_CA},
+        {"mysql://h/d?cert=/b&key=/c", MYSQL_TLS_REQUIRED},
+        {"mysql://h/d?ca=/a&tls=required", MYSQL_TLS_REQUIRED},
+        {"mysql://h/d?ca=/a&tls=off", MYSQL_TLS_OFF},
+        {"mysql://h/d?ca=/a&tls=verify-identity", MYSQL_TLS_VERIFY_IDENTITY},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct my_uri u;
+        struct err err = {0};
+        assert_int_equal(my_uri_parse(&u, cases[i].uri, &err), 0);
+        assert_int_equal(u.tls, cases[i].tls);
+        my_uri_free(&u);
+    }
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -134,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts),
         cmocka_unit_test(parameters),
+        cmocka_unit_test(files_ask_for_tls),
         cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
