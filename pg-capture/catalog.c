@@ -44,7 +44,7 @@ int catalog_connect(struct catalog *c, struct err *err)
 }
 
 int catalog_ask(struct catalog *c, const char *name, const char *sql, int nparams,
-                const char *const *params, PGresult **result, struct err *err)
+                const char *const *params, struct shape shape, PGresult **result, struct err *err)
 {
     int64_t deadline_ms = monotonic_ms() + c->time_limit_ms;
     for (bool fresh = false;;) {
@@ -57,6 +57,12 @@ int catalog_ask(struct catalog *c, const char *name, const char *sql, int nparam
                                                nparams, params, c->waiter, deadline_ms, result, err)
                       : session_query(&c->session, sql, nparams, params, c->waiter, deadline_ms,
                                       result, err);
+        if (rc == 0 && session_check_shape(*result, shape, err)) {
+            PQclear(*result);
+            *result = NULL;
+            disconnect(c);
+            return err_context(err, "asking the catalog");
+        }
         if (rc == 0)
             return 0;
         bool lost = PQstatus(c->session.conn) == CONNECTION_BAD;
@@ -68,9 +74,9 @@ int catalog_ask(struct catalog *c, const char *name, const char *sql, int nparam
 }
 
 int catalog_query(struct catalog *c, const char *sql, int nparams, const char *const *params,
-                  PGresult **result, struct err *err)
+                  struct shape shape, PGresult **result, struct err *err)
 {
-    return catalog_ask(c, NULL, sql, nparams, params, result, err);
+    return catalog_ask(c, NULL, sql, nparams, params, shape, result, err);
 }
 
 void array_of_text(struct buf *out, size_t n, const char *const *items)
@@ -89,14 +95,14 @@ void array_of_text(struct buf *out, size_t n, const char *const *items)
 }
 
 int catalog_ask_about(struct catalog *c, const char *sql, size_t n, const char *const *names,
-                      PGresult **result, struct err *err)
+                      struct shape shape, PGresult **result, struct err *err)
 {
     struct buf list = {0};
     array_of_text(&list, n, names);
     const char *params[] = {buf_cstr(&list)};
     int rc = buf_check(&list, err);
     if (rc == 0)
-        rc = catalog_query(c, sql, 1, params, result, err);
+        rc = catalog_query(c, sql, 1, params, shape, result, err);
     buf_free(&list);
     return rc;
 }
@@ -109,7 +115,7 @@ int catalog_check_publications(struct catalog *c, size_t n, const char *const *n
             c,
             "SELECT name, quote_ident(name), current_database() FROM unnest($1::text[]) name"
             " WHERE NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = name)",
-            n, names, &result, err))
+            n, names, (struct shape){3, ANY_ROWS}, &result, err))
         return -1;
     int rc = 0;
     if (PQntuples(result) > 0) {
@@ -143,7 +149,7 @@ int catalog_look_ahead(struct catalog *c, struct err *err)
                       "SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text,"
                       " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
                       "  ELSE pg_current_wal_insert_lsn() END, pg_is_in_recovery()",
-                      0, NULL, &result, err))
+                      0, NULL, (struct shape){3, 1}, &result, err))
         return -1;
     struct catalog_horizon h = {.xmin = field_number(result, 0, 0)};
     bool in_recovery = field_truth(result, 0, 2);
@@ -187,7 +193,7 @@ int catalog_slot(struct catalog *c, const char *name, struct slot *slot, struct 
             " CASE WHEN NOT pg_is_in_recovery()"
             "  THEN s.confirmed_flush_lsn > pg_current_wal_flush_lsn() END"
             " FROM pg_replication_slots s WHERE s.slot_name = $1",
-            1, params, &result, err))
+            1, params, (struct shape){11, ANY_ROWS}, &result, err))
         return -1;
     int rc = 0;
     if (PQntuples(result) > 0) {
@@ -236,7 +242,7 @@ int catalog_settings(struct catalog *c, struct server_settings *settings, struct
                       "  ELSE pg_current_wal_flush_lsn() END,"
                       " max(setting) FILTER (WHERE name = 'wal_writer_delay')"
                       " FROM pg_settings",
-                      0, NULL, &result, err))
+                      0, NULL, (struct shape){8, 1}, &result, err))
         return -1;
     copy_field(settings->wal_level, result, 0);
     settings->in_recovery = field_truth(result, 0, 1);

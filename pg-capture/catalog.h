@@ -59,20 +59,23 @@ void catalog_close(struct catalog *c);
 MUST_CHECK int catalog_connect(struct catalog *c, struct err *err);
 
 /*
- * A query with text parameters; the result is the caller's to PQclear(). `name`: of the statement,
- * which is prepared once for a connection; NULL: it is not. A connection that was lost while nobody
- * looked is opened again; what fails then has failed.
+ * A query with text parameters; the result, which is of that shape, is the caller's to PQclear().
+ * `name`: of the statement, which is prepared once for a connection; NULL: it is not. A connection
+ * that was lost while nobody looked is opened again; what fails then has failed.
  */
 MUST_CHECK int catalog_ask(struct catalog *c, const char *name, const char *sql, int nparams,
-                           const char *const *params, PGresult **result, struct err *err);
+                           const char *const *params, struct shape shape, PGresult **result,
+                           struct err *err);
 
 /* The same with a list of names as the only parameter. */
 MUST_CHECK int catalog_ask_about(struct catalog *c, const char *sql, size_t n,
-                                 const char *const *names, PGresult **result, struct err *err);
+                                 const char *const *names, struct shape shape, PGresult **result,
+                                 struct err *err);
 
 /* Any query with text parameters; the result is the caller's to PQclear(). */
 MUST_CHECK int catalog_query(struct catalog *c, const char *sql, int nparams,
-                             const char *const *params, PGresult **result, struct err *err);
+                             const char *const *params, struct shape shape, PGresult **result,
+                             struct err *err);
 
 /* Permanent error that names the first of the publications that do not exist. */
 MUST_CHECK int catalog_check_publications(struct catalog *c, size_t n, const char *const *names,

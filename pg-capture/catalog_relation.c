@@ -161,6 +161,7 @@ enum relation_field {
     F_ATTRIBUTES,
     F_FILES,
     F_MEMBERSHIPS,
+    F_COUNT,
 };
 
 /* What the query has of a later version: published columns that are stored generated ones, column
@@ -208,7 +209,7 @@ int catalog_check_binary(struct catalog *c, size_t n, const char *const *names, 
     (void)snprintf(sql, sizeof sql, "%s%s%s", binary_sql_head, lists ? binary_sql_lists : "",
                    binary_sql_tail);
     PGresult *result;
-    if (catalog_ask_about(c, sql, n, names, &result, err))
+    if (catalog_ask_about(c, sql, n, names, (struct shape){2, ANY_ROWS}, &result, err))
         return -1;
     int rc = 0;
     for (int row = 0; row < PQntuples(result) && rc == 0; row++) {
@@ -287,7 +288,8 @@ static int ask_relation(struct catalog *c, const struct relation *rel,
     c->relation = NULL;
     int rc = failed ? err_nomem(err) : 0;
     if (rc == 0)
-        rc = catalog_ask(c, "relation", sql, 8, params, &c->relation, err);
+        rc = catalog_ask(c, "relation", sql, 8, params, (struct shape){F_COUNT, (int)rel->ncolumns},
+                         &c->relation, err);
     buf_free(&l.names);
     buf_free(&l.types);
     buf_free(&l.typmods);
@@ -487,7 +489,7 @@ static int ask_visibility(struct catalog *c, uint32_t xid, uint32_t relid, struc
     PGresult *result;
     (void)snprintf(xid_text, sizeof xid_text, "%" PRIu32, xid);
     (void)snprintf(relid_text, sizeof relid_text, "%" PRIu32, relid);
-    if (catalog_query(c, ended_sql, 3, params, &result, err))
+    if (catalog_query(c, ended_sql, 3, params, (struct shape){3, 1}, &result, err))
         return -1;
     *v = (struct visibility){.ended = field_truth(result, 0, 0),
                              .locked = field_truth(result, 0, 1),
@@ -546,10 +548,6 @@ static int wait_until_shown(struct catalog *c, const struct relation *rel,
 
 static int read_relation(struct catalog *c, struct relation *rel, struct err *err)
 {
-    if (PQntuples(c->relation) != (int)rel->ncolumns)
-        return err_set(err, ERR_TEMPORARY,
-                       "table %s.%s: the catalog gave %d columns instead of %" PRIu32,
-                       rel->namespace, rel->name, PQntuples(c->relation), rel->ncolumns);
     size_t size = 0;
     for (uint32_t i = 0; i < rel->ncolumns; i++)
         size += (size_t)PQgetlength(c->relation, (int)i, F_FILL_VALUE);
@@ -578,7 +576,8 @@ static int ask_types(struct catalog *c, struct relation *rel, struct err *err)
     const char *params[] = {buf_cstr(&l.types)};
     int rc = buf_check(&l.types, err);
     if (rc == 0 && !all_built_in)
-        rc = catalog_query(c, types_sql, 1, params, &c->relation, err);
+        rc = catalog_query(c, types_sql, 1, params, (struct shape){3, (int)rel->ncolumns},
+                           &c->relation, err);
     buf_free(&l.types);
     for (int i = 0; rc == 0 && !all_built_in && i < PQntuples(c->relation); i++)
         read_base_type(c->relation, i, 0, 1, 2, &rel->columns[i]);

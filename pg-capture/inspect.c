@@ -17,9 +17,9 @@
 #include "upstream.h"
 
 static int query(struct upstream *u, const char *sql, int nparams, const char *const *params,
-                 PGresult **result, struct err *err)
+                 struct shape shape, PGresult **result, struct err *err)
 {
-    return catalog_query(&u->catalog, sql, nparams, params, result, err);
+    return catalog_query(&u->catalog, sql, nparams, params, shape, result, err);
 }
 
 /* ---- the server ---- */
@@ -38,7 +38,7 @@ static int check_server(struct upstream *u, struct report *r, bool *may_replicat
               " (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),"
               " current_setting('track_commit_timestamp')"
               " FROM pg_roles r WHERE r.rolname = current_user",
-              0, NULL, &rows, err))
+              0, NULL, (struct shape){13, 1}, &rows, err))
         return -1;
     const PGconn *conn = u->catalog.session.conn;
     report_ok(r, "source: PostgreSQL %s, database %s at %s port %s, user %s, TLS %s",
@@ -109,7 +109,7 @@ static int check_slots(struct upstream *u, struct beginning *b, struct report *r
     if (query(u,
               "SELECT current_setting('max_replication_slots')::int, count(*)"
               " FROM pg_replication_slots",
-              0, NULL, &rows, err))
+              0, NULL, (struct shape){2, 1}, &rows, err))
         return -1;
     long slots = strtol(field(rows, 0, 0), NULL, 10), used = strtol(field(rows, 0, 1), NULL, 10);
     PQclear(rows);
@@ -141,7 +141,7 @@ static int check_publications(struct upstream *u, struct report *r, struct err *
                   "  CASE WHEN NOT pubdelete THEN 'delete' END,"
                   "  CASE WHEN NOT pubtruncate THEN 'truncate' END)"
                   " FROM (SELECT) one LEFT JOIN pg_publication p ON p.pubname = $1",
-                  1, params, &rows, err))
+                  1, params, (struct shape){4, 1}, &rows, err))
             return -1;
         const char *quoted = field(rows, 0, 0);
         if (!field_truth(rows, 0, 1)) {
@@ -179,7 +179,7 @@ static int check_identities(struct upstream *u, const char *publications, struct
               " JOIN pg_namespace n ON n.nspname = p.schemaname"
               " JOIN pg_class t ON t.relnamespace = n.oid AND t.relname = p.tablename"
               " WHERE p.pubname = ANY ($1::text[]) ORDER BY 1",
-              1, params, &rows, err))
+              1, params, (struct shape){4, ANY_ROWS}, &rows, err))
         return -1;
     int good = 0;
     for (int i = 0; i < PQntuples(rows); i++) {
@@ -228,7 +228,7 @@ static int check_types(struct upstream *u, const char *publications, struct repo
               " JOIN pg_type t ON t.oid IN (b.oid, b.typelem, b.typbasetype)"
               "  AND (t.typtype = 'e' OR t.typtype = 'c')"
               " WHERE p.pubname = ANY ($1::text[]) GROUP BY 1 ORDER BY 1",
-              1, params, &rows, err))
+              1, params, (struct shape){2, ANY_ROWS}, &rows, err))
         return -1;
     for (int i = 0; i < PQntuples(rows); i++)
         report_note(r,
@@ -299,7 +299,8 @@ static int put_relations(struct upstream *u, const char *publications, struct bu
                    version < 180000 ? columns_sql_stored : "", columns_sql_tail);
     PGresult *rows;
     const char *params[] = {publications};
-    if (catalog_look_ahead(&u->catalog, err) || query(u, sql, 1, params, &rows, err))
+    if (catalog_look_ahead(&u->catalog, err) ||
+        query(u, sql, 1, params, (struct shape){9, ANY_ROWS}, &rows, err))
         return -1;
     int rc = 0;
     for (int from = 0, to; rc == 0 && from < PQntuples(rows); from = to) {

@@ -33,7 +33,11 @@ static int read_history(struct replication *r, const struct waiter *waiter, int6
     (void)snprintf(sql, sizeof sql, "TIMELINE_HISTORY %" PRIu32, r->timeline);
     if (session_query(&r->session, sql, 0, NULL, waiter, deadline_ms, &result, err))
         return err_context(err, "%s", sql);
-    const char *line = PQntuples(result) == 1 && PQnfields(result) >= 2 ? field(result, 0, 1) : "";
+    if (session_check_shape(result, (struct shape){2, 1}, err)) {
+        PQclear(result);
+        return err_context(err, "%s", sql);
+    }
+    const char *line = field(result, 0, 1);
     while (*line) {
         struct frame_timeline t;
         if (read_history_line(line, &t)) {
@@ -57,9 +61,11 @@ int replication_open(struct replication *r, const struct source *source,
     PGresult *result;
     if (session_query(&r->session, "IDENTIFY_SYSTEM", 0, NULL, waiter, deadline_ms, &result, err))
         return err_context(err, "IDENTIFY_SYSTEM");
-    int rc = 0;
-    if (PQntuples(result) != 1 || PQnfields(result) < 4 || *field(result, 0, 0) == '\0' ||
-        !lsn_parse(field(result, 0, 2), strlen(field(result, 0, 2)), &r->wal_lsn)) {
+    int rc = session_check_shape(result, (struct shape){4, 1}, err);
+    if (rc) {
+        rc = err_context(err, "IDENTIFY_SYSTEM");
+    } else if (*field(result, 0, 0) == '\0' ||
+               !lsn_parse(field(result, 0, 2), strlen(field(result, 0, 2)), &r->wal_lsn)) {
         rc = err_set(err, ERR_PERMANENT, "the server's answer to IDENTIFY_SYSTEM cannot be read");
     } else {
         (void)snprintf(r->system_identifier, sizeof r->system_identifier, "%s",

@@ -349,6 +349,7 @@ static int over_settings(struct session *s, bool set, const struct waiter *waite
 {
     struct buf sql = {0};
     const char *before = "SELECT ";
+    struct shape shape = {0, 1};
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         if (!applies(&settings[i], s))
             continue;
@@ -361,10 +362,15 @@ static int over_settings(struct session *s, bool set, const struct waiter *waite
         }
         buf_append_str(&sql, set ? "', false)" : "')");
         before = ", ";
+        shape.columns++;
     }
     int rc = buf_check(&sql, err);
     if (rc == 0)
         rc = session_query(s, buf_cstr(&sql), 0, NULL, waiter, deadline_ms, result, err);
+    if (rc == 0 && session_check_shape(*result, shape, err)) {
+        PQclear(*result);
+        rc = -1;
+    }
     buf_free(&sql);
     return rc ? err_context(err, "the session's settings") : 0;
 }
@@ -386,9 +392,7 @@ static int pin_settings(struct session *s, const struct waiter *waiter, int64_t 
     for (size_t i = 0; rc == 0 && i < sizeof settings / sizeof *settings; i++) {
         if (!applies(&settings[i], s))
             continue;
-        const char *is =
-            PQntuples(result) == 1 && column < PQnfields(result) ? field(result, 0, column) : "";
-        column++;
+        const char *is = field(result, 0, column++);
         if (strcmp(is, settings[i].value) == 0)
             continue;
         (void)err_set(err, ERR_PERMANENT,
@@ -529,6 +533,19 @@ int session_query_prepared(struct session *s, const char *name, const char *sql,
     if (!PQsendQueryPrepared(s->conn, name, nparams, params, NULL, NULL, 0))
         return session_lost(s, err);
     return session_result(s, waiter, deadline_ms, result, err);
+}
+
+int session_check_shape(const PGresult *result, struct shape shape, struct err *err)
+{
+    int columns = PQnfields(result), rows = PQntuples(result);
+    if (columns == shape.columns && (shape.rows == ANY_ROWS || rows == shape.rows))
+        return 0;
+    (void)err_set(err, ERR_TEMPORARY,
+                  "the server's answer has %d columns and %d rows, which is not what was asked for",
+                  columns, rows);
+    return err_hint(err,
+                    "connect to PostgreSQL itself, or to a pooler that gives each connection a "
+                    "session of its own");
 }
 
 const char *field(const PGresult *result, int row, int column)

@@ -81,7 +81,18 @@ int session_result_error(struct session *s, const PGresult *result, struct err *
 /* The error that the connection is in: temporary. */
 int session_lost(struct session *s, struct err *err);
 
-/* A field as text, "" where it is NULL. */
+/* What a query asks for. */
+struct shape {
+    int columns;
+    int rows; /* ANY_ROWS, or so many */
+};
+#define ANY_ROWS (-1)
+
+/* Temporary error where a result has another shape: what a session gets of another's answers, or of
+ * a server that is none, is not read. */
+MUST_CHECK int session_check_shape(const PGresult *result, struct shape shape, struct err *err);
+
+/* A field, which the result has, as text; "" where it is NULL. */
 const char *field(const PGresult *result, int row, int column);
 
 /* One of an unsigned number and of a boolean; 0 and false where it is NULL. */

@@ -75,4 +75,31 @@ for my $case (
 }
 is($pg->slot('cdc_slot'), undef, 'and no slot was made');
 
+# Answers of another shape: a column or the row is missing, as where a pooler mixes up two sessions.
+for my $case (
+    ['the settings', q{, pg_catalog.current_setting('datestyle')}],
+    ['the slot', ' s.two_phase,', undef, '--status'],
+    ['the server', ' quote_ident(current_user),'],
+    ['the server, no row', '= current_user', q{= 'nobody_one'}],
+    ['the number of slots', '::int, count(*)', '::int          '],
+    ['a publication', 'quote_ident($1), '],
+    ['identities', ' t.relreplident,'],
+    ['types', q{, string_agg(DISTINCT format_type(t.oid, NULL), ', ')}],
+    ['columns', ' a.atttypmod, c.relreplident', '              c.relreplident'],
+    ['a table', ' part.texts,'],
+    ['transactions', 'pg_snapshot_xmin(pg_current_snapshot())::xid::text,'],
+    ['the publications, for a stream', 'quote_ident(name), ', undef, '--until-lsn', 'current'],
+    ['what a stream needs', q{ current_setting('wal_level'), }, undef, '--until-lsn', 'current'],
+) {
+    my ($name, $from, $to, @args) = @$case;
+    my $proxy = Pg2any::PostgresProxy->new($pg, replace => [$from, $to // ' ' x length $from]);
+    # The publication that is not there is the only row of its query.
+    my @publication = $name =~ /for a stream/ ? ('--publication', 'no_such') : ();
+    my ($status, $out, $log) = run_tool('pg-capture',
+        args => ['--source', $proxy->uri(user => 'cdc'), @publication, @args ? @args : '--check']);
+    is($status, 111, "$name: an answer of another shape: exit 111") or diag($log);
+    like($out . $log, qr/which is not what was asked for/, "$name: and it says so");
+    $pg->drop_slot('cdc_slot') if $pg->slot('cdc_slot');
+}
+
 done_testing;
