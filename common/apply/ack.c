@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fifo.h"
@@ -25,11 +26,20 @@ void ack_close(struct ack *a)
     a->fd = -1;
 }
 
-/* -1 and errno: EAGAIN where another process writes to it. */
+/* -1 and errno: EAGAIN where another process writes to it, EEXIST where it is no FIFO: a file would
+ * take all that is said and nobody hear it. */
 static int open_alone(const char *path)
 {
-    int fd = open(path, O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC);
-    if (fd < 0 || fifo_claim(fd, FIFO_WRITER) == 0)
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_NONBLOCK | O_APPEND | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return -1;
+    int rc = fstat(fd, &st);
+    if (rc == 0 && !S_ISFIFO(st.st_mode)) {
+        errno = EEXIST;
+        rc = -1;
+    }
+    if (rc == 0 && fifo_claim(fd, FIFO_WRITER) == 0)
         return fd;
     int why = errno;
     (void)close(fd);
@@ -61,6 +71,11 @@ int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err)
             return 0;
         }
         bool taken = errno == EAGAIN;
+        if (errno == EEXIST) {
+            (void)err_set(err, ERR_PERMANENT, "--ack %s: there is something that is not a FIFO",
+                          a->path);
+            return err_hint(err, "remove it; pg-capture with the same --ack makes the FIFO");
+        }
         /* No reader yet; not made yet. */
         if (!taken && errno != ENXIO && errno != ENOENT && errno != EINTR)
             return err_errno(err, err_kind_of(errno), "opening the acknowledgement FIFO %s",

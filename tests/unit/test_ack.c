@@ -104,6 +104,17 @@ static void without_a_path_nothing_is_done(void **state)
     assert_int_equal(w->ack.waiting_lsn, 0);
 }
 
+static void a_file_is_refused(void **state)
+{
+    struct world *w = *state;
+    int fd = open(w->path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, &w->err), -1);
+    assert_int_equal(w->err.kind, ERR_PERMANENT);
+    assert_non_null(strstr(w->err.text, "not a FIFO"));
+}
+
 static void nobody_reads(void **state)
 {
     struct world *w = *state;
@@ -237,6 +248,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_test, end_test)
         TEST(lines_go_forward_only),
         TEST(without_a_path_nothing_is_done),
+        TEST(a_file_is_refused),
         TEST(nobody_reads),
         TEST(one_applier_has_it_alone),
         TEST(a_fifo_is_waited_for),
