@@ -15,13 +15,15 @@
 #include "base/log.h"
 #include "base/lsn.h"
 
-#define MAX_CONNECTIONS  64
-#define CONNECTION_BYTES (16 * 1024) /* of memory each: a request's line and headers */
-#define CONNECTION_MS    10000       /* from its beginning to its end */
+#define MAX_CLIENTS      64
+#define MAX_CONNECTIONS  (MAX_CLIENTS + 16) /* with those that are dropped and not yet gone */
+#define CONNECTION_BYTES (16 * 1024)        /* of memory each: a request's line and headers */
+#define CONNECTION_MS    10000              /* from its beginning to its end */
 #define IDLE_S           5
 
 struct client {
     int fd; /* -1: free */
+    bool dropped;
     int64_t begun_ms;
 };
 
@@ -107,6 +109,29 @@ static int fd_of(struct MHD_Connection *connection)
     return info ? info->connect_fd : -1;
 }
 
+static void drop(struct client *c)
+{
+    (void)shutdown(c->fd, SHUT_RDWR); /* the library closes it */
+    c->dropped = true;
+}
+
+/* Makes room for one more: an answer takes no time, so who has been there longest holds a place for
+ * nothing. */
+static void make_room(struct server *s)
+{
+    size_t n = 0;
+    struct client *oldest = NULL;
+    for (struct client *c = s->clients; c < s->clients + MAX_CONNECTIONS; c++) {
+        if (c->fd < 0 || c->dropped)
+            continue;
+        n++;
+        if (!oldest || c->begun_ms < oldest->begun_ms)
+            oldest = c;
+    }
+    if (n >= MAX_CLIENTS)
+        drop(oldest);
+}
+
 /* The library tells of the end before it closes the socket, so that a number in the table is never
  * another connection's. */
 static void on_connection(void *ctx, struct MHD_Connection *connection, void **socket_context,
@@ -115,9 +140,11 @@ static void on_connection(void *ctx, struct MHD_Connection *connection, void **s
     struct server *s = ctx;
     (void)pthread_mutex_lock(&s->lock);
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        make_room(s);
         for (size_t i = 0; i < MAX_CONNECTIONS; i++)
             if (s->clients[i].fd < 0) {
-                s->clients[i] = (struct client){fd_of(connection), monotonic_ms()};
+                s->clients[i] =
+                    (struct client){.fd = fd_of(connection), .begun_ms = monotonic_ms()};
                 *socket_context = &s->clients[i];
                 break;
             }
@@ -133,7 +160,7 @@ void server_tick(struct server *s, int64_t now_ms)
     health_look(s->health, now_ms);
     for (size_t i = 0; i < MAX_CONNECTIONS; i++)
         if (s->clients[i].fd >= 0 && now_ms - s->clients[i].begun_ms > CONNECTION_MS)
-            (void)shutdown(s->clients[i].fd, SHUT_RDWR);
+            drop(&s->clients[i]);
     (void)pthread_mutex_unlock(&s->lock);
 }
 
