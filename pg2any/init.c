@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,8 @@
 
 struct init {
     const struct plan *plan;
-    char *root;       /* absolute */
+    char *home;       /* absolute */
+    char *root;       /* below it, where all is made before it is moved there */
     char *templates;  /* of a service directory */
     const char *user; /* NULL: not root, everything is ours */
     uid_t uid;
@@ -35,12 +38,9 @@ static char *path_of(const char *root, const char *a, const char *b, struct err 
 
 static int make_directory(const char *path, mode_t mode, struct err *err)
 {
-    if (mkdir(path, mode) == 0 && chmod(path, mode) == 0)
-        return 0;
-    (void)err_errno(err, ERR_PERMANENT, "making %s", path);
-    return errno == EEXIST ? err_hint(err, "it is set up already: change what is in its env/, or "
-                                           "choose another directory")
-                           : -1;
+    return mkdir(path, mode) == 0 && chmod(path, mode) == 0
+               ? 0
+               : err_errno(err, err_kind_of(errno), "making %s", path);
 }
 
 /* A directory below the root, for the stages to write into where `theirs`. */
@@ -59,8 +59,10 @@ static int write_file(const char *path, const void *data, size_t size, mode_t mo
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0)
-        return err_errno(err, ERR_PERMANENT, "making %s", path);
+        return err_errno(err, err_kind_of(errno), "making %s", path);
     ssize_t n = write(fd, data, size);
+    if (n >= 0 && n < (ssize_t)size)
+        errno = ENOSPC;
     bool good = n == (ssize_t)size && fchmod(fd, mode) == 0;
     int rc = good ? 0 : err_errno(err, ERR_TEMPORARY, "writing %s", path);
     if (close(fd) != 0 && rc == 0)
@@ -110,7 +112,7 @@ static int write_configuration(const struct init *in, struct err *err)
             return -1;
     }
     (void)snprintf(path, sizeof path, "%s:/usr/local/bin:/usr/bin:/bin", in->plan->bin_dir);
-    (void)snprintf(run, sizeof run, "%s/run", in->root);
+    (void)snprintf(run, sizeof run, "%s/run", in->home);
     if (write_variable(in, "PATH", path, err) || write_variable(in, "CDC_STATE_DIR", run, err))
         return -1;
     return in->user ? write_variable(in, "CDC_USER", in->user, err) : 0;
@@ -216,24 +218,112 @@ static int make_all(const struct init *in, struct err *err)
     return plan_wants_metrics() ? make_service(in, "metrics", err) : 0;
 }
 
+/* ---- from where it is made to where it is ---- */
+
+/* The services last: with them it is set up. */
+static const char *const parts[] = {"log", "run", "env", "service"};
+#define PARTS (sizeof parts / sizeof *parts)
+
+static int check_room(const struct init *in, struct err *err)
+{
+    struct stat st;
+    for (size_t i = PARTS; i-- > 0;) {
+        char *path = path_of(in->home, parts[i], "", err);
+        if (!path)
+            return -1;
+        bool there = lstat(path, &st) == 0;
+        if (there) {
+            errno = EEXIST;
+            (void)err_errno(err, ERR_PERMANENT, "making %s", path);
+        }
+        free(path);
+        if (there)
+            return err_hint(err, "it is set up already: change what is in its env/, or choose "
+                                 "another directory");
+    }
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    (void)remove(path);
+    return 0;
+}
+
+static void remove_all(const char *path)
+{
+    enum { DESCRIPTORS = 16 };
+    (void)nftw(path, remove_one, DESCRIPTORS, FTW_DEPTH | FTW_PHYS);
+}
+
+static int move_part(const struct init *in, const char *part, struct err *err)
+{
+    char *from = path_of(in->root, part, "", err),
+         *to = from ? path_of(in->home, part, "", err) : NULL;
+    int rc = to ? 0 : -1;
+    if (to && rename(from, to) != 0)
+        rc = err_errno(err, err_kind_of(errno), "making %s", to);
+    free(from);
+    free(to);
+    return rc;
+}
+
+static int move_parts(const struct init *in, struct err *err)
+{
+    size_t n = 0;
+    while (n < PARTS && move_part(in, parts[n], err) == 0)
+        n++;
+    if (n == PARTS)
+        return 0;
+    while (n-- > 0) {
+        struct err ignored = {0};
+        char *path = path_of(in->home, parts[n], "", &ignored);
+        if (path)
+            remove_all(path);
+        free(path);
+    }
+    return -1;
+}
+
+/* A directory that is half made would be in the way of the next try, and its files, cut short, be
+ * taken as they are. */
+static int make_aside(struct init *in, struct err *err)
+{
+    in->root = path_of(in->home, ".init-XXXXXX", "", err);
+    if (!in->root)
+        return -1;
+    if (!mkdtemp(in->root))
+        return err_errno(err, err_kind_of(errno), "making %s", in->root);
+    int rc = make_all(in, err) || move_parts(in, err) ? -1 : 0;
+    remove_all(in->root);
+    return rc;
+}
+
 int init_services(const struct plan *plan, const char *directory, struct err *err)
 {
     struct init in = {.plan = plan};
-    if (mkdir(directory, 0755) != 0 && errno != EEXIST)
-        return err_errno(err, ERR_PERMANENT, "making %s", directory);
-    in.root = realpath(directory, NULL);
-    if (!in.root)
-        return err_errno(err, ERR_PERMANENT, "%s", directory);
-    int rc = strlen(in.root) + 32 < PLAN_PATH_SIZE
+    bool made = mkdir(directory, 0755) == 0;
+    if (!made && errno != EEXIST)
+        return err_errno(err, err_kind_of(errno), "making %s", directory);
+    in.home = realpath(directory, NULL);
+    if (!in.home)
+        return err_errno(err, err_kind_of(errno), "%s", directory);
+    int rc = strlen(in.home) + 32 < PLAN_PATH_SIZE
                  ? 0
-                 : err_set(err, ERR_PERMANENT, "the path %s is too long", in.root);
-    if (rc == 0 && (check_configuration(err) || find_user(&in, err) || find_templates(&in, err) ||
-                    make_all(&in, err)))
+                 : err_set(err, ERR_PERMANENT, "the path %s is too long", in.home);
+    if (rc == 0 && (check_room(&in, err) || check_configuration(err) || find_user(&in, err) ||
+                    find_templates(&in, err) || make_aside(&in, err)))
         rc = -1;
     if (rc == 0)
         (void)printf("The pipeline is set up in %s. Start it with:\n\n    s6-svscan %s/service\n\n"
                      "Look at it with: pg2any status --env-dir %s/env\n",
-                     in.root, in.root, in.root);
+                     in.home, in.home, in.home);
+    else if (made)
+        (void)rmdir(in.home);
+    free(in.home);
     free(in.root);
     free(in.templates);
     return rc;

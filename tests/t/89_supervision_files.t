@@ -5,6 +5,7 @@
 
 use Cwd ();
 use File::Basename ();
+use File::Find ();
 use Pg2any::Test;
 
 my $root = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
@@ -59,6 +60,45 @@ SKIP: {
 for my $script (map { glob "$root/svc/$_" } qw(start s6/stage/run s6/stage/finish s6/stage/log/run runit/run runit/finish runit/log/run)) {
     ok(-x $script, File::Basename::basename($script) . ' can be executed');
     is((output_of('sh', '-n', $script))[0], 0, "$script is what a shell reads");
+}
+
+# pg2any init that cannot write leaves nothing that the next one trips over.
+sub init {
+    my ($directory, $before) = @_;
+    my $process = Pg2any::Process->start(
+        name => 'pg2any init',
+        argv => ['sh', '-c', "$before exec \"\$0\" init \"\$1\" >/dev/null 2>&1", Pg2any::Pipeline::tool('pg2any'), $directory],
+        stderr => fresh_name('init.log'),
+        env => { CDC_USER => 'nobody', CDC_SOURCE_CONNECTION_STRING => 'postgresql://x@h/x', CDC_DEST_URI => '/x.db', METRICS_PORT => 1 });
+    return $process->wait_exit(30);
+}
+
+sub tree {
+    my ($directory) = @_;
+    my %tree;
+    File::Find::find({ no_chdir => 1, wanted => sub {
+        my $mode = sprintf '%o', (lstat)[2];
+        (my $text = -f _ ? Pg2any::Postgres::read_file($_) : '') =~ s/\Q$directory\E/DIR/g;
+        $tree{ s/\A\Q$directory\E//r } = "$mode $text";
+    } }, $directory);
+    return \%tree;
+}
+
+my $whole = fresh_name('whole');
+is(init($whole, ''), 0, 'pg2any init');
+ok(-s "$whole/service/capture/run" && -s "$whole/env/CDC_DEST_URI", 'it has made what belongs there');
+for my $case (
+    ['no room for a file', q{trap '' XFSZ; ulimit -f 0;}, 111],
+    ['no room for a larger file', q{trap '' XFSZ; ulimit -f 1;}, 111],
+) {
+    my ($name, $before, $expected) = @$case;
+    my $directory = fresh_name('half');
+    mkdir $directory or die "$directory: $!\n";
+    is(init($directory, $before), $expected, "$name: $expected");
+    is_deeply([glob "$directory/*"], [], "$name: nothing is there");
+    is(init($directory, ''), 0, "$name: once more, with room");
+    is_deeply(tree($directory), tree($whole), "$name: and all is there");
+    is(init($directory, ''), 100, "$name: a third time it is set up already");
 }
 
 # METRICS=0 asks for nothing of metrics-http.
