@@ -1,5 +1,6 @@
 #include "catalog.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +23,9 @@ void catalog_close(struct catalog *c)
 {
     disconnect(c);
     PQclear(c->relation);
+    PQclear(c->prepared);
     c->relation = NULL;
+    c->prepared = NULL;
     buf_free(&c->bytes);
     buf_free(&c->texts);
     free(c->pk);
@@ -165,6 +168,74 @@ int catalog_look_ahead(struct catalog *c, struct err *err)
     c->standby_xmin = xmin;
     if (h.xmin != 0)
         c->horizons[c->nhorizons++ % CATALOG_HORIZONS] = h;
+    return 0;
+}
+
+/* ---- prepared transactions ---- */
+
+int catalog_look_at_prepared(struct catalog *c, struct err *err)
+{
+    PQclear(c->prepared);
+    c->prepared = NULL;
+    if (catalog_query(c, "SELECT transaction FROM pg_prepared_xacts", 0, NULL,
+                      (struct shape){1, ANY_ROWS}, &c->prepared, err))
+        return -1;
+    /* A standby does not show what is prepared. */
+    PGresult *result;
+    if (catalog_query(
+            c, "SELECT CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_insert_lsn() END", 0,
+            NULL, (struct shape){1, 1}, &result, err))
+        return -1;
+    int rc = read_lsn(result, 0, &c->prepared_lsn, err);
+    PQclear(result);
+    return rc;
+}
+
+static bool prepared_since(const struct catalog *c, uint32_t xid, uint64_t commit_lsn)
+{
+    if (!c->prepared || c->prepared_lsn == 0 || commit_lsn < c->prepared_lsn)
+        return false;
+    for (int i = 0; i < PQntuples(c->prepared); i++)
+        if (field_number(c->prepared, i, 0) == xid)
+            return false;
+    return true;
+}
+
+int catalog_was_empty(struct catalog *c, uint32_t xid, uint64_t commit_lsn, uint64_t end_lsn,
+                      bool *empty, struct err *err)
+{
+    *empty = prepared_since(c, xid, commit_lsn);
+    if (*empty)
+        return 0;
+    struct buf names = {0};
+    array_of_text(&names, c->subject.npublications, c->subject.publications);
+    char xid_text[16];
+    (void)snprintf(xid_text, sizeof xid_text, "%" PRIu32, xid);
+    const char *params[] = {c->subject.slot, LSN(end_lsn), buf_cstr(&names), xid_text};
+    PGresult *result;
+    int rc = buf_check(&names, err);
+    /* The copy goes with the connection, which an error closes. */
+    if (rc == 0)
+        rc = catalog_query(c,
+                           "SELECT count(*) FROM pg_copy_logical_replication_slot($1,"
+                           "  ('pg2any_' || pg_backend_pid())::name, true) s,"
+                           " LATERAL pg_logical_slot_peek_binary_changes(s.slot_name, $2, NULL,"
+                           "  'proto_version', '1', 'publication_names',"
+                           "  (SELECT string_agg(quote_ident(name), ',')"
+                           "   FROM unnest($3::text[]) name)) d"
+                           " WHERE d.xid = $4::xid",
+                           4, params, (struct shape){1, 1}, &result, err);
+    buf_free(&names);
+    if (rc)
+        return -1;
+    *empty = field_number(result, 0, 0) == 0;
+    PQclear(result);
+    if (catalog_query(c,
+                      "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
+                      " WHERE temporary AND active_pid = pg_backend_pid()",
+                      0, NULL, (struct shape){1, ANY_ROWS}, &result, err))
+        return -1;
+    PQclear(result);
     return 0;
 }
 

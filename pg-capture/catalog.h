@@ -42,6 +42,8 @@ struct catalog {
     struct catalog_horizon horizons[CATALOG_HORIZONS]; /* the latest, in a ring */
     size_t nhorizons;
     uint32_t standby_xmin; /* of the last look; 0: none */
+    PGresult *prepared;    /* the xids that were prepared when the stream was about to begin */
+    uint64_t prepared_lsn; /* and a place in the WAL that came after that was asked; 0: none */
     bool relation_prepared;
     PGresult *relation; /* what the last relation's strings point into */
     struct buf bytes;   /* and its bytea values */
@@ -90,6 +92,18 @@ MUST_CHECK int catalog_check_binary(struct catalog *c, size_t n, const char *con
  * The oftener this is known, the more of an answer can be shown to be of its place.
  */
 MUST_CHECK int catalog_look_ahead(struct catalog *c, struct err *err);
+
+/* Asks which transactions are prepared, before the stream begins. */
+MUST_CHECK int catalog_look_at_prepared(struct catalog *c, struct err *err);
+
+/*
+ * Whether a transaction of which the slot sent COMMIT PREPARED and no PREPARE has nothing to send.
+ * It has nothing where it was prepared after the stream began, because the PREPARE would have come.
+ * For others the server decodes it once more, without two-phase, on a temporary copy of the slot:
+ * that needs a free one (max_replication_slots).
+ */
+MUST_CHECK int catalog_was_empty(struct catalog *c, uint32_t xid, uint64_t commit_lsn,
+                                 uint64_t end_lsn, bool *empty, struct err *err);
 
 /*
  * Fills in a relation as pgoutput.h asks for it. What it points to stays until the next call. A

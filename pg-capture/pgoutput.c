@@ -38,6 +38,12 @@ struct table {
 
 enum where { OUTSIDE, IN_TRANSACTION, IN_PREPARE, IN_STREAM };
 
+/* Few are prepared at a time. */
+struct xids {
+    uint32_t *xids;
+    size_t n, cap;
+};
+
 struct pgoutput {
     struct pgoutput_config config;
     struct table *tables;
@@ -49,6 +55,7 @@ struct pgoutput {
     uint64_t nchanges;
     struct buf text; /* a converted value on its way into the frame */
     struct undescribed undescribed;
+    struct xids prepared; /* P or p has come, and no outcome yet */
 };
 
 struct pgoutput *pgoutput_new(const struct pgoutput_config *config)
@@ -78,6 +85,7 @@ void pgoutput_free(struct pgoutput *d)
     }
     buf_free(&d->text);
     undescribed_free(&d->undescribed);
+    free(d->prepared.xids);
     free(d);
 }
 
@@ -614,9 +622,37 @@ static void decode_stream_abort(struct pgoutput *d, struct wire *w, struct buf *
     frame_put_stream_abort(out, &a);
 }
 
+static int xids_add(struct xids *list, uint32_t xid, struct err *err)
+{
+    if (list->n == list->cap) {
+        size_t cap = list->cap ? list->cap * 2 : 16;
+        uint32_t *xids = realloc(list->xids, cap * sizeof *xids);
+        if (!xids)
+            return err_nomem(err);
+        list->xids = xids;
+        list->cap = cap;
+    }
+    list->xids[list->n++] = xid;
+    return 0;
+}
+
+/* Whether it was in the list. */
+static bool xids_take(struct xids *list, uint32_t xid)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->xids[i] == xid) {
+            list->xids[i] = list->xids[--list->n];
+            return true;
+        }
+    return false;
+}
+
 static int decode_prepare(struct pgoutput *d, enum frame_type type, struct wire *w, struct buf *out,
                           struct pgoutput_event *event, struct err *err)
 {
+    /* PostgreSQL 18 sends the PREPARE of a transaction in which nothing was decoded, and it only.
+     */
+    const bool alone = type == FRAME_PREPARE && d->where == OUTSIDE;
     if (type != FRAME_BEGIN_PREPARE)
         (void)wire_flags(w, 0);
     struct frame_prepare p = {.prepare_lsn = wire_u64(w)};
@@ -641,6 +677,10 @@ static int decode_prepare(struct pgoutput *d, enum frame_type type, struct wire 
         .stage = PLACE_PREPARED, .xid = p.xid, .lsn = p.prepare_lsn};
     if (type == FRAME_STREAM_PREPARE && describe_again(d, &place, out, err))
         return -1;
+    if (type != FRAME_BEGIN_PREPARE && xids_add(&d->prepared, p.xid, err))
+        return -1;
+    if (alone)
+        frame_put_prepare(out, FRAME_BEGIN_PREPARE, &p);
     frame_put_prepare(out, type, &p);
     return 0;
 }
@@ -661,6 +701,15 @@ static int decode_commit_prepared(struct pgoutput *d, struct wire *w, struct buf
     const struct pgoutput_place place = {PLACE_ENDED, k.xid, k.commit_lsn, k.commit_time_us};
     if (describe_again(d, &place, out, err))
         return -1;
+    /* Without a PREPARE it is for the targets to have it already; what is empty they need not. */
+    const struct pgoutput_config *config = &d->config;
+    if (!xids_take(&d->prepared, k.xid) && config->was_empty &&
+        config->was_empty(config->lookup_ctx, k.xid, k.commit_lsn, k.end_lsn)) {
+        frame_put_begin(out, &(struct frame_begin){k.xid, k.commit_lsn, k.commit_time_us});
+        frame_put_commit(
+            out, &(struct frame_commit){k.xid, k.commit_lsn, k.end_lsn, k.commit_time_us, 0});
+        return 0;
+    }
     frame_put_commit_prepared(out, &k);
     return 0;
 }
@@ -677,6 +726,7 @@ static void decode_rollback_prepared(struct pgoutput *d, struct wire *w, struct 
     r.gid = bytes_of(wire_string(w));
     *event = (struct pgoutput_event){.end_lsn = r.rollback_end_lsn, .gid = r.gid};
     undescribed_drop(&d->undescribed, r.xid);
+    (void)xids_take(&d->prepared, r.xid);
     frame_put_rollback_prepared(out, &r);
 }
 
@@ -720,7 +770,7 @@ static const struct rule {
     {'T', 1, IN_ANY},       {'M', 1, ANYWHERE},
     {'S', 2, 1 << OUTSIDE}, {'E', 2, 1 << IN_STREAM},
     {'c', 2, 1 << OUTSIDE}, {'A', 1, 1 << OUTSIDE},
-    {'b', 3, 1 << OUTSIDE}, {'P', 3, 1 << IN_PREPARE},
+    {'b', 3, 1 << OUTSIDE}, {'P', 3, 1 << IN_PREPARE | 1 << OUTSIDE},
     {'K', 3, 1 << OUTSIDE}, {'r', 3, 1 << OUTSIDE},
     {'p', 3, 1 << OUTSIDE},
 };

@@ -51,6 +51,13 @@ struct pgoutput_place {
 typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, const struct pgoutput_place *place,
                                struct err *err);
 
+/*
+ * COMMIT PREPARED came of a transaction of which no PREPARE has come on this connection: true where
+ * that is so because there was nothing to send, false where the slot may have been told that its
+ * PREPARE is done with, or where it is not known. May take its time, as the lookup.
+ */
+typedef bool (*pgoutput_was_empty)(void *ctx, uint32_t xid, uint64_t commit_lsn, uint64_t end_lsn);
+
 struct pgoutput_config {
     uint32_t protocol_version; /* 1 to 4 */
     bool parallel;             /* streaming = parallel: Stream Abort has an LSN and a time */
@@ -60,7 +67,8 @@ struct pgoutput_config {
      * changes.
      */
     int64_t types_look_ms;
-    pgoutput_lookup lookup; /* NULL: nothing is known but the message */
+    pgoutput_lookup lookup;       /* NULL: nothing is known but the message */
+    pgoutput_was_empty was_empty; /* NULL: it is not known */
     void *lookup_ctx;
 };
 

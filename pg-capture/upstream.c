@@ -384,6 +384,18 @@ static int look_up(void *ctx, struct relation *rel, const struct pgoutput_place 
     return catalog_relation(ctx, rel, place, err);
 }
 
+/* What cannot be found out is for the targets to judge, by what they have. */
+static bool was_empty(void *ctx, uint32_t xid, uint64_t commit_lsn, uint64_t end_lsn)
+{
+    struct err err = {0};
+    bool empty;
+    if (catalog_was_empty(ctx, xid, commit_lsn, end_lsn, &empty, &err) == 0)
+        return empty;
+    log_warning("cannot see whether a prepared transaction was empty", "xid", LOG_U64(xid), "lsn",
+                LSN(commit_lsn), "reason", err.text, NULL);
+    return false;
+}
+
 int upstream_check_binary(struct upstream *u, struct err *err)
 {
     return u->parameters.binary
@@ -398,6 +410,7 @@ static int new_decoder(struct upstream *u, struct err *err)
         .parallel = u->parameters.streaming == STREAMING_PARALLEL,
         .types_look_ms = TYPES_LOOK_MS,
         .lookup = look_up,
+        .was_empty = was_empty,
         .lookup_ctx = &u->catalog,
     };
     pgoutput_free(u->decoder);
@@ -424,8 +437,9 @@ int upstream_start(struct upstream *u, const struct position *position, struct e
     if (upstream_connect(u, err) || check_server(u, position, err) ||
         upstream_choose_parameters(u, err) || use_settings(u, err) ||
         catalog_check_publications(&u->catalog, u->npublications, u->publications, err) ||
-        upstream_check_binary(u, err) || find_slot(u, position, err) || start_stream(u, err) ||
-        check_start(u, position, err) || new_decoder(u, err))
+        upstream_check_binary(u, err) || find_slot(u, position, err) ||
+        (u->parameters.two_phase && catalog_look_at_prepared(&u->catalog, err)) ||
+        start_stream(u, err) || check_start(u, position, err) || new_decoder(u, err))
         return -1;
     u->begun = true;
     tell(u);

@@ -231,6 +231,29 @@ for my $count (1, 2000) {
     same_content($pg, $way->{target}, ['t'], 'and the other decided then');
 }
 
+# One in which nothing is decoded is sent without its PREPARE too, and is no loss. Prepared and decided
+# while the stream runs, across a restart, while the pipeline is away.
+sub no_loss {
+    my ($when) = @_;
+    $pg->do("insert into t values ($_[1], 1, 'p', 'after')");
+    return all_same("a prepared transaction without a change, $when", 't');
+}
+my @nothing = ('select pg_current_xact_id()');
+prepare('nothing', @nothing);
+$pg->do(q{commit prepared 'nothing'});
+no_loss('decided at once', 200_004);
+prepare('nothing', @nothing);
+no_loss('prepared', 200_005);
+$_->{pipeline}->stop for @ways;
+prepare('nothing away', @nothing);
+prepare('something away', q{insert into t values (200006, 1, 'p', 'away')});
+$pg->do(map { "commit prepared '$_ away'" } qw(nothing something));
+$_->{pipeline}->start for @ways;
+$_->{pipeline}->wait_streaming for @ways;
+no_loss('decided away', 200_007);
+$pg->do(q{commit prepared 'nothing'});
+no_loss('decided after a restart', 200_008);
+
 # All is decided: the slot catches up.
 for my $way (@ways) {
     wait_for(sub {

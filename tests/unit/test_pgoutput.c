@@ -496,7 +496,7 @@ static const struct message_case {
     {"prepare",
      put_prepare,
      3,
-     1 << PREPARE,
+     1 << PREPARE | ONLY_OUTSIDE,
      false,
      "P 800 4294967312 4294967360 1000000 \"g\"",
      NULL,
@@ -527,6 +527,10 @@ static const struct message_case {
      {.type = 'r', .end_lsn = LSN_B, .gid = {"g", 1}}},
 };
 
+/* As PostgreSQL 18 sends it where nothing was decoded. */
+static const char prepare_alone[] = "b 800 4294967312 4294967360 1000000 \"g\"\n"
+                                    "P 800 4294967312 4294967360 1000000 \"g\"";
+
 /* Places that the version does not have cannot be entered. */
 static bool place_exists(int place, uint32_t version)
 {
@@ -554,7 +558,9 @@ static void check_case(const struct message_case *m, uint32_t version, int place
     } else {
         struct buf text = {0};
         frames_text(&out, &text);
-        const char *want = place == STREAM && m->streamed ? m->streamed : m->frame;
+        const char *want = place == STREAM && m->streamed             ? m->streamed
+                           : place == OUTSIDE && m->event.type == 'P' ? prepare_alone
+                                                                      : m->frame;
         assert_string_equal(buf_cstr(&text), want);
         buf_free(&text);
         assert_int_equal(event.type, m->event.type);
@@ -1057,6 +1063,55 @@ static void a_new_description_takes_the_place_of_the_old(void **state)
     pgoutput_free(d);
 }
 
+static bool answer_of_empty(void *ctx, uint32_t xid, uint64_t commit_lsn, uint64_t end_lsn)
+{
+    const bool *empty = ctx;
+    assert_int_equal(xid, 800);
+    assert_true(commit_lsn == LSN_A && end_lsn == LSN_B);
+    return *empty;
+}
+
+/* COMMIT PREPARED after that PREPARE (0: after none). */
+static void commit_prepared_after(char prepare, bool empty, const char *want)
+{
+    const struct pgoutput_config config = {
+        .protocol_version = 4, .was_empty = answer_of_empty, .lookup_ctx = &empty};
+    struct pgoutput *d = pgoutput_new(&config);
+    struct buf in = {0};
+    struct buf out = {0};
+    struct buf text = {0};
+    assert_non_null(d);
+    if (prepare) {
+        message(&in, "cc8884s", prepare, 0, LSN_A - 9, LSN_A, TIME_A, 800, "g");
+        must_decode(d, &in, &out);
+    }
+    for (int again = 0; again < 2; again++) {
+        buf_reset(&in, 0);
+        buf_reset(&out, 0);
+        put_commit_prepared(&in, OUTSIDE);
+        must_decode(d, &in, &out);
+        frames_text(&out, &text);
+    }
+    assert_string_equal(buf_cstr(&text), want);
+    pgoutput_free(d);
+    buf_free(&in);
+    buf_free(&out);
+    buf_free(&text);
+}
+
+#define AS_COMMIT_PREPARED "K 800 4294967312 4294967360 1000000 \"g\""
+#define AS_NOTHING         "B 800 4294967312 1000000\nC 800 4294967312 4294967360 1000000 0"
+
+/* The second of two has no PREPARE any more. */
+static void a_prepared_transaction_of_which_nothing_came_is_empty_or_confirmed(void **state)
+{
+    (void)state;
+    commit_prepared_after(0, false, AS_COMMIT_PREPARED "\n" AS_COMMIT_PREPARED);
+    commit_prepared_after(0, true, AS_NOTHING "\n" AS_NOTHING);
+    commit_prepared_after('P', true, AS_COMMIT_PREPARED "\n" AS_NOTHING);
+    commit_prepared_after('p', true, AS_COMMIT_PREPARED "\n" AS_NOTHING);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
@@ -1075,6 +1130,7 @@ int main(void)
         cmocka_unit_test(a_type_without_a_binary_form_is_named),
         cmocka_unit_test(a_commit_counts_the_changes_since_its_begin),
         cmocka_unit_test(a_new_description_takes_the_place_of_the_old),
+        cmocka_unit_test(a_prepared_transaction_of_which_nothing_came_is_empty_or_confirmed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
