@@ -53,8 +53,10 @@
 #define SILENCE_GRACE_MS 10000
 
 /* A server that shuts down asks at once again until everything is confirmed. */
-#define SHUTDOWN_ASKS   50
-#define SHUTDOWN_GAP_MS 1000
+#define SHUTDOWN_ASKS     50
+#define SHUTDOWN_GAP_MS   1000
+#define SHUTDOWN_LIMIT_MS 10000 /* for targets to make durable what it waits for */
+#define SHUT_LIMIT_MS     3000  /* for a server that takes no connections while nothing is read */
 
 /* Everything but the parts that have a header of their own is written here only. */
 struct capture {
@@ -83,8 +85,10 @@ struct capture {
     struct {
         uint64_t lsn; /* of the last keepalive that asked for a reply */
         int64_t at_ms;
-        unsigned again; /* how many in a row have asked for the same */
+        int64_t since_ms; /* of the first of them */
+        unsigned again;   /* how many in a row have asked for the same */
     } asked;
+    int64_t shut_since_ms; /* nothing is read, and the server takes no connections; 0: it does */
 
     struct {
         uint64_t lsn; /* that is in it */
@@ -284,7 +288,8 @@ static uint64_t due_progress(const struct capture *c)
 
 /*
  * A server that shuts down waits for us to confirm all it has sent. A prepared transaction that is
- * not decided keeps us from that, and the server from the restart that lets it be decided.
+ * not decided keeps us from that, and the server from the restart that lets it be decided; a target
+ * that stands still may do so for ever. The slot keeps everything.
  */
 static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
 {
@@ -292,14 +297,22 @@ static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
     bool again = end_lsn == c->asked.lsn && now_ms - c->asked.at_ms < SHUTDOWN_GAP_MS;
     c->asked.lsn = end_lsn;
     c->asked.at_ms = now_ms;
+    c->asked.since_ms = again ? c->asked.since_ms : now_ms;
     c->asked.again = again ? c->asked.again + 1 : 0;
     c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPLY_GAP_MS);
-    if (c->asked.again >= SHUTDOWN_ASKS && position_held_back(&c->position, end_lsn))
+    if (c->asked.again < SHUTDOWN_ASKS)
+        return 0;
+    if (position_held_back(&c->position, end_lsn))
         return err_set(err, ERR_TEMPORARY,
                        "the server shuts down and waits for %s to be confirmed, which a prepared "
                        "transaction forbids",
                        LSN(end_lsn));
-    return 0;
+    if (now_ms - c->asked.since_ms < SHUTDOWN_LIMIT_MS)
+        return 0;
+    return err_set(err, ERR_TEMPORARY,
+                   "the server shuts down and waits for %s to be confirmed, which no target has "
+                   "allowed for %d s",
+                   LSN(end_lsn), SHUTDOWN_LIMIT_MS / 1000);
 }
 
 static int on_keepalive(struct capture *c, const struct replication_message *m, struct err *err)
@@ -416,6 +429,28 @@ static int looked(const struct capture *c, int rc, const char *failure, struct e
     return 0;
 }
 
+/*
+ * While stdout is full nothing is read from the stream, and a server that shuts down waits for that
+ * without our hearing of it. Then it takes no other connections either. `rc` and `err` are of the
+ * attempt to ask it something.
+ */
+static int check_shut(struct capture *c, int rc, struct err *err)
+{
+    const char *state = c->upstream.catalog.session.sqlstate;
+    bool shut = rc != 0 && !c->own_fault && !c->signals.stop &&
+                frame_output_pending(&c->out) >= OUTPUT_HIGH_BYTES &&
+                (*state == '\0' || strcmp(state, "57P01") == 0 || strcmp(state, "57P03") == 0);
+    int64_t now_ms = monotonic_ms();
+    if (!shut)
+        c->shut_since_ms = 0;
+    else if (c->shut_since_ms == 0)
+        c->shut_since_ms = now_ms;
+    if (!shut || now_ms - c->shut_since_ms < SHUT_LIMIT_MS)
+        return 0;
+    c->shut_since_ms = 0;
+    return err_context(err, "the server shuts down, or is gone, while stdout is full");
+}
+
 /* What only the server knows of the slot, and how far its transactions have come. */
 static int look_around(struct capture *c, int64_t now_ms, struct err *err)
 {
@@ -427,8 +462,10 @@ static int look_around(struct capture *c, int64_t now_ms, struct err *err)
     if (now_ms < c->ahead_look_ms)
         return 0;
     c->ahead_look_ms = now_ms + AHEAD_LOOK_MS;
-    return looked(c, catalog_look_ahead(&c->upstream.catalog, err), "cannot look at the catalog",
-                  err);
+    int rc = catalog_look_ahead(&c->upstream.catalog, err);
+    if (check_shut(c, rc, err))
+        return -1;
+    return looked(c, rc, "cannot look at the catalog", err);
 }
 
 /* A connection that a firewall has forgotten, or whose other end hangs, gives no sign of it. */

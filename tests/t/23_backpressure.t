@@ -79,6 +79,26 @@ for my $case (['apply', 'ordinary', 30_000, 32, 2], ['assemble', 'streamed', 40_
     end_with_slot($pipeline, $slot);
 }
 
+# The source is shut down meanwhile, as at a switchover: it waits for what it has sent to be confirmed,
+# with little to send, and with so much that the capture reads no more.
+for my $case (['little', 10], ['much', 60_000]) {
+    my ($what, $rows) = @$case;
+    my $slot = "shut_down_$what";
+    my ($pipeline, $target) = fresh($slot, args => { capture => ['--streaming', 'off'] });
+    $pg->do('truncate t', q{insert into t values (0, 0, 'first')});
+    $pipeline->wait_caught_up;
+    $pipeline->signal('apply', 'STOP');
+    $pg->do("insert into t select g, 0, repeat(md5(g::text), 16) from generate_series(1, $rows) g");
+    $pg->stop('fast', 45);
+    ok(!$pg->running, "the source shuts down while a target stands still, $what waiting for it");
+    $pg->start;
+    $pipeline->signal('apply', 'CONT');
+    $pipeline->wait_streaming;
+    $pipeline->wait_caught_up;
+    same_content($pg, $target, ['t'], "$what: and nothing is lost");
+    end_with_slot($pipeline, $slot);
+}
+
 # ---- a stage that dies ----
 
 for my $stage (qw(apply assemble capture)) {
