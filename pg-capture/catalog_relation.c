@@ -184,7 +184,8 @@ static const char types_sql[] =
     "SELECT b.base, b.depth, b.typmod FROM unnest($1::oid[]) WITH ORDINALITY AS col (type, n)"
     " LEFT JOIN LATERAL" BASE_TYPE_OF("col.type") " b ON true ORDER BY col.n";
 
-/* Column lists are as old as PostgreSQL 15: there their condition goes in between. */
+/* What goes in between: column lists, as old as PostgreSQL 15, and generated columns, which a list
+ * names before 18 although they are not sent. */
 static const char binary_sql_head[] =
     "SELECT b.base, min(format('table %I.%I, column %I, type %s', n.nspname, c.relname, a.attname,"
     "  format_type(a.atttypid, a.atttypmod)))"
@@ -193,6 +194,7 @@ static const char binary_sql_head[] =
     " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
     " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped";
 static const char binary_sql_lists[] = " AND a.attname = ANY (p.attnames)";
+static const char binary_sql_generated[] = " AND a.attgenerated = ''";
 static const char binary_sql_tail[] =
     " JOIN pg_type t ON t.oid = a.atttypid AND t.typsend <> 0"
     " CROSS JOIN LATERAL" BASE_TYPE_OF(
@@ -204,10 +206,12 @@ static const char binary_sql_tail[] =
 int catalog_check_binary(struct catalog *c, size_t n, const char *const *names, struct err *err)
 {
     /* The connection is open since the publications were checked. */
-    bool lists = c->session.conn && PQserverVersion(c->session.conn) >= 150000;
-    char sql[sizeof binary_sql_head + sizeof binary_sql_lists + sizeof binary_sql_tail];
-    (void)snprintf(sql, sizeof sql, "%s%s%s", binary_sql_head, lists ? binary_sql_lists : "",
-                   binary_sql_tail);
+    int version = c->session.conn ? PQserverVersion(c->session.conn) : 0;
+    char sql[sizeof binary_sql_head + sizeof binary_sql_lists + sizeof binary_sql_generated +
+             sizeof binary_sql_tail];
+    (void)snprintf(sql, sizeof sql, "%s%s%s%s", binary_sql_head,
+                   version >= 150000 ? binary_sql_lists : "",
+                   version < 180000 ? binary_sql_generated : "", binary_sql_tail);
     PGresult *result;
     if (catalog_ask_about(c, sql, n, names, (struct shape){2, ANY_ROWS}, &result, err))
         return -1;
