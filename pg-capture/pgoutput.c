@@ -232,6 +232,27 @@ static void note_types(struct pgoutput *d, const struct relation *rel)
             t->look_ms = monotonic_ms() + d->config.types_look_ms;
 }
 
+/*
+ * A domain that the transaction made itself is not in the catalog before its end: values of one
+ * over bytea have gone out as text. When they come again, on another connection, it is known.
+ */
+static int check_readings(struct pgoutput *d, const struct relation *rel, struct err *err)
+{
+    const struct table *t = find_table(d, rel->relid);
+    if (!t || t->ncolumns != rel->ncolumns)
+        return 0;
+    for (uint32_t i = 0; i < rel->ncolumns; i++) {
+        const struct column *c = &rel->columns[i];
+        if (c->base_type_oid == PG_TYPE_BYTEA && t->columns[i].type_oid == c->type_oid &&
+            !t->columns[i].bytea)
+            return err_set(err, ERR_TEMPORARY,
+                           "table %s.%s, column %s: values of the domain came before the catalog "
+                           "showed that it is over bytea",
+                           rel->namespace, rel->name, c->name);
+    }
+    return 0;
+}
+
 /* Looks up what the message does not say, and appends the R frame. */
 static int describe(struct pgoutput *d, struct relation *rel, const struct pgoutput_place *place,
                     bool again, struct buf *out, struct err *err)
@@ -241,7 +262,7 @@ static int describe(struct pgoutput *d, struct relation *rel, const struct pgout
         return -1;
     settle_primary_key(rel, key);
     /* Tuples are read as the server described them last; this is a message of before. */
-    if (!again && remember_table(d, rel, err))
+    if (check_readings(d, rel, err) || (!again && remember_table(d, rel, err)))
         return -1;
     note_types(d, rel);
     relation_to_frame(rel, out);

@@ -238,6 +238,16 @@ all_same('released savepoints in a large transaction that is rolled back', qw(a 
     all_same('trap 3: a table made in the stream', qw(late own));
 }
 
+{
+    # What its values are the catalog shows only when it has committed.
+    my $dbh = session('create domain bytes as bytea',
+        'create table own_domain (id int primary key, b bytes)',
+        q{insert into own_domain select g, decode(md5(g::text), 'hex') from generate_series(1, 3000) g});
+    wait_streamed();
+    finish($dbh, q{insert into own_domain values (4000, '\x00ff')}, 'commit');
+    all_same('a domain over bytea made in the stream', 'own_domain');
+}
+
 # ---- after a reconnect ----
 
 {

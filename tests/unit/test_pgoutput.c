@@ -1063,6 +1063,49 @@ static void a_new_description_takes_the_place_of_the_old(void **state)
     pgoutput_free(d);
 }
 
+#define DOMAIN_OID 17001
+
+/* The catalog shows the domain only in an answer of a transaction that has ended. */
+static int domain_lookup(void *ctx, struct relation *rel, const struct pgoutput_place *place,
+                         struct err *err)
+{
+    (void)ctx;
+    (void)err;
+    for (uint32_t i = 0; i < rel->ncolumns; i++)
+        if (rel->columns[i].type_oid == DOMAIN_OID && place->stage == PLACE_ENDED)
+            rel->columns[i].base_type_oid = PG_TYPE_BYTEA;
+    return 0;
+}
+
+static void values_read_before_their_type_was_known_come_again(void **state)
+{
+    (void)state;
+    struct pgoutput *d = decoder(4, false, domain_lookup);
+    struct buf in = {0};
+    struct buf out = {0};
+    struct pgoutput_event event;
+    struct err err = {0};
+    put_opening(&in, STREAM);
+    must_decode(d, &in, &out);
+    buf_reset(&in, 0);
+    message(&in, "c44ssc2 cs44", 'R', 701, TABLE, "public", "t", 'd', 1, 1, "b", DOMAIN_OID, -1);
+    must_decode(d, &in, &out);
+    buf_reset(&in, 0);
+    message(&in, "c44c2t", 'I', 701, TABLE, 'N', 1, "\\x00ff");
+    must_decode(d, &in, &out);
+    buf_reset(&in, 0);
+    message(&in, "c", 'E');
+    must_decode(d, &in, &out);
+    buf_reset(&in, 0);
+    message(&in, "c4c888", 'c', 700, 0, LSN_A, LSN_B, TIME_A);
+    assert_int_equal(decode(d, &in, &out, &event, &err), -1);
+    assert_int_equal(err.kind, ERR_TEMPORARY);
+    assert_non_null(strstr(err.text, "table public.t, column b"));
+    buf_free(&in);
+    buf_free(&out);
+    pgoutput_free(d);
+}
+
 static bool answer_of_empty(void *ctx, uint32_t xid, uint64_t commit_lsn, uint64_t end_lsn)
 {
     const bool *empty = ctx;
@@ -1130,6 +1173,7 @@ int main(void)
         cmocka_unit_test(a_type_without_a_binary_form_is_named),
         cmocka_unit_test(a_commit_counts_the_changes_since_its_begin),
         cmocka_unit_test(a_new_description_takes_the_place_of_the_old),
+        cmocka_unit_test(values_read_before_their_type_was_known_come_again),
         cmocka_unit_test(a_prepared_transaction_of_which_nothing_came_is_empty_or_confirmed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
