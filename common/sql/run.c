@@ -160,13 +160,37 @@ static struct value *whole_row(const struct run *run, const struct row_change *r
     return whole;
 }
 
+static bool lacks_value(const struct run *run, const struct row_change *row)
+{
+    for (uint32_t c = 0; c < run->table->rel->ncolumns; c++)
+        if (row->new[c].kind == VALUE_UNCHANGED)
+            return true;
+    return false;
+}
+
+/* An UPDATE that a row filter made an INSERT lacks values: its row may have been put there by hand.
+ */
+static enum change_kind kind_of_row(const struct run *run, const struct row_change *row)
+{
+    return run->kind == CHANGE_INSERT && lacks_value(run, row) ? CHANGE_UPDATE : run->kind;
+}
+
+static int filter_hint(struct err *err)
+{
+    return err_hint(err,
+                    "it came into the publication's row filter by an UPDATE, without its unchanged "
+                    "TOASTed values: put the row into the target by hand, and set REPLICA IDENTITY "
+                    "FULL at the source, for those to come");
+}
+
 /* The row to update is missing: it is inserted, where all of it was sent. */
 static int update_missing(struct runner *r, struct run *run, size_t i, struct err *err)
 {
     enum conflict_action action;
     struct slice_result result;
+    bool came_in = run->kind == CHANGE_INSERT;
     if (meet(run, i, CONFLICT_UPDATE_MISSING, &action, err))
-        return -1;
+        return came_in ? filter_hint(err) : -1;
     if (action == CONFLICT_SKIP)
         return 0;
     struct value *whole = whole_row(run, &run->rows[i]);
@@ -177,19 +201,19 @@ static int update_missing(struct runner *r, struct run *run, size_t i, struct er
     int rc = execute_row(r, run, i, CHANGE_INSERT, &row, &result, err);
     free(whole);
     if (rc)
-        return -1;
+        return came_in ? filter_hint(err) : -1;
     return result.outcome == SLICE_DONE
                ? 0
                : err_set(err, ERR_PERMANENT, "the row to insert instead is in the target already");
 }
 
 /* What becomes of a row that is not in as it should be. */
-static int settle_row(struct runner *r, struct run *run, size_t i,
+static int settle_row(struct runner *r, struct run *run, size_t i, enum change_kind kind,
                       const struct slice_result *result, struct err *err)
 {
     enum conflict_action action;
     int rc = 0;
-    switch (run->kind) {
+    switch (kind) {
     case CHANGE_INSERT:
         rc = insert_exists(r, run, i, err);
         break;
@@ -209,14 +233,15 @@ static int apply_row(struct runner *r, struct run *run, size_t i, struct err *er
 {
     struct target_table *t = run->table;
     struct slice_result result;
-    if (run->kind == CHANGE_UPDATE)
+    const enum change_kind kind = kind_of_row(run, &run->rows[i]);
+    if (kind == CHANGE_UPDATE)
         identity_choose_columns(&t->identity, t->rel, &run->rows[i], t->flags);
     else
-        set_flags(t, run->kind == CHANGE_INSERT);
+        set_flags(t, kind == CHANGE_INSERT);
     run->failed = i;
-    if (execute_row(r, run, i, run->kind, &run->rows[i], &result, err))
+    if (execute_row(r, run, i, kind, &run->rows[i], &result, err))
         return -1;
-    return result.outcome == SLICE_DONE ? 0 : settle_row(r, run, i, &result, err);
+    return result.outcome == SLICE_DONE ? 0 : settle_row(r, run, i, kind, &result, err);
 }
 
 static int apply_rows(struct runner *r, struct run *run, size_t first, size_t n, struct err *err)
@@ -299,6 +324,8 @@ static size_t take_slice(struct runner *r, const struct run *run, size_t first,
         const struct row_change *row = &run->rows[i];
         if (run->kind == CHANGE_UPDATE && i > first && !same_columns(t, row, others))
             break;
+        if (kind_of_row(run, row) != run->kind)
+            return i > first ? i - first : 1;
         if (keyed && !key_set_add(&r->keys, &t->identity, row) && i > first)
             break;
         if (r->traits.slice_bytes == 0)
@@ -356,7 +383,7 @@ static int apply_slice(struct runner *r, struct run *run, size_t first, enum sli
         return apply_rows(r, run, first, n, err);
     case SLICE_ONE_ROW:
         *done = result.done + 1;
-        return settle_row(r, run, first + result.done, &result, err);
+        return settle_row(r, run, first + result.done, run->kind, &result, err);
     }
     BUG("a slice without an outcome");
 }

@@ -50,6 +50,22 @@ static void an_update_touches_what_was_sent(void **state)
     fails(w, RUN(w, CHANGE_UPDATE, "9|^|^"), ERR_PERMANENT, "conflict update_missing");
 }
 
+/* An UPDATE that brought a row into a row filter comes as an INSERT. */
+static void an_insert_that_lacks_values_completes_a_row(void **state)
+{
+    struct sqlite_world *w = *state;
+    make(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,v/text,n/int", 1);
+    fails(w, RUN(w, CHANGE_INSERT, "1|a|1", "2|^|2", "3|c|3"), ERR_PERMANENT, "row filter");
+    sql(w, "DELETE FROM t");
+    sql(w, "INSERT INTO t VALUES (2, 'by hand', 0)");
+    succeeds(w, RUN(w, CHANGE_INSERT, "1|a|1", "2|^|2", "3|c|3"));
+    shows(w, "SELECT * FROM t ORDER BY id", "1|a|1 2|by hand|2 3|c|3");
+    succeeds(w, RUN(w, CHANGE_INSERT, "4|d|4"));
+    w->conflicts.policy = CONFLICT_SKIP;
+    succeeds(w, RUN(w, CHANGE_INSERT, "5|^|5", "6|f|6"));
+    shows(w, "SELECT id FROM t ORDER BY id", "1 2 3 4 6");
+}
+
 static void an_update_of_a_table_of_keys(void **state)
 {
     struct sqlite_world *w = *state;
@@ -650,7 +666,9 @@ static void a_bad_value_names_its_column(void **state)
         run(w, CHANGE_INSERT, (const char *const[]){"1|1|x", "2|NaN|x", NULL}, &failed), -1);
     assert_int_equal(failed, 1);
     fails(w, -1, ERR_PERMANENT, "column f: the value is NaN");
+    w->conflicts.policy = CONFLICT_APPLY;
     fails(w, RUN(w, CHANGE_INSERT, "3|^|x"), ERR_PERMANENT, "column f: the value was not sent");
+    w->conflicts.policy = CONFLICT_STOP;
     fails(w, RUN(w, CHANGE_UPDATE, "x|1|x"), ERR_PERMANENT,
           "column id: the value is not an integer");
     fails(w, RUN(w, CHANGE_DELETE, "K x|~|~"), ERR_PERMANENT,
@@ -684,6 +702,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, sqlite_setup, sqlite_teardown)
         TEST(a_run_of_each_kind),
         TEST(an_update_touches_what_was_sent),
+        TEST(an_insert_that_lacks_values_completes_a_row),
         TEST(an_update_of_a_table_of_keys),
         TEST(many_sets_of_columns),
         TEST(a_keyless_row_is_one_of_several),
