@@ -348,6 +348,25 @@ static void append_widening(struct driver *d, const struct step *step, struct bu
         append_identity_index(step, sql);
 }
 
+/* So does it from being dropped. It was for an identity that is no more, or the column could not go
+ * at the source. Another column of it may have gone before. */
+static void append_column_drop(const struct step *step, struct buf *sql)
+{
+    const struct described_table *there = step->there;
+    bool indexed = false;
+    for (size_t i = 0; i < there->nindexes; i++)
+        for (size_t k = 0; k < there->indexes[i].ncolumns; k++)
+            indexed =
+                indexed || (strcmp(there->indexes[i].name, IDENTITY_INDEX) == 0 &&
+                            described_same_name(there, there->indexes[i].columns[k], step->name));
+    if (indexed) {
+        buf_printf(sql, "DROP INDEX IF EXISTS [" IDENTITY_INDEX "] ON %s", step->table);
+        end_statement(sql);
+    }
+    text_alter(&dialect, step, sql);
+    end_statement(sql);
+}
+
 static int append_step(struct driver *d, const struct step *step, struct buf *sql, struct err *err)
 {
     switch (step->kind) {
@@ -357,8 +376,7 @@ static int append_step(struct driver *d, const struct step *step, struct buf *sq
     case STEP_RENAME_TABLE:
         return append_table_rename(step, sql, err);
     case STEP_DROP_COLUMN:
-        text_alter(&dialect, step, sql);
-        end_statement(sql);
+        append_column_drop(step, sql);
         return 0;
     case STEP_RENAME_COLUMN:
         append_column_rename(step, sql);

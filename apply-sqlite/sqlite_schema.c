@@ -263,6 +263,33 @@ static int add_column(struct driver *d, const struct step *step, struct buf *sho
     return change(d, &fill, show, err);
 }
 
+/* An index of ours keeps its columns from being dropped; it was for an identity that is no more, or
+ * the column could not go at the source. */
+static int drop_identity_indexes(struct driver *d, const struct step *step, struct buf *show,
+                                 struct err *err)
+{
+    struct buf query = {0}, sql = {0};
+    sqlite3_stmt *s = NULL;
+    buf_append_str(&query, "SELECT l.name FROM pragma_index_list(");
+    text_literal(&query, step->table, strlen(step->table));
+    buf_append_str(&query, ") l WHERE l.name GLOB 'pg2any_identity_*' AND EXISTS (SELECT 1 FROM "
+                           "pragma_index_info(l.name) WHERE name = ");
+    text_literal(&query, step->name, strlen(step->name));
+    buf_append_str(&query, " COLLATE NOCASE)");
+    if (sqlite_prepare(d, &query, &s, err))
+        return -1;
+    int rc;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        buf_append_str(&sql, sql.len > 0 ? "; DROP INDEX " : "DROP INDEX ");
+        text_quote_standard(&sql, (const char *)sqlite3_column_text(s, 0));
+    }
+    (void)sqlite3_finalize(s);
+    if (rc == SQLITE_DONE)
+        return sql.len > 0 ? change(d, &sql, show, err) : 0;
+    buf_free(&sql);
+    return sqlite_fail(d, rc, "reading the indexes", err);
+}
+
 int sqlite_change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
 {
     struct buf sql = {0};
@@ -271,8 +298,11 @@ int sqlite_change(struct driver *d, const struct step *step, struct buf *show, s
         return create_table(d, step, show, err);
     case STEP_ADD_COLUMN:
         return add_column(d, step, show, err);
-    case STEP_RENAME_TABLE:
     case STEP_DROP_COLUMN:
+        if (drop_identity_indexes(d, step, show, err))
+            return -1;
+        /* fall through */
+    case STEP_RENAME_TABLE:
     case STEP_RENAME_COLUMN:
         text_alter(&sqlite_dialect, step, &sql);
         return change(d, &sql, show, err);

@@ -364,6 +364,21 @@ in_one_transaction(
     'alter table switching replica identity default',
     q{update switching set v = '3', code = code + 5000});
 
+# The index that the target's rows were found by does not keep its columns.
+$pg->do('create table past (id int primary key, a int not null, b int not null, v text)',
+    'create unique index past_u on past (b, a)', 'alter table past replica identity using index past_u');
+one_by_one(['past'], 'using index of two columns',
+    q{insert into past select g, g, g, 'v' from generate_series(1, 10) g}, 'update past set a = 20 where id = 2');
+one_by_one(['past'], 'columns of an identity of before are dropped, one and the other',
+    'alter table past replica identity default', q{update past set v = 'x' where id = 3},
+    'alter table past drop column a', q{update past set v = 'y' where id = 4},
+    'alter table past drop column b', q{update past set v = 'z' where id = 5});
+$pg->do('create table past_both (id int primary key, a int not null, b int not null, v text)',
+    'create unique index past_both_u on past_both (b, a)', 'alter table past_both replica identity using index past_both_u');
+one_by_one(['past_both'], 'columns of an identity of before are dropped at once',
+    q{insert into past_both select g, g, g, 'v' from generate_series(1, 10) g}, 'alter table past_both replica identity default',
+    'alter table past_both drop column a, drop column b', q{update past_both set v = 'y' where id = 4});
+
 # ---- TOAST ----
 
 $pg->do(

@@ -171,6 +171,11 @@ static void an_identity_index_is_made_and_survives_a_rename(void **state)
     describe(w, REPLICA_IDENTITY_INDEX, "t", "id/int,u/text/k,v/text", 1);
     w->rel.relid++;
     succeeds(w, create_table(w, "t"));
+    /* A column of it that goes takes it along. */
+    succeeds(w, drop_column(w, "old", "v"));
+    shows(w, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'old'", "1");
+    succeeds(w, drop_column(w, "old", "u"));
+    shows(w, "SELECT * FROM old", "2");
 }
 
 static void rows_are_found_by_an_index(void **state)

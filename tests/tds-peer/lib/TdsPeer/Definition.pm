@@ -171,6 +171,7 @@ sub drop_index {
     for my $drop (@{ $s->{indexes} }) {
         my $table = table($session, $drop->{table});
         my ($index) = grep { lc $_->{name} eq lc $drop->{name} } @{ $table->{indexes} };
+        next if !$index && $s->{if_exists};
         fail(3701, 'drop', 'index', "$table->{name}.$drop->{name}") if !$index;
         fail(3723, "$table->{name}.$drop->{name}", $index->{kind} eq 'primary' ? 'PRIMARY KEY' : 'UNIQUE KEY') if $index->{kind} =~ /\A(?:primary|unique)\z/;
         $session->write_lock;
