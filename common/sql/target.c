@@ -556,13 +556,34 @@ static int refuse(const struct target *t, const struct step *s, struct err *err)
                              : "the table has to be copied anew");
 }
 
+/*
+ * A change of a table that the open transaction has not changed may wait for it all the same: by a
+ * foreign key the two share a lock. It is made while no transaction is open, and the group
+ * repeated, as after a crash just behind the change.
+ */
+static int change_alone(struct target *t, const struct step *s, struct relation *defaults_of,
+                        struct err *err)
+{
+    log_info("a change of a table waits for a lock: it is tried without the open transaction",
+             "table", s->table, "reason", err->text, NULL);
+    err_clear(err);
+    if (s->kind == STEP_ADD_COLUMN || s->kind == STEP_WIDEN_COLUMN)
+        return change_and_repeat(t, s, defaults_of, err);
+    if (target_reset(t, err) || t->runner.ops->change(t->runner.driver, s, NULL, err))
+        return -1;
+    return err_set(err, ERR_RETRY, "%s was changed while no transaction was open", s->table);
+}
+
 /* `defaults_of`: the relation, where the step leaves a default that the next one takes away. */
 static int change(struct target *t, const struct step *s, struct relation *defaults_of,
                   struct err *err)
 {
     forget_defaults(t, s);
-    if (!t->runner.traits.ddl_commits || !is_changed(t, s->table))
-        return t->runner.ops->change(t->runner.driver, s, NULL, err);
+    if (!t->runner.traits.ddl_commits || !is_changed(t, s->table)) {
+        int rc = t->runner.ops->change(t->runner.driver, s, NULL, err);
+        bool may_lock = t->runner.traits.ddl_commits && t->in_transaction && t->nchanged > 0;
+        return rc && err->kind == ERR_RETRY && may_lock ? change_alone(t, s, defaults_of, err) : rc;
+    }
     return s->kind == STEP_ADD_COLUMN || s->kind == STEP_WIDEN_COLUMN
                ? change_and_repeat(t, s, defaults_of, err)
                : refuse(t, s, err);

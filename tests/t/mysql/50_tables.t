@@ -104,6 +104,22 @@ sub Scenario::leave {
     return;
 }
 
+# ---- a table that shares locks with another ----
+
+{
+    my $s = scenario(source => ['create table parent (id int primary key, a int, gone int)', 'create table child (id int primary key, pid int)']);
+    $s->run('insert into parent values (1, 1, 1)', 'insert into child values (1, 1)')->same(['parent', 'child'], 'a parent and a child');
+    $s->mend('alter table child add foreign key (pid) references parent (id)');
+    $s->{pipeline}->stop;
+    # Both transactions are in one group: the first one's rows hold what the change of the table needs.
+    $s->run('alter table parent add column x int default 7', 'insert into child values (2, 1)', 'update parent set a = 9 where id = 1');
+    $s->again->same(['parent', 'child'], 'a new column of a table that a foreign key of a changed one refers to');
+    $s->{pipeline}->stop;
+    $s->run('alter table parent drop column gone', 'insert into child values (3, 1)', 'update parent set a = 10 where id = 1');
+    $s->again->same(['parent', 'child'], 'and a column dropped');
+    $s->leave('drop table parent, child');
+}
+
 # ---- schemas ----
 
 {
