@@ -59,7 +59,7 @@ static int no_room(const struct ack *a, bool taken, struct err *err)
     return err_hint(err, "is pg-capture running with the same --ack?");
 }
 
-int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err)
+int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, int input_fd, struct err *err)
 {
     if (!a->path || a->fd >= 0)
         return 0;
@@ -82,10 +82,15 @@ int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err)
                              a->path);
         if (monotonic_ms() >= deadline)
             return no_room(a, taken, err);
-        struct pollfd p = {.fd = stop_fd, .events = POLLIN};
-        if (poll(&p, 1, RETRY_MS) > 0)
+        /* Of the input only its end is of interest, which poll(2) tells without being asked. */
+        struct pollfd p[] = {{.fd = stop_fd, .events = POLLIN}, {.fd = input_fd}};
+        if (poll(p, 2, RETRY_MS) <= 0)
+            continue;
+        if (p[0].revents)
             return err_set(err, ERR_TEMPORARY,
                            "asked to stop while nobody read the acknowledgement FIFO %s", a->path);
+        (void)no_room(a, taken, err);
+        return err_context(err, "the input has ended");
     }
 }
 

@@ -33,9 +33,11 @@ void ack_close(struct ack *a);
 /*
  * Opens the FIFO, which its reader makes before it sends the first frame; polls for it for at most
  * `timeout_ms`, in case an old one is being replaced. Temporary error when no reader comes, when
- * another process has it all the time, or when `stop_fd` becomes readable first.
+ * another process has it all the time, or when first `stop_fd` becomes readable, or the writer of
+ * `input_fd`, a pipe, is gone: then its reader is, too. -1: there is none such.
  */
-MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, struct err *err);
+MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, int input_fd,
+                        struct err *err);
 
 /* Sends an LSN, without blocking; an older one than was sent already is not sent. */
 MUST_CHECK int ack_send(struct ack *a, uint64_t lsn, struct err *err);

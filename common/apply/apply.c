@@ -335,6 +335,7 @@ static int start(struct apply *a, const struct driver_ops *ops, struct err *err)
     a->stream.group = g;
     a->stream.origin = o->origin;
     a->stream.accept_gap = o->accept_gap;
+    a->stream.input_fd = a->input.fd;
     a->stream.ack_timeout_ms = (int64_t)o->connect_timeout_ms;
     const struct driver_config config = driver_config(a);
     log_info("starting", "version", PG2ANY_VERSION, "conflict", conflict_words[o->conflict], "ddl",

@@ -143,7 +143,7 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
     s->passed_lsn = 0;
     log_info("applying", "origin", g->origin, "checkpoint", LSN(g->checkpoint.remote_lsn),
              "slot_start", LSN(h.start_lsn), NULL);
-    if (ack_open(&g->ack, s->ack_timeout_ms, g->signals->fd, err))
+    if (ack_open(&g->ack, s->ack_timeout_ms, g->signals->fd, s->input_fd, err))
         return -1;
     return group_flush(g, err);
 }

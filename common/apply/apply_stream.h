@@ -17,6 +17,7 @@ struct apply_stream {
     const char *origin; /* --origin; NULL: the slot's name */
     bool accept_gap;
     int64_t ack_timeout_ms;
+    int input_fd;                     /* whose end ends the wait for the FIFO's reader; -1: none */
     uint64_t *skipped, *received_lsn; /* statistics */
 
     bool hello;          /* one has come */

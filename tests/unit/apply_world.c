@@ -43,8 +43,8 @@ void start(struct apply_world *w)
     assert_int_equal(apply_rows_init(&g->rows, w->target, DDL_EVOLVE, &g->conflicts, &w->err), 0);
     for (int i = 0; i < COUNTS; i++)
         g->rows.counted[i] = &c->rows[i];
-    w->stream =
-        (struct apply_stream){.group = g, .skipped = &c->skipped, .received_lsn = &c->received_lsn};
+    w->stream = (struct apply_stream){
+        .group = g, .input_fd = -1, .skipped = &c->skipped, .received_lsn = &c->received_lsn};
 }
 
 const struct double_data *durable(const struct apply_world *w)

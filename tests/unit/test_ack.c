@@ -66,7 +66,7 @@ static void opened(struct world *w)
 {
     assert_int_equal(mkfifo(w->path, 0600), 0);
     w->reader = open_reader(w);
-    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, &w->err), 0);
+    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, -1, &w->err), 0);
 }
 
 static void reads(const struct world *w, const char *expected)
@@ -98,7 +98,7 @@ static void without_a_path_nothing_is_done(void **state)
 {
     struct world *w = *state;
     ack_init(&w->ack, NULL);
-    assert_int_equal(ack_open(&w->ack, 0, -1, &w->err), 0);
+    assert_int_equal(ack_open(&w->ack, 0, -1, -1, &w->err), 0);
     sends(w, 7);
     assert_int_equal(ack_drain(&w->ack, 0, &w->err), 0);
     assert_int_equal(w->ack.waiting_lsn, 0);
@@ -110,7 +110,7 @@ static void a_file_is_refused(void **state)
     int fd = open(w->path, O_WRONLY | O_CREAT | O_EXCL, 0600);
     assert_true(fd >= 0);
     assert_int_equal(close(fd), 0);
-    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, &w->err), -1);
+    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, -1, &w->err), -1);
     assert_int_equal(w->err.kind, ERR_PERMANENT);
     assert_non_null(strstr(w->err.text, "not a FIFO"));
 }
@@ -121,12 +121,12 @@ static void nobody_reads(void **state)
     for (int fifo = 0; fifo < 2; fifo++) {
         if (fifo)
             assert_int_equal(mkfifo(w->path, 0600), 0);
-        assert_int_equal(ack_open(&w->ack, 0, -1, &w->err), -1);
+        assert_int_equal(ack_open(&w->ack, 0, -1, -1, &w->err), -1);
         assert_int_equal(w->err.kind, ERR_TEMPORARY);
         assert_non_null(strstr(w->err.text, "nobody reads the acknowledgement FIFO"));
     }
     ack_init(&w->ack, w->dir);
-    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, &w->err), -1);
+    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, -1, &w->err), -1);
     assert_int_equal(w->err.kind, ERR_PERMANENT);
 }
 
@@ -136,11 +136,11 @@ static void one_applier_has_it_alone(void **state)
     struct ack second;
     opened(w);
     ack_init(&second, w->path);
-    assert_int_equal(ack_open(&second, 0, -1, &w->err), -1);
+    assert_int_equal(ack_open(&second, 0, -1, -1, &w->err), -1);
     assert_int_equal(w->err.kind, ERR_TEMPORARY);
     assert_non_null(strstr(w->err.text, "another process writes to"));
     ack_close(&w->ack);
-    assert_int_equal(ack_open(&second, 0, -1, &w->err), 0);
+    assert_int_equal(ack_open(&second, 0, -1, -1, &w->err), 0);
     ack_close(&second);
 }
 
@@ -152,7 +152,7 @@ struct opening {
 static void *open_in_a_thread(void *arg)
 {
     struct opening *o = arg;
-    o->rc = ack_open(&o->world->ack, A_WHILE_MS, -1, &o->world->err);
+    o->rc = ack_open(&o->world->ack, A_WHILE_MS, -1, -1, &o->world->err);
     return NULL;
 }
 
@@ -173,6 +173,29 @@ static void a_fifo_is_waited_for(void **state)
     assert_int_equal(o.rc, 0);
     sends(w, 7);
     reads(w, "0/7\n");
+}
+
+/* The end of the input is that of the one who would have read; one who still writes is waited for.
+ */
+static void the_end_of_the_input_ends_the_wait(void **state)
+{
+    struct world *w = *state;
+    int input[2];
+    assert_int_equal(pipe(input), 0);
+    assert_int_equal(ack_open(&w->ack, 0, -1, input[0], &w->err), -1);
+    assert_null(strstr(w->err.text, "the input has ended"));
+    /* What is in it does not matter. */
+    assert_int_equal(write(input[1], "frame", 5), 5);
+    (void)close(input[1]);
+    int64_t begun_ms = monotonic_ms();
+    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, input[0], &w->err), -1);
+    assert_int_equal(w->err.kind, ERR_TEMPORARY);
+    assert_non_null(strstr(w->err.text, "the input has ended"));
+    assert_true(monotonic_ms() - begun_ms < A_WHILE_MS);
+    assert_int_equal(mkfifo(w->path, 0600), 0);
+    w->reader = open_reader(w);
+    assert_int_equal(ack_open(&w->ack, 0, -1, input[0], &w->err), 0);
+    (void)close(input[0]);
 }
 
 static void a_full_fifo_keeps_the_newest(void **state)
@@ -236,7 +259,7 @@ static void a_reader_may_leave_first(void **state)
     assert_non_null(strstr(w->err.text, "is gone"));
     /* Another one has come with a new hello. */
     w->reader = open_reader(w);
-    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, &w->err), 0);
+    assert_int_equal(ack_open(&w->ack, A_WHILE_MS, -1, -1, &w->err), 0);
     assert_int_equal(ack_check(&w->ack, &w->err), 0);
     assert_int_equal(ack_flush(&w->ack, &w->err), 0);
     reads(w, "0/7\n");
@@ -252,6 +275,7 @@ int main(void)
         TEST(nobody_reads),
         TEST(one_applier_has_it_alone),
         TEST(a_fifo_is_waited_for),
+        TEST(the_end_of_the_input_ends_the_wait),
         TEST(a_full_fifo_keeps_the_newest),
         TEST(a_reader_may_leave_first),
     };
