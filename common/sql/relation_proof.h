@@ -8,7 +8,7 @@
  * have changed names. Three facts of PostgreSQL decide it. An attnum is never used again. Columns
  * are sent in the order of their attnums. And nobody can change the columns of a table while a
  * transaction that has written to it is open, so that what the catalog has forgotten or not had yet
- * was done before or after the whole transaction.
+ * was done before or after the whole transaction. (A publication can be changed meanwhile.)
  *
  * So the question is not which attribute has the name now, but which attributes the table can have
  * had then: if only one set of them has as many columns as the message, that is the proof. Names

@@ -161,6 +161,31 @@ static void a_frame_of_another_writer_is_kept_as_it_came(void **state)
     relation_unref(ours);
 }
 
+/* Of a domain, the modifier is what the catalog said, when it said something. */
+static void a_message_is_the_same_by_what_the_server_said(void **state)
+{
+    (void)state;
+    struct column columns[2][1] = {{{.name = "v", .type_oid = 1043, .type_name = "", .typmod = 14}},
+                                   {{.name = "v", .type_oid = 1043, .type_name = "", .typmod = 7}}};
+    struct relation rels[2];
+    for (int i = 0; i < 2; i++) {
+        columns[i][0].base_type_oid = 1043;
+        rels[i] = (struct relation){.relid = 1,
+                                    .namespace = "s",
+                                    .name = "t",
+                                    .replica_identity = REPLICA_IDENTITY_DEFAULT,
+                                    .ncolumns = 1,
+                                    .columns = columns[i]};
+    }
+    assert_false(relation_same_message(&rels[0], &rels[1]));
+    columns[1][0].typmod = 14;
+    assert_true(relation_same_message(&rels[0], &rels[1]));
+    columns[0][0].type_oid = columns[1][0].type_oid = 17500;
+    columns[0][0].base_type_oid = 17500; /* not known yet */
+    columns[0][0].typmod = -1;
+    assert_true(relation_same_message(&rels[0], &rels[1]));
+}
+
 static void a_relation_lives_as_long_as_its_last_reference(void **state)
 {
     (void)state;
@@ -337,6 +362,7 @@ int main(void)
         cmocka_unit_test(a_relation_may_have_no_columns_and_no_catalog),
         cmocka_unit_test(a_relation_keeps_its_frame),
         cmocka_unit_test(a_frame_of_another_writer_is_kept_as_it_came),
+        cmocka_unit_test(a_message_is_the_same_by_what_the_server_said),
         cmocka_unit_test(a_relation_lives_as_long_as_its_last_reference),
         cmocka_unit_test(a_map_has_the_last_version_of_each_relid),
         cmocka_unit_test(only_one_whole_relation_frame_is_a_relation),

@@ -300,6 +300,10 @@ static void a_fill_is_proven_for_what_is_new(void **state)
         /* It had been made when the catalog was asked, but not before the message: a generated
          * column has no such value. */
         {"ccC", "t id/1/int4 a/2/text b/3/text/=5", "ccC", 1, FILL_VALUE},
+        /* As ADD COLUMN wrote it: it was never generated, and had no default. */
+        {"ccA", "t id/1/int4 a/2/text b/3/text", "ccC", 1, FILL_NULL},
+        {"ccA", "t id/1/int4 a/2/text b/3/text", "ccc", 1, FILL_NULL},
+        {"ccA", "t id/1/int4 a/2/text b/3/text", "ccC", 2, FILL_UNKNOWN},
         /* A description of an older version does not say what there was. */
         {NULL, "t id/1/int4 a/2/text b/3/text", "ccC", 1, FILL_UNKNOWN},
         /* Nor does one of now where the table is gone. */
@@ -409,9 +413,16 @@ static void rows_may_have_changed_unseen(void **state)
     relation_unref(was);
     relation_unref(later);
     doubt(A(1, 5, 'p', "p"), A(1, 5, 'p', "q"), "its place in the publication changed");
-    /* A widened column has the table written anew as well. */
+    /* A wider integer has the table written anew as well; longer text or a new column has not. */
     doubt(with_files("t id/1/int4 a/2/text", "cc", 1, 5, 'p', "p"),
           with_files("t id/1/int8 a/2/text", "cc", 2, 6, 'p', "p"), NULL);
+    doubt(with_files("t id/1/int4 a/2/varchar(5)", "cc", 1, 5, 'p', "p"),
+          with_files("t id/1/int4 a/2/varchar(9)", "cc", 2, 6, 'p', "p"), "wrote its rows anew");
+    doubt(with_files("t id/1/int4 a/2/text", "cc", 1, 5, 'p', "p"),
+          with_files("t id/1/int4 a/2/text b/3/text/=5", "ccc", 2, 6, 'p', "p"),
+          "wrote its rows anew");
+    doubt(with_files("t id/1/int4 a/2/text", "cc", 1, 5, 'p', "p"),
+          with_files("t id/1/int4 a/2/text b/3/text/?", "ccc", 2, 6, 'p', "p"), NULL);
 #undef A
     doubt(with_parts("1 new,2 done"), with_parts("1 new,2 done"), NULL);
     doubt(with_parts("1 new,2 done"), with_parts("1 new,2 done,3 gone"), NULL);
