@@ -21,15 +21,22 @@ static const struct error_rule rules[] = {
      "constraints of the target itself are checked; ALTER TABLE … NOCHECK "
      "CONSTRAINT leaves that to the source"},
     {596, ERR_RETRY, NULL},             /* the session was killed */
+    {615, ERR_TEMPORARY, NULL},         /* the database is not open yet */
     {701, ERR_TEMPORARY, NULL},         /* out of memory */
     {802, ERR_TEMPORARY, NULL},         /* no buffers */
+    {845, ERR_TEMPORARY, NULL},         /* a page is waited for too long */
     {921, ERR_TEMPORARY, NULL},         /* the database is not recovered yet */
     {922, ERR_TEMPORARY, NULL},         /* is being recovered */
+    {926, ERR_TEMPORARY, NULL},         /* is suspect: its recovery failed */
     {927, ERR_TEMPORARY, NULL},         /* is being restored */
     {942, ERR_TEMPORARY, NULL},         /* is offline */
     {952, ERR_TEMPORARY, NULL},         /* is in transition */
     {976, ERR_TEMPORARY, replica},      /* is not readable */
+    {978, ERR_TEMPORARY, replica},      /* takes readers only */
+    {979, ERR_TEMPORARY, replica},      /* takes no readers */
+    {982, ERR_TEMPORARY, replica},      /* no replica is there to read */
     {983, ERR_TEMPORARY, NULL},         /* is inaccessible */
+    {988, ERR_TEMPORARY, NULL},         /* has no quorum */
     {1088, ERR_PERMANENT, permissions}, /* an object is not found */
     {1101, ERR_TEMPORARY, space},       /* the disk is full */
     {1105, ERR_TEMPORARY, space},       /* a filegroup is full */
@@ -52,21 +59,29 @@ static const struct error_rule rules[] = {
     {9002, ERR_TEMPORARY, space}, /* the log is full */
     {10928, ERR_TEMPORARY, NULL}, /* a limit of resources */
     {10929, ERR_TEMPORARY, NULL}, /* resources are busy */
+    {10936, ERR_TEMPORARY, NULL}, /* a limit of requests */
     {17142, ERR_TEMPORARY, NULL}, /* the server is paused */
+    {17187, ERR_TEMPORARY, NULL}, /* not ready for clients yet */
+    {17188, ERR_TEMPORARY, NULL}, /* shutting down */
     {17809, ERR_TEMPORARY, NULL}, /* too many connections */
     {18401, ERR_TEMPORARY, NULL}, /* being upgraded */
     {18456, ERR_PERMANENT,
      "user and password are those of --dest, and the user needs a login and "
      "a user in the database"},
-    {40197, ERR_RETRY, NULL},      /* Azure: an error */
+    {40143, ERR_TEMPORARY, NULL},  /* Azure: a request could not be processed */
+    {40197, ERR_RETRY, NULL},      /* an error */
     {40501, ERR_TEMPORARY, NULL},  /* busy */
+    {40540, ERR_TEMPORARY, NULL},  /* the service has an error */
     {40544, ERR_TEMPORARY, space}, /* the quota is reached */
     {40613, ERR_TEMPORARY, NULL},  /* the database is unavailable */
+    {40971, ERR_TEMPORARY, NULL},  /* the service cannot be reached */
     {41301, ERR_RETRY, NULL},      /* memory-optimized tables: a dependency */
     {41302, ERR_RETRY, NULL},      /* a conflict */
     {41305, ERR_RETRY, NULL},      /* a read that cannot be repeated */
     {41325, ERR_RETRY, NULL},      /* not serializable */
-    {49918, ERR_TEMPORARY, NULL},  /* Azure: too many requests of one kind or another */
+    {42108, ERR_TEMPORARY, NULL},  /* Azure: the pool is paused */
+    {42109, ERR_TEMPORARY, NULL},  /* is warming up */
+    {49918, ERR_TEMPORARY, NULL},  /* too many requests of one kind or another */
     {49919, ERR_TEMPORARY, NULL},
     {49920, ERR_TEMPORARY, NULL},
     {0, ERR_PERMANENT, NULL},

@@ -46,6 +46,7 @@ static const struct error_rule rules[] = {
     {1053, ERR_RETRY, NULL},           /* SERVER_SHUTDOWN */
     {1114, ERR_TEMPORARY, space},      /* RECORD_FILE_FULL */
     {1129, ERR_TEMPORARY, NULL},       /* HOST_IS_BLOCKED */
+    {1135, ERR_TEMPORARY, NULL},       /* CANT_CREATE_THREAD */
     {1142, ERR_PERMANENT, privileges}, /* TABLEACCESS_DENIED_ERROR */
     {1143, ERR_PERMANENT, privileges}, /* COLUMNACCESS_DENIED_ERROR */
     {1152, ERR_RETRY, NULL},           /* ABORTING_CONNECTION */
@@ -57,6 +58,7 @@ static const struct error_rule rules[] = {
     /* LOCK_WAIT_TIMEOUT */
     {1205, ERR_RETRY, "another session holds a lock; --query-timeout says how long to wait for it"},
     {1213, ERR_RETRY, NULL},             /* LOCK_DEADLOCK */
+    {1226, ERR_TEMPORARY, NULL},         /* USER_LIMIT_REACHED: in an hour, or connections */
     {1227, ERR_PERMANENT, privileges},   /* SPECIFIC_ACCESS_DENIED_ERROR */
     {1290, ERR_TEMPORARY, replica},      /* OPTION_PREVENTS_STATEMENT: --read-only */
     {1317, ERR_RETRY, NULL},             /* QUERY_INTERRUPTED */
@@ -64,22 +66,29 @@ static const struct error_rule rules[] = {
     {1451, ERR_PERMANENT, foreign_keys}, /* a row that is referenced is to be deleted */
     {1452, ERR_PERMANENT, foreign_keys}, /* a row is to refer to one that is not there */
     {1615, ERR_RETRY, NULL},             /* NEED_REPREPARE */
-    {1836, ERR_TEMPORARY, replica},      /* READ_ONLY_MODE */
-    {1878, ERR_TEMPORARY, NULL},         /* TEMP_FILE_WRITE_FAILURE */
-    {1927, ERR_RETRY, NULL},             /* MariaDB: CONNECTION_KILLED */
-    {1969, ERR_PERMANENT, time_limit},   /* MariaDB: STATEMENT_TIMEOUT */
-    {2002, ERR_TEMPORARY, NULL},         /* CR_CONNECTION_ERROR */
-    {2003, ERR_TEMPORARY, NULL},         /* CR_CONN_HOST_ERROR */
-    {2005, ERR_TEMPORARY, NULL},         /* CR_UNKNOWN_HOST */
-    {2006, ERR_RETRY, NULL},             /* CR_SERVER_GONE_ERROR */
-    {2008, ERR_TEMPORARY, NULL},         /* CR_OUT_OF_MEMORY */
-    {2012, ERR_TEMPORARY, NULL},         /* CR_SERVER_HANDSHAKE_ERR */
+    {1637, ERR_TEMPORARY, NULL},         /* TOO_MANY_CONCURRENT_TRXS */
+    /* BINLOG_STMT_MODE_AND_ROW_ENGINE */
+    {1665, ERR_TEMPORARY, "set binlog_format to ROW or MIXED in the server"},
+    {1792, ERR_TEMPORARY, replica},    /* CANT_EXECUTE_IN_READ_ONLY_TRANSACTION */
+    {1836, ERR_TEMPORARY, replica},    /* READ_ONLY_MODE */
+    {1878, ERR_TEMPORARY, NULL},       /* TEMP_FILE_WRITE_FAILURE */
+    {1927, ERR_RETRY, NULL},           /* MariaDB: CONNECTION_KILLED */
+    {1969, ERR_PERMANENT, time_limit}, /* MariaDB: STATEMENT_TIMEOUT */
+    {2002, ERR_TEMPORARY, NULL},       /* CR_CONNECTION_ERROR */
+    {2003, ERR_TEMPORARY, NULL},       /* CR_CONN_HOST_ERROR */
+    {2005, ERR_TEMPORARY, NULL},       /* CR_UNKNOWN_HOST */
+    {2006, ERR_RETRY, NULL},           /* CR_SERVER_GONE_ERROR */
+    {2008, ERR_TEMPORARY, NULL},       /* CR_OUT_OF_MEMORY */
+    {2012, ERR_TEMPORARY, NULL},       /* CR_SERVER_HANDSHAKE_ERR */
     /* CR_SERVER_LOST */
     {2013, ERR_RETRY, "the server is gone, or took longer than --query-timeout"},
     {TLS_ERROR, ERR_PERMANENT,
      "tls=off, required, verify-ca or verify-identity in --dest says what is asked for"},
     {2055, ERR_RETRY, NULL},           /* CR_SERVER_LOST_EXTENDED */
     {3024, ERR_PERMANENT, time_limit}, /* MySQL: QUERY_TIMEOUT */
+    {3032, ERR_TEMPORARY, NULL},       /* SERVER_OFFLINE_MODE */
+    {3101, ERR_RETRY, NULL},           /* TRANSACTION_ROLLBACK_DURING_COMMIT: group replication */
+    {3169, ERR_RETRY, NULL},           /* SESSION_WAS_KILLED */
     {5010, ERR_PERMANENT, plain},      /* MariaDB: CR_PLUGIN_NOT_ALLOWED */
     {4031, ERR_RETRY, NULL},           /* MySQL: CLIENT_INTERACTION_TIMEOUT, idle for too long */
     {0, ERR_PERMANENT, NULL},

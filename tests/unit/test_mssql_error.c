@@ -31,14 +31,19 @@ static void kinds(void **state)
         {3906, ERR_TEMPORARY},  /* read-only: after a failover */
         {922, ERR_TEMPORARY},   /* recovering */
         {40501, ERR_TEMPORARY}, /* Azure: busy */
-        {18456, ERR_PERMANENT}, /* login failed */
-        {4060, ERR_PERMANENT},  /* no such database */
-        {2627, ERR_PERMANENT},  /* duplicate */
-        {2628, ERR_PERMANENT},  /* too long */
-        {515, ERR_PERMANENT},   /* NULL */
-        {547, ERR_PERMANENT},   /* foreign key */
-        {8114, ERR_PERMANENT},  /* conversion */
-        {102, ERR_PERMANENT},   /* syntax */
+        {615, ERR_TEMPORARY},   /* states of a database or a server that pass */
+        {845, ERR_TEMPORARY},   {926, ERR_TEMPORARY},   {978, ERR_TEMPORARY},
+        {979, ERR_TEMPORARY},   {982, ERR_TEMPORARY},   {988, ERR_TEMPORARY},
+        {10936, ERR_TEMPORARY}, {17187, ERR_TEMPORARY}, {17188, ERR_TEMPORARY},
+        {40143, ERR_TEMPORARY}, {40540, ERR_TEMPORARY}, {40971, ERR_TEMPORARY},
+        {42108, ERR_TEMPORARY}, {42109, ERR_TEMPORARY}, {18456, ERR_PERMANENT}, /* login failed */
+        {4060, ERR_PERMANENT}, /* no such database */
+        {2627, ERR_PERMANENT}, /* duplicate */
+        {2628, ERR_PERMANENT}, /* too long */
+        {515, ERR_PERMANENT},  /* NULL */
+        {547, ERR_PERMANENT},  /* foreign key */
+        {8114, ERR_PERMANENT}, /* conversion */
+        {102, ERR_PERMANENT},  /* syntax */
         {99999, ERR_PERMANENT},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {

@@ -36,6 +36,14 @@ static void kinds(void **state)
         {1021, ERR_TEMPORARY},                         /* disk full */
         {1114, ERR_TEMPORARY},                         /* table full */
         {1290, ERR_TEMPORARY},                         /* read only */
+        {1792, ERR_TEMPORARY},                         /* a transaction that is */
+        {1135, ERR_TEMPORARY},                         /* no thread */
+        {1226, ERR_TEMPORARY},                         /* a limit of the user's */
+        {1637, ERR_TEMPORARY},                         /* too many transactions */
+        {1665, ERR_TEMPORARY},                         /* a format of the binary log */
+        {3032, ERR_TEMPORARY},                         /* offline */
+        {3101, ERR_RETRY},                             /* a conflict within the group */
+        {3169, ERR_RETRY},                             /* killed */
         {1045, ERR_PERMANENT},                         /* access denied */
         {1044, ERR_PERMANENT},  {1049, ERR_PERMANENT}, /* unknown database */
         {1062, ERR_PERMANENT},                         /* duplicate */
