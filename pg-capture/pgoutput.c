@@ -5,35 +5,24 @@
 
 #include "base/hash.h"
 #include "base/lsn.h"
-#include "binary.h"
 #include "frames/frame.h"
 #include "frames/frame_writer.h"
 #include "frames/pg_type.h"
+#include "tuple.h"
 #include "undescribed.h"
 #include "wire.h"
 
 #define MAX_KEY_COLUMNS 32 /* INDEX_MAX_KEYS */
 
-/* How a column's values are read. */
-struct reading {
-    uint32_t type_oid; /* below all domains */
-    enum binary_form form;
-    bool bytea;
-    const char *name; /* within the table's block */
-    const char *type_name;
-};
-
-/* What decoding the tuples of a relation needs; one block of memory. */
+/* A relation as the server described it last; one block of memory but for the message. */
 struct table {
     uint32_t relid;
     UT_hash_handle hh;
-    const char *namespace;
-    const char *name;
     uint8_t *message; /* the server's last of the relation */
     size_t message_size;
     int64_t look_ms; /* when it is looked up again; 0: never */
-    uint32_t ncolumns;
-    struct reading columns[];
+    struct tuple_reading reading;
+    struct column_reading columns[];
 };
 
 enum where { OUTSIDE, IN_TRANSACTION, IN_PREPARE, IN_STREAM };
@@ -121,7 +110,7 @@ static const char *keep(char **at, const char *s)
  * been rolled back. */
 static int remember_table(struct pgoutput *d, const struct relation *rel, struct err *err)
 {
-    size_t size = sizeof(struct table) + rel->ncolumns * sizeof(struct reading);
+    size_t size = sizeof(struct table) + rel->ncolumns * sizeof(struct column_reading);
     size_t strings = size;
     size += strlen(rel->namespace) + strlen(rel->name) + 2;
     for (uint32_t i = 0; i < rel->ncolumns; i++)
@@ -132,12 +121,15 @@ static int remember_table(struct pgoutput *d, const struct relation *rel, struct
     char *at = (char *)t + strings;
     memset(t, 0, sizeof *t);
     t->relid = rel->relid;
-    t->namespace = keep(&at, rel->namespace);
-    t->name = keep(&at, rel->name);
-    t->ncolumns = rel->ncolumns;
+    t->reading = (struct tuple_reading){
+        .namespace = keep(&at, rel->namespace),
+        .name = keep(&at, rel->name),
+        .ncolumns = rel->ncolumns,
+        .columns = t->columns,
+    };
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
         const struct column *col = &rel->columns[i];
-        t->columns[i] = (struct reading){
+        t->columns[i] = (struct column_reading){
             .type_oid = col->base_type_oid,
             .form = binary_form(col->base_type_oid),
             .bytea = col->base_type_oid == PG_TYPE_BYTEA,
@@ -239,7 +231,7 @@ static void note_types(struct pgoutput *d, const struct relation *rel)
 static int check_readings(struct pgoutput *d, const struct relation *rel, struct err *err)
 {
     const struct table *t = find_table(d, rel->relid);
-    if (!t || t->ncolumns != rel->ncolumns)
+    if (!t || t->reading.ncolumns != rel->ncolumns)
         return 0;
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
         const struct column *c = &rel->columns[i];
@@ -384,117 +376,9 @@ static void decode_type(struct wire *w, struct buf *out)
         frame_put_type(out, &y);
 }
 
-/* ---- tuples ---- */
+/* ---- changes ---- */
 
 #define PACK(call) ((void)(call)) /* the buffer remembers a failure */
-
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-/* bytea_output = hex: \x and two digits for each byte. */
-static void put_hex(struct frame_writer *fw, struct wire *w, const uint8_t *data, size_t size)
-{
-    if (size < 2 || size % 2 != 0 || data[0] != '\\' || data[1] != 'x') {
-        wire_fault(w, "a bytea that is not in hex format");
-        return;
-    }
-    size_t n = size / 2 - 1;
-    PACK(msgpack_pack_bin(&fw->pk, n));
-    uint8_t *to = buf_reserve(fw->out, n);
-    if (!to)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        int high = hex_digit(data[2 + 2 * i]);
-        int low = hex_digit(data[3 + 2 * i]);
-        if (high < 0 || low < 0) {
-            wire_fault(w, "a bytea that is not in hex format");
-            return;
-        }
-        to[i] = (uint8_t)(high << 4 | low);
-    }
-    fw->out->len += n;
-}
-
-static void put_bytes(struct frame_writer *fw, const uint8_t *data, size_t size)
-{
-    struct value v = {VALUE_BYTES, (uint32_t)size, (const char *)data};
-    frame_pack_value(fw, &v);
-}
-
-static int put_binary(struct pgoutput *d, const struct table *t, const struct reading *col,
-                      struct frame_writer *fw, const uint8_t *data, size_t size, struct err *err)
-{
-    switch (col->form) {
-    case BINARY_TEXT:
-        frame_pack_bytes_as_str(fw, (const char *)data, size);
-        return 0;
-    case BINARY_BYTES:
-        put_bytes(fw, data, size);
-        return 0;
-    case BINARY_CONVERT:
-        buf_reset(&d->text, 64 * 1024);
-        if (binary_to_text(col->type_oid, data, size, &d->text, err))
-            return err_context(err, "table %s.%s, column %s", t->namespace, t->name, col->name);
-        frame_pack_bytes_as_str(fw, buf_cstr(&d->text), d->text.len);
-        return 0;
-    case BINARY_UNSUPPORTED:
-        (void)err_set(
-            err, ERR_PERMANENT,
-            "table %s.%s, column %s: the binary form of type %s (oid %u) is not supported",
-            t->namespace, t->name, col->name, *col->type_name ? col->type_name : "unknown",
-            col->type_oid);
-        return err_hint(err, "use text mode: leave out --binary");
-    }
-    BUG("unknown binary form");
-}
-
-static int decode_tuple(struct pgoutput *d, const struct table *t, struct wire *w,
-                        struct frame_writer *fw, struct err *err)
-{
-    uint16_t n = wire_u16(w);
-    if (n != t->ncolumns) {
-        wire_fault(w, "a tuple with another number of columns than its relation");
-        return 0;
-    }
-    PACK(msgpack_pack_array(&fw->pk, n));
-    for (uint16_t i = 0; i < n && !w->fault; i++) {
-        const struct reading *col = &t->columns[i];
-        uint8_t kind = wire_u8(w);
-        if (kind == 'n') {
-            PACK(msgpack_pack_nil(&fw->pk));
-            continue;
-        }
-        if (kind == 'u') {
-            PACK(msgpack_pack_ext(&fw->pk, 0, 'u'));
-            continue;
-        }
-        if (kind != 't' && kind != 'b') {
-            wire_fault(w, "a kind of value that is not known");
-            break;
-        }
-        uint32_t size = wire_u32(w);
-        const uint8_t *data = wire_take(w, size);
-        if (!data)
-            break;
-        if (kind == 'b') {
-            if (put_binary(d, t, col, fw, data, size, err))
-                return -1;
-        } else if (col->bytea) {
-            put_hex(fw, w, data, size);
-        } else {
-            frame_pack_bytes_as_str(fw, (const char *)data, size);
-        }
-    }
-    return 0;
-}
 
 /* The xid of its own that a message has in a stream block; outside, that of the transaction. */
 static uint32_t message_xid(struct pgoutput *d, struct wire *w)
@@ -523,7 +407,7 @@ static int decode_change(struct pgoutput *d, enum frame_type type, struct wire *
     frame_open_change(&fw, out, type, &change);
     int rc = 0;
     if (change.old_kind) {
-        rc = decode_tuple(d, t, w, &fw, err);
+        rc = tuple_decode(&t->reading, w, &fw, &d->text, err);
         if (type == FRAME_UPDATE)
             kind = wire_u8(w);
     } else {
@@ -534,7 +418,7 @@ static int decode_change(struct pgoutput *d, enum frame_type type, struct wire *
     else if (type == FRAME_DELETE)
         PACK(msgpack_pack_nil(&fw.pk));
     else if (rc == 0)
-        rc = decode_tuple(d, t, w, &fw, err);
+        rc = tuple_decode(&t->reading, w, &fw, &d->text, err);
     if (rc != 0 || w->fault || w->pos != w->end)
         out->len = fw.start;
     else
