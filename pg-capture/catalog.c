@@ -22,18 +22,11 @@ static void disconnect(struct catalog *c)
 void catalog_close(struct catalog *c)
 {
     disconnect(c);
-    PQclear(c->relation);
     PQclear(c->prepared);
-    c->relation = NULL;
     c->prepared = NULL;
+    catalog_forget_relation(c);
     buf_free(&c->bytes);
     buf_free(&c->texts);
-    free(c->pk);
-    free(c->lists);
-    free(c->files);
-    c->pk = NULL;
-    c->lists = NULL;
-    c->files = NULL;
     c->nhorizons = 0; /* of another server, perhaps */
     c->standby_xmin = 0;
 }

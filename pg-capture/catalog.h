@@ -116,6 +116,9 @@ MUST_CHECK int catalog_was_empty(struct catalog *c, uint32_t xid, uint64_t commi
 MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel,
                                 const struct pgoutput_place *place, struct err *err);
 
+/* Frees what the last one points to. */
+void catalog_forget_relation(struct catalog *c);
+
 #define SLOT_TEXT_SIZE 128
 
 /* A row of pg_replication_slots. */

@@ -588,7 +588,7 @@ static int ask_types(struct catalog *c, struct relation *rel, struct err *err)
     return rc;
 }
 
-static void forget_answer(struct catalog *c)
+void catalog_forget_relation(struct catalog *c)
 {
     PQclear(c->relation);
     free(c->pk);
@@ -617,7 +617,7 @@ static int ask_whole(struct catalog *c, struct relation *rel, const struct pgout
 int catalog_relation(struct catalog *c, struct relation *rel, const struct pgoutput_place *place,
                      struct err *err)
 {
-    forget_answer(c);
+    catalog_forget_relation(c);
     c->pk = calloc(rel->ncolumns + 1, sizeof *c->pk);
     if (!c->pk)
         return err_nomem(err);

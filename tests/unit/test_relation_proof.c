@@ -153,7 +153,7 @@ struct moment {
 
 static bool may_rename(struct moment *m, int a, char name)
 {
-    if (!m->names[a] || strchr(m->names, '\0') == NULL)
+    if (!m->names[a])
         return false;
     for (int i = 0; i < m->n; i++)
         if (m->names[i] == name)
