@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/option_name.h"
 
 #define OWN_PREFIX "[dbo]."
 #define CHECKPOINT OWN_PREFIX "[" CHECKPOINT_TABLE "]"
@@ -165,7 +166,7 @@ static int mssql_open(const struct driver_config *config, struct driver **driver
              d->rows == ROWS_JSON ? "json" : "literals", NULL);
     if (d->uri.encrypt == MSSQL_ENCRYPT_YES)
         log_warning("the connection is encrypted, but anyone may be at the other end", "hint",
-                    "encrypt=verify and ca=FILE in --dest", NULL);
+                    OPTION_TEXT("encrypt=verify and ca=FILE in --dest"), NULL);
     *out = traits;
     *driver = d;
     return 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/option_name.h"
 #include "sql/own.h"
 #include "sql/rules.h"
 
@@ -83,7 +84,8 @@ static int check_privileges(struct driver *d, bool ddl, const char *account, con
                             "docs/OPERATIONS.md has them, or");
     if (missing.len > 0)
         report_mend(report, "GRANT %s ON `%s`.* TO %s%s", buf_cstr(&missing), database, account,
-                    ddl ? ";  -- or --ddl none, with the tables made by someone else" : ";");
+                    ddl ? OPTION_TEXT(";  -- or --ddl none, with the tables made by someone else")
+                        : ";");
     buf_free(&missing);
     return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "base/option_name.h"
 #include "base/version.h"
 
 #define FLUSH_LOOK_MS 10
@@ -91,14 +92,14 @@ void upstream_free(struct upstream *u)
 static int too_old(const char *what, uint32_t needs, uint32_t version, struct err *err)
 {
     return err_set(err, ERR_PERMANENT, "%s needs PostgreSQL %" PRIu32 "; the server is %" PRIu32,
-                   what, needs, version / 10000);
+                   OPTION_TEXT(what), needs, version / 10000);
 }
 
 static int needs_protocol(const char *what, uint32_t needs, uint32_t has, struct err *err)
 {
     return err_set(err, ERR_PERMANENT,
-                   "%s needs --protocol-version %" PRIu32 " or later, not %" PRIu32, what, needs,
-                   has);
+                   "%s needs --protocol-version %" PRIu32 " or later, not %" PRIu32,
+                   OPTION_TEXT(what), needs, has);
 }
 
 int upstream_connect(struct upstream *u, struct err *err)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/option_name.h"
 #include "base/redact.h"
 
 #define PREFIX           "CDC_"
@@ -439,7 +440,7 @@ static int sort_variable(const struct stage *s, const char *variable, struct err
         if (setenv(common, variable + len + 1, 1) != 0)
             return err_nomem(err);
     }
-    if (target > 1 || (is_of_source(name) && s->kind != STAGE_CAPTURE) ||
+    if ((target > 1 && target != s->target) || (is_of_source(name) && s->kind != STAGE_CAPTURE) ||
         (is_of_target(name) && s->kind != STAGE_APPLY))
         (void)unsetenv(name);
     return 0;
@@ -468,6 +469,8 @@ int plan_enter_stage(const struct stage *s, struct err *err)
         free(copy[i]);
     }
     free(copy);
+    if (rc == 0 && setenv(OPTION_STAGE_VARIABLE, *s->name ? s->name : "metrics", 1) != 0)
+        rc = err_nomem(err);
     return rc;
 }
 

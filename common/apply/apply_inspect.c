@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "base/option_name.h"
 #include "base/report.h"
 #include "frames/frame_reader.h"
 
@@ -190,8 +191,8 @@ static int check_all(struct inspection *i, const struct driver_ops *ops,
         report_ok(&i->report, "tables: %u are there and fit, %u will be made, %u changed", i->fit,
                   i->made, i->changed);
     for (size_t c = 0; c < i->ncaveats; c++)
-        report_note(&i->report, "%s (%s%s)", i->caveats[c].text, buf_cstr(&i->caveats[c].columns),
-                    i->caveats[c].n > 3 ? ", ..." : "");
+        report_note(&i->report, "%s (%s%s)", OPTION_TEXT(i->caveats[c].text),
+                    buf_cstr(&i->caveats[c].columns), i->caveats[c].n > 3 ? ", ..." : "");
     return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "base/option_name.h"
 #include "frames/frame_check.h"
 
 #define MAX_ORIGIN 256
@@ -89,7 +90,7 @@ static int compare_checkpoint(const struct apply_stream *s, const struct frame_h
     if (c->remote_lsn >= h->start_lsn)
         return 0;
     if (s->accept_gap) {
-        log_warning("changes are lost, and --accept-gap accepts it", "checkpoint",
+        log_warning(OPTION_TEXT("changes are lost, and --accept-gap accepts it"), "checkpoint",
                     LSN(c->remote_lsn), "slot_start", LSN(h->start_lsn), NULL);
         return 1;
     }

@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/option_name.h"
+
 int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     err->kind = kind;
     err->follows = false;
-    (void)vsnprintf(err->text, sizeof err->text, fmt, ap);
+    (void)option_vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     return -1;
 }
@@ -42,7 +44,7 @@ int err_errno(struct err *err, enum err_kind kind, const char *fmt, ...)
     va_start(ap, fmt);
     err->kind = kind;
     err->follows = false;
-    int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
+    int n = option_vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof err->text)
         (void)snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", strerror(saved));
@@ -56,7 +58,7 @@ int err_context(struct err *err, const char *fmt, ...)
     memcpy(was, err->text, sizeof was);
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(err->text, sizeof err->text, fmt, ap);
+    int n = option_vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof err->text) {
         size_t room = sizeof err->text - (size_t)n;
@@ -75,7 +77,7 @@ int err_hint(struct err *err, const char *fmt, ...)
     va_start(ap, fmt);
     err->text[len] = ' ';
     err->text[len + 1] = '(';
-    int n = vsnprintf(err->text + len + 2, room - 3, fmt, ap);
+    int n = option_vsnprintf(err->text + len + 2, room - 3, fmt, ap);
     va_end(ap);
     if (n < 0)
         err->text[len] = '\0';

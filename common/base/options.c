@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/option_name.h"
 #include "base/redact.h"
 #include "base/version.h"
 
@@ -89,11 +90,11 @@ static int parse_number(const struct option_def *def, const char *source, const 
         }
         char range[96];
         if (def->max == 0)
-            (void)snprintf(range, sizeof range, "%s of at least %" PRIu64, what,
-                           def->min / u->factor);
+            (void)snprintf(range, sizeof range, "%s of at least %" PRIu64 "%s", what,
+                           def->min / u->factor, u->name);
         else
-            (void)snprintf(range, sizeof range, "%s from %" PRIu64 " to %" PRIu64, what,
-                           def->min / u->factor, def->max / u->factor);
+            (void)snprintf(range, sizeof range, "%s from %" PRIu64 " to %" PRIu64 "%s", what,
+                           def->min / u->factor, def->max / u->factor, u->name);
         return bad_value(err, source, value, range);
     }
     return bad_value(err, source, value, what);
@@ -211,8 +212,9 @@ static int set_from_environment(struct parse *p, struct err *err)
     int rc = 0;
     for (size_t t = TABLES; t-- > 0;) /* how to log comes first */
         for (const struct option_def *def = p->tables[t].defs; def && def->name; def++) {
+            char name[80];
             const char *env = def->env ? getenv(def->env) : NULL;
-            const char *source = def->env;
+            const char *source = option_variable(def, name, sizeof name);
             if (!env || !*env) {
                 env = def->fallback;
                 source = def->name;
@@ -345,6 +347,9 @@ enum options_result options_parse(const struct program *program, int argc, char 
         p.tables[1] = (struct table){stage_table, stage};
     }
     p.tables[2] = (struct table){log_table, &p.log};
+    for (size_t t = 0; t < TABLES; t++)
+        if (p.tables[t].defs)
+            option_names_add(p.tables[t].defs);
     /* A mistake in the environment waits, so that --help and --version always work. */
     bool usable = set_from_environment(&p, err) == 0;
     use_log_options(&p);

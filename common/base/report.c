@@ -4,13 +4,14 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/option_name.h"
 
 /* Control characters, which a name may hold, would let it look like another line. */
 PRINTF_LIKE(3, 0)
 static void put(const struct report *r, const char *head, const char *fmt, va_list ap)
 {
     char text[ERR_TEXT_SIZE + 512];
-    int n = vsnprintf(text, sizeof text, fmt, ap);
+    int n = option_vsnprintf(text, sizeof text, fmt, ap);
     if (n < 0)
         return;
     for (char *p = text; *p; p++)

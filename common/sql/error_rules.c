@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "base/option_name.h"
+
 const struct error_rule *error_rule_find(const struct error_rule *rules, int number)
 {
     while (rules->number != 0 && rules->number != number)
@@ -11,5 +13,5 @@ const struct error_rule *error_rule_find(const struct error_rule *rules, int num
 
 int error_rule_hint(const struct error_rule *rule, struct err *err)
 {
-    return rule->hint ? err_hint(err, "%s", rule->hint) : -1;
+    return rule->hint ? err_hint(err, "%s", OPTION_TEXT(rule->hint)) : -1;
 }

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/option_name.h"
+
 int names_refuse_prefix(const char *table, const char *prefix, const char *mend, struct err *err)
 {
     if (strncasecmp(table, prefix, strlen(prefix)) != 0)
@@ -11,7 +13,7 @@ int names_refuse_prefix(const char *table, const char *prefix, const char *mend,
                   "the table would get the name %s, and the target keeps names that begin with %s "
                   "for itself",
                   table, prefix);
-    return err_hint(err, "%s", mend);
+    return err_hint(err, "%s", OPTION_TEXT(mend));
 }
 
 #define FOUR_BYTES 0xf0 /* a character of UTF-8 that begins so, or above, is beyond U+FFFF */

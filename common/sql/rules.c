@@ -2,21 +2,23 @@
 
 #include <stdio.h>
 
+#include "base/option_name.h"
+
 #define ADVICE_SIZE 200
 
 void rules_refuse_trigger(struct described_table *t, const char *trigger, const char *off)
 {
     char advice[ADVICE_SIZE];
-    (void)snprintf(advice, sizeof advice,
-                   "%s; or triggers=on in --dest, if it is not the source's as well", off);
+    (void)snprintf(advice, sizeof advice, "%s; or %s, if it is not the source's as well", off,
+                   OPTION_TEXT("triggers=on in --dest"));
     described_set_unfit(t, advice, "has the trigger %s, which would act on what comes", trigger);
 }
 
 void rules_refuse_foreign_key(struct described_table *t, const char *key, const char *off)
 {
     char advice[ADVICE_SIZE];
-    (void)snprintf(advice, sizeof advice,
-                   "%s; or foreign_keys=on in --dest, if it is not the source's as well", off);
+    (void)snprintf(advice, sizeof advice, "%s; or %s, if it is not the source's as well", off,
+                   OPTION_TEXT("foreign_keys=on in --dest"));
     described_set_unfit(t, advice,
                         "has the foreign key %s refer to it, which would change other rows", key);
 }

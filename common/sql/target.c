@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "base/option_name.h"
 #include "sql/relation_proof.h"
 
 /* A default of a column that was added beside the open transaction, whose rows need it until they
@@ -550,10 +551,11 @@ static int refuse(const struct target *t, const struct step *s, struct err *err)
                   "the same source transaction changed rows of %s before this change of the table, "
                   "and %s has no such change within a transaction",
                   s->table, t->runner.ops->title);
-    return err_hint(err, s->kind == STEP_DROP_COLUMN
-                             ? "start once with --ddl create, which leaves the column, and drop it "
-                               "by hand"
-                             : "the table has to be copied anew");
+    return err_hint(err, "%s",
+                    s->kind == STEP_DROP_COLUMN
+                        ? OPTION_TEXT("start once with --ddl create, which leaves the "
+                                      "column, and drop it by hand")
+                        : "the table has to be copied anew");
 }
 
 /*

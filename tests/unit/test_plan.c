@@ -196,6 +196,8 @@ static void a_stage_gets_what_is_its_own(void **state)
         {STAGE_APPLY, 1, "CDC_SOURCE_CONNECTION_STRING", NULL},
         {STAGE_APPLY, 1, "PGPASSWORD", NULL},
         {STAGE_APPLY, 2, "CDC_DEST_URI", "two"},
+        {STAGE_APPLY, 2, "CDC_DEST_URI_12", NULL},
+        {STAGE_APPLY, 2, "PG2ANY_STAGE", "apply"},
         {STAGE_APPLY, 2, "CDC_CONFLICT", "apply"},
         {STAGE_APPLY, 2, "CDC_DDL", "none"},
         {STAGE_APPLY, 2, "CDC_NAN", NULL},
@@ -205,7 +207,7 @@ static void a_stage_gets_what_is_its_own(void **state)
         {STAGE_APPLY, 12, "CDC_CONFLICT", "skip"},
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        const struct stage s = {.kind = cases[i].kind, .target = cases[i].target};
+        const struct stage s = {.kind = cases[i].kind, .name = "apply", .target = cases[i].target};
         struct err err = {0};
         set_environment(environment);
         assert_int_equal(plan_enter_stage(&s, &err), 0);
