@@ -264,11 +264,8 @@ static int loop(struct run *r, struct err *err)
             return -1;
         if (r->ended || r->signals.stop)
             return 0;
-        if (r->in.eof && r->starved) {
-            (void)err_set(err, ERR_TEMPORARY, "the input ended without an end frame");
-            (void)err_follows(err);
-            return err_hint(err, "the writer of the input crashed or was killed");
-        }
+        if (r->in.eof && r->starved)
+            return frame_reader_cut(&r->in, err);
         if (wait_for_any(r, &readable, err))
             return -1;
         if (readable && frame_reader_fill(&r->in, err) < 0)

@@ -86,7 +86,7 @@ void health_look(struct health *h, int64_t now_ms)
         struct err err = {0};
         const struct stats_file *f = &files[i];
         if (check_stage(h, w, f, covered, now_ms, &err))
-            stats_file_worst(&worst, &err);
+            (void)stats_file_worst(&worst, &err);
         if (f->alive && f->state != STATS_READY && unready.kind == ERR_NONE)
             (void)err_set(&unready, ERR_TEMPORARY, "%s is starting", w->name);
         exposition_add(&e, w->name, f);

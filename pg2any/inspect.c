@@ -166,7 +166,7 @@ static void show_process(const struct stage *s, struct err *err)
     else if (rc)
         (void)printf("%-17s %s\n", "", fault.text);
     if (rc)
-        stats_file_worst(err, &fault);
+        (void)stats_file_worst(err, &fault);
     stats_file_free(&f);
 }
 
@@ -243,8 +243,9 @@ int inspect_drop(const struct plan *plan, bool sure, struct err *err)
             status = run_applier(plan, &plan->stages[i], "--drop-checkpoint", "info", err);
     if (status == STATUS_OK)
         return 0;
-    if (status > 0)
-        return err_set(err, status == STATUS_TEMPORARY ? ERR_TEMPORARY : ERR_PERMANENT,
-                       "not everything was dropped; the error above says why");
-    return -1;
+    if (status < 0)
+        return -1;
+    (void)err_set(err, status == STATUS_TEMPORARY ? ERR_TEMPORARY : ERR_PERMANENT,
+                  "not everything was dropped; the error above says why");
+    return err_follows(err);
 }

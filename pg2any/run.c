@@ -233,8 +233,8 @@ static void wait_for_stages(struct run *r)
 
 /* ---- what came of it ---- */
 
-/* Why a stage ended, as it has said itself. */
-static void describe(const struct stage *s, int status, struct err *err)
+/* Why a stage ended; whether it has said so itself. */
+static bool describe(const struct stage *s, int status, struct err *err)
 {
     struct stats_file f;
     struct err unread = {0};
@@ -248,18 +248,23 @@ static void describe(const struct stage *s, int status, struct err *err)
                   s->program, reason);
     err->follows = told && f.follows;
     stats_file_free(&f);
+    return told;
 }
 
-/* 0: all left on purpose. Otherwise the error of the one that matters. */
+/* 0: all left on purpose. Otherwise the error of the one that matters, which is said already where
+ * that stage could. */
 static int outcome(const struct run *r, struct err *err)
 {
+    bool said = false;
     for (size_t i = 0; i < r->plan->nstages; i++) {
         struct err fault = {0};
         if (r->stages[i].status == STATUS_OK)
             continue;
-        describe(&r->plan->stages[i], r->stages[i].status, &fault);
-        stats_file_worst(err, &fault);
+        bool told = describe(&r->plan->stages[i], r->stages[i].status, &fault);
+        if (stats_file_worst(err, &fault))
+            said = told;
     }
+    err->follows = said;
     return err->kind == ERR_NONE ? 0 : -1;
 }
 

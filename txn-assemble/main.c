@@ -207,18 +207,6 @@ static int wait_and_read(struct run *r, struct err *err)
     }
 }
 
-static int no_end(const struct run *r, struct err *err)
-{
-    size_t left = frame_reader_left(&r->in);
-    (void)err_set(err, ERR_TEMPORARY, "the input ended without an end frame");
-    (void)err_follows(err);
-    if (left > 0)
-        (void)err_hint(err, "%zu bytes of an unfinished frame are left at byte %" PRIu64, left,
-                       r->in.offset);
-    return err_hint(err, "the writer of the input crashed or was killed");
-}
-
-/* Until Z has been written, a signal asks to stop, or something fails. */
 static int loop(struct run *r, struct err *err)
 {
     for (;;) {
@@ -236,7 +224,7 @@ static int loop(struct run *r, struct err *err)
                 return -1;
             return r->signals.stop ? 0 : frame_reader_finish(&r->in, err);
         } else if (r->in.eof) {
-            return no_end(r, err);
+            return frame_reader_cut(&r->in, err);
         } else if (wait_and_read(r, err)) {
             return -1;
         }

@@ -202,11 +202,7 @@ static int run(struct apply *a, struct err *err)
         return 0;
     if (a->stream.ended)
         return frame_reader_finish(&a->input, err);
-    (void)err_set(err, ERR_TEMPORARY, "the input ended at byte %" PRIu64 " without an end frame%s",
-                  a->input.offset,
-                  frame_reader_left(&a->input) ? ", in the middle of a frame" : "");
-    (void)err_follows(err);
-    return err_hint(err, "the program before this one in the pipeline says why");
+    return frame_reader_cut(&a->input, err);
 }
 
 static void update_stats(void *ctx)
@@ -279,7 +275,7 @@ static int check_options(struct apply *a, const struct driver_ops *ops, struct e
     const struct apply_options *o = &a->options;
     if (!o->dest) {
         (void)err_set(err, ERR_PERMANENT, "no target");
-        return err_hint(err, "give --dest or CDC_DEST_URI: %s", ops->uri_help);
+        return err_hint(err, "give it with --dest: %s", ops->uri_help);
     }
     if (o->check + o->status + o->drop_checkpoint > 1)
         return err_set(err, ERR_PERMANENT,

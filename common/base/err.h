@@ -27,7 +27,7 @@ enum err_kind {
 
 struct err {
     enum err_kind kind;
-    bool follows; /* only because a neighbour in the pipeline ended: the cause is there */
+    bool follows; /* the cause is in another program of the pipeline, which says it */
     char text[ERR_TEXT_SIZE];
 };
 
@@ -47,7 +47,7 @@ int err_context(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Adds " (<hint>)" at the end: what the user can do about it. Keeps the kind; returns -1. */
 int err_hint(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* The cause is a neighbour's end. Returns -1. */
+/* The cause is in another program of the pipeline: exit.h says it more quietly. Returns -1. */
 int err_follows(struct err *err);
 
 /* Out of memory: temporary. */

@@ -22,6 +22,7 @@ int exit_status(const struct err *err)
 {
     int status = status_of(err->kind);
     if (status != STATUS_OK)
-        log_error(err->text, "kind", status == STATUS_PERMANENT ? "permanent" : "temporary", NULL);
+        (err->follows ? log_info : log_error)(
+            err->text, "kind", status == STATUS_PERMANENT ? "permanent" : "temporary", NULL);
     return status;
 }

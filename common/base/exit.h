@@ -17,7 +17,8 @@ enum {
 int status_of(enum err_kind kind);
 
 /* Logs the error at level error (nothing for ERR_NONE) and returns the exit status that goes with
- * it. */
+ * it. At level info where it only follows from another program's, which says the cause itself: one
+ * cause, one line at level error. */
 int exit_status(const struct err *err);
 
 #endif

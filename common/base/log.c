@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/option_name.h"
 #include "base/utf8.h"
 
 static const char *log_tool = "pg2any";
@@ -167,6 +168,9 @@ static void log_line(enum log_level level, const char *message, va_list ap)
         json_pair(&l, "time", utc_now(time));
     }
     pair(&l, "tool", log_tool);
+    const char *stage = option_stage();
+    if (stage)
+        pair(&l, "stage", stage);
     pair(&l, "level", level_names[level]);
     pair(&l, "msg", message);
     for (;;) {

@@ -1,6 +1,7 @@
 /*
- * log.h - one line on stderr for each event: tool, level, message, then keys and values, in logfmt
- * or as a JSON object.
+ * log.h - one line on stderr for each event: tool, stage (where pg2any started it as one, so that
+ * one target's applier is told from another's), level, message, then keys and values, in logfmt or
+ * as a JSON object.
  *
  * logfmt without time stamps: the supervisor's logger adds them. JSON, which cannot have anything
  * in front of it, has a time. Values of rows and passwords are never logged at the default level. A

@@ -166,12 +166,14 @@ int stats_file_fault(const struct stats_file *f, const char *stage, struct err *
     return 0;
 }
 
-void stats_file_worst(struct err *worst, const struct err *fault)
+bool stats_file_worst(struct err *worst, const struct err *fault)
 {
     bool heavier = fault->kind == ERR_PERMANENT && worst->kind != ERR_PERMANENT;
     bool nearer = fault->kind == worst->kind && worst->follows && !fault->follows;
-    if (worst->kind == ERR_NONE || heavier || nearer)
+    bool worse = worst->kind == ERR_NONE || heavier || nearer;
+    if (worse)
         *worst = *fault;
+    return worse;
 }
 
 void stats_file_free(struct stats_file *f)

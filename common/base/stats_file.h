@@ -44,8 +44,9 @@ void stats_file_free(struct stats_file *f);
 MUST_CHECK int stats_file_fault(const struct stats_file *f, const char *stage, struct err *err);
 
 /* Of the faults of several stages, which are looked at one after the other, the one that matters: a
- * permanent one before others, one of its own before one that follows a neighbour's. */
-void stats_file_worst(struct err *worst, const struct err *fault);
+ * permanent one before others, one of its own before one that follows a neighbour's. Whether it is
+ * `fault` now. */
+bool stats_file_worst(struct err *worst, const struct err *fault);
 
 /* The value of the first metric of that name whose labels contain `label` (NULL: any). */
 bool stats_file_value(const struct stats_file *f, const char *name, const char *label,

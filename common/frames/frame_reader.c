@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define INITIAL_SIZE (256 * 1024)
@@ -99,4 +100,17 @@ int frame_reader_finish(struct frame_reader *r, struct err *err)
     (void)err_set(err, ERR_PERMANENT, "the input goes on after the end frame at byte %" PRIu64,
                   r->offset);
     return err_hint(err, "give each stream to a program of its own, one after the other");
+}
+
+int frame_reader_cut(const struct frame_reader *r, struct err *err)
+{
+    struct stat st;
+    uint64_t ended = r->offset + frame_reader_left(r);
+    (void)err_set(err, ERR_TEMPORARY, "the input ended at byte %" PRIu64 " without an end frame%s",
+                  ended, frame_reader_left(r) ? ", in the middle of a frame" : "");
+    if (fstat(r->fd, &st) == 0 && S_ISREG(st.st_mode))
+        return err_hint(err, "the file was cut, or its writer crashed or was killed");
+    (void)err_follows(err);
+    return err_hint(err, "the program before this one in the pipeline says why, unless it was "
+                         "killed");
 }

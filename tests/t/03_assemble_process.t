@@ -118,7 +118,7 @@ for my $case (
     ['without an end frame', $whole, 111, qr/without an end frame/, types($assembled)],
     ['empty', '', 111, qr/without an end frame/, ''],
     ['in the middle of a frame', $whole . substr(begin(11, 150), 0, 9), 111,
-        qr/9 bytes of an unfinished frame/, types($assembled)],
+        qr/byte 790 .*in the middle of a frame/, types($assembled)],
     ['something else than frames', 'hello world', 100, qr/byte 0 of the input: not a frame/, ''],
     ['no hello first', begin(7, 100), 100, qr/begin frame at byte 0 .*before the hello frame/, ''],
     ['two streams joined', $whole . end(150) . hello(), 100,

@@ -137,8 +137,15 @@ $targets[1]->dbh->do("insert into t values (9999, 'mine')");
 $pg->do("insert into t values (9999, 'theirs')");
 $front->start;
 is($front->process->wait_exit(60), 100, 'a permanent error of one target ends it with 100');
-like($front->log_text, qr/tool=pg2any level=error msg="apply-2 \(apply-sqlite\): .*conflict insert_exists.*kind=permanent/,
-    'with the reason');
+{
+    my ($said) = $front->log_text =~ /.*(^tool=pg2any level=info msg="pg2any runs".*)/ms;
+    my @errors = grep { /level=error/ } split /\n/, $said;
+    is(scalar @errors, 1, 'one line says it as an error') or diag($said);
+    like($errors[0], qr/^tool=apply-sqlite stage=apply-2 level=error msg=".*conflict insert_exists.*CDC_CONFLICT_2=apply.*kind=permanent/,
+        'which names the target, what happened, and the variable of that target');
+    like($said, qr/^tool=pg2any level=info msg="apply-2 \(apply-sqlite\): .*conflict insert_exists.*kind=permanent/m,
+        'pg2any says why it leaves');
+}
 is_deeply([grep { kill 0, $_ } $front->processes], [], 'and nothing is left running');
 ($status, $out, $err) = $front->command(['status']);
 is($status, 100, 'pg2any status ends with 100 then');

@@ -101,7 +101,7 @@ cmp_ok($s6->metric(capture => 'pg2any_restarts_total'), '>', 3, 'restarts are co
 is_deeply([sort map { m{([^/]+)\z} } grep { -p } glob $s6->state_dir . '/*'],
     [sort qw(apply.ack apply-2.ack)], 'the FIFOs are those that belong there: one that is in use between two stages has no name');
 is_deeply([grep { (stat $_)[2] & 077 } glob $s6->state_dir . '/*'], [], 'nobody else can open them');
-like($s6->stage_log('apply'), qr/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +tool=apply-mysql level=info/m, 'logs are stamped');
+like($s6->stage_log('apply'), qr/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ +tool=apply-mysql stage=apply level=info/m, 'logs are stamped');
 
 # A permanent error of a stage that has stopped: the same reason everywhere.
 sub shows_everywhere {

@@ -47,6 +47,19 @@ static void values_are_quoted_where_logfmt_needs_it(void **state)
     }
 }
 
+static void a_stage_is_named(void **state)
+{
+    (void)state;
+    char text[256];
+    struct capture c;
+    assert_int_equal(setenv("PG2ANY_STAGE", "apply-2", 1), 0);
+    capture_start(&c, STDERR_FILENO);
+    log_info("m", NULL);
+    capture_end(&c, text, sizeof text);
+    assert_int_equal(unsetenv("PG2ANY_STAGE"), 0);
+    assert_string_equal(text, "tool=test stage=apply-2 level=info msg=m\n");
+}
+
 static void the_level_decides(void **state)
 {
     (void)state;
@@ -169,16 +182,18 @@ static void errors_become_exit_statuses(void **state)
     (void)state;
     static const struct {
         enum err_kind kind;
+        bool follows;
         int status;
         const char *line;
     } cases[] = {
-        {ERR_NONE, 0, ""},
-        {ERR_PERMANENT, 100, "tool=test level=error msg=why kind=permanent\n"},
-        {ERR_TEMPORARY, 111, "tool=test level=error msg=why kind=temporary\n"},
-        {ERR_RETRY, 111, "tool=test level=error msg=why kind=temporary\n"},
+        {ERR_NONE, false, 0, ""},
+        {ERR_PERMANENT, false, 100, "tool=test level=error msg=why kind=permanent\n"},
+        {ERR_TEMPORARY, false, 111, "tool=test level=error msg=why kind=temporary\n"},
+        {ERR_RETRY, false, 111, "tool=test level=error msg=why kind=temporary\n"},
+        {ERR_TEMPORARY, true, 111, "tool=test level=info msg=why kind=temporary\n"},
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {
-        struct err err = {.kind = cases[i].kind, .text = "why"};
+        struct err err = {.kind = cases[i].kind, .follows = cases[i].follows, .text = "why"};
         char text[256];
         struct capture c;
         capture_start(&c, STDERR_FILENO);
@@ -193,6 +208,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_quoted_where_logfmt_needs_it),
+        cmocka_unit_test(a_stage_is_named),
         cmocka_unit_test(the_level_decides),
         cmocka_unit_test(a_pair_without_a_value_ends_the_line),
         cmocka_unit_test(a_long_line_is_cut_but_ends),
