@@ -146,6 +146,7 @@ static void show_process(const struct stage *s, struct err *err)
         {"pg2any_queue_depth", "queue"},
         {"pg2any_spill_bytes", "spill_bytes"},
         {"pg2any_events_per_second", "events_per_second"},
+        {"pg2any_skipped_events_total", "skipped_events"},
     };
     struct stats_file f;
     struct err fault = {0};

@@ -341,11 +341,23 @@ bool plan_wants_metrics(void)
 /* ---- names ---- */
 
 /* Every variable of a target may have its number. */
-static const char *const target_names[] = {
-    "CDC_DEST_TYPE",   "CDC_DEST_URI",      "CDC_SCHEMA_MAPPING",     "CDC_ORIGIN",
-    "CDC_BUFFER_SIZE", "CDC_GROUP_BYTES",   "CDC_GROUP_TRANSACTIONS", "CDC_CONFLICT",
-    "CDC_DDL",         "CDC_NAN",           "CDC_INFINITY",           "CDC_DATE_RANGE",
-    "CDC_ACCEPT_GAP",  "CDC_QUERY_TIMEOUT", "CDC_CONNECTION_TIMEOUT", NULL};
+static const char *const target_names[] = {"CDC_DEST_TYPE",
+                                           "CDC_DEST_URI",
+                                           "CDC_SCHEMA_MAPPING",
+                                           "CDC_ORIGIN",
+                                           "CDC_BUFFER_SIZE",
+                                           "CDC_GROUP_BYTES",
+                                           "CDC_GROUP_TRANSACTIONS",
+                                           "CDC_CONFLICT",
+                                           "CDC_DDL",
+                                           "CDC_SKIP_TABLES",
+                                           "CDC_NAN",
+                                           "CDC_INFINITY",
+                                           "CDC_DATE_RANGE",
+                                           "CDC_ACCEPT_GAP",
+                                           "CDC_QUERY_TIMEOUT",
+                                           "CDC_CONNECTION_TIMEOUT",
+                                           NULL};
 static const char *const other_names[] = {"CDC_SOURCE_CONNECTION_STRING",
                                           "CDC_REPLICATION_SLOT",
                                           "CDC_PUBLICATION",

@@ -26,6 +26,7 @@
 struct apply_options {
     const char *dest;
     const char *schema_map;
+    struct option_list skip_table;
     const char *origin;
     const char *ack;
     uint64_t group_transactions;
@@ -52,6 +53,8 @@ static const struct option_def option_defs[] = {
     {"dest", OPTION_STRING, FIELD(dest), "CDC_DEST_URI", NULL, "URI", "the target", 0, 0, NULL},
     {"schema-map", OPTION_STRING, FIELD(schema_map), "CDC_SCHEMA_MAPPING", NULL, "A:B,C:D",
      "names of PostgreSQL's schemas at the target", 0, 0, NULL},
+    {"skip-table", OPTION_LIST, FIELD(skip_table), "CDC_SKIP_TABLES", NULL, "SCHEMA.TABLE,...",
+     "leave changes of these tables out (none: of no table)", 0, 0, NULL},
     {"origin", OPTION_STRING, FIELD(origin), "CDC_ORIGIN", NULL, "NAME",
      "name of the checkpoint [the slot's name]", 0, 0, NULL},
     {"ack", OPTION_STRING, FIELD(ack), NULL, NULL, "FIFO",
@@ -238,6 +241,14 @@ static void register_stats(struct apply *a, const char *component)
     };
     stats_register_rate(s, "pg2any_events_per_second",
                         "Changes committed in the last second or so.", events);
+    a->group.rows.counted[COUNT_LEFT_OUT] =
+        COUNTER("pg2any_skipped_events_total", "Changes that --skip-table left out.");
+    a->group.rows.left_out = (struct table_counts){
+        .stats = s,
+        .name = "pg2any_skipped_events_by_type_total",
+        .label = "event_type",
+        .help = "The same by kind and table.",
+    };
     group->transactions =
         COUNTER("pg2any_transactions_processed_total", "Source transactions applied.");
     a->stream.skipped = COUNTER("pg2any_apply_transactions_skipped_total",
@@ -280,7 +291,10 @@ static int check_options(struct apply *a, const struct driver_ops *ops, struct e
     if (o->check + o->status + o->drop_checkpoint > 1)
         return err_set(err, ERR_PERMANENT,
                        "--check, --status and --drop-checkpoint exclude each other");
-    return schema_map_parse(&a->schema_map, o->schema_map, err);
+    return schema_map_parse(&a->schema_map, o->schema_map, err) ||
+                   skip_tables_parse(&a->group.rows.skip, &o->skip_table, err)
+               ? -1
+               : 0;
 }
 
 static struct driver_config driver_config(const struct apply *a)
@@ -307,7 +321,8 @@ static int inspect(struct apply *a, const struct driver_ops *ops, struct err *er
     const struct apply_options *o = &a->options;
     const struct driver_config config = driver_config(a);
     if (o->check)
-        return apply_check(ops, &config, (enum ddl_policy)o->ddl, o->origin, err);
+        return apply_check(ops, &config, (enum ddl_policy)o->ddl, &a->group.rows.skip, o->origin,
+                           err);
     if (o->status)
         return apply_status(ops, &config, o->origin, err);
     return apply_drop_checkpoint(ops, &config, o->origin, err);

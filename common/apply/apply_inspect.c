@@ -23,6 +23,7 @@ struct caveat {
 struct inspection {
     struct target *target;
     enum ddl_policy ddl;
+    struct skip_tables *skip;
     const char *given_origin; /* NULL: the slot's name */
     char origin[256];         /* "" until a hello has come */
     struct report report;
@@ -91,14 +92,17 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
     if (relation_from_frame(f, &rel, err))
         return -1;
     (void)snprintf(what, sizeof what, "table %.100s.%.100s", rel->namespace, rel->name);
-    int rc = target_foresee(i->target, *i->origin ? i->origin : NULL, i->ddl, rel, &foreseen, err);
-    if (rc == 0) {
+    const struct binding binding = {*i->origin ? i->origin : NULL, i->ddl, i->skip, 0};
+    int rc = target_foresee(i->target, &binding, rel, &foreseen, err);
+    if (rc == 0 && foreseen.left_out) {
+        report_note(&i->report, "%s: its changes are left out, as --skip-table says", what);
+    } else if (rc == 0) {
         report_plan(i, what, &foreseen);
     } else if (err->kind == ERR_PERMANENT) {
         report_misfit(i, what, &foreseen, err);
         rc = 0;
     }
-    if (rc == 0)
+    if (rc == 0 && !foreseen.left_out)
         note_caveats(i, rel);
     foreseen_free(&foreseen);
     relation_unref(rel);
@@ -176,6 +180,14 @@ static int check_relations(struct inspection *i, bool *any, struct err *err)
     return rc;
 }
 
+static void note_unmet(struct inspection *i)
+{
+    for (size_t t = 0; t < i->skip->n; t++)
+        if (!i->skip->items[t].met)
+            report_note(&i->report, "--skip-table: no table %s.%s is published: is it spelt right?",
+                        i->skip->items[t].namespace, i->skip->items[t].name);
+}
+
 static int check_all(struct inspection *i, const struct driver_ops *ops,
                      const struct driver_config *config, struct err *err)
 {
@@ -190,6 +202,8 @@ static int check_all(struct inspection *i, const struct driver_ops *ops,
     else if (i->report.failures == 0)
         report_ok(&i->report, "tables: %u are there and fit, %u will be made, %u changed", i->fit,
                   i->made, i->changed);
+    if (any)
+        note_unmet(i);
     for (size_t c = 0; c < i->ncaveats; c++)
         report_note(&i->report, "%s (%s%s)", OPTION_TEXT(i->caveats[c].text),
                     buf_cstr(&i->caveats[c].columns), i->caveats[c].n > 3 ? ", ..." : "");
@@ -197,9 +211,10 @@ static int check_all(struct inspection *i, const struct driver_ops *ops,
 }
 
 int apply_check(const struct driver_ops *ops, const struct driver_config *config,
-                enum ddl_policy ddl, const char *origin, struct err *err)
+                enum ddl_policy ddl, struct skip_tables *skip, const char *origin, struct err *err)
 {
-    struct inspection i = {.ddl = ddl, .given_origin = origin, .report.fd = STDERR_FILENO};
+    struct inspection i = {
+        .ddl = ddl, .skip = skip, .given_origin = origin, .report.fd = STDERR_FILENO};
     struct driver_config look = *config;
     look.look_only = true;
     int rc = check_all(&i, ops, &look, err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/lsn.h"
 #include "frames/frame.h"
 
@@ -16,6 +17,8 @@ struct apply_relation {
     struct relation *settled;   /* as of the last commit; NULL: met in this group */
     struct relation *recent;    /* from this group; NULL: none */
     struct target_table *table; /* bound to the newer of the two; NULL: not bound */
+    bool left_out;              /* not bound: its changes are, in this group */
+    bool said;                  /* so in the log */
     UT_hash_handle hh;
 };
 
@@ -43,6 +46,8 @@ void apply_rows_free(struct apply_rows *a)
     if (a->target)
         apply_rows_forget(a);
     table_counts_free(&a->tables);
+    table_counts_free(&a->left_out);
+    skip_tables_free(&a->skip);
     free(a->rows);
     free(a->values);
     a->rows = NULL;
@@ -55,6 +60,7 @@ static void unbind(struct apply_rows *a, struct apply_relation *r)
 {
     target_unbind(a->target, r->table);
     r->table = NULL;
+    r->left_out = false;
 }
 
 static void forget_run(struct apply_rows *a)
@@ -105,17 +111,33 @@ static int add_relation(struct apply_rows *a, const struct frame *f, struct err 
     return 0;
 }
 
-static int bound(struct apply_rows *a, uint32_t relid, struct apply_relation **out, struct err *err)
+/* An error of a table names it, and how to go on without it. */
+static int table_failed(const struct relation *rel, struct err *err)
+{
+    (void)err_context(err, "table %s.%s", rel->namespace, rel->name);
+    return err->kind == ERR_PERMANENT ? skip_tables_hint(rel, err) : -1;
+}
+
+/* Binds the relation that a change is of, or finds out that its changes are left out. */
+static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *txn,
+                 struct apply_relation **out, struct err *err)
 {
     struct apply_relation *r = find(a, relid);
     if (!r || !current(r))
         return err_set(err, ERR_PERMANENT,
                        "a change for relation %u, which was not described before", relid);
     *out = r;
-    if (r->table)
+    if (r->table || r->left_out)
         return 0;
-    if (target_bind(a->target, a->origin, a->ddl, current(r), &r->table, err))
-        return err_context(err, "table %s.%s", current(r)->namespace, current(r)->name);
+    const struct relation *rel = current(r);
+    const struct binding binding = {a->origin, a->ddl, &a->skip, txn->commit_lsn};
+    if (target_bind(a->target, &binding, current(r), &r->table, err))
+        return table_failed(rel, err);
+    r->left_out = !r->table;
+    if (r->left_out && !r->said)
+        log_warning("changes of a table are left out", "schema", rel->namespace, "table", rel->name,
+                    "relid", LOG_U64(relid), "commit_lsn", LSN(txn->commit_lsn), NULL);
+    r->said = r->said || r->left_out;
     return 0;
 }
 
@@ -133,12 +155,15 @@ void apply_rows_commit(struct apply_rows *a)
         a->pending[i] = 0;
     }
     table_counts_commit(&a->tables);
-    for (struct apply_relation *r = a->relations; r; r = r->hh.next)
+    table_counts_commit(&a->left_out);
+    for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
+        r->left_out = false;
         if (r->recent) {
             relation_unref(r->settled);
             r->settled = r->recent;
             r->recent = NULL;
         }
+    }
 }
 
 void apply_rows_rollback(struct apply_rows *a)
@@ -146,6 +171,7 @@ void apply_rows_rollback(struct apply_rows *a)
     apply_rows_close_tables(a);
     memset(a->pending, 0, sizeof a->pending);
     table_counts_reset(&a->tables);
+    table_counts_reset(&a->left_out);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         relation_unref(r->recent);
         r->recent = NULL;
@@ -191,15 +217,28 @@ static void describe_table(const struct relation *rel, char *out, size_t size)
         (void)snprintf(out + n, size - (size_t)n, ")");
 }
 
+static const char *const counted_as[] = {"insert", "update", "delete", "truncate"};
+
+static enum apply_count count_of(enum change_kind kind)
+{
+    return kind == CHANGE_INSERT   ? COUNT_INSERTS
+           : kind == CHANGE_UPDATE ? COUNT_UPDATES
+                                   : COUNT_DELETES;
+}
+
+static void count_left_out(struct apply_rows *a, const struct apply_relation *r,
+                           enum apply_count kind)
+{
+    a->pending[COUNT_LEFT_OUT]++;
+    table_counts_add(&a->left_out, current(r), counted_as[kind], 1);
+}
+
 static void count_changes(struct apply_rows *a, const struct run *run)
 {
-    static const char *const names[] = {"insert", "update", "delete"};
-    enum apply_count kind = run->kind == CHANGE_INSERT   ? COUNT_INSERTS
-                            : run->kind == CHANGE_UPDATE ? COUNT_UPDATES
-                                                         : COUNT_DELETES;
+    enum apply_count kind = count_of(run->kind);
     a->pending[COUNT_RUNS]++;
     a->pending[kind] += run->nrows;
-    table_counts_add(&a->tables, run->table->rel, names[kind], run->nrows);
+    table_counts_add(&a->tables, run->table->rel, counted_as[kind], run->nrows);
 }
 
 int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, struct err *err)
@@ -217,6 +256,8 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
         *failed = txn;
         (void)err_context(err, "%s %s, transaction %u committed at %s", verb(run->kind), table,
                           txn->xid, LSN(txn->commit_lsn));
+        if (err->kind == ERR_PERMANENT)
+            (void)skip_tables_hint(run->table->rel, err);
     } else {
         count_changes(a, run);
     }
@@ -234,10 +275,14 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
         return -1;
     enum change_kind kind = (enum change_kind)f->type;
     if (!a->run_relation || a->run_relation->relid != change.relid || !a->run_relation->table) {
-        if (apply_rows_flush(a, failed, err))
+        r = find(a, change.relid);
+        if (!(r && r->left_out) &&
+            (apply_rows_flush(a, failed, err) || bound(a, change.relid, txn, &r, err)))
             return -1;
-        if (bound(a, change.relid, &r, err))
-            return -1;
+        if (r->left_out) {
+            count_left_out(a, r, count_of(kind));
+            return 0;
+        }
     } else {
         r = a->run_relation;
     }
@@ -286,8 +331,18 @@ static int list_table(struct table_list *list, struct target_table *table, struc
     return 0;
 }
 
+static int truncate_failed(const struct table_list *list, struct err *err)
+{
+    if (list->n == 1)
+        (void)table_failed(list->tables[0]->rel, err);
+    else if (err->kind == ERR_PERMANENT)
+        (void)err_hint(err, "or leave one of the tables out: --skip-table");
+    return err_context(err, "truncate");
+}
+
 static int truncate_tables(struct apply_rows *a, const struct frame *f,
-                           const struct source_txn **failed, struct err *err)
+                           const struct source_txn *txn, const struct source_txn **failed,
+                           struct err *err)
 {
     struct frame_truncate t;
     struct mp_cursor relids;
@@ -297,17 +352,18 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < t.nrelids; i++) {
         struct apply_relation *r = NULL;
-        if (bound(a, mp_u32(&relids), &r, err) || list_table(&list, r->table, err))
-            rc = -1;
-        else
-            table_counts_add(&a->tables, current(r), "truncate", 1);
+        rc = bound(a, mp_u32(&relids), txn, &r, err);
+        if (rc == 0 && r->left_out)
+            count_left_out(a, r, COUNT_TRUNCATES);
+        else if (rc == 0 && (rc = list_table(&list, r->table, err)) == 0)
+            table_counts_add(&a->tables, current(r), counted_as[COUNT_TRUNCATES], 1);
     }
-    if (rc == 0) {
+    if (rc == 0 && list.n > 0) {
         rc = target_truncate(a->target, list.tables, list.n, t.cascade, t.restart_identity, err);
         if (rc)
-            (void)err_context(err, "truncate");
+            (void)truncate_failed(&list, err);
     }
-    if (rc == 0)
+    if (rc == 0 && list.n > 0)
         a->pending[COUNT_TRUNCATES]++;
     free(list.tables);
     return rc;
@@ -325,7 +381,7 @@ static int apply_frame(struct apply_rows *a, const struct frame *f, const struct
     case FRAME_DELETE:
         return add_row(a, f, txn, failed, err);
     case FRAME_TRUNCATE:
-        return truncate_tables(a, f, failed, err);
+        return truncate_tables(a, f, txn, failed, err);
     default:
         BUG("a frame that is neither a relation nor a change");
     }

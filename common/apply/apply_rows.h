@@ -23,6 +23,7 @@ enum apply_count {
     COUNT_UPDATES,
     COUNT_DELETES,
     COUNT_TRUNCATES,
+    COUNT_LEFT_OUT,
     COUNT_RUNS,
     COUNTS
 };
@@ -30,10 +31,12 @@ enum apply_count {
 struct apply_rows {
     struct target *target; /* borrowed */
     enum ddl_policy ddl;
-    const char *origin;         /* borrowed */
-    uint64_t *counted[COUNTS];  /* statistics; after the commit */
-    uint64_t pending[COUNTS];   /* in the group that is being applied */
-    struct table_counts tables; /* changes by table */
+    const char *origin;           /* borrowed */
+    struct skip_tables skip;      /* --skip-table */
+    uint64_t *counted[COUNTS];    /* statistics; after the commit */
+    uint64_t pending[COUNTS];     /* in the group that is being applied */
+    struct table_counts tables;   /* changes by table */
+    struct table_counts left_out; /* the same of tables that are skipped */
 
     struct relmap come;               /* the last that came in, to be applied sooner or later */
     struct apply_relation *relations; /* by relid */

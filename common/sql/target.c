@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/option_name.h"
+#include "sql/left_out.h"
 #include "sql/relation_proof.h"
 
 /* A default of a column that was added beside the open transaction, whose rows need it until they
@@ -248,6 +249,7 @@ static int mark_changed(struct target *t, struct target_table *table, struct err
 struct prospect {
     struct buf name;
     bool known;                   /* the target remembers the relation */
+    bool left_out;                /* its changes are, and nothing of what follows is known */
     bool as_ever;                 /* and it is what it was, under the same name */
     struct relation *was, *is;    /* the remembered one, and what of this one is proven */
     struct own_row memory, owner; /* of whom the target takes the name's table for */
@@ -353,14 +355,28 @@ static int recall(struct target *t, const struct own_key *key, struct own_row *r
     return own_row_check(row, err);
 }
 
-/* What the target remembers of the relation, if anything, and what follows for what it is now. */
-static int recall_relation(struct target *t, const char *origin, struct relation *rel,
+static struct left_out left_out(const struct target *t, const struct binding *b,
+                                const struct relation *rel, struct prospect *p)
+{
+    return (struct left_out){t->runner.ops, t->runner.driver, b->origin, b->skip,
+                             rel,           &p->memory,       p->known};
+}
+
+/* What the target remembers of the relation, if anything; whether its changes are left out. */
+static int recall_relation(struct target *t, const struct binding *b, const struct relation *rel,
                            struct prospect *p, struct err *err)
 {
-    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = rel->relid};
-    const struct buf *frame = &p->memory.fields[RELATION_FRAME];
-    if (origin && recall(t, &key, &p->memory, &p->known, err))
+    const struct own_key key = {.table = OWN_RELATION, .origin = b->origin, .relid = rel->relid};
+    if (b->origin && recall(t, &key, &p->memory, &p->known, err))
         return -1;
+    const struct left_out l = left_out(t, b, rel, p);
+    return left_out_decide(&l, &p->left_out, err);
+}
+
+/* What follows from what is remembered for what the relation is now. */
+static int compare_memory(struct relation *rel, struct prospect *p, struct err *err)
+{
+    const struct buf *frame = &p->memory.fields[RELATION_FRAME];
     if (p->known && relation_from_bytes(frame->data, frame->len, &p->was, err))
         return err_context(err, RELATION_TABLE);
     if (relation_prove(p->was, rel, &p->is, err))
@@ -402,20 +418,25 @@ static int find_aside(struct target *t, struct prospect *p, struct plan_input *i
     return 0;
 }
 
-static int look(struct target *t, const char *origin, enum ddl_policy policy, struct relation *rel,
-                struct prospect *p, struct err *err)
+static int look(struct target *t, const struct binding *b, struct relation *rel, struct prospect *p,
+                struct err *err)
 {
     const struct driver_ops *ops = t->runner.ops;
+    const char *origin = b->origin;
+    if (recall_relation(t, b, rel, p, err))
+        return -1;
+    if (p->left_out)
+        return 0;
     if (ops->table_name(t->runner.driver, rel, &p->name, err) || buf_check(&p->name, err))
         return -1;
     const char *name = buf_cstr(&p->name);
-    if (recall_relation(t, origin, rel, p, err))
+    if (compare_memory(rel, p, err))
         return -1;
     if (p->as_ever)
         return describe(t, name, false, &p->there, err);
     struct type_questions questions = {.target = t, .err = err};
     struct plan_input in = {
-        .policy = policy,
+        .policy = b->policy,
         .is = p->is,
         .claimed = rel,
         .name = name,
@@ -681,17 +702,27 @@ static int bind_table(struct target *t, const struct relation *rel, struct prosp
                       err);
 }
 
-int target_bind(struct target *t, const char *origin, enum ddl_policy policy, struct relation *rel,
+static int leave_out(struct target *t, const struct binding *b, const struct relation *rel,
+                     struct prospect *p, struct err *err)
+{
+    const struct left_out l = left_out(t, b, rel, p);
+    return left_out_remember(&l, b->commit_lsn, err);
+}
+
+int target_bind(struct target *t, const struct binding *b, struct relation *rel,
                 struct target_table **table, struct err *err)
 {
     struct prospect p;
     prospect_init(&p);
-    int rc = look(t, origin, policy, rel, &p, err) || bring_in_step(t, origin, rel, &p, err) ||
-                     bind_table(t, rel, &p, table, err)
-                 ? -1
-                 : 0;
+    *table = NULL;
+    int rc = look(t, b, rel, &p, err);
+    if (rc == 0 && p.left_out)
+        rc = leave_out(t, b, rel, &p, err);
+    else if (rc == 0 &&
+             (bring_in_step(t, b->origin, rel, &p, err) || bind_table(t, rel, &p, table, err)))
+        rc = -1;
     prospect_free(&p);
-    if (rc == 0)
+    if (*table)
         (*table)->reference = relation_ref(rel);
     return rc;
 }
@@ -722,14 +753,15 @@ static int show(struct target *t, const struct relation *rel, struct prospect *p
     return 0;
 }
 
-int target_foresee(struct target *t, const char *origin, enum ddl_policy policy,
-                   struct relation *rel, struct foreseen *out, struct err *err)
+int target_foresee(struct target *t, const struct binding *b, struct relation *rel,
+                   struct foreseen *out, struct err *err)
 {
     struct prospect p;
     prospect_init(&p);
-    int rc = look(t, origin, policy, rel, &p, err);
+    int rc = look(t, b, rel, &p, err);
     out->exists = p.there.exists || p.was_there.exists;
-    if (rc == 0)
+    out->left_out = p.left_out;
+    if (rc == 0 && !p.left_out)
         rc = show(t, rel, &p, &out->statements, err);
     buf_append_str(&out->name, buf_cstr(&p.name));
     prospect_free(&p);

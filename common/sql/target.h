@@ -22,6 +22,7 @@
 #include "sql/driver.h"
 #include "sql/run.h"
 #include "sql/schema_plan.h"
+#include "sql/skip_tables.h"
 #include "sql/table.h"
 
 #define CHECKPOINT_SYSTEM_SIZE 24
@@ -75,12 +76,23 @@ MUST_CHECK int target_forget(struct target *t, const char *origin, struct err *e
 
 /* ---- tables ---- */
 
+/* How a relation is bound. */
+struct binding {
+    const char *origin; /* NULL: nothing is remembered */
+    enum ddl_policy policy;
+    struct skip_tables *skip; /* NULL: none */
+    uint64_t commit_lsn;      /* of the transaction with its changes */
+};
+
 /*
- * Makes the target fit `rel` as far as `policy` allows, remembers it and binds it to its table,
+ * Makes the target fit `rel` as far as the policy allows, remembers it and binds it to its table,
  * which keeps a reference. The relation was read from a frame.
+ *
+ * *table NULL: its changes are to be left out, and the target remembers that. Nothing else of the
+ * relation or its table was looked at. It is to be asked in each target transaction anew.
  */
-MUST_CHECK int target_bind(struct target *t, const char *origin, enum ddl_policy policy,
-                           struct relation *rel, struct target_table **table, struct err *err);
+MUST_CHECK int target_bind(struct target *t, const struct binding *b, struct relation *rel,
+                           struct target_table **table, struct err *err);
 void target_unbind(struct target *t, struct target_table *table);
 
 /* What bind would do. */
@@ -88,14 +100,15 @@ struct foreseen {
     struct buf name;       /* of the table */
     struct buf statements; /* each ended by ";\n"; empty: the table fits already */
     bool exists;           /* the table does, before any of them */
+    bool left_out;         /* changes of it are; the rest was not looked at */
 };
 
 /*
- * What bind would do, without doing it. An error is the one that bind would stop with. `origin`
- * NULL: nothing is remembered. `out` is zeroed before, and for foreseen_free() also after an error.
+ * What bind would do, without doing it. An error is the one that bind would stop with. `out` is
+ * zeroed before, and for foreseen_free() also after an error.
  */
-MUST_CHECK int target_foresee(struct target *t, const char *origin, enum ddl_policy policy,
-                              struct relation *rel, struct foreseen *out, struct err *err);
+MUST_CHECK int target_foresee(struct target *t, const struct binding *b, struct relation *rel,
+                              struct foreseen *out, struct err *err);
 void foreseen_free(struct foreseen *f);
 
 /* What --check says of a column: driver.h, declare. NULL: nothing. */

@@ -166,6 +166,8 @@ static int double_recall(struct driver *d, const struct own_key *key, struct own
         return 0;
     row->relid = m->relid;
     buf_append_str(&row->fields[RELATION_TARGET], m->target);
+    buf_append_str(&row->fields[RELATION_NAMESPACE], m->namespace);
+    buf_append_str(&row->fields[RELATION_NAME], m->name);
     buf_append(&row->fields[RELATION_FRAME], m->frame, m->size);
     return 0;
 }
@@ -191,10 +193,13 @@ static int double_remember(struct driver *d, const struct own_key *key, const st
         assert_true(d->now.nmemories < DOUBLE_TABLES);
         m = &d->now.memories[d->now.nmemories++];
     }
-    const struct buf *target = &row->fields[RELATION_TARGET], *frame = &row->fields[RELATION_FRAME];
+    const struct buf *fields = row->fields, *frame = &fields[RELATION_FRAME];
     assert_true(frame->len <= DOUBLE_FRAME);
     m->relid = key->relid;
-    copy_text(m->target, (const char *)target->data, target->len);
+    copy_text(m->target, (const char *)fields[RELATION_TARGET].data, fields[RELATION_TARGET].len);
+    copy_text(m->namespace, (const char *)fields[RELATION_NAMESPACE].data,
+              fields[RELATION_NAMESPACE].len);
+    copy_text(m->name, (const char *)fields[RELATION_NAME].data, fields[RELATION_NAME].len);
     m->size = frame->len;
     memcpy(m->frame, frame->data, frame->len);
     return 0;
@@ -257,6 +262,8 @@ static int double_table_name(struct driver *d, const struct relation *rel, struc
     within(d, "target_name");
     if (call(d, err, "target_name %s", rel->name))
         return -1;
+    if (strcmp(rel->name, DOUBLE_UNNAMED) == 0)
+        return err_set(err, ERR_PERMANENT, "no table can have that name");
     buf_append_str(out, rel->name);
     return 0;
 }

@@ -22,7 +22,8 @@
 #define DOUBLE_ROWS    64
 #define DOUBLE_TEXT    40
 #define DOUBLE_FRAME   1024
-#define DOUBLE_POISON  "poison" /* a value that the database cannot hold */
+#define DOUBLE_POISON  "poison"  /* a value that the database cannot hold */
+#define DOUBLE_UNNAMED "unnamed" /* a table whose name it does not take */
 
 struct double_row {
     char values[DOUBLE_COLUMNS][DOUBLE_TEXT]; /* "~" is NULL */
@@ -38,7 +39,7 @@ struct double_table {
 
 struct double_memory {
     uint32_t relid;
-    char target[DOUBLE_TEXT];
+    char target[DOUBLE_TEXT], namespace[DOUBLE_TEXT], name[DOUBLE_TEXT];
     size_t size;
     uint8_t frame[DOUBLE_FRAME];
 };

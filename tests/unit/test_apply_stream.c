@@ -36,7 +36,7 @@ static void transactions_wait_for_each_other_until_the_input_is_idle(void **stat
     good(w, input_pauses(w));
     calls(
         w,
-        "begin\ncheckpoint_get slot\ntarget_name t1\nrelation_get slot 1\nrelation_get slot 0\ndescribe t1\n"
+        "begin\ncheckpoint_get slot\nrelation_get slot 1\ntarget_name t1\nrelation_get slot 0\ndescribe t1\n"
         "table_create t1\nrelation_put slot 1\ndescribe t1\napply I t1 2\ncommit 310\n");
     has(w, "t1(id,v1) [a,~] [b,~]\n");
     assert_int_equal(w->acked_lsn, 310);

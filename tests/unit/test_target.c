@@ -65,7 +65,8 @@ static int bind(struct driver *d, enum ddl_policy ddl, const struct relation *re
     struct checkpoint now;
     bool found;
     assert_int_equal(target_begin(t, "origin", &now, &found, err), 0);
-    int rc = target_bind(t, "origin", ddl, read, &table, err);
+    int rc =
+        target_bind(t, &(struct binding){.origin = "origin", .policy = ddl}, read, &table, err);
     if (rc == 0)
         target_unbind(t, table);
     target_close(t);
@@ -298,7 +299,7 @@ static void a_relation_that_is_as_before_is_only_opened(void **state)
     assert_int_equal(bind(d, DDL_EVOLVE, &p.rel, &err), 0);
     assert_string_equal(
         buf_cstr(&d->calls),
-        "begin\ncheckpoint_get origin\ntarget_name t\nrelation_get origin 7\ndescribe t\n");
+        "begin\ncheckpoint_get origin\nrelation_get origin 7\ntarget_name t\ndescribe t\n");
     free(p.copy);
     double_free(d);
     free(d);

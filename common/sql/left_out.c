@@ -1,0 +1,123 @@
+#include "sql/left_out.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/lsn.h"
+
+#define MARK "changes left out since "
+
+/* What stands behind it; NULL: no change was left out. */
+static const char *find_mark(const struct left_out *l)
+{
+    const size_t size = sizeof MARK - 1;
+    const struct buf *frame = &l->memory->fields[RELATION_FRAME];
+    return l->known && frame->len > size && memcmp(frame->data, MARK, size) == 0
+               ? (const char *)frame->data + size
+               : NULL;
+}
+
+/* Whom the target takes the name for that the relation has there; 0: nobody. */
+static int find_owner(const struct left_out *l, const char *target, struct own_row *owner,
+                      struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = l->origin, .target = target};
+    bool found;
+    owner->relid = 0;
+    if (l->ops->recall(l->driver, &key, owner, &found, err))
+        return err_context(err, "reading " RELATION_TABLE);
+    owner->relid = found ? owner->relid : 0;
+    return own_row_check(owner, err);
+}
+
+/* The name that it has at the target; "": none that the target takes. */
+static int find_name(const struct left_out *l, struct buf *name, struct err *err)
+{
+    struct err why = {0};
+    if (l->ops->table_name(l->driver, l->rel, name, &why) == 0)
+        return buf_check(name, err);
+    buf_reset(name, 0);
+    if (why.kind == ERR_PERMANENT)
+        return 0;
+    *err = why;
+    return -1;
+}
+
+/* Another relation that had the name at the source before: its row would be in the way. */
+static bool is_predecessor(const struct left_out *l, struct own_row *owner)
+{
+    return owner->relid && owner->relid != l->rel->relid &&
+           strcmp(buf_cstr(&owner->fields[RELATION_NAMESPACE]), l->rel->namespace) == 0 &&
+           strcmp(buf_cstr(&owner->fields[RELATION_NAME]), l->rel->name) == 0;
+}
+
+static int stop(const struct left_out *l, const char *mark, struct err *err)
+{
+    struct buf name = {0};
+    struct own_row owner = {0};
+    char another[16] = "";
+    if (find_name(l, &name, err) == 0 && find_owner(l, buf_cstr(&name), &owner, err) == 0) {
+        if (is_predecessor(l, &owner))
+            (void)snprintf(another, sizeof another, ", %" PRIu32, owner.relid);
+        (void)err_set(err, ERR_PERMANENT,
+                      "changes of it were left out from %.*s on, and --skip-table does not name it "
+                      "any more",
+                      (int)strcspn(mark, "\n"), mark);
+        (void)err_hint(err,
+                       "copy the table anew, DELETE FROM " RELATION_TABLE
+                       " WHERE origin = '%s' AND relid IN (%" PRIu32 "%s) in the target, and start "
+                       "again",
+                       l->origin, l->rel->relid, another);
+    }
+    buf_free(&name);
+    own_row_free(&owner);
+    return -1;
+}
+
+int left_out_decide(const struct left_out *l, bool *leave_out, struct err *err)
+{
+    const char *mark = find_mark(l);
+    struct buf *was = l->memory->fields;
+    *leave_out = skip_tables_has(l->skip, l->rel->namespace, l->rel->name) ||
+                 (mark && skip_tables_has(l->skip, buf_cstr(&was[RELATION_NAMESPACE]),
+                                          buf_cstr(&was[RELATION_NAME])));
+    return *leave_out || !mark ? 0 : stop(l, mark, err);
+}
+
+/* The row of a relation that the target did not hold yet. Its name is another's where that is
+ * remembered by it. */
+static int make_row(const struct left_out *l, struct own_row *row, struct err *err)
+{
+    struct own_row owner = {0};
+    struct buf *target = &row->fields[RELATION_TARGET];
+    int rc = find_name(l, target, err) || find_owner(l, buf_cstr(target), &owner, err) ? -1 : 0;
+    if (target->len == 0 || owner.relid) {
+        buf_reset(target, 0);
+        buf_printf(target, "relid %" PRIu32, l->rel->relid);
+    }
+    row->relid = l->rel->relid;
+    buf_append_str(&row->fields[RELATION_NAMESPACE], l->rel->namespace);
+    buf_append_str(&row->fields[RELATION_NAME], l->rel->name);
+    buf_append(&row->fields[RELATION_FRAME], l->rel->frame, l->rel->frame_size);
+    own_row_free(&owner);
+    return rc;
+}
+
+int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = l->origin, .relid = l->rel->relid};
+    if (find_mark(l))
+        return 0;
+    if (!l->known && make_row(l, l->memory, err))
+        return -1;
+    struct buf *frame = &l->memory->fields[RELATION_FRAME], marked = {0};
+    buf_printf(&marked, MARK "%s\n", LSN(commit_lsn));
+    buf_append(&marked, frame->data, frame->len);
+    buf_free(frame);
+    *frame = marked;
+    if (own_row_check(l->memory, err) ||
+        l->ops->remember(l->driver, &key, l->memory, l->known, err))
+        return err_context(err, "writing " RELATION_TABLE);
+    return 0;
+}

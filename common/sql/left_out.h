@@ -1,0 +1,41 @@
+/*
+ * left_out.h - relations whose changes do not go into this target (skip_tables.h): whether one is,
+ * and what pg2any_relation says of that.
+ *
+ * The row of such a relation has a line of text before its frame. It is written in the transaction
+ * that leaves the first change out, and nobody but a person takes it away: what the table at the
+ * target lacks is known to nobody else.
+ */
+#ifndef PG2ANY_LEFT_OUT_H
+#define PG2ANY_LEFT_OUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "frames/relation.h"
+#include "sql/driver.h"
+#include "sql/own.h"
+#include "sql/skip_tables.h"
+
+struct left_out {
+    const struct driver_ops *ops;
+    struct driver *driver;
+    const char *origin;       /* NULL: nothing is remembered */
+    struct skip_tables *skip; /* NULL: none */
+    const struct relation *rel;
+    struct own_row *memory; /* what the target remembers of it, */
+    bool known;             /* if it does */
+};
+
+/*
+ * Whether changes of the relation are to be left out: by its name, or, where some were left out
+ * already, by the name that it had then. A permanent error where some were, and these are not to
+ * be.
+ */
+MUST_CHECK int left_out_decide(const struct left_out *l, bool *leave_out, struct err *err);
+
+/* Remembers that they are, since the commit at that LSN or an earlier one. */
+MUST_CHECK int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err *err);
+
+#endif
