@@ -169,7 +169,7 @@ static int replace_row(struct driver *d, const struct slice *slice, const struct
     remove.kind = CHANGE_DELETE;
     insert.kind = CHANGE_INSERT;
     for (uint32_t i = 0; i < rel->ncolumns; i++)
-        if (row->new[i].kind == VALUE_UNCHANGED && row->old_kind != 'O') {
+        if (slice_value(row, i)->kind == VALUE_UNCHANGED) {
             (void)err_set(
                 err, ERR_PERMANENT,
                 "column %s has IDENTITY in the target, which no UPDATE can write, and the "

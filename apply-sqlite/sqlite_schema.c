@@ -5,6 +5,7 @@
 
 #include "frames/pg_type.h"
 #include "sql/column_fit.h"
+#include "sql/key_size.h"
 #include "sql/names.h"
 #include "sql/rules.h"
 #include "sqlite.h"
@@ -232,7 +233,7 @@ static int create_table(struct driver *d, const struct step *step, struct buf *s
     buf_append_byte(&sql, ')');
     if (change(d, &sql, show, err))
         return -1;
-    if (rel->replica_identity != REPLICA_IDENTITY_INDEX)
+    if (!key_needs_identity_index(rel))
         return 0;
     append_identity_index(step, &index);
     return change(d, &index, show, err);

@@ -187,6 +187,10 @@ static const char *replica_identity(char identity)
         return "full";
     case REPLICA_IDENTITY_INDEX:
         return "index";
+    case REPLICA_IDENTITY_PARTITION:
+        return "partition";
+    case REPLICA_IDENTITY_FULL_PARTITIONS:
+        return "full_partitions";
     default:
         BUG("unknown replica identity");
     }
@@ -228,13 +232,14 @@ static json_t *tuple_array(const struct value *values, uint32_t n)
     return array;
 }
 
-static json_t *tuple_object(const struct relation *rel, const struct value *values, bool key_only)
+/* `part`: only the columns that were sent. */
+static json_t *tuple_object(const struct relation *rel, const struct value *values, bool part)
 {
     struct fields o;
     fields_init(&o);
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
         const struct column *col = &rel->columns[i];
-        if (key_only && !col->key)
+        if (part && (relation_has_partitions(rel) ? values[i].kind == VALUE_NULL : !col->key))
             continue;
         json_t *name = json_name(bytes_of(col->name));
         if (!name) {
@@ -250,10 +255,10 @@ static json_t *tuple_object(const struct relation *rel, const struct value *valu
 }
 
 static void put_tuple(struct fields *o, const char *key, const struct relation *rel,
-                      const struct value *values, uint32_t n, bool key_only)
+                      const struct value *values, uint32_t n, bool part)
 {
     if (rel)
-        fields_put(o, key, tuple_object(rel, values, key_only));
+        fields_put(o, key, tuple_object(rel, values, part));
     else
         fields_put(o, key, tuple_array(values, n));
 }
@@ -271,10 +276,10 @@ static int put_change(struct fields *o, const struct frame *f, struct relmap *re
         if (field->kind != FIELD_OLD_KIND) /* what the old tuple is called says it */
             put_field(o, field, &c.head);
     fields_put(o, "relation", rel ? relation_name(rel) : json_null());
-    if (c.has_old && c.head.old_kind == 'K')
-        put_tuple(o, "key", rel, c.old, c.n, true);
-    else if (c.has_old)
-        put_tuple(o, "old", rel, c.old, c.n, false);
+    const bool part =
+        rel && relation_has_partitions(rel) ? !relation_is_full(rel) : c.head.old_kind == 'K';
+    if (c.has_old)
+        put_tuple(o, part ? "key" : "old", rel, c.old, c.n, part);
     if (c.has_new)
         put_tuple(o, "new", rel, c.new, c.n, false);
     return 0;

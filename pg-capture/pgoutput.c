@@ -159,8 +159,6 @@ static int remember_table(struct pgoutput *d, const struct relation *rel, struct
  */
 static void settle_primary_key(struct relation *rel, uint32_t key[MAX_KEY_COLUMNS])
 {
-    if (rel->replica_identity != REPLICA_IDENTITY_DEFAULT)
-        return;
     uint32_t n = 0;
     bool same = rel->primary_key_known;
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
@@ -250,9 +248,11 @@ static int describe(struct pgoutput *d, struct relation *rel, const struct pgout
                     bool again, struct buf *out, struct err *err)
 {
     uint32_t key[MAX_KEY_COLUMNS];
+    const bool by_default = rel->replica_identity == REPLICA_IDENTITY_DEFAULT;
     if (d->config.lookup && d->config.lookup(d->config.lookup_ctx, rel, place, err))
         return -1;
-    settle_primary_key(rel, key);
+    if (by_default)
+        settle_primary_key(rel, key);
     /* Tuples are read as the server described them last; this is a message of before. */
     if (check_readings(d, rel, err) || (!again && remember_table(d, rel, err)))
         return -1;

@@ -306,7 +306,6 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
     a->rows[a->run.nrows++] = (struct row_change){
         .old = has_old ? old : NULL,
         .new = has_new ? new : NULL,
-        .old_kind = change.old_kind,
         .txn = txn,
     };
     return 0;

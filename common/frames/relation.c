@@ -161,7 +161,7 @@ static struct relation *decode(struct mp_cursor *c, struct arena *a)
     rel->namespace = take_str(a, get_name(c, false));
     rel->name = take_str(a, get_name(c, false));
     struct bytes identity = mp_str(c);
-    if (identity.size == 1 && memchr("dnfi", *identity.data, 4))
+    if (identity.size == 1 && memchr("dnfipP", *identity.data, 6))
         rel->replica_identity = *identity.data;
     else
         mp_fault(c, "an unknown replica identity");
@@ -366,13 +366,16 @@ int relation_column(const struct relation *rel, const char *name)
 
 bool relation_same_message(const struct relation *a, const struct relation *b)
 {
+    /* That a table has partitions, and so what identifies their rows, is looked up. */
+    bool known = !relation_has_partitions(a) && !relation_has_partitions(b);
     if (a->relid != b->relid || strcmp(a->namespace, b->namespace) != 0 ||
-        strcmp(a->name, b->name) != 0 || a->replica_identity != b->replica_identity ||
-        a->ncolumns != b->ncolumns)
+        strcmp(a->name, b->name) != 0 || a->ncolumns != b->ncolumns ||
+        (known && a->replica_identity != b->replica_identity))
         return false;
     for (uint32_t i = 0; i < a->ncolumns; i++) {
         const struct column *c = &a->columns[i], *d = &b->columns[i];
-        if (strcmp(c->name, d->name) != 0 || c->type_oid != d->type_oid || c->key != d->key)
+        if (strcmp(c->name, d->name) != 0 || c->type_oid != d->type_oid ||
+            (known && c->key != d->key))
             return false;
         /* A domain's modifier is looked up. */
         if (c->base_type_oid == c->type_oid && d->base_type_oid == d->type_oid &&

@@ -52,6 +52,12 @@ struct relation_file {
 #define REPLICA_IDENTITY_NOTHING 'n'
 #define REPLICA_IDENTITY_FULL    'f'
 #define REPLICA_IDENTITY_INDEX   'i'
+/* Of a partitioned table that stands for its partitions: a row has the identity of its own, which
+ * need not be the root's. What is not NULL in an old tuple is of the row; the rest is NULL or was
+ * not sent. Without one, the row is found by the columns flagged `key`. */
+#define REPLICA_IDENTITY_PARTITION 'p'
+/* The same, and all partitions with rows to find are FULL, for certain. */
+#define REPLICA_IDENTITY_FULL_PARTITIONS 'P'
 
 struct column {
     const char *name;
@@ -135,6 +141,20 @@ void relation_to_frame(const struct relation *rel, struct buf *out);
  * yet.
  */
 bool relation_same_message(const struct relation *a, const struct relation *b);
+
+/* Whether it stands for partitions, each with an identity of its own. */
+static inline bool relation_has_partitions(const struct relation *rel)
+{
+    return rel->replica_identity == REPLICA_IDENTITY_PARTITION ||
+           rel->replica_identity == REPLICA_IDENTITY_FULL_PARTITIONS;
+}
+
+/* Whether old tuples have all columns. */
+static inline bool relation_is_full(const struct relation *rel)
+{
+    return rel->replica_identity == REPLICA_IDENTITY_FULL ||
+           rel->replica_identity == REPLICA_IDENTITY_FULL_PARTITIONS;
+}
 
 /* The column of that name, or -1. */
 int relation_column(const struct relation *rel, const char *name);

@@ -115,10 +115,10 @@ struct source_txn {
 };
 
 struct row_change {
-    const struct value *old; /* NULL: none was sent, the key is that of `new` */
+    /* NULL: none was sent, the key is that of `new`. Columns that are no part of it may be
+     * VALUE_NULL because they were not sent. */
+    const struct value *old;
     const struct value *new; /* NULL for a delete */
-    char old_kind; /* 'K': only the replica identity's columns of old count; 'O': all do; 0: no old
-                    */
     const struct source_txn *txn;
 };
 

@@ -3,19 +3,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-int identity_init(struct identity *id, const struct relation *rel, struct err *err)
+int identity_of_columns(struct identity *id, const struct relation *rel, const uint32_t *columns,
+                        uint32_t n, struct err *err)
 {
-    *id = (struct identity){.by_all_columns =
-                                rel->replica_identity == REPLICA_IDENTITY_FULL && rel->npk == 0};
     /* One more, because calloc(0) may be NULL. */
-    id->columns = calloc((size_t)rel->ncolumns + 1, sizeof *id->columns);
+    *id = (struct identity){.columns = calloc((size_t)rel->ncolumns + 1, sizeof *id->columns)};
     if (!id->columns)
         return err_nomem(err);
-    if (rel->replica_identity == REPLICA_IDENTITY_FULL && rel->npk > 0) {
-        for (uint32_t i = 0; i < rel->npk; i++)
-            id->columns[id->n++] = rel->pk[i];
-        return 0;
-    }
+    for (; id->n < n; id->n++)
+        id->columns[id->n] = columns[id->n];
+    return 0;
+}
+
+int identity_of_old(struct identity *id, const struct relation *rel, const struct value *old,
+                    struct err *err)
+{
+    if (identity_of_columns(id, rel, NULL, 0, err))
+        return -1;
+    for (uint32_t i = 0; i < rel->ncolumns; i++)
+        if (old[i].kind != VALUE_NULL)
+            id->columns[id->n++] = i;
+    id->by_all_columns = id->n == rel->ncolumns;
+    return 0;
+}
+
+bool identity_same(const struct identity *a, const struct identity *b)
+{
+    return a->n == b->n && a->by_all_columns == b->by_all_columns &&
+           (a->n == 0 || memcmp(a->columns, b->columns, a->n * sizeof *a->columns) == 0);
+}
+
+bool identity_is_in(const uint32_t *columns, uint32_t n, const struct value *values)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (values[columns[i]].kind == VALUE_NULL)
+            return false;
+    return n > 0;
+}
+
+int identity_init(struct identity *id, const struct relation *rel, struct err *err)
+{
+    if (relation_is_full(rel) && rel->npk > 0)
+        return identity_of_columns(id, rel, rel->pk, rel->npk, err);
+    if (identity_of_columns(id, rel, NULL, 0, err))
+        return -1;
+    id->by_all_columns = relation_is_full(rel);
     for (uint32_t i = 0; i < rel->ncolumns; i++)
         if (rel->columns[i].key || id->by_all_columns)
             id->columns[id->n++] = i;

@@ -4,6 +4,9 @@
  *
  * A row is found by the replica identity; under FULL by the primary key where there is one, and
  * without one by all columns: then several rows may be equal, and one of them is meant.
+ *
+ * A row of a partition whose replica identity is not known is found by what was sent of it as it
+ * was. At the source there is such a row: where there is one only at the target, it is that.
  */
 #ifndef PG2ANY_IDENTITY_H
 #define PG2ANY_IDENTITY_H
@@ -23,6 +26,14 @@ struct identity {
 };
 
 MUST_CHECK int identity_init(struct identity *id, const struct relation *rel, struct err *err);
+/* Of columns that were listed; of those that an old tuple of a partition has. */
+MUST_CHECK int identity_of_columns(struct identity *id, const struct relation *rel,
+                                   const uint32_t *columns, uint32_t n, struct err *err);
+MUST_CHECK int identity_of_old(struct identity *id, const struct relation *rel,
+                               const struct value *old, struct err *err);
+bool identity_same(const struct identity *a, const struct identity *b);
+/* Whether a tuple has all its columns. */
+bool identity_is_in(const uint32_t *columns, uint32_t n, const struct value *values);
 void identity_free(struct identity *id);
 
 /* Permanent error where rows cannot be found. */

@@ -10,10 +10,21 @@ bool key_has_column(const struct relation *rel, uint32_t column)
     return false;
 }
 
+/* Whether a column that identifies rows is not in the primary key. */
+static bool has_other_identity(const struct relation *rel)
+{
+    for (uint32_t i = 0; i < rel->ncolumns; i++)
+        if (rel->columns[i].key && !key_has_column(rel, i))
+            return true;
+    return false;
+}
+
 bool key_needs_identity_index(const struct relation *rel)
 {
     if (rel->replica_identity == REPLICA_IDENTITY_INDEX)
         return true;
+    if (rel->replica_identity == REPLICA_IDENTITY_PARTITION)
+        return has_other_identity(rel);
     if (rel->replica_identity != REPLICA_IDENTITY_DEFAULT || rel->npk > 0)
         return false;
     /* The catalog could not be asked, but the stream says what the primary key's columns are. */

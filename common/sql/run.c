@@ -114,10 +114,17 @@ static void set_flags(struct target_table *t, bool flag)
     memset(t->flags, flag, t->rel->ncolumns);
 }
 
-static int only_one(uint64_t matched, struct err *err)
+static int only_one(const struct target_table *t, uint64_t matched, struct err *err)
 {
     if (matched <= 1)
         return 0;
+    if (t->is_variant) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "%" PRIu64 " rows in the target have all that the source sent of the row",
+                      matched);
+        return err_hint(err, "at the source, give the partitions the replica identity of their "
+                             "root, or FULL, for rows to come");
+    }
     (void)err_set(err, ERR_PERMANENT, "%" PRIu64 " rows in the target have the same key", matched);
     return err_hint(err, "give the target table a primary key");
 }
@@ -140,7 +147,7 @@ static int insert_exists(struct runner *r, struct run *run, size_t i, struct err
                        "the row is there under a key that the relation does not have");
     set_flags(run->table, true);
     if (execute_row(r, run, i, CHANGE_UPDATE, &run->rows[i], &result, err) ||
-        (result.outcome != SLICE_DONE && only_one(result.matched, err)))
+        (result.outcome != SLICE_DONE && only_one(t, result.matched, err)))
         return -1;
     if (result.outcome == SLICE_DONE)
         return 0;
@@ -148,15 +155,13 @@ static int insert_exists(struct runner *r, struct run *run, size_t i, struct err
     return unique_hint(t, run->rows[i].new, err);
 }
 
-/* The tuple of an UPDATE with the values that were not sent taken from the old one, where that has
- * them; for free(). */
+/* The tuple of an UPDATE with what is known of the values that were not sent; for free(). */
 static struct value *whole_row(const struct run *run, const struct row_change *row)
 {
     uint32_t n = run->table->rel->ncolumns;
     struct value *whole = calloc((size_t)n + 1, sizeof *whole);
     for (uint32_t c = 0; whole && c < n; c++)
-        whole[c] =
-            row->new[c].kind == VALUE_UNCHANGED && row->old_kind == 'O' ? row->old[c] : row->new[c];
+        whole[c] = *slice_value(row, c);
     return whole;
 }
 
@@ -183,12 +188,26 @@ static int filter_hint(struct err *err)
                     "FULL at the source, for those to come");
 }
 
+/* A partition with an identity of its own sends nothing of the row as it was where that identity
+ * did not change, although the root's key did. */
+static int key_may_have_changed(struct err *err)
+{
+    (void)err_set(err, ERR_PERMANENT,
+                  "the row to update is not in the target under its key, which may have changed: "
+                  "its partition, with a replica identity of its own, does not say");
+    return err_hint(err, "at the source, give the partitions the replica identity of their root, "
+                         "or FULL, for rows to come");
+}
+
 /* The row to update is missing: it is inserted, where all of it was sent. */
 static int update_missing(struct runner *r, struct run *run, size_t i, struct err *err)
 {
     enum conflict_action action;
     struct slice_result result;
     bool came_in = run->kind == CHANGE_INSERT;
+    if (!came_in && !run->rows[i].old &&
+        run->table->rel->replica_identity == REPLICA_IDENTITY_PARTITION)
+        return key_may_have_changed(err);
     if (meet(run, i, CONFLICT_UPDATE_MISSING, &action, err))
         return came_in ? filter_hint(err) : -1;
     if (action == CONFLICT_SKIP)
@@ -218,10 +237,11 @@ static int settle_row(struct runner *r, struct run *run, size_t i, enum change_k
         rc = insert_exists(r, run, i, err);
         break;
     case CHANGE_UPDATE:
-        rc = only_one(result->matched, err) || update_missing(r, run, i, err);
+        rc = only_one(run->table, result->matched, err) || update_missing(r, run, i, err);
         break;
     case CHANGE_DELETE:
-        rc = only_one(result->matched, err) || meet(run, i, CONFLICT_DELETE_MISSING, &action, err);
+        rc = only_one(run->table, result->matched, err) ||
+             meet(run, i, CONFLICT_DELETE_MISSING, &action, err);
         break;
     }
     if (rc)
@@ -406,7 +426,7 @@ static int check_autonumber(struct run *run, struct err *err)
     return 0;
 }
 
-int runner_apply(struct runner *r, struct run *run, struct err *err)
+static int apply_run(struct runner *r, struct run *run, struct err *err)
 {
     run->failed = run->nrows;
     if (check_autonumber(run, err))
@@ -422,4 +442,86 @@ int runner_apply(struct runner *r, struct run *run, struct err *err)
         if (apply_slice(r, run, i, slicing, &done, err))
             return -1;
     return 0;
+}
+
+/* ---- rows of partitions ---- */
+
+void runner_forget(struct runner *r, struct target_table *t)
+{
+    for (struct target_table *v = t->variants; v; v = v->next)
+        statements_forget(&r->statements, &v->statements);
+    statements_forget(&r->statements, &t->statements);
+    table_free_variants(t);
+}
+
+/* With many columns that may be NULL there are many. */
+static void bound_variants(struct runner *r, struct target_table *t)
+{
+    enum { MOST_VARIANTS = 16 };
+    size_t n = 0;
+    for (const struct target_table *v = t->variants; v; v = v->next)
+        n++;
+    if (n > MOST_VARIANTS)
+        runner_forget(r, t);
+}
+
+/* The unique index of the target that the old tuple has all columns of; NULL: there is none. */
+static const struct table_index *sent_index(const struct target_table *t, const struct value *old)
+{
+    for (size_t i = 0; i < t->nindexes; i++)
+        if (identity_is_in(t->indexes[i].columns, t->indexes[i].n, old))
+            return &t->indexes[i];
+    return NULL;
+}
+
+/* The table as a row is found in it: by what was sent of it as it was, and of that by what the
+ * target knows to be unique. */
+static int table_of_row(struct runner *r, struct target_table *t, const struct row_change *row,
+                        struct target_table **out, struct err *err)
+{
+    struct identity id;
+    *out = t;
+    if (!row->old || (t->unique && identity_is_in(t->identity.columns, t->identity.n, row->old)))
+        return 0;
+    const struct table_index *index = sent_index(t, row->old);
+    int rc = index ? identity_of_columns(&id, t->rel, index->columns, index->n, err)
+                   : identity_of_old(&id, t->rel, row->old, err);
+    if (rc == 0)
+        rc = table_variant(r->ops, r->driver, t, &id, out, err);
+    identity_free(&id);
+    return rc;
+}
+
+/* Rows that follow each other and are found in the same way are a run of their own. */
+static int apply_partitions(struct runner *r, struct run *run, struct err *err)
+{
+    for (size_t first = 0, n; first < run->nrows; first += n) {
+        struct run part = *run;
+        run->failed = first;
+        bound_variants(r, run->table);
+        if (table_of_row(r, run->table, &run->rows[first], &part.table, err))
+            return -1;
+        for (n = 1; first + n < run->nrows; n++) {
+            struct target_table *next;
+            run->failed = first + n;
+            if (table_of_row(r, run->table, &run->rows[first + n], &next, err))
+                return -1;
+            if (next != part.table)
+                break;
+        }
+        part.rows = &run->rows[first];
+        part.nrows = n;
+        int rc = apply_run(r, &part, err);
+        run->failed = part.failed < n ? first + part.failed : run->nrows;
+        if (rc)
+            return -1;
+    }
+    return 0;
+}
+
+int runner_apply(struct runner *r, struct run *run, struct err *err)
+{
+    bool of_partitions = run->kind != CHANGE_INSERT &&
+                         run->table->rel->replica_identity == REPLICA_IDENTITY_PARTITION;
+    return of_partitions ? apply_partitions(r, run, err) : apply_run(r, run, err);
 }

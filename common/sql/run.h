@@ -8,6 +8,9 @@
  * wrong, or a row was refused, the rows of the slice go one by one: that finds the one, and the
  * conflict.
  *
+ * Where a partition may have a replica identity of its own, rows that follow each other and are
+ * found by the same columns are a run of their own.
+ *
  * Where an error ends the target's transaction there is nothing to go on with: the group is
  * repeated, with the rows of that table one by one until the next commit. Where the loop cannot
  * repeat, all rows are of one source transaction, and the error names that.
@@ -46,6 +49,9 @@ struct runner {
 };
 
 MUST_CHECK int runner_apply(struct runner *r, struct run *run, struct err *err);
+
+/* Gives up the statements of a table and its variants. */
+void runner_forget(struct runner *r, struct target_table *t);
 
 /* The transaction that was repeated is committed. */
 void runner_committed(struct runner *r);

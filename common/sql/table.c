@@ -144,6 +144,50 @@ int table_bind(const struct driver_ops *ops, struct driver *d, const char *name,
     return 0;
 }
 
+static int add_variant(const struct driver_ops *ops, struct driver *d, struct target_table *t,
+                       const struct identity *id, struct target_table **variant, struct err *err)
+{
+    struct target_table *v = calloc(1, sizeof *v);
+    if (!v)
+        return err_nomem(err);
+    *v = (struct target_table){.rel = t->rel, .there = t->there, .is_variant = true};
+    v->statements.ncolumns = t->rel->ncolumns;
+    if (allocate(v, t->name, err) ||
+        identity_of_columns(&v->identity, t->rel, id->columns, id->n, err)) {
+        table_free(v);
+        return -1;
+    }
+    v->identity.by_all_columns = id->by_all_columns;
+    if (bind_columns(ops, d, v, err) || bind_indexes(v, err)) {
+        table_free(v);
+        return -1;
+    }
+    v->next = t->variants;
+    t->variants = *variant = v;
+    return 0;
+}
+
+int table_variant(const struct driver_ops *ops, struct driver *d, struct target_table *t,
+                  const struct identity *id, struct target_table **variant, struct err *err)
+{
+    *variant = t;
+    if (identity_same(&t->identity, id))
+        return 0;
+    for (*variant = t->variants; *variant; *variant = (*variant)->next)
+        if (identity_same(&(*variant)->identity, id))
+            return 0;
+    return add_variant(ops, d, t, id, variant, err);
+}
+
+void table_free_variants(struct target_table *t)
+{
+    for (struct target_table *v = t->variants, *next; v; v = next) {
+        next = v->next;
+        table_free(v);
+    }
+    t->variants = NULL;
+}
+
 /* Whether a plan leaves a column of the relation as it is, and what it is called before. */
 static bool is_left(const struct schema_plan *plan, const struct relation *rel, uint32_t column,
                     const char **name)
@@ -187,8 +231,10 @@ void table_free(struct target_table *t)
     for (size_t i = 0; i < t->nindexes; i++)
         free(t->indexes[i].columns);
     free(t->indexes);
+    table_free_variants(t);
     relation_unref(t->reference);
-    described_free(&t->there);
+    if (!t->is_variant)
+        described_free(&t->there);
     identity_free(&t->identity);
     free(t->name);
     free(t->columns);

@@ -41,6 +41,9 @@ struct target_table {
     struct table_index *indexes;
     struct statement_list statements;
     uint64_t changed_in; /* the transaction that is known to have changed it; target.c's */
+    struct target_table *variants; /* the same table, its rows found in another way */
+    struct target_table *next;     /* among the variants */
+    bool is_variant;               /* `there` is that of the table itself */
 };
 
 /*
@@ -58,8 +61,15 @@ MUST_CHECK int table_check_planned(const struct driver_ops *ops, struct driver *
                                    const struct relation *rel, const struct schema_plan *plan,
                                    struct err *err);
 
-/* No statement of it must be kept any more. NULL is allowed. */
+/* No statement of it, or of a variant, must be kept any more. NULL is allowed. */
 void table_free(struct target_table *t);
+void table_free_variants(struct target_table *t);
+
+/* The table as its rows are found by that identity: itself, a variant that is there, or a new one.
+ * Errors as of table_bind(). */
+MUST_CHECK int table_variant(const struct driver_ops *ops, struct driver *d, struct target_table *t,
+                             const struct identity *id, struct target_table **variant,
+                             struct err *err);
 
 /* Whether rows are found by a column. */
 bool table_in_identity(const struct target_table *t, uint32_t column);
@@ -73,12 +83,14 @@ typedef struct statement *statement_make_fn(struct driver *d, const struct slice
 struct statement *slice_statement(struct driver *d, const struct slice *slice, int kind,
                                   uint32_t nrows, statement_make_fn *make, struct err *err);
 
-/* What a statement writes into a column of an UPDATE's row: a row without anything to write writes
- * its identity, which may not have been sent with the new tuple. */
+/* A column's value after an UPDATE: that of the new tuple, or one that was not sent with it because
+ * it did not change, where the old tuple has it. A value that can be left out is never NULL. */
 static inline const struct value *slice_value(const struct row_change *row, uint32_t column)
 {
     const struct value *v = &row->new[column];
-    return v->kind == VALUE_UNCHANGED && row->old ? &row->old[column] : v;
+    return v->kind == VALUE_UNCHANGED && row->old && row->old[column].kind != VALUE_NULL
+               ? &row->old[column]
+               : v;
 }
 
 #endif

@@ -731,7 +731,7 @@ void target_unbind(struct target *t, struct target_table *table)
 {
     if (!table)
         return;
-    statements_forget(&t->runner.statements, &table->statements);
+    runner_forget(&t->runner, table);
     table_free(table);
 }
 

@@ -114,7 +114,6 @@ int run(struct sqlite_world *w, enum change_kind kind, const char *const *rows, 
                 *new = '\0';
                 r[n].new = v[2 * n + 1] = values(w, new + 3);
             }
-            r[n].old_kind = copy[0];
             r[n].old = v[2 * n] = values(w, copy + 2);
         } else {
             r[n].new = v[2 * n] = values(w, copy);

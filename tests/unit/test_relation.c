@@ -184,6 +184,15 @@ static void a_message_is_the_same_by_what_the_server_said(void **state)
     columns[0][0].base_type_oid = 17500; /* not known yet */
     columns[0][0].typmod = -1;
     assert_true(relation_same_message(&rels[0], &rels[1]));
+    /* Whether a table has partitions, and what identifies their rows, the catalog says. */
+    columns[0][0].key = true;
+    assert_false(relation_same_message(&rels[0], &rels[1]));
+    rels[1].replica_identity = REPLICA_IDENTITY_PARTITION;
+    assert_true(relation_same_message(&rels[0], &rels[1]));
+    rels[1].replica_identity = REPLICA_IDENTITY_FULL_PARTITIONS;
+    assert_true(relation_same_message(&rels[0], &rels[1]));
+    rels[1].replica_identity = REPLICA_IDENTITY_FULL;
+    assert_false(relation_same_message(&rels[0], &rels[1]));
 }
 
 static void a_relation_lives_as_long_as_its_last_reference(void **state)

@@ -22,16 +22,21 @@
 
 struct driver {
     bool has[MAX_KEYS];
-    struct buf calls; /* "U101x3": an update of the columns 0 and 2, of three rows */
-    bool ends;        /* an error ends the transaction */
-    int poison;       /* the key of a row that is an error; 0: none */
+    /* "U101x3": an update of the columns 0 and 2, of three rows; "Dx1/12": found by other columns
+     * than the table's, "/12*": by all, one of several. */
+    struct buf calls;
+    bool ends;  /* an error ends the transaction */
+    int poison; /* the key of a row that is an error; 0: none */
     enum err_kind poison_kind;
 };
 
+/* The number in the first column that has a value. */
 static int key_of(const struct value *values)
 {
     char text[8] = "";
-    memcpy(text, values[0].data, values[0].size);
+    while (values->kind == VALUE_NULL)
+        values++;
+    memcpy(text, values->data, values->size);
     return atoi(text);
 }
 
@@ -56,7 +61,11 @@ static int execute(struct driver *d, const struct slice *slice, struct slice_res
     buf_printf(&d->calls, "%s%c", d->calls.len ? " " : "", slice->kind);
     for (int c = 0; slice->kind == CHANGE_UPDATE && c < COLUMNS; c++)
         buf_append_byte(&d->calls, slice->columns[c] ? '1' : '0');
-    buf_printf(&d->calls, "x%zu", slice->nrows);
+    buf_printf(&d->calls, "x%zu%s", slice->nrows, slice->table->is_variant ? "/" : "");
+    for (uint32_t i = 0; slice->table->is_variant && i < slice->table->identity.n; i++)
+        buf_printf(&d->calls, "%u", slice->table->identity.columns[i]);
+    if (slice->table->is_variant && slice->table->identity.by_all_columns)
+        buf_append_byte(&d->calls, '*');
     for (size_t i = 0; i < slice->nrows; i++) {
         if (d->poison && key_of(identity_of_row(&slice->rows[i])) == d->poison) {
             memcpy(d->has, before, sizeof before);
@@ -78,7 +87,19 @@ static int execute(struct driver *d, const struct slice *slice, struct slice_res
     return 0;
 }
 
-static const struct driver_ops ops = {.name = "numbers", .title = "Numbers", .execute = execute};
+/* Rows may be found by any column but one that is called "inexact". */
+static int fit(struct driver *d, const struct column *c, const struct described_column *there,
+               bool identity, struct fit *fit, struct err *err)
+{
+    (void)d, (void)c;
+    *fit = (struct fit){0};
+    return identity && strcmp(there->collation, "inexact") == 0
+               ? err_set(err, ERR_PERMANENT, "column %s ignores case", c->name)
+               : 0;
+}
+
+static const struct driver_ops ops = {
+    .name = "numbers", .title = "Numbers", .fit = fit, .execute = execute};
 
 struct world {
     struct driver driver;
@@ -127,6 +148,8 @@ static int teardown(void **state)
 {
     struct world *w = *state;
     runner_committed(&w->runner);
+    runner_forget(&w->runner, &w->table);
+    described_free(&w->table.there);
     identity_free(&w->table.identity);
     buf_free(&w->driver.calls);
     free(w->table.name);
@@ -145,7 +168,6 @@ static void parse(char *text, struct value old[COLUMNS], struct value new[COLUMN
         uint32_t size = (uint32_t)(arrow ? arrow - text : (long)strlen(text));
         old[0] = (struct value){VALUE_TEXT, size, text};
         row->old = old;
-        row->old_kind = 'K';
     }
     if (kind == CHANGE_DELETE)
         return;
@@ -308,6 +330,119 @@ static void a_duplicate_that_cannot_be_repeated_is_a_conflict(void **state)
           "Ix2");
 }
 
+/* ---- rows of partitions ---- */
+
+static struct value sent(const char *text)
+{
+    return text ? (struct value){VALUE_TEXT, (uint32_t)strlen(text), text} : (struct value){0};
+}
+
+struct old_row {
+    const char *old[COLUMNS]; /* NULL: NULL, or not sent */
+};
+
+/* Deletes of rows, of which that was sent. */
+static int delete_old(struct world *w, const struct old_row *rows, size_t n)
+{
+    static const struct source_txn txn = {1, 100};
+    struct value old[MAX_ROWS][COLUMNS];
+    struct row_change changes[MAX_ROWS];
+    for (size_t i = 0; i < n; i++) {
+        for (int c = 0; c < COLUMNS; c++)
+            old[i][c] = sent(rows[i].old[c]);
+        changes[i] = (struct row_change){.old = old[i], .txn = &txn};
+    }
+    struct run run = {.kind = CHANGE_DELETE,
+                      .table = &w->table,
+                      .rows = changes,
+                      .nrows = n,
+                      .conflicts = &w->conflicts,
+                      .repeatable = true};
+    buf_reset(&w->driver.calls, SIZE_MAX);
+    w->err = (struct err){0};
+    int rc = runner_apply(&w->runner, &run, &w->err);
+    w->failed = run.failed;
+    return rc;
+}
+
+static void be_partitioned(struct world *w)
+{
+    w->rel.replica_identity = REPLICA_IDENTITY_PARTITION;
+    for (int i = 0; i < COLUMNS; i++)
+        described_add_column(&w->table.there, w->columns[i].name);
+}
+
+static void a_partition_s_row_is_found_by_what_was_sent(void **state)
+{
+    struct world *w = *state;
+    be_partitioned(w);
+    does(w, CHANGE_INSERT, "1,a,b 2,a,b 3,a,b 4,a,b 5,a,b 6,a,b 7,a,b", "Ix7");
+    const struct old_row rows[] = {
+        {{"1"}},            /* the root's key */
+        {{"2", "a", "b"}},  /* all: the key is unique, and enough */
+        {{NULL, "3"}},      /* the key of a partition: row by row */
+        {{NULL, "4"}},      /* the same */
+        {{NULL, "5", "b"}}, /* FULL, with a NULL */
+        {{"6", NULL, "b"}}, /* has the key again */
+    };
+    assert_int_equal(delete_old(w, rows, 6), 0);
+    assert_string_equal(buf_cstr(&w->driver.calls), "Dx2 Dx1/1 Dx1/1 Dx1/12 Dx1");
+    /* By the new tuple where there is no old one. */
+    does(w, CHANGE_UPDATE, "7,c,d", "U011x1");
+}
+
+static void without_a_unique_key_all_that_was_sent_counts(void **state)
+{
+    struct world *w = *state;
+    be_partitioned(w);
+    w->table.unique = false;
+    w->rel.npk = 0;
+    does(w, CHANGE_INSERT, "1,a,b 2,a,b 3,a,b", "Ix3");
+    const struct old_row rows[] = {{{"1", "a", "b"}}, {{"2", "a"}}, {{"3"}}};
+    assert_int_equal(delete_old(w, rows, 3), 0);
+    assert_string_equal(buf_cstr(&w->driver.calls), "Dx1/012* Dx1/01 Dx1");
+}
+
+static void what_does_not_tell_the_row_stops(void **state)
+{
+    struct world *w = *state;
+    be_partitioned(w);
+    /* The key may have changed, and no policy is asked. */
+    w->conflicts.policy = CONFLICT_APPLY;
+    stops(w, CHANGE_UPDATE, true, "1,c,d", ERR_PERMANENT, "its partition, with a replica identity",
+          0, "U011x1");
+    w->conflicts.policy = CONFLICT_STOP;
+    const struct old_row none[] = {{{NULL}}};
+    assert_int_equal(delete_old(w, none, 1), -1);
+    assert_non_null(strstr(w->err.text, "no replica identity"));
+    /* A column to which two values are one. */
+    w->table.there.columns[1].collation = "inexact";
+    const struct old_row rows[] = {{{"1"}}, {{NULL, "2"}}};
+    does(w, CHANGE_INSERT, "1,a,b 2,a,b", "Ix2");
+    assert_int_equal(delete_old(w, rows, 2), -1);
+    assert_non_null(strstr(w->err.text, "ignores case"));
+    assert_int_equal(w->failed, 1);
+}
+
+/* A way to find rows is made once. */
+static void ways_to_find_rows_are_kept(void **state)
+{
+    struct world *w = *state;
+    be_partitioned(w);
+    w->table.unique = false;
+    static const struct old_row ways[] = {
+        {{"1", "a"}}, {{"1", NULL, "b"}}, {{NULL, "1"}}, {{NULL, NULL, "1"}}, {{NULL, "1", "b"}}};
+    for (int i = 0; i < 100; i++) {
+        const struct old_row *row = &ways[i % 5];
+        does(w, CHANGE_INSERT, "1,a,b", "Ix1");
+        assert_int_equal(delete_old(w, row, 1), 0);
+    }
+    size_t n = 0;
+    for (const struct target_table *v = w->table.variants; v; v = v->next)
+        n++;
+    assert_int_equal(n, 5);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -321,6 +456,10 @@ int main(void)
         TEST(a_row_that_is_refused_is_found),
         TEST(where_an_error_ends_the_transaction_the_group_comes_again),
         TEST(a_duplicate_that_cannot_be_repeated_is_a_conflict),
+        TEST(a_partition_s_row_is_found_by_what_was_sent),
+        TEST(without_a_unique_key_all_that_was_sent_counts),
+        TEST(what_does_not_tell_the_row_stops),
+        TEST(ways_to_find_rows_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
