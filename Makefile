@@ -28,6 +28,8 @@ FUZZ_SECONDS ?= 60
 # How many histories `make check-histories` runs, and the seed of the first.
 SEEDS     ?= 5000
 SEED      ?= 1
+# For how long `make check-chaos` runs.
+MINUTES   ?= 10
 
 SHELL := /bin/sh
 .SHELLFLAGS := -ec
@@ -246,6 +248,13 @@ check-versions: ## run what may depend on the version of PostgreSQL on the other
 .PHONY: check-histories
 check-histories: all ## run random histories of a table's schema (SEEDS=5000 of them, from SEED=1 on)
 	@$(test_env) tests/histories --seeds $(SEEDS) --seed $(SEED) --jobs $(JOBS)
+
+# Some moves need libfaketime, which no other target does.
+.PHONY: check-chaos
+check-chaos: ## let everything go wrong at random under load, for MINUTES (10), as SEED says (1); as root all of it
+	@tests/deps.sh faketime
+	+@$(build_now) all
+	@$(test_env) tests/chaos --minutes $(MINUTES) --seed $(SEED)
 
 .PHONY: asan
 asan: ## run the unit tests under the address and undefined-behaviour sanitizers

@@ -170,7 +170,7 @@ sub prepared_transaction {
     $dbh->do($insert);
     $dbh->do('rollback to s');
     $dbh->do("prepare transaction 'writer $writer'");
-    $dbh->commit;
+    $dbh->commit if !$dbh->{AutoCommit};
     return;
 }
 

@@ -61,7 +61,7 @@ sub server_user {
 }
 
 # Pg2any::Postgres->new(settings => {name => value}, fsync => 1, start => 0, name => 'pg',
-# initdb => [options]): made by initdb and, unless start is 0, started.
+# initdb => [options], under => [a command that becomes the server]): made by initdb and, unless start is 0, started.
 sub new {
     my ($class, %arg) = @_;
     Pg2any::Needs::demand('postgres');
@@ -69,6 +69,7 @@ sub new {
         bin => bin_dir(),
         dir => fresh_name($arg{name} // 'pg'),
         user => scalar server_user(),
+        under => $arg{under} // [],
         handles => {},
     }, $class;
     $self->{data} = "$self->{dir}/data";
@@ -160,7 +161,7 @@ sub start {
         $self->{port} //= free_port();
         $self->{process} = Pg2any::Process->start(
             name => 'postgres',
-            argv => ["$self->{bin}/postgres", '-D', $self->{data}, '-p', $self->{port}, '-k',
+            argv => [@{ $self->{under} }, "$self->{bin}/postgres", '-D', $self->{data}, '-p', $self->{port}, '-k',
                 $self->{dir}, '-c', 'listen_addresses=127.0.0.1'],
             $self->server_process,
         );
