@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/stats_file.h"
 #include "exposition.h"
@@ -45,9 +46,12 @@ static int check_progress(const struct health *h, struct watched *w, const struc
     if (lsn != w->lsn || (lsn >= covered && !queued) || w->moved_ms == 0) {
         w->lsn = lsn;
         w->moved_ms = now_ms;
-        return 0;
     }
     int64_t stood_ms = now_ms - w->moved_ms;
+    double progress_s;
+    /* It has seen more than we: what was before it, or we, were started again. */
+    if (queued && stats_file_value(f, "pg2any_last_progress_timestamp_seconds", NULL, &progress_s))
+        stood_ms = (time(NULL) - (int64_t)progress_s) * 1000;
     if (stood_ms < h->stall_ms)
         return 0;
     return err_set(err, ERR_TEMPORARY,

@@ -5,7 +5,8 @@
  * It works while every stage is alive and connected, and either nothing waits to be applied or the
  * target moves. What waits: the position that pg-capture has put out (covered) is beyond what an
  * applier has made durable, or an applier holds transactions. Moves: its durable position was
- * another within the stall limit.
+ * another within the stall limit; the applier itself remembers that across restarts. A stage that
+ * has failed more than once without progress does not work, even while it runs (stats_file.h).
  */
 #ifndef PG2ANY_HEALTH_H
 #define PG2ANY_HEALTH_H

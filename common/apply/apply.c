@@ -213,6 +213,7 @@ static void update_stats(void *ctx)
     struct apply *a = ctx;
     bool coming = a->stream.open && !a->stream.skip;
     *a->queue_depth = a->group.ntxns + coming;
+    a->stats.waits = *a->queue_depth > 0;
     *a->lag_ms = (uint64_t)group_lag_ms(&a->group, coming ? a->stream.commit_time_us : 0);
 }
 

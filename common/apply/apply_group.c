@@ -62,6 +62,7 @@ static void settled(struct apply_group *g, const struct checkpoint *checkpoint)
     conflicts_commit(&g->conflicts);
     *g->counters.commits += 1;
     *g->counters.checkpoint_lsn = checkpoint->remote_lsn;
+    stats_progress(g->stats);
 }
 
 /* And there were changes in it, which began to be applied then; the last was committed then. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic_file.h"
@@ -148,6 +149,13 @@ static uint64_t *register_own(struct stats *s, enum stats_type type, const char 
     return metric;
 }
 
+/* Another time that it ended by an error of its own, without progress between. */
+static void count_failure(struct stats *s, const char *why)
+{
+    ++*s->failures;
+    (void)snprintf(s->failure, sizeof s->failure, "%s", why);
+}
+
 static uint64_t before(const struct stats_file *f, const char *name, const char *label)
 {
     double value;
@@ -166,6 +174,19 @@ void stats_init(struct stats *s, const char *path, const char *component)
                                         "Starts of this program but the first.");
     if (!first)
         *restarts = before(&was, "pg2any_restarts_total", NULL) + 1;
+    s->failures = stats_register(s, STATS_GAUGE, "pg2any_failures_since_progress", NULL,
+                                 "Ends by an error of its own since it last made progress.");
+    s->progress_time =
+        stats_register(s, STATS_GAUGE, "pg2any_last_progress_timestamp_seconds", NULL,
+                       "When it last made progress, or had nothing to do for a while; Unix time.");
+    *s->progress_time = (uint64_t)time(NULL);
+    if (!first && !(was.state == STATS_STOPPED && was.status == STATUS_OK)) {
+        *s->failures = before(&was, "pg2any_failures_since_progress", NULL);
+        *s->progress_time = before(&was, "pg2any_last_progress_timestamp_seconds", NULL);
+        (void)snprintf(s->failure, sizeof s->failure, "%s", was.failed);
+        if (was.state != STATS_STOPPED)
+            count_failure(s, "it was killed or crashed");
+    }
     for (int kind = 0; kind < ERR_KINDS; kind++)
         if (error_types[kind]) {
             char label[32];
@@ -184,6 +205,24 @@ void stats_error(struct stats *s, enum err_kind kind)
 {
     if (s->errors[kind])
         ++*s->errors[kind];
+}
+
+void stats_progress(struct stats *s)
+{
+    if (!s->failures)
+        return; /* it keeps none */
+    *s->failures = 0;
+    *s->progress_time = (uint64_t)time(NULL);
+    s->failure[0] = '\0';
+}
+
+static void look_for_steadiness(struct stats *s)
+{
+    int64_t now_ms = monotonic_ms();
+    if (!s->ready || s->waits)
+        s->steady_ms = now_ms;
+    else if (now_ms - s->steady_ms >= STATS_STEADY_MS)
+        stats_progress(s);
 }
 
 /* ---- writing ---- */
@@ -222,6 +261,13 @@ static void put_family(struct buf *text, const struct stats_family *f)
     }
 }
 
+static void put_line(struct buf *text, const char *line)
+{
+    for (const char *p = line; *p; p++)
+        buf_append_byte(text, *p == '\n' ? ' ' : (uint8_t)*p);
+    buf_append_byte(text, '\n');
+}
+
 static void put_state(struct buf *text, const struct stats *s, const struct err *ended)
 {
     buf_printf(text, "%s component=%s pid=%d state=", STATS_FILE_MAGIC, s->component,
@@ -232,9 +278,7 @@ static void put_state(struct buf *text, const struct stats *s, const struct err 
     }
     buf_printf(text, "stopped status=%d follows=%d reason=", status_of(ended->kind),
                ended->follows);
-    for (const char *p = ended->text; *p; p++)
-        buf_append_byte(text, *p == '\n' ? ' ' : (uint8_t)*p);
-    buf_append_byte(text, '\n');
+    put_line(text, ended->text);
 }
 
 static void measure_rate(struct stats *s)
@@ -257,7 +301,12 @@ static void write_file(struct stats *s, const struct err *ended)
     if (s->update)
         s->update(s->ctx);
     measure_rate(s);
+    look_for_steadiness(s);
     put_state(&text, s, ended);
+    if (*s->failure) {
+        buf_append_str(&text, STATS_FILE_FAILED);
+        put_line(&text, s->failure);
+    }
     for (const struct stats_family *f = s->first; f; f = f->next)
         put_family(&text, f);
     struct err err = {0};
@@ -294,6 +343,8 @@ void stats_end(struct stats *s, const struct err *err)
 {
     if (s->component) {
         stats_error(s, err->kind == ERR_RETRY ? ERR_TEMPORARY : err->kind);
+        if (err->kind != ERR_NONE && !err->follows)
+            count_failure(s, err->text);
         write_file(s, err);
     }
     for (struct stats_family *f = s->first, *next_family; f; f = next_family) {

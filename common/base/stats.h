@@ -7,8 +7,11 @@
  * our own readers (stats_file.h): which program, which process, whether it starts, is ready, or has
  * stopped, and why.
  *
- * Every program has pg2any_build_info, pg2any_restarts_total and pg2any_errors_total. The last two
- * go on where the file of the process before left off.
+ * Every program has pg2any_build_info, pg2any_restarts_total and pg2any_errors_total, and knows
+ * when it last made progress, and how often it has failed by an error of its own since: all but the
+ * first go on where the file of the process before left off, so that one that is started again and
+ * again does not look like a healthy one. What progress is the program says (stats_progress());
+ * where it has been ready for a while and nothing waits, that is as good.
  */
 #ifndef PG2ANY_STATS_H
 #define PG2ANY_STATS_H
@@ -21,6 +24,7 @@
 #include "base/err.h"
 
 #define STATS_INTERVAL_MS 1000
+#define STATS_STEADY_MS   10000 /* ready for that long with nothing to do: as good as progress */
 
 enum stats_type {
     STATS_COUNTER,
@@ -45,11 +49,15 @@ struct stats {
     int64_t next_ms;
     bool failed; /* the file could not be written, and that was logged */
     bool ready;
+    bool waits;                /* set by update(): there is something to do that is not done */
     void (*update)(void *ctx); /* NULL, or sets gauges before they are written */
     void *ctx;
     struct stats_family *first, *last;
     uint64_t *errors[ERR_KINDS];
-    uint64_t *per_second; /* the rate of `rated`, or NULL */
+    uint64_t *failures, *progress_time; /* Unix time, seconds */
+    int64_t steady_ms;                  /* since when it is ready and nothing waits */
+    char failure[ERR_TEXT_SIZE];        /* the error of the last failure since progress; "": none */
+    uint64_t *per_second;               /* the rate of `rated`, or NULL */
     const uint64_t *rated;
     uint64_t rated_before;
     int64_t rated_ms;
@@ -80,6 +88,9 @@ void stats_label(struct buf *labels, const char *name, const char *value);
 
 /* An error that the program survived. */
 void stats_error(struct stats *s, enum err_kind kind);
+
+/* Something was brought to an end that a restart would not have to do again. */
+void stats_progress(struct stats *s);
 
 /* The program does its work from now on. */
 void stats_ready(struct stats *s);

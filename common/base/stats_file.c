@@ -12,7 +12,8 @@
 
 #include "base/exit.h"
 
-#define MAX_BYTES (16 * 1024 * 1024)
+#define MAX_BYTES     (16 * 1024 * 1024)
+#define LOOP_FAILURES 2 /* without progress: no longer one that came and went */
 
 static int read_all(int fd, struct buf *text, struct err *err)
 {
@@ -35,6 +36,15 @@ static int read_all(int fd, struct buf *text, struct err *err)
     return buf_check(text, err);
 }
 
+/* What is told goes to terminals, and anyone may have written the file. */
+static void copy_line(char out[ERR_TEXT_SIZE], const char *text)
+{
+    (void)snprintf(out, ERR_TEXT_SIZE, "%.*s", (int)strcspn(text, "\n"), text);
+    for (char *p = out; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+}
+
 /* "# pg2any component=NAME pid=N state=WORD[ status=N follows=N reason=TEXT]". */
 static int read_state(struct stats_file *f, struct err *err)
 {
@@ -50,6 +60,9 @@ static int read_state(struct stats_file *f, struct err *err)
     if (n != 3 || state == 3 || f->pid <= 0)
         return err_set(err, ERR_PERMANENT, "it is no statistics file");
     f->state = (enum stats_state)state;
+    const char *second = strchr(line, '\n');
+    if (second && strncmp(second + 1, STATS_FILE_FAILED, strlen(STATS_FILE_FAILED)) == 0)
+        copy_line(f->failed, second + 1 + strlen(STATS_FILE_FAILED));
     if (f->state != STATS_STOPPED)
         return 0;
     int reason = 0, follows = 0;
@@ -57,11 +70,7 @@ static int read_state(struct stats_file *f, struct err *err)
         reason == 0)
         return err_set(err, ERR_PERMANENT, "it is no statistics file");
     f->follows = follows != 0;
-    const char *text = line + at + reason;
-    (void)snprintf(f->reason, sizeof f->reason, "%.*s", (int)strcspn(text, "\n"), text);
-    for (char *p = f->reason; *p; p++) /* it goes to terminals, and anyone may have written it */
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = '?';
+    copy_line(f->reason, line + at + reason);
     return 0;
 }
 
@@ -159,6 +168,11 @@ int stats_file_fault(const struct stats_file *f, const char *stage, struct err *
     }
     if (!f->alive)
         return err_set(err, ERR_TEMPORARY, "%s was killed or crashed", stage);
+    double failures;
+    if (*f->failed && stats_file_value(f, "pg2any_failures_since_progress", NULL, &failures) &&
+        failures >= LOOP_FAILURES)
+        return err_set(err, ERR_TEMPORARY, "%s has failed %.0f times without progress: %s", stage,
+                       failures, f->failed);
     if (is_zero(f, "pg2any_source_connection_status"))
         return err_set(err, ERR_TEMPORARY, "%s is not connected to the source", stage);
     if (is_zero(f, "pg2any_destination_connection_status"))

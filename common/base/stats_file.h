@@ -10,7 +10,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define STATS_FILE_MAGIC "# pg2any"
+#define STATS_FILE_MAGIC  "# pg2any"
+#define STATS_FILE_FAILED "# failed " /* what begins the second line, where there is one */
 
 enum stats_state { STATS_STARTING, STATS_READY, STATS_STOPPED };
 
@@ -25,6 +26,8 @@ struct stats_file {
     int64_t age_ms;             /* since the file was written */
     char reason[ERR_TEXT_SIZE]; /* why it stopped, "" where it did on purpose or was killed; why the
                                    file could not be read */
+    char failed[ERR_TEXT_SIZE]; /* the last error of its own since it made progress, in whichever
+                                   process; "": none */
     struct buf text;            /* the whole file, zero-terminated */
 };
 
@@ -39,7 +42,8 @@ void stats_file_free(struct stats_file *f);
 /*
  * What keeps a stage from working, in the words that pg2any status and /health use: a permanent
  * error where it has stopped for good, with the reason it gave itself; a temporary one where it
- * does not run, or is not connected. 0: nothing does.
+ * does not run, is not connected, or was started again and again without progress. 0: nothing
+ * does.
  */
 MUST_CHECK int stats_file_fault(const struct stats_file *f, const char *stage, struct err *err);
 

@@ -96,6 +96,7 @@ moves(sub { $_[0] == 1 }, 'conflicts_total', 'pg2any_conflicts_total', type => '
 # A target that is locked: changes wait, the lag grows, /health notices that nothing moves.
 $front->{locker} = $target->dbh->clone;
 $front->{locker}->do('begin immediate');
+my $stood = sample('pg2any_last_progress_timestamp_seconds', stage => 'apply');
 $pg->do(q{insert into t values (78, 'waits')});
 moves(sub { $_[0] >= 1 }, 'queue_depth of the applier', 'pg2any_queue_depth', stage => 'apply');
 moves(sub { $_[0] > 0 }, 'buffer_memory_usage_bytes of the applier', 'pg2any_buffer_memory_usage_bytes', stage => 'apply');
@@ -105,10 +106,23 @@ my $ill = eval { wait_for(sub { my $h = http('/health'); $h->{status} == 503 && 
 like($ill // '', qr/\Aapply makes no progress|\Aapply has written no statistics/, '/health: 503, because nothing moves');
 moves(sub { $_[0] >= 1 }, 'errors_total: retry', 'pg2any_errors_total', error_type => 'retry', component => 'apply-sqlite');
 is(sample('pg2any_health'), 0, 'health, too');
+
+# It is started again and again, and runs in between. That is not healthy.
+for (1 .. 2) {
+    my $pid = $front->pid_of('apply');
+    kill 'KILL', $pid;
+    $front->wait_ready('apply', $pid);
+}
+is(sample('pg2any_failures_since_progress', stage => 'apply'), 2, 'failures_since_progress');
+is(sample('pg2any_failures_since_progress', stage => $_), 0, "... not of $_, which only lost its neighbour") for qw(capture assemble);
+wait_for(sub { http('/health')->{content} !~ /\A(?:capture|assemble)/ }, 20, 'the pipeline to run');
+is(http('/health')->{content}, 'apply has failed 2 times without progress: it was killed or crashed', '/health: 503, and names it');
 $front->{locker}->do('rollback');
 $front->wait_caught_up;
 wait_for(sub { http('/health')->{status} == 200 }, 30, '/health to recover');
 pass('/health recovers');
+is(sample('pg2any_failures_since_progress', stage => 'apply'), 0, 'failures_since_progress: back to 0');
+cmp_ok(sample('pg2any_last_progress_timestamp_seconds', stage => 'apply'), '>', $stood, 'last_progress_timestamp');
 moves(sub { $_[0] == 0 }, 'replication_lag_seconds: back to 0', 'pg2any_replication_lag_seconds');
 
 # A stream of changes.

@@ -209,6 +209,64 @@ static void a_process_goes_on_where_the_one_before_left_off(void **state)
     stats_end(&s, &err);
 }
 
+/* One life of a process; what the next one, which is ready, looks like from outside. */
+static void live(const char *path, const char *reason, bool follows, bool progress,
+                 const char *fault)
+{
+    struct stats s;
+    struct stats_file f;
+    struct err err = {0};
+    stats_init(&s, path, "tool");
+    stats_ready(&s);
+    if (progress)
+        stats_progress(&s);
+    stats_write(&s);
+    if (reason) {
+        (void)err_set(&err, ERR_TEMPORARY, "%s", reason);
+        err.follows = follows;
+        stats_end(&s, &err);
+    } /* else: killed */
+    stats_init(&s, path, "tool");
+    stats_ready(&s);
+    err_clear(&err);
+    assert_int_equal(stats_file_read(&f, path, &err), 0);
+    assert_int_equal(stats_file_fault(&f, "it", &err), fault ? -1 : 0);
+    assert_string_equal(err.text, fault ? fault : "");
+    stats_file_free(&f);
+    err_clear(&err);
+    (void)err_set(&err, ERR_TEMPORARY, "a neighbour is gone");
+    (void)err_follows(&err);
+    stats_end(&s, &err);
+}
+
+static void one_that_fails_again_and_again_is_not_healthy_while_it_runs(void **state)
+{
+    struct place *p = *state;
+    live(p->file, "the disk is full", false, false, NULL);
+    live(p->file, "a neighbour is gone", true, false, NULL);
+    live(p->file, "the disk is\nfull", false, false,
+         "it has failed 2 times without progress: the disk is full");
+    live(p->file, NULL, false, false,
+         "it has failed 3 times without progress: it was killed or crashed");
+    live(p->file, "a neighbour is gone", true, false,
+         "it has failed 3 times without progress: it was killed or crashed");
+    live(p->file, "the disk is full", false, true, NULL);
+
+    /* Asked to stop: the next one begins anew. */
+    struct stats s;
+    struct stats_file f;
+    struct err err = {0};
+    double failures;
+    stats_init(&s, p->file, "tool");
+    stats_end(&s, &err);
+    stats_init(&s, p->file, "tool");
+    assert_int_equal(stats_file_read(&f, p->file, &err), 0);
+    assert_true(stats_file_value(&f, "pg2any_failures_since_progress", NULL, &failures));
+    assert_true(failures == 0);
+    stats_file_free(&f);
+    stats_end(&s, &err);
+}
+
 static void a_pid_that_came_again_is_another_process(void **state)
 {
     struct place *p = *state;
@@ -388,6 +446,7 @@ int main(void)
         TEST(a_histogram_counts_upwards),
         TEST(label_values_are_escaped),
         TEST(a_process_goes_on_where_the_one_before_left_off),
+        TEST(one_that_fails_again_and_again_is_not_healthy_while_it_runs),
         TEST(a_pid_that_came_again_is_another_process),
         TEST(what_is_no_statistics_file_is_refused),
         TEST(a_tick_writes_once_a_second),
