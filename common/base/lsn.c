@@ -75,19 +75,26 @@ const char *pg_time_text(char text[PG_TIME_TEXT_SIZE], int64_t time_us)
 bool pg_time_parse(const char *text, int64_t *time_us)
 {
     struct tm tm = {0};
-    int us, end = 0;
+    int us;
     if (strcmp(text, "infinity") == 0 || strcmp(text, "-infinity") == 0) {
         *time_us = *text == '-' ? INT64_MIN : INT64_MAX;
         return true;
     }
-    if (sscanf(text, "%d-%d-%d %d:%d:%d.%6d+00:00%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &us, &end) != 7 ||
-        end == 0 || text[end] != '\0')
+    if (sscanf(text, "%7d-%2d-%2d %2d:%2d:%2d.%6d+00:00", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &us) != 7)
         return false;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
-    *time_us = ((int64_t)timegm(&tm) - PG_EPOCH_UNIX_S) * US_PER_S + us;
-    return true;
+    int64_t s = (int64_t)timegm(&tm) - PG_EPOCH_UNIX_S;
+    if (s < 0) { /* towards zero, so that the earliest time is in range at each step */
+        s++;
+        us -= (int)US_PER_S;
+    }
+    /* Other spellings of a time, and dates that there are not, are found by writing it. */
+    char again[PG_TIME_TEXT_SIZE];
+    return !__builtin_mul_overflow(s, US_PER_S, time_us) &&
+           !__builtin_add_overflow(*time_us, us, time_us) &&
+           strcmp(pg_time_text(again, *time_us), text) == 0;
 }
 
 int64_t pg_time_now_us(void)

@@ -98,6 +98,36 @@ static void times_are_written_in_utc(void **state)
     assert_true(strlen(pg_time_text(text, INT64_MIN + 1)) > 0);
 }
 
+static void times_are_read_as_they_are_written(void **state)
+{
+    (void)state;
+    static const int64_t good[] = {
+        0,         -1,        817000000123456, -946684800000000, 252455615999999999,
+        INT64_MAX, INT64_MIN, INT64_MAX - 1,   INT64_MIN + 1};
+    static const char *const bad[] = {
+        "",
+        "2025-11-21 00:26:40.123456",
+        "2025-11-21 00:26:40.123456+00:00 ",
+        " 2025-11-21 00:26:40.123456+00:00",
+        "2025-11-21 00:26:40.1234+00:00",
+        "2025-11-21 00:26:40.-00001+00:00",
+        "2025-11-21 0:26:40.123456+00:00",
+        "2025-13-21 00:26:40.123456+00:00",
+        "2025-02-29 00:26:40.123456+00:00",
+        "2025-11-21 00:26:60.123456+00:00",
+        "999999-11-21 00:26:40.123456+00:00",
+        "-2147483648-11-21 00:26:40.123456+00:00",
+    };
+    char text[PG_TIME_TEXT_SIZE];
+    int64_t time_us;
+    for (size_t i = 0; i < LENGTH(good); i++) {
+        assert_true(pg_time_parse(pg_time_text(text, good[i]), &time_us));
+        assert_true(time_us == good[i]);
+    }
+    for (size_t i = 0; i < LENGTH(bad); i++)
+        assert_false(pg_time_parse(bad[i], &time_us));
+}
+
 static void clocks_run(void **state)
 {
     (void)state;
@@ -116,6 +146,7 @@ int main(void)
         cmocka_unit_test(lsns_are_written_and_read),
         cmocka_unit_test(other_spellings_of_an_lsn),
         cmocka_unit_test(times_are_written_in_utc),
+        cmocka_unit_test(times_are_read_as_they_are_written),
         cmocka_unit_test(clocks_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
