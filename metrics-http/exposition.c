@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/stats.h"
+#include "base/utf8.h"
 
 struct family {
     char *name;
@@ -38,6 +39,8 @@ static struct family *family_of(struct exposition *e, const char *name, size_t l
 static size_t name_length(const char *p)
 {
     size_t n = 0;
+    if (isdigit((unsigned char)*p))
+        return 0;
     while (isalnum((unsigned char)p[n]) || p[n] == '_' || p[n] == ':')
         n++;
     return n;
@@ -49,6 +52,33 @@ static bool ends_with(const char *name, size_t len, const char *end)
     return len >= n && memcmp(name + len - n, end, n) == 0;
 }
 
+/* What stands behind the labels and their brace; NULL: they are none. */
+static const char *skip_labels(const char *p)
+{
+    while (*p != '}') {
+        size_t n = name_length(p);
+        if (n == 0 || memchr(p, ':', n) || p[n] != '=' || p[n + 1] != '"')
+            return NULL;
+        for (p += n + 2; *p != '"'; p++)
+            if (*p == '\n' || (*p == '\\' && *++p != '\\' && *p != '"' && *p != 'n'))
+                return NULL;
+        p++;
+        if (*p == ',')
+            p++;
+        else if (*p != '}')
+            return NULL;
+    }
+    return p + 1;
+}
+
+/* A number as our programs write it. */
+static bool is_value(const char *p, const char *end)
+{
+    char *number_end;
+    (void)strtod(p, &number_end);
+    return number_end == end && p + strspn(p, "0123456789.eE+-") == end && p < end;
+}
+
 /* A comment: of a HELP or TYPE the family that the samples behind it belong to. */
 static struct family *take_comment(struct exposition *e, const char *line, size_t len,
                                    struct family *current)
@@ -56,11 +86,16 @@ static struct family *take_comment(struct exposition *e, const char *line, size_
     if (len < 8 || (strncmp(line, "# HELP ", 7) != 0 && strncmp(line, "# TYPE ", 7) != 0))
         return current;
     size_t n = name_length(line + 7);
-    struct family *f = n > 0 ? family_of(e, line + 7, n) : NULL;
+    const char *text = line + 7 + n, *end = line + len;
+    bool help = line[2] == 'H';
+    bool whole = n > 0 && *text == ' ' &&
+                 (help || (text + 1 < end &&
+                           text + 1 + strspn(text + 1, "abcdefghijklmnopqrstuvwxyz") == end));
+    struct family *f = whole ? family_of(e, line + 7, n) : NULL;
     if (!f)
-        return current;
+        return NULL;
     /* The first file's; the others say the same. */
-    if (f->samples.len == 0 && !(f->head.len > 0 && line[2] == 'H')) {
+    if (f->samples.len == 0 && !(f->head.len > 0 && help)) {
         buf_append(&f->head, line, len);
         buf_append_byte(&f->head, '\n');
     }
@@ -71,9 +106,9 @@ static void take_sample(struct family *f, const char *line, size_t len, const ch
                         bool alive)
 {
     size_t n = name_length(line);
-    bool labels = n < len && line[n] == '{';
-    const char *close = labels ? memrchr(line, '}', len) : line + n - 1;
-    if (n == 0 || !close || close + 2 > line + len || close[1] != ' ')
+    bool labels = line[n] == '{';
+    const char *behind = labels ? skip_labels(line + n + 1) : line + n;
+    if (n == 0 || !behind || *behind != ' ' || !is_value(behind + 1, line + len))
         return;
     buf_append(&f->samples, line, n);
     buf_append_byte(&f->samples, '{');
@@ -81,15 +116,15 @@ static void take_sample(struct family *f, const char *line, size_t len, const ch
     stats_label(&label, "stage", stage);
     buf_append(&f->samples, label.data, label.len);
     buf_free(&label);
-    if (labels && close > line + n + 1) {
+    if (labels && behind > line + n + 2) {
         buf_append_byte(&f->samples, ',');
-        buf_append(&f->samples, line + n + 1, (size_t)(close - line) - n - 1);
+        buf_append(&f->samples, line + n + 1, (size_t)(behind - line) - n - 2);
     }
     buf_append_str(&f->samples, "} ");
     if (!alive && (ends_with(line, n, "_connection_status") || ends_with(line, n, "_per_second")))
         buf_append_byte(&f->samples, '0');
     else
-        buf_append(&f->samples, close + 2, (size_t)(line + len - close) - 2);
+        buf_append(&f->samples, behind + 1, (size_t)(line + len - behind) - 1);
     buf_append_byte(&f->samples, '\n');
 }
 
@@ -100,8 +135,10 @@ void exposition_add(struct exposition *e, const char *stage, const struct stats_
     while (line && *line) {
         size_t len = strcspn(line, "\n");
         if (line[len] == '\0')
-            break; /* a line without its end */
-        if (*line == '#')
+            break;                  /* a line without its end */
+        if (!utf8_valid(line, len)) /* Prometheus takes nothing of a text that is not */
+            current = *line == '#' ? NULL : current;
+        else if (*line == '#')
             current = take_comment(e, line, len, current);
         else if (current && strncmp(line, current->name, strlen(current->name)) == 0)
             take_sample(current, line, len, stage, file->alive);
