@@ -328,7 +328,8 @@ static int hex_value(char digit)
 /* Room for all bytes is made beforehand, so that what was stored does not move. */
 static void fill_with_bytes(struct catalog *c, struct column *col)
 {
-    if (col->fill_size < 2) {
+    if (strncmp(col->fill_value, "\\x", 2) != 0 || col->fill_size % 2 != 0 ||
+        strspn(col->fill_value + 2, "0123456789abcdef") != col->fill_size - 2) {
         col->fill = FILL_UNKNOWN;
         return;
     }
@@ -379,6 +380,8 @@ static void read_column(struct catalog *c, int row, struct column *col)
     read_fill(c, row, col);
 }
 
+#define NO_COLUMN UINT32_MAX
+
 /* The key's columns in its order, if all of them are in the message and it is checked at once. */
 static void read_primary_key(struct catalog *c, struct relation *rel)
 {
@@ -388,12 +391,13 @@ static void read_primary_key(struct catalog *c, struct relation *rel)
         return;
     uint32_t n = field_number(r, 0, F_KEY_COLUMNS);
     uint32_t found = 0;
+    memset(c->pk, 0xff, rel->ncolumns * sizeof *c->pk); /* NO_COLUMN */
     for (int row = 0; row < PQntuples(r); row++) {
         uint32_t at = field_number(r, row, F_KEY_POSITION);
         if (at < 1 || at > n || at > rel->ncolumns)
             continue;
+        found += c->pk[at - 1] == NO_COLUMN; /* each place once */
         c->pk[at - 1] = (uint32_t)row;
-        found++;
     }
     if (found != n)
         return;
@@ -645,6 +649,22 @@ void catalog_forget_relation(struct catalog *c)
     buf_reset(&c->texts, 64 * 1024);
 }
 
+/* Whether whoever reads what we write of it can read it: what else a server answers is not passed
+ * on. */
+static int check_answer(const struct relation *rel, struct err *err)
+{
+    struct buf frame = {0};
+    struct relation *read = NULL;
+    struct err fault = {0};
+    relation_to_frame(rel, &frame);
+    int rc = buf_check(&frame, err);
+    if (rc == 0 && relation_from_bytes(frame.data, frame.len, &read, &fault))
+        rc = err_set(err, ERR_TEMPORARY, "the catalog's answer describes no table: %s", fault.text);
+    relation_unref(read);
+    buf_free(&frame);
+    return rc;
+}
+
 static int ask_whole(struct catalog *c, struct relation *rel, const struct pgoutput_place *place,
                      struct err *err)
 {
@@ -666,7 +686,8 @@ int catalog_relation(struct catalog *c, struct relation *rel, const struct pgout
         return err_nomem(err);
     if (rel->ncolumns == 0)
         return 0;
-    if (place->stage == PLACE_STREAMED ? ask_types(c, rel, err) : ask_whole(c, rel, place, err))
+    if ((place->stage == PLACE_STREAMED ? ask_types(c, rel, err) : ask_whole(c, rel, place, err)) ||
+        check_answer(rel, err))
         return err_context(err, "table %s.%s", rel->namespace, rel->name);
     return 0;
 }
