@@ -34,6 +34,9 @@ bool pg_text_real(const struct value *v, bool single, double *out)
         return false;
     memcpy(text, v->data, v->size);
     text[v->size] = '\0';
+    bool word = pg_text_is(v, "NaN") || pg_text_is(v, "Infinity") || pg_text_is(v, "-Infinity");
+    if (!word && strspn(text, "0123456789+-.e") != v->size)
+        return false; /* strtod() takes more: blanks, hexadecimal digits, other words */
     *out = single ? (double)strtof(text, &end) : strtod(text, &end);
     return end == text + v->size;
 }
