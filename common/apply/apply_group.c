@@ -128,8 +128,8 @@ static int apply_once(struct apply_group *g, size_t n, const struct checkpoint *
     g->rows.run.repeatable = true;
     for (size_t i = 0; i < n; i++) {
         const struct held_txn *t = &g->txns[i];
-        if (apply_rows_frames(&g->rows, g->held.data + at, t->frames_end - at, &t->txn, failed,
-                              err))
+        if (t->frames_end > at && apply_rows_frames(&g->rows, g->held.data + at, t->frames_end - at,
+                                                    &t->txn, failed, err))
             return -1;
         at = t->frames_end;
     }
