@@ -103,7 +103,7 @@ LIB := $(BUILD)/libpg2any.a
 BINARIES := $(TOOLS:%=$(BUILD)/bin/%)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_SUPPORT_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
-# A fuzz target is a unit test too: linked with replay.c it runs over recorded streams.
+# A fuzz target is a unit test too: linked with replay.c it runs over its corpus.
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAYS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/unit/%)
 CHANGED_BYTES := $(BUILD)/unit/changed_bytes
@@ -161,9 +161,13 @@ $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_LIBS)
 	$(call say,LD) $(link) $(LDFLAGS_$*) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
 # It lets memory run out.
 LDFLAGS_test_hash := -Wl,--wrap=malloc,--wrap=calloc
-$(FUZZ_REPLAYS): $(BUILD)/unit/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(UNIT_LIBS)
+# What a server says comes from the input.
+LDFLAGS_fuzz_pgoutput := -Wl,--wrap=PQgetCopyData
+LDFLAGS_fuzz_catalog := -Wl,--wrap=catalog_connect,--wrap=catalog_ask,--wrap=catalog_query
+FUZZ_LIBS := $(BUILD)/obj/tests/fuzz/input.o $(BUILD)/obj/tests/fuzz/script.o $(UNIT_LIBS)
+$(FUZZ_REPLAYS): $(BUILD)/unit/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(FUZZ_LIBS)
 	@mkdir -p $(@D)
-	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
+	$(call say,LD) $(link) $(LDFLAGS_$*) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
 $(CHANGED_BYTES): $(BUILD)/obj/tests/fuzz/changed_bytes.o $(UNIT_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD) $(link) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
@@ -180,8 +184,8 @@ unit: $(UNIT_TESTS) $(TEXT_APPLIER) ## build the unit tests
 
 # With libFuzzer, in a build folder of its own where everything is compiled for it.
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
-$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(UNIT_LIBS)
-	$(call say,LD) $(link) -fsanitize=fuzzer $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
+$(FUZZERS): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_LIBS)
+	$(call say,LD) $(link) -fsanitize=fuzzer $(LDFLAGS_$*) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
 
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)
@@ -260,17 +264,17 @@ check-chaos: ## let everything go wrong at random under load, for MINUTES (10), 
 asan: ## run the unit tests under the address and undefined-behaviour sanitizers
 	+@$(build_now) BUILD=build/asan SANITIZE=address,undefined check-unit
 
-# It starts from the recorded streams; what it finds on its way is in a folder for each target, and what
-# ends a target is left beside that.
+# It starts from the corpora; what it finds on its way is in a folder for each target, and what
+# ends a target is left beside that. T=fuzz_NAME... runs only those.
 .PHONY: fuzz
 fuzz: ## look for faults with clang's libFuzzer, each target for FUZZ_SECONDS (60)
 	@echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' | \
 		$(CLANG) -fsanitize=fuzzer -x c - -o /dev/null 2>/dev/null || { \
 		echo '$(CLANG) has no libFuzzer: install clang and its runtime (libclang-rt-14-dev)' >&2; exit 1; }
 	+@$(build_now) BUILD=build/fuzz CC=$(CLANG) SANITIZE=fuzzer-no-link,address,undefined fuzzers
-	@for target in $(notdir $(FUZZERS)); do mkdir -p build/fuzz/$$target.inputs; \
-		build/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/ \
-		build/fuzz/$$target.inputs tests/frames; done
+	@for target in $(or $(T),$(notdir $(FUZZERS))); do mkdir -p build/fuzz/$$target.inputs; \
+		build/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/$$target- \
+		build/fuzz/$$target.inputs tests/fuzz/corpus/$${target#fuzz_}; done
 
 .PHONY: tidy
 tidy: ## run clang-tidy over all C files

@@ -129,7 +129,7 @@ static const char *decode_attributes(struct mp_cursor *c, struct arena *a)
     if (states.size > FRAME_MAX_COLUMNS)
         mp_fault(c, "too many attributes");
     for (size_t i = 0; i < states.size; i++)
-        if (!strchr("cCpPxXdDA", states.data[i]) || states.data[i] == '\0')
+        if (!strchr(ATTRIBUTE_STATES, states.data[i]) || states.data[i] == '\0')
             mp_fault(c, "an unknown state of an attribute");
     return take_str(a, states);
 }

@@ -39,6 +39,7 @@ enum fill {
 #define ATTRIBUTE_NOT_PUBLISHED 'x' /* generated, or not in the publication's column list */
 #define ATTRIBUTE_DROPPED       'd'
 #define ATTRIBUTE_ADDED         'A' /* as C, and its row is as ADD COLUMN wrote it, without a default */
+#define ATTRIBUTE_STATES        "cCpPxXdDA"
 
 /* A file with rows of the table: its own, or that of a partition where the table is partitioned. */
 struct relation_file {

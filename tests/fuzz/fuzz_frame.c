@@ -14,28 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "frame-dump/frame_json.h"
 #include "frame-dump/summary.h"
 #include "frames/frame_reader.h"
 #include "frames/relmap.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/recode.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool holds, const char *what)
-{
-    if (!holds)
-        BUG(what);
-}
-
-static void check_refusal(const struct err *err)
-{
-    check(err->kind == ERR_PERMANENT, "malformed input is not a permanent error");
-    check(err->text[0] != '\0', "an error without a text");
-}
 
 static struct frame frame_in(const struct buf *b)
 {
@@ -93,9 +79,7 @@ static void take_frame(struct state *s, const struct frame *f)
 static void take_stream(struct state *s, const uint8_t *data, size_t size)
 {
     struct err err = {0};
-    int fd = memfd_create("input", MFD_CLOEXEC);
-    check(fd >= 0 && write(fd, data, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0,
-          "cannot make a file of the input");
+    int fd = file_of(data, size);
     struct frame_reader r;
     frame_reader_init(&r, fd);
     for (;;) {

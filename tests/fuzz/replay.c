@@ -4,14 +4,13 @@
  *
  * usage: fuzz_NAME [FILE|DIRECTORY...]
  *
- * Without arguments it is a test of the suite and takes the recorded streams in RECORDED. Prints
+ * Without arguments it is a test of the suite and takes the target's corpus, CORPUS/NAME. Prints
  * TAP, a line a file; what the target finds wrong ends the program by a signal.
  *
  * Each file is also run cut short at every length up to MAX_CUTS, because most of the ways in which
  * input goes wrong are near its beginning or need no more than its first frames.
  */
 #include <dirent.h>
-#include <glob.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +18,10 @@
 
 #include <sys/stat.h>
 
-#define MAX_CUTS 2048
-#define RECORDED "tests/frames/*.frames"
+#include "tests/fuzz/input.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#define MAX_CUTS 2048
+#define CORPUS   "tests/fuzz/corpus"
 
 static int run_file(const char *path, off_t size)
 {
@@ -82,26 +81,21 @@ static int run_path(const char *path, unsigned long *files)
     return result;
 }
 
-static int run_recorded(unsigned long *files)
+/* `program` is fuzz_NAME, with a path or without. */
+static int run_corpus(const char *program, unsigned long *files)
 {
-    glob_t found;
-    if (glob(RECORDED, 0, NULL, &found) != 0) {
-        fprintf(stderr, "no file is called %s\n", RECORDED);
-        return -1;
-    }
-    int result = 0;
-    for (size_t i = 0; i < found.gl_pathc; i++)
-        if (run_path(found.gl_pathv[i], files) != 0)
-            result = -1;
-    globfree(&found);
-    return result;
+    const char *slash = strrchr(program, '/');
+    const char *name = strstr(slash ? slash : program, "fuzz_");
+    char path[4096];
+    (void)snprintf(path, sizeof path, CORPUS "/%s", name ? name + 5 : program);
+    return run_path(path, files);
 }
 
 int main(int argc, char **argv)
 {
     unsigned long files = 0;
     int result = 0;
-    if (argc < 2 && run_recorded(&files) != 0)
+    if (argc < 2 && run_corpus(argv[0], &files) != 0)
         result = 1;
     for (int i = 1; i < argc; i++)
         if (run_path(argv[i], &files) != 0)
