@@ -1,6 +1,7 @@
 #include "sqlite.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,6 +192,13 @@ static int open_file(struct driver *d, bool look_only)
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (!look_only || !there)
         flags |= SQLITE_OPEN_CREATE;
+    /* What is replicated is not for every user of the machine. SQLite gives a new -wal and -shm the
+     * mode of the database. Where it cannot be made SQLite says so. */
+    int fd = there || look_only || strcmp(d->path, ":memory:") == 0
+                 ? -1
+                 : open(d->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        (void)close(fd);
     return sqlite3_open_v2(look_only && !there ? ":memory:" : d->path, &d->db, flags, NULL);
 }
 
