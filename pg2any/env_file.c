@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 /* The names that the environment had, with a value, before anything was loaded. */
 struct given {
@@ -155,12 +158,22 @@ int env_dir_load(const char *path, struct err *err)
     return rc ? err_context(err, "%s", path) : 0;
 }
 
+/* It may hold passwords. */
+static void look_who_may_read(const char *path, int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IROTH))
+        log_warning("every user of this machine may read the configuration: chmod o-r", "file",
+                    path, NULL);
+}
+
 int env_file_load(const char *path, struct err *err)
 {
     struct given given;
     FILE *f = fopen(path, "re");
     if (!f)
         return err_errno(err, err_kind_of(errno), "%s", path);
+    look_who_may_read(path, fileno(f));
     if (given_now(&given, err)) {
         (void)fclose(f);
         return -1;

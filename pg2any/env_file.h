@@ -12,7 +12,8 @@
 
 #include "base/err.h"
 
-/* Permanent error, with file and line, for anything else than that. Names a value never. */
+/* Warns where every user may read the file. Permanent error, with file and line, for anything else
+ * than that. Names a value never. */
 MUST_CHECK int env_file_load(const char *path, struct err *err);
 
 /* A directory with a file for each variable, the value in its first line (s6-envdir). What the

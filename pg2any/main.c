@@ -116,23 +116,25 @@ static int do_stage(const struct plan *p, const struct settings *s, const char *
 static const struct command {
     const char *name;
     const char *operand; /* NULL: it takes none */
+    const char *example; /* of it */
     const char *purpose;
     const struct option_def *options;
     int (*run)(const struct plan *, const struct settings *, const char *, struct err *);
 } commands[] = {
-    {"run", NULL,
+    {"run", NULL, NULL,
      "Runs the pipeline in the foreground. Starts it again after temporary errors, ends at\n"
      "permanent ones.",
      run_options, do_run},
-    {"check", NULL,
+    {"check", NULL, NULL,
      "Looks whether source and targets are as they have to be, and says what to mend. Changes\n"
      "nothing.",
      plain_options, do_check},
-    {"status", NULL, "Shows processes, slot, lag and checkpoints.", plain_options, do_status},
-    {"init", "DIR", "Writes the pipeline into DIR as service directories for s6.", plain_options,
-     do_init},
-    {"drop", NULL, "Drops the slot and the checkpoints, after asking.", drop_options, do_drop},
-    {"stage", "NAME",
+    {"status", NULL, NULL, "Shows processes, slot, lag and checkpoints.", plain_options, do_status},
+    {"init", "DIR", "a directory for the pipeline, such as /srv/shop",
+     "Writes the pipeline into DIR as service directories for s6.", plain_options, do_init},
+    {"drop", NULL, NULL, "Drops the slot and the checkpoints, after asking.", drop_options,
+     do_drop},
+    {"stage", "NAME", "of a stage, such as capture",
      "Becomes one stage of the pipeline, joined to its neighbours by FIFOs. For supervisors.",
      stage_options, do_stage},
 };
@@ -196,8 +198,10 @@ static int run_command(const struct command *c, int argc, char **argv, struct er
     argv[argc] = last;
     if (result != OPTIONS_RUN)
         return result == OPTIONS_LEAVE ? 0 : -1;
-    if (c->operand && !operand)
-        return err_set(err, ERR_PERMANENT, "%s: %s is missing", name, c->operand);
+    if (c->operand && !operand) {
+        (void)err_set(err, ERR_PERMANENT, "%s: %s is missing", name, c->operand);
+        return err_hint(err, "%s %s: %s", name, synopsis, c->example);
+    }
     if (load_environment(&s, err))
         return -1;
     /* Once more: how to log may have been in the file. */

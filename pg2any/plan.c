@@ -61,10 +61,8 @@ static const char *program_of_scheme(const char *uri)
     static const struct {
         const char *scheme, *program;
     } schemes[] = {
-        {"mysql://", "apply-mysql"},
-        {"mariadb://", "apply-mysql"},
-        {"sqlserver://", "apply-mssql"},
-        {"mssql://", "apply-mssql"},
+        {"sqlite:", "apply-sqlite"},     {"mysql://", "apply-mysql"}, {"mariadb://", "apply-mysql"},
+        {"sqlserver://", "apply-mssql"}, {"mssql://", "apply-mssql"},
     };
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         if (strncasecmp(uri, schemes[i].scheme, strlen(schemes[i].scheme)) == 0)
@@ -76,8 +74,7 @@ static const char *program_of_scheme(const char *uri)
  * it a URI must not become the name of a new file. */
 static const char *program_of_uri(const char *uri)
 {
-    return strncasecmp(uri, "sqlite:", 7) == 0 || redact_is_path(uri) ? "apply-sqlite"
-                                                                      : program_of_scheme(uri);
+    return redact_is_path(uri) ? "apply-sqlite" : program_of_scheme(uri);
 }
 
 /* The value may hold a password wherever it is not what it should be. */
@@ -106,6 +103,31 @@ static int refuse_type(const char *suffix, const char *type, struct err *err)
     return -1;
 }
 
+static int contradicts(const char *suffix, const char *type, const char *uri, struct err *err)
+{
+    (void)err_set(err, ERR_PERMANENT, "CDC_DEST_TYPE%s is %s, but CDC_DEST_URI%s begins with %.*s",
+                  suffix, type, suffix, (int)strcspn(uri, ":"), uri);
+    return err_hint(err, "leave out CDC_DEST_TYPE%s: the URI says it", suffix);
+}
+
+static void list_name(void *ctx, const char *name)
+{
+    struct buf *names = ctx;
+    buf_printf(names, "%s%s", names->len ? ", " : "", name);
+}
+
+/* A variable that is missing may be there under a name with a mistake in it. */
+static int hint_unknown(struct err *err)
+{
+    const struct plan all = {.ntargets = PLAN_MAX_TARGETS};
+    struct buf names = {0};
+    plan_unknown_variables(&all, list_name, &names);
+    if (names.len > 0)
+        (void)err_hint(err, "nothing reads %s: is it spelt right?", buf_cstr(&names));
+    buf_free(&names);
+    return -1;
+}
+
 static int find_program(unsigned target, const char **program, struct err *err)
 {
     const char *type = target_value("CDC_DEST_TYPE", target);
@@ -115,8 +137,9 @@ static int find_program(unsigned target, const char **program, struct err *err)
         (void)snprintf(suffix, sizeof suffix, "_%u", target);
     if (!uri) {
         (void)err_set(err, ERR_PERMANENT, "CDC_DEST_URI%s is not set: where to?", suffix);
-        return err_hint(err, "mysql://user@host/database, sqlserver://user:password@host/database "
-                             "or the path of a SQLite database");
+        (void)err_hint(err, "mysql://user@host/database, sqlserver://user:password@host/database "
+                            "or the path of a SQLite database");
+        return hint_unknown(err);
     }
     if (!type) {
         *program = program_of_uri(uri);
@@ -124,8 +147,9 @@ static int find_program(unsigned target, const char **program, struct err *err)
     }
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcasecmp(type, types[i].name) == 0) {
+            const char *said = program_of_scheme(uri);
             *program = types[i].program;
-            return 0;
+            return said && strcmp(said, *program) != 0 ? contradicts(suffix, type, uri, err) : 0;
         }
     return refuse_type(suffix, type, err);
 }
@@ -312,8 +336,9 @@ int plan_make(struct plan *p, struct err *err)
         p->slot = "cdc_slot";
     if (!set_value("CDC_SOURCE_CONNECTION_STRING")) {
         (void)err_set(err, ERR_PERMANENT, "CDC_SOURCE_CONNECTION_STRING is not set: where from?");
-        return err_hint(err, "postgresql://user@host/database, in the environment or in a file "
-                             "that --env-file names");
+        (void)err_hint(err, "postgresql://user@host/database, in the environment or in a file that "
+                            "--env-file names");
+        return hint_unknown(err);
     }
     if (count_targets(p, err) || find_bin_dir(p, err) || find_state_dir(p, err))
         return -1;
