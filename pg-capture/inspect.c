@@ -14,6 +14,7 @@
 #include "base/signals.h"
 #include "capture_stats.h"
 #include "frames/frame_output.h"
+#include "inspect_tables.h"
 #include "upstream.h"
 
 static int query(struct upstream *u, const char *sql, int nparams, const char *const *params,
@@ -164,82 +165,6 @@ static int check_publications(struct upstream *u, struct report *r, struct err *
     return 0;
 }
 
-static int check_identities(struct upstream *u, const char *publications, struct report *r,
-                            struct err *err)
-{
-    PGresult *rows;
-    const char *params[] = {publications};
-    if (query(u,
-              "SELECT DISTINCT format('%I.%I', n.nspname, t.relname), t.relreplident,"
-              " EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisprimary"
-              "  AND i.indimmediate),"
-              " EXISTS (SELECT FROM pg_index i WHERE i.indrelid = t.oid AND i.indisreplident)"
-              " FROM pg_publication_tables p"
-              " JOIN pg_publication b ON b.pubname = p.pubname AND (b.pubupdate OR b.pubdelete)"
-              " JOIN pg_namespace n ON n.nspname = p.schemaname"
-              " JOIN pg_class t ON t.relnamespace = n.oid AND t.relname = p.tablename"
-              " WHERE p.pubname = ANY ($1::text[]) ORDER BY 1",
-              1, params, (struct shape){4, ANY_ROWS}, &rows, err))
-        return -1;
-    int good = 0;
-    for (int i = 0; i < PQntuples(rows); i++) {
-        const char *table = field(rows, i, 0);
-        char identity = *field(rows, i, 1);
-        bool primary = field_truth(rows, i, 2);
-        bool works = identity == REPLICA_IDENTITY_DEFAULT ? primary
-                     : identity == REPLICA_IDENTITY_INDEX ? field_truth(rows, i, 3)
-                                                          : identity == REPLICA_IDENTITY_FULL;
-        good += works;
-        if (!works) {
-            report_fail(r,
-                        "table %s has no replica identity: PostgreSQL itself will refuse UPDATE "
-                        "and DELETE on it",
-                        table);
-            report_mend(r,
-                        "ALTER TABLE %s ADD PRIMARY KEY (...);  -- or: ALTER TABLE %s REPLICA "
-                        "IDENTITY FULL;",
-                        table, table);
-        } else if (identity == REPLICA_IDENTITY_FULL && !primary) {
-            report_note(r,
-                        "table %s has no primary key: each UPDATE and DELETE scans the table at "
-                        "the target",
-                        table);
-        }
-    }
-    if (good == PQntuples(rows) && good > 0)
-        report_ok(r, "replica identity: %d tables have one", good);
-    PQclear(rows);
-    return 0;
-}
-
-/* What can change the text of rows that are there without a word in the stream. */
-static int check_types(struct upstream *u, const char *publications, struct report *r,
-                       struct err *err)
-{
-    PGresult *rows;
-    const char *params[] = {publications};
-    if (query(u,
-              "SELECT format('%I.%I', p.schemaname, p.tablename),"
-              " string_agg(DISTINCT format_type(t.oid, NULL), ', ')"
-              " FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
-              " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
-              " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
-              " JOIN pg_type b ON b.oid = a.atttypid"
-              " JOIN pg_type t ON t.oid IN (b.oid, b.typelem, b.typbasetype)"
-              "  AND (t.typtype = 'e' OR t.typtype = 'c')"
-              " WHERE p.pubname = ANY ($1::text[]) GROUP BY 1 ORDER BY 1",
-              1, params, (struct shape){2, ANY_ROWS}, &rows, err))
-        return -1;
-    for (int i = 0; i < PQntuples(rows); i++)
-        report_note(r,
-                    "table %s has columns of type %s: to rename a label, or to add or drop an "
-                    "attribute, changes rows without a word in the stream; it is noticed with the "
-                    "table's next rows, and stops",
-                    field(rows, i, 0), field(rows, i, 1));
-    PQclear(rows);
-    return 0;
-}
-
 /* ---- what the stream would say of the tables ---- */
 
 /* Column lists are as old as PostgreSQL 15; generated columns may be published from 18 on. */
@@ -342,9 +267,7 @@ static int check_all(struct upstream *u, struct report *r, struct buf *out, stru
         return -1;
     struct buf list = {0};
     array_of_text(&list, u->npublications, u->publications);
-    int rc = check_identities(u, buf_cstr(&list), r, err) || check_types(u, buf_cstr(&list), r, err)
-                 ? -1
-                 : 0;
+    int rc = inspect_tables(&u->catalog, buf_cstr(&list), r, err);
     if (rc == 0 && u->replication.session.conn) {
         upstream_put_hello(u, beginning.lsn, beginning.makes_slot, out);
         rc = put_relations(u, buf_cstr(&list), out, err);
@@ -378,10 +301,12 @@ static int check(struct upstream *u, struct err *err)
         enum err_kind kind = err->kind;
         report_err(&r, err, "source");
         (void)err_set(err, kind, "the source could not be checked to the end");
+        (void)err_follows(err);
     } else {
         write_description(&frames);
         if (r.failures > 0)
-            rc = err_set(err, ERR_PERMANENT, "checks of the source that failed: %u", r.failures);
+            (void)err_set(err, ERR_PERMANENT, "checks of the source that failed: %u", r.failures);
+        rc = r.failures > 0 ? err_follows(err) : 0; /* the report has said it */
     }
     buf_free(&frames);
     return rc;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/option_name.h"
@@ -20,6 +21,12 @@ struct caveat {
     unsigned n;
 };
 
+/* A table of the target, and whose rows go there. */
+struct place {
+    char *name, *what;
+    UT_hash_handle hh;
+};
+
 struct inspection {
     struct target *target;
     enum ddl_policy ddl;
@@ -30,6 +37,8 @@ struct inspection {
     unsigned fit, made, changed; /* tables */
     struct caveat caveats[MAX_CAVEATS];
     size_t ncaveats;
+    struct place *places; /* by their names */
+    bool goes_on;         /* the target has a checkpoint */
 };
 
 static void note_caveats(struct inspection *i, const struct relation *rel)
@@ -48,6 +57,42 @@ static void note_caveats(struct inspection *i, const struct relation *rel)
         if (caveat->n++ < SHOWN)
             buf_printf(&caveat->columns, "%s%s.%s.%s", caveat->columns.len ? ", " : "",
                        rel->namespace, rel->name, rel->columns[c].name);
+    }
+}
+
+/* A start would bind the one that comes first, and stop at the other. */
+static int check_place(struct inspection *i, const char *what, const char *name, struct err *err)
+{
+    struct place *p;
+    bool added = false;
+    HASH_FIND_STR(i->places, name, p);
+    if (p) {
+        report_fail(&i->report, "%s: %s is the table of %s already", what, name, p->what);
+        report_mend(&i->report, "rename one of the two, leave one out of the publication, or give "
+                                "its schema another name or prefix with --schema-map");
+        return 0;
+    }
+    p = calloc(1, sizeof *p);
+    if (p && (p->name = strdup(name)) && (p->what = strdup(what)))
+        HASH_TRY_ADD_KEYPTR(i->places, p->name, strlen(p->name), p, added);
+    if (added)
+        return 0;
+    if (p) {
+        free(p->name);
+        free(p->what);
+    }
+    free(p);
+    return err_nomem(err);
+}
+
+static void free_places(struct inspection *i)
+{
+    struct place *p, *next;
+    HASH_ITER (hh, i->places, p, next) {
+        HASH_DEL(i->places, p);
+        free(p->name);
+        free(p->what);
+        free(p);
     }
 }
 
@@ -102,8 +147,10 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
         report_misfit(i, what, &foreseen, err);
         rc = 0;
     }
-    if (rc == 0 && !foreseen.left_out)
+    if (rc == 0 && !foreseen.left_out) {
         note_caveats(i, rel);
+        rc = foreseen.name.len > 0 ? check_place(i, what, buf_cstr(&foreseen.name), err) : 0;
+    }
     foreseen_free(&foreseen);
     relation_unref(rel);
     return rc;
@@ -125,6 +172,7 @@ static int check_position(struct inspection *i, const struct frame *f, struct er
     const char *origin = i->origin;
     if (target_checkpoint(i->target, origin, &c, &found, err))
         return -1;
+    i->goes_on = found;
     if (found && c.remote_lsn < h.start_lsn) {
         report_fail(&i->report,
                     "the target has applied up to %s, but the slot begins at %s: the "
@@ -204,6 +252,10 @@ static int check_all(struct inspection *i, const struct driver_ops *ops,
                   i->made, i->changed);
     if (any)
         note_unmet(i);
+    if (i->goes_on && i->made > 0)
+        report_note(&i->report,
+                    "tables that will be made begin empty: rows that they have at the "
+                    "source already do not come (docs/OPERATIONS.md, the initial copy)");
     for (size_t c = 0; c < i->ncaveats; c++)
         report_note(&i->report, "%s (%s%s)", OPTION_TEXT(i->caveats[c].text),
                     buf_cstr(&i->caveats[c].columns), i->caveats[c].n > 3 ? ", ..." : "");
@@ -222,10 +274,14 @@ int apply_check(const struct driver_ops *ops, const struct driver_config *config
         enum err_kind kind = err->kind;
         report_err(&i.report, err, "target");
         (void)err_set(err, kind, "the target could not be checked to the end");
+        (void)err_follows(err); /* the report has said it */
     } else if (i.report.failures > 0) {
-        rc = err_set(err, ERR_PERMANENT, "checks of the target that failed: %u", i.report.failures);
+        (void)err_set(err, ERR_PERMANENT, "checks of the target that failed: %u",
+                      i.report.failures);
+        rc = err_follows(err);
     }
     target_close(i.target);
+    free_places(&i);
     for (size_t c = 0; c < i.ncaveats; c++)
         buf_free(&i.caveats[c].columns);
     return rc;

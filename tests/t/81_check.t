@@ -27,6 +27,9 @@ $pg->do('alter role weak replication');
 ($status, $out) = check();
 like($out, qr/^FAIL  publication cdc_pub does not exist in this database\n      mend: CREATE PUBLICATION cdc_pub FOR ALL TABLES;/m,
     'publication');
+like($out, qr/^note  table public\.keyless has no replica identity: as soon as it is published, PostgreSQL itself refuses UPDATE.*
+      mend: ALTER TABLE public\.keyless REPLICA IDENTITY FULL;/m, 'and which tables it would stop the UPDATEs of');
+unlike($out, qr/table public\.keyed has no/, '... not of one with a key');
 ok(!-e $front->{targets}[0]->file, 'and no target was made');
 
 $pg->configure(wal_level => 'logical');
@@ -38,13 +41,13 @@ like($out, qr/^note  publication cdc_pub has no tables/m, 'a publication without
 $pg->do('alter publication cdc_pub set (publish = \'insert, update\')', 'alter publication cdc_pub add table keyed, keyless');
 ($status, $out) = check();
 like($out, qr/^note  publication cdc_pub leaves out: delete, truncate\n      mend: ALTER PUBLICATION cdc_pub SET/m, 'what it leaves out');
-like($out, qr/^FAIL  table public\.keyless has no replica identity.*\n      mend: ALTER TABLE public\.keyless ADD PRIMARY KEY/m,
+like($out, qr/^FAIL  table public\.keyless has no replica identity.*\n      mend: ALTER TABLE public\.keyless REPLICA IDENTITY FULL;/m,
     'a table that cannot be updated');
 $pg->do('alter table keyless replica identity full');
 ($status, $out) = check();
 is($status, 0, 'mended, it passes');
 like($out, qr/^note  table public\.keyless has no primary key: each UPDATE and DELETE scans/m, 'and warns of what is slow');
-like($out, qr/^note  NaN stops the applier unless --nan says what to store \(public\.keyed\.f\)/m, 'and of values without a place');
+like($out, qr/^note  NaN stops the applier unless CDC_NAN says what to store \(public\.keyed\.f\)/m, 'and of values without a place');
 like($out, qr/^note  only changes from the slot's beginning on come: rows that are in the tables already have to be copied/m,
     'and says what does not come by itself');
 like($out, qr/^ok    tables: 0 are there and fit, 2 will be made/m, 'the tables were looked at');
@@ -66,6 +69,31 @@ is($held, 1, 'a pipeline holds a WAL sender');
 is($first->stop, 0, 'it stops');
 $pg->drop_slot('first');
 
+# What of the tables is not as one may think; each is told with its name.
+$pg->do('create schema s', 'create table s.t (id int primary key)', 'create table s_t (id int primary key)',
+    'create table gen (id int primary key, g int generated always as (id * 2) stored)',
+    'create table parts (id int primary key) partition by range (id)',
+    'create table part partition of parts for values from (0) to (10)',
+    'create table parent (id int primary key)', 'create table child (primary key (id)) inherits (parent)',
+    'create table uniq (a int not null, b text)', 'create unique index uniq_a on uniq (a)',
+    'create publication odd_pub for table s.t, s_t, gen, parts, only parent, child, uniq');
+$front->{env}{CDC_PUBLICATION} = 'odd_pub';
+($status, $out, $err) = check();
+is($status, 100, 'two tables with one name at the target: 100');
+like($out, qr/^FAIL  table s\.t: s_t is the table of table public\.s_t already\n      mend: .*CDC_SCHEMA_MAPPING/m, 'both are named');
+like($out, qr/^note  table public\.gen has generated columns, which are not sent: g;/m, 'generated columns');
+like($out, qr/^note  each partition of table public\.parts .*\n      mend: ALTER PUBLICATION odd_pub SET/m, 'partitions');
+like($out, qr/^note  other tables inherit from table public\.parent: .*FROM ONLY/m, 'inheritance');
+like($out, qr/^FAIL  table public\.uniq has no replica identity.*\n      mend: ALTER TABLE public\.uniq REPLICA IDENTITY USING INDEX uniq_a;/m,
+    'a unique index that may be the identity');
+is(scalar(() = $err =~ /level=error/g), 1, 'and one line at level error') or diag($err);
+$pg->do('alter table uniq replica identity using index uniq_a', 'alter publication odd_pub drop table s.t');
+is((check())[0], 0, 'what is mended is green');
+$pg->do('alter publication odd_pub set (publish_via_partition_root = true)', 'alter table part replica identity nothing');
+like((check())[1], qr/^FAIL  table public\.part has no replica identity/m, 'a partition that is published by its root');
+$pg->do('drop publication odd_pub', 'drop table s.t, s_t, gen, parts, child, parent, uniq');
+delete $front->{env}{CDC_PUBLICATION};
+
 # A table at the target that does not fit.
 my $target = $front->{targets}[0];
 is(($front->command(['run', '--until-lsn', 'current']))[0], 0, 'the pipeline makes the target');
@@ -84,7 +112,7 @@ like($out, qr/^FAIL  table public\.keyed: /m, 'is named');
 $target->dbh->do('drop table keyed');
 $front->{env}{CDC_DDL} = 'none';
 ($status, $out) = check();
-like($out, qr/^FAIL  table public\.keyed: the target has no keyed, and --ddl none makes none/m, '--ddl none without the table');
+like($out, qr/^FAIL  table public\.keyed: the target has no keyed, and CDC_DDL=none makes none/m, '--ddl none without the table');
 delete $front->{env}{CDC_DDL};
 
 # What a start would do is what a start does: a column whose name is another's after the change.
@@ -109,6 +137,10 @@ for my $case (
     ['a variable that is misspelt', { CDC_CONFLCIT => 'apply' }, 0, qr/^note  nothing reads the variable CDC_CONFLCIT/m],
     ['a directory for spill files that is not there', { CDC_SPILL_DIR => '/nonexistent' }, 100, qr/FAIL  CDC_SPILL_DIR: \/nonexistent cannot be written to/],
     ['a directory for the audit file that is not there', { CDC_AUDIT_FILE => '/nonexistent/x' }, 100, qr/FAIL  CDC_AUDIT_FILE: no files can be made beside \/nonexistent\/x/],
+    ['a type that is not the URI\'s', { CDC_DEST_TYPE => 'SQLite', CDC_DEST_URI => 'mysql://u:S3cret@h/d' }, 100, undef,
+        qr/CDC_DEST_TYPE is SQLite, but CDC_DEST_URI begins with mysql \(leave out CDC_DEST_TYPE/],
+    ['a variable that is misspelt, so that another is missing', { CDC_DEST_URI => undef, CDC_DEST_URL => 'x.db' }, 100, undef,
+        qr/CDC_DEST_URI is not set.*nothing reads CDC_DEST_URL: is it spelt right/],
     ['no target', { CDC_DEST_URI => undef }, 100, undef, qr/CDC_DEST_URI is not set/],
     ['a gap among the targets', { CDC_DEST_URI_3 => 'x.db' }, 100, undef, qr/there is a CDC_DEST_URI_3 .*, but no target 2/],
 ) {
@@ -134,6 +166,16 @@ close $fh or die "$file: $!\n";
 ($status) = $front->command(['check', '--env-file', $file],
     env => { CDC_SOURCE_CONNECTION_STRING => undef, CDC_DEST_URI => undef, CDC_DEST_TYPE => 'SQLite' });
 is($status, 0, 'a good one is taken, and the environment wins');
+chmod 0644, $file or die "chmod $file: $!\n";
+(undef, undef, $err) = $front->command(['check', '--env-file', $file], env => { CDC_DEST_TYPE => 'SQLite' });
+like($err, qr/level=warning msg="every user of this machine may read the configuration: chmod o-r" file=\S*my\.env/, 'one that all may read: a warning');
+chmod 0600, $file or die "chmod $file: $!\n";
+(undef, undef, $err) = $front->command(['check', '--env-file', $file], env => { CDC_DEST_TYPE => 'SQLite' });
+unlike($err, qr/may read/, 'none otherwise');
+($status, undef, $err) = $front->command(['init']);
+is($status, 100, 'init without a directory: 100');
+like($err, qr{pg2any init: DIR is missing \(pg2any init \[OPTION\]... DIR: .*/srv/shop\)}, 'and what it is');
+is((stat $target->file)[2] & 0777, 0600, 'a database that a start has made is for its user alone');
 
 # Status without processes, then with.
 ($status, $out) = $front->command(['status']);
