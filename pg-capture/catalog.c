@@ -17,6 +17,7 @@ static void disconnect(struct catalog *c)
 {
     session_close(&c->session);
     c->relation_prepared = false;
+    c->ended_xmin = c->ended_xid = 0; /* the next may be to a standby that is behind */
 }
 
 void catalog_close(struct catalog *c)
@@ -159,6 +160,8 @@ int catalog_look_ahead(struct catalog *c, struct err *err)
     if (in_recovery)
         h.xmin = c->standby_xmin;
     c->standby_xmin = xmin;
+    c->ended_xmin = xmin;
+    c->ended_xid = 0;
     if (h.xmin != 0)
         c->horizons[c->nhorizons++ % CATALOG_HORIZONS] = h;
     return 0;

@@ -42,6 +42,9 @@ struct catalog {
     struct catalog_horizon horizons[CATALOG_HORIZONS]; /* the latest, in a ring */
     size_t nhorizons;
     uint32_t standby_xmin; /* of the last look; 0: none */
+    /* This connection has seen all transactions before `ended_xmin` ended (0: it has not looked
+     * yet), and since then that one. */
+    uint32_t ended_xmin, ended_xid;
     PGresult *prepared;    /* the xids that were prepared when the stream was about to begin */
     uint64_t prepared_lsn; /* and a place in the WAL that came after that was asked; 0: none */
     bool relation_prepared;

@@ -44,12 +44,13 @@
     "    UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE r.rngtypid = t.oid"                     \
     "    UNION ALL SELECT r.rngtypid FROM pg_range r WHERE r.rngmultitypid = t.oid)"                 \
     "   inner_type (oid))"                                                                           \
-    " SELECT string_agg(x.text, E'\\n' ORDER BY x.n, x.text) AS texts FROM ("                        \
+    " SELECT string_agg(x.text, E'\\n' ORDER BY x.n, x.text) AS texts FROM p CROSS JOIN LATERAL ("   \
     "  SELECT e.oid || ' ' || replace(replace(e.enumlabel, E'\\\\', E'\\\\\\\\'), E'\\n', E'\\\\n')" \
-    "   AS text, e.oid AS n FROM pg_enum e JOIN p ON e.enumtypid = p.oid"                            \
+    "   AS text, e.oid AS n FROM pg_enum e WHERE e.enumtypid = p.oid"                                \
     "  UNION ALL SELECT t.oid || ' ' || string_agg(a.attnum::text, ' ' ORDER BY a.attnum), t.oid"    \
-    "   FROM p JOIN pg_type t ON t.oid = p.oid AND t.typtype = 'c' JOIN pg_attribute a"              \
-    "   ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped GROUP BY t.oid) x)"
+    "   FROM pg_type t JOIN pg_attribute a"                                                          \
+    "   ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped"                          \
+    "   WHERE t.oid = p.oid AND t.typtype = 'c' GROUP BY t.oid OFFSET 0) x)"
 
 /* clang-format off */
 
@@ -91,14 +92,15 @@ static const char relation_sql[] =
     "   CASE WHEN pubviaroot THEN ' via root' END)) AS name"
     "  FROM pg_publication p WHERE p.pubname = ANY ($5::text[])),"
     " line AS (SELECT $1::oid AS relid UNION SELECT i.inhparent FROM line"
-    "  JOIN pg_class c ON c.oid = line.relid AND c.relispartition"
-    "  JOIN pg_inherits i ON i.inhrelid = line.relid),"
+    "  JOIN pg_class c ON c.oid = line.relid AND c.relispartition CROSS JOIN LATERAL"
+    "  (SELECT inhparent FROM pg_inherits WHERE inhrelid = line.relid OFFSET 0) i),"
     " tree AS (SELECT $1::oid AS relid UNION SELECT i.inhrelid FROM tree"
-    "  JOIN pg_class c ON c.oid = tree.relid AND c.relkind = 'p'"
-    "  JOIN pg_inherits i ON i.inhparent = tree.relid),"
-    " entry AS (SELECT pr.oid, pr.xmin, pr.prrelid, %s AS attrs, %s AS filter, pub.name"
-    "  FROM pg_publication_rel pr JOIN pub ON pub.oid = pr.prpubid"
-    "  WHERE pr.prrelid IN (SELECT relid FROM line)),"
+    "  JOIN pg_class c ON c.oid = tree.relid AND c.relkind = 'p' CROSS JOIN LATERAL"
+    "  (SELECT inhrelid FROM pg_inherits WHERE inhparent = tree.relid OFFSET 0) i),"
+    " entry AS (SELECT pr.oid, pr.xmin, pr.prrelid, pr.attrs, pr.filter, pub.name"
+    "  FROM line CROSS JOIN LATERAL (SELECT pr.oid, pr.xmin, pr.prrelid, pr.prpubid,"
+    "   %s AS attrs, %s AS filter FROM pg_publication_rel pr WHERE pr.prrelid = line.relid OFFSET 0) pr"
+    "  JOIN pub ON pub.oid = pr.prpubid),"
     " membership AS (SELECT name || 'all tables' AS text, xmin FROM pub WHERE puballtables"
     "  UNION ALL SELECT concat(name, 'table ', oid, filter, ' ' || attrs::text), xmin FROM entry%s),"
     " leaf AS (SELECT l.*, " IS_OLDER("l.xmin") " AS older"
@@ -562,12 +564,21 @@ static int ask_shown(struct catalog *c, const struct relation *rel, uint32_t xid
     if (ask_visibility(c, xid, rel->relid, &v, err))
         return -1;
     *ours = v.ours;
-    if (v.ended)
+    if (v.ended) {
+        c->ended_xid = xid;
         return 0;
+    }
     if (ask_visibility(c, xid, rel->relid, &after, err))
         return -1;
     *shown = after.ended || !v.locked;
     return 0;
+}
+
+/* It was seen that the transaction had ended: then whatever is asked now shows that. */
+static bool seen_ended(const struct catalog *c, uint32_t xid)
+{
+    return xid == c->ended_xid ||
+           (c->ended_xmin != 0 && (int32_t)(xid - c->ended_xmin) < 0); /* xids go round */
 }
 
 /* Until the answer shows it, where the transaction has committed and does not wait for us. */
@@ -576,7 +587,7 @@ static int wait_until_shown(struct catalog *c, const struct relation *rel,
 {
     int64_t say_ms = monotonic_ms() + VISIBLE_SAY_MS;
     *shown = true;
-    while (place->xid != 0) {
+    while (place->xid != 0 && !seen_ended(c, place->xid)) {
         bool ours;
         if (ask_shown(c, rel, place->xid, shown, &ours, err))
             return -1;

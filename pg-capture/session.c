@@ -43,6 +43,10 @@ static const struct setting {
     /* A standby refuses serializable, and a deferrable one waits for others. */
     {"default_transaction_isolation", "read committed", 0, true},
     {"default_transaction_read_only", "on", 0, true},
+    /* What is asked of the catalog is little, and asked often: it should take as long as planning
+     * it anew, or compiling it, each time. */
+    {"plan_cache_mode", "force_generic_plan", 0, true},
+    {"jit", "off", 0, true},
 };
 
 int poll_timeout(int64_t now_ms, int64_t deadline_ms)
