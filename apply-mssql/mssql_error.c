@@ -10,6 +10,7 @@
 #include "sql/error_rules.h"
 
 static const char permissions[] = "docs/MSSQL.md says which permissions the user needs",
+                  login[] = "the server does not let this login in",
                   space[] = "free some space, or let the files grow",
                   replica[] = "is this a secondary replica?";
 
@@ -25,6 +26,7 @@ static const struct error_rule rules[] = {
     {701, ERR_TEMPORARY, NULL},         /* out of memory */
     {802, ERR_TEMPORARY, NULL},         /* no buffers */
     {845, ERR_TEMPORARY, NULL},         /* a page is waited for too long */
+    {916, ERR_PERMANENT, login},        /* the login has no user in the database */
     {921, ERR_TEMPORARY, NULL},         /* the database is not recovered yet */
     {922, ERR_TEMPORARY, NULL},         /* is being recovered */
     {926, ERR_TEMPORARY, NULL},         /* is suspect: its recovery failed */
@@ -50,24 +52,30 @@ static const struct error_rule rules[] = {
     {3967, ERR_TEMPORARY, NULL},    /* the version store is short */
     {MSSQL_CANNOT_OPEN_DATABASE, ERR_PERMANENT,
      "create the database, or a user for this login in it"},
+    {4064, ERR_PERMANENT, login},   /* the login's default database cannot be opened */
     {4221, ERR_TEMPORARY, replica}, /* a login to a secondary */
     {5074, ERR_PERMANENT, "drop what depends on the column in the target, and start again"},
-    {6005, ERR_RETRY, NULL},      /* shutting down */
-    {8645, ERR_TEMPORARY, NULL},  /* a timeout of memory */
-    {8651, ERR_TEMPORARY, NULL},  /* no grant of memory */
-    {9001, ERR_TEMPORARY, NULL},  /* the log is not available */
-    {9002, ERR_TEMPORARY, space}, /* the log is full */
-    {10928, ERR_TEMPORARY, NULL}, /* a limit of resources */
-    {10929, ERR_TEMPORARY, NULL}, /* resources are busy */
-    {10936, ERR_TEMPORARY, NULL}, /* a limit of requests */
-    {17142, ERR_TEMPORARY, NULL}, /* the server is paused */
-    {17187, ERR_TEMPORARY, NULL}, /* not ready for clients yet */
-    {17188, ERR_TEMPORARY, NULL}, /* shutting down */
-    {17809, ERR_TEMPORARY, NULL}, /* too many connections */
-    {18401, ERR_TEMPORARY, NULL}, /* being upgraded */
+    {6005, ERR_RETRY, NULL},       /* shutting down */
+    {8645, ERR_TEMPORARY, NULL},   /* a timeout of memory */
+    {8651, ERR_TEMPORARY, NULL},   /* no grant of memory */
+    {9001, ERR_TEMPORARY, NULL},   /* the log is not available */
+    {9002, ERR_TEMPORARY, space},  /* the log is full */
+    {10928, ERR_TEMPORARY, NULL},  /* a limit of resources */
+    {10929, ERR_TEMPORARY, NULL},  /* resources are busy */
+    {10936, ERR_TEMPORARY, NULL},  /* a limit of requests */
+    {17142, ERR_TEMPORARY, NULL},  /* the server is paused */
+    {17187, ERR_TEMPORARY, NULL},  /* not ready for clients yet */
+    {17188, ERR_TEMPORARY, NULL},  /* shutting down */
+    {17809, ERR_TEMPORARY, NULL},  /* too many connections */
+    {18401, ERR_TEMPORARY, NULL},  /* being upgraded */
+    {18452, ERR_PERMANENT, login}, /* of a domain that is not trusted */
     {18456, ERR_PERMANENT,
      "user and password are those of --dest, and the user needs a login and "
      "a user in the database"},
+    {18470, ERR_PERMANENT, login}, /* disabled */
+    {18486, ERR_PERMANENT, login}, /* locked out */
+    {18487, ERR_PERMANENT, login}, /* the password has expired */
+    {18488, ERR_PERMANENT, login}, /* the password has to be changed */
     {40143, ERR_TEMPORARY, NULL},  /* Azure: a request could not be processed */
     {40197, ERR_RETRY, NULL},      /* an error */
     {40501, ERR_TEMPORARY, NULL},  /* busy */

@@ -15,6 +15,7 @@
 
 static const char plain[] = "the server wants the password as it is, which it gets with "
                             "tls=verify-ca or verify-identity in --dest only";
+static const char login[] = "the server does not let this user in from here";
 static const char space[] = "free some space", replica[] = "is this a replica?",
                   time_limit[] = "the server has a limit on the time that a statement may take",
                   privileges[] =
@@ -46,6 +47,7 @@ static const struct error_rule rules[] = {
     {1053, ERR_RETRY, NULL},           /* SERVER_SHUTDOWN */
     {1114, ERR_TEMPORARY, space},      /* RECORD_FILE_FULL */
     {1129, ERR_TEMPORARY, NULL},       /* HOST_IS_BLOCKED */
+    {1130, ERR_PERMANENT, login},      /* HOST_NOT_PRIVILEGED */
     {1135, ERR_TEMPORARY, NULL},       /* CANT_CREATE_THREAD */
     {1142, ERR_PERMANENT, privileges}, /* TABLEACCESS_DENIED_ERROR */
     {1143, ERR_PERMANENT, privileges}, /* COLUMNACCESS_DENIED_ERROR */
@@ -60,17 +62,22 @@ static const struct error_rule rules[] = {
     {1213, ERR_RETRY, NULL},             /* LOCK_DEADLOCK */
     {1226, ERR_TEMPORARY, NULL},         /* USER_LIMIT_REACHED: in an hour, or connections */
     {1227, ERR_PERMANENT, privileges},   /* SPECIFIC_ACCESS_DENIED_ERROR */
+    {1251, ERR_PERMANENT, login},        /* NOT_SUPPORTED_AUTH_MODE */
     {1290, ERR_TEMPORARY, replica},      /* OPTION_PREVENTS_STATEMENT: --read-only */
     {1317, ERR_RETRY, NULL},             /* QUERY_INTERRUPTED */
     {1412, ERR_RETRY, NULL},             /* TABLE_DEF_CHANGED */
     {1451, ERR_PERMANENT, foreign_keys}, /* a row that is referenced is to be deleted */
     {1452, ERR_PERMANENT, foreign_keys}, /* a row is to refer to one that is not there */
+    {1524, ERR_PERMANENT, login},        /* PLUGIN_IS_NOT_LOADED: of the user's */
     {1615, ERR_RETRY, NULL},             /* NEED_REPREPARE */
     {1637, ERR_TEMPORARY, NULL},         /* TOO_MANY_CONCURRENT_TRXS */
     /* BINLOG_STMT_MODE_AND_ROW_ENGINE */
     {1665, ERR_TEMPORARY, "set binlog_format to ROW or MIXED in the server"},
+    {1698, ERR_PERMANENT, login},      /* ACCESS_DENIED_NO_PASSWORD_ERROR */
     {1792, ERR_TEMPORARY, replica},    /* CANT_EXECUTE_IN_READ_ONLY_TRANSACTION */
+    {1820, ERR_PERMANENT, login},      /* MUST_CHANGE_PASSWORD */
     {1836, ERR_TEMPORARY, replica},    /* READ_ONLY_MODE */
+    {1862, ERR_PERMANENT, login},      /* MUST_CHANGE_PASSWORD_LOGIN */
     {1878, ERR_TEMPORARY, NULL},       /* TEMP_FILE_WRITE_FAILURE */
     {1927, ERR_RETRY, NULL},           /* MariaDB: CONNECTION_KILLED */
     {1969, ERR_PERMANENT, time_limit}, /* MariaDB: STATEMENT_TIMEOUT */
@@ -84,13 +91,20 @@ static const struct error_rule rules[] = {
     {2013, ERR_RETRY, "the server is gone, or took longer than --query-timeout"},
     {TLS_ERROR, ERR_PERMANENT,
      "tls=off, required, verify-ca or verify-identity in --dest says what is asked for"},
+    {2049, ERR_PERMANENT, login},      /* CR_SECURE_AUTH */
     {2055, ERR_RETRY, NULL},           /* CR_SERVER_LOST_EXTENDED */
+    {2059, ERR_PERMANENT, login},      /* CR_AUTH_PLUGIN_CANNOT_LOAD */
+    {2061, ERR_PERMANENT, login},      /* CR_AUTH_PLUGIN_ERR */
     {3024, ERR_PERMANENT, time_limit}, /* MySQL: QUERY_TIMEOUT */
     {3032, ERR_TEMPORARY, NULL},       /* SERVER_OFFLINE_MODE */
     {3101, ERR_RETRY, NULL},           /* TRANSACTION_ROLLBACK_DURING_COMMIT: group replication */
-    {3169, ERR_RETRY, NULL},           /* SESSION_WAS_KILLED */
-    {5010, ERR_PERMANENT, plain},      /* MariaDB: CR_PLUGIN_NOT_ALLOWED */
-    {4031, ERR_RETRY, NULL},           /* MySQL: CLIENT_INTERACTION_TIMEOUT, idle for too long */
+    {3118, ERR_PERMANENT, login},      /* MySQL: ACCOUNT_HAS_BEEN_LOCKED */
+    /* SECURE_TRANSPORT_REQUIRED */
+    {3159, ERR_PERMANENT, "the server takes encrypted connections only: tls=required in --dest"},
+    {3169, ERR_RETRY, NULL},      /* SESSION_WAS_KILLED */
+    {5010, ERR_PERMANENT, plain}, /* MariaDB: CR_PLUGIN_NOT_ALLOWED */
+    {4031, ERR_RETRY, NULL},      /* MySQL: CLIENT_INTERACTION_TIMEOUT, idle for too long */
+    {4151, ERR_PERMANENT, login}, /* MariaDB: ACCOUNT_HAS_BEEN_LOCKED */
     {0, ERR_PERMANENT, NULL},
 };
 

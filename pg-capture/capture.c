@@ -641,7 +641,7 @@ static int run(struct capture *c, struct err *err)
             err_clear(err);
             return leave(c);
         }
-        if (c->own_fault || !c->upstream.begun || err->kind != ERR_TEMPORARY)
+        if (c->own_fault || !c->upstream.begun || (err->kind != ERR_TEMPORARY && !err->unknown))
             return -1;
         stats_error(&c->stats.file, ERR_TEMPORARY);
         /* A connection that got somewhere, or lasted: not one that breaks at the same place again.

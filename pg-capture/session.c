@@ -192,6 +192,14 @@ static enum err_kind sqlstate_kind(const char *state)
     return ERR_PERMANENT;
 }
 
+/* Refusals that are known to last until a person does something: of the role or its password, of
+ * the database, of a right. */
+static bool is_refusal(const char *state)
+{
+    return strncmp(state, "28", 2) == 0 || strncmp(state, "3D", 2) == 0 ||
+           strncmp(state, "42", 2) == 0;
+}
+
 static void hint_connection(const char *state, struct err *err)
 {
     if (strncmp(state, "28", 2) == 0)
@@ -274,6 +282,7 @@ static int connect_error(struct session *s, struct err *err)
     if (tls)
         return err_hint(err, "check sslmode, sslrootcert and the host's name in the source's "
                              "connection string, and the server's certificate");
+    err->unknown = kind == ERR_PERMANENT && *s->sqlstate && !is_refusal(s->sqlstate);
     hint_connection(s->sqlstate, err);
     return -1;
 }

@@ -13,6 +13,7 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
     va_start(ap, fmt);
     err->kind = kind;
     err->follows = false;
+    err->unknown = false;
     (void)option_vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     return -1;
@@ -44,6 +45,7 @@ int err_errno(struct err *err, enum err_kind kind, const char *fmt, ...)
     va_start(ap, fmt);
     err->kind = kind;
     err->follows = false;
+    err->unknown = false;
     int n = option_vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof err->text)
@@ -101,6 +103,7 @@ void err_clear(struct err *err)
 {
     err->kind = ERR_NONE;
     err->follows = false;
+    err->unknown = false;
     err->text[0] = '\0';
 }
 

@@ -28,6 +28,9 @@ enum err_kind {
 struct err {
     enum err_kind kind;
     bool follows; /* the cause is in another program of the pipeline, which says it */
+    /* A server's error whose number says nothing to us. It is permanent, but not for one who was
+     * connected before and connects again: the server may be starting, or in recovery. */
+    bool unknown;
     char text[ERR_TEXT_SIZE];
 };
 

@@ -13,5 +13,6 @@ const struct error_rule *error_rule_find(const struct error_rule *rules, int num
 
 int error_rule_hint(const struct error_rule *rule, struct err *err)
 {
+    err->unknown = rule->number == 0;
     return rule->hint ? err_hint(err, "%s", OPTION_TEXT(rule->hint)) : -1;
 }

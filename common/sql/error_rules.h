@@ -16,7 +16,8 @@ struct error_rule {
 
 const struct error_rule *error_rule_find(const struct error_rule *rules, int number);
 
-/* Adds the rule's hint to an error; returns -1. */
+/* Adds to an error the rule's hint, and that it is unknown where the rule is the last; returns -1.
+ */
 int error_rule_hint(const struct error_rule *rule, struct err *err);
 
 #endif

@@ -20,7 +20,7 @@ int reconnect(struct reconnect *r, struct driver *d, uint64_t timeout_ms,
             err_clear(err);
             return 0;
         }
-        if (err->kind == ERR_PERMANENT)
+        if (err->kind == ERR_PERMANENT && !err->unknown)
             return -1;
         now = monotonic_ms();
         if (now - r->lost_ms >= (int64_t)timeout_ms) {

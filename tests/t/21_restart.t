@@ -3,6 +3,7 @@
 # needs: postgres
 
 use Pg2any::Load;
+use IO::Socket::INET;
 use Pg2any::Test;
 
 my $seed = $ENV{PG2ANY_SEED} // int rand 1_000_000;
@@ -106,6 +107,29 @@ cmp_ok($pipeline->metric(apply => 'pg2any_apply_transactions_skipped_total') // 
 is_deeply({ map { $_ => $pipeline->pid($_) } keys %pid }, \%pid, 'the processes are still the same');
 unlike($pipeline->log_text('capture'), qr/wait_ms=(?:6400|10000)\b/,
     'a connection that got somewhere is opened again without a long wait');
+
+# A server that is not ready may say so in words that nobody knows: here one that stands where the server
+# was. It has been the right one before, so it may be again.
+$pg->stop;
+my $stranger = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1', LocalPort => $pg->port, ReuseAddr => 1, Timeout => 60)
+    or die "listening on the server's port: $!";
+for (1 .. 2) {
+    my $client = $stranger->accept or die "nobody connects: $!";
+    while (read($client, my $length, 4) == 4) {
+        read $client, my $request, unpack('N', $length) - 4;
+        last if unpack('N', $request) >> 16 == 3;    # the startup packet, not a request for encryption
+        syswrite $client, 'N';
+    }
+    my $answer = "SFATAL\0VFATAL\0CXX999\0Mcome back later\0\0";
+    syswrite $client, 'E' . pack('N', 4 + length $answer) . $answer;
+    close $client;
+}
+close $stranger;
+$pg->start;
+$pg->do(q{insert into word values ('after a stranger', 1)});
+$pipeline->wait_caught_up;
+same_content($pg, $target, ['word'], 'an error of an unknown code while connecting again passes');
+like($pipeline->log_text('capture'), qr/msg="connecting again" error=".*come back later/, 'it was met');
 
 # A lost connection doubles the wait before the next one only while nothing comes of them: otherwise
 # nothing would be read for ten seconds after a few restarts of the server within a minute.

@@ -56,6 +56,21 @@ static void kinds(void **state)
     assert_false(mssql_error_is_duplicate(547));
 }
 
+/* Whoever connects again waits out what is unknown, but not these. */
+static void refusals_of_a_login_are_known(void **state)
+{
+    (void)state;
+    static const int numbers[] = {916, 4060, 4064, 18452, 18456, 18470, 18486, 18487, 18488};
+    struct err err = {0};
+    for (size_t i = 0; i < LENGTH(numbers); i++) {
+        (void)mssql_error_set(&err, numbers[i], 1, "said", "connecting");
+        assert_int_equal(err.kind, ERR_PERMANENT);
+        assert_false(err.unknown);
+    }
+    (void)mssql_error_set(&err, 64999, 1, "said", "connecting");
+    assert_true(err.unknown);
+}
+
 static void values_are_left_out(void **state)
 {
     (void)state;
@@ -87,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds),
+        cmocka_unit_test(refusals_of_a_login_are_known),
         cmocka_unit_test(values_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,6 +61,22 @@ static void kinds(void **state)
     }
 }
 
+/* Whoever connects again waits out what is unknown, but not these. */
+static void refusals_of_a_login_are_known(void **state)
+{
+    (void)state;
+    static const unsigned int numbers[] = {1044, 1045, 1049, 1130, 1251, 1524, 1698, 1820,
+                                           1862, 2049, 2059, 2061, 3118, 3159, 4151};
+    struct err err = {0};
+    for (size_t i = 0; i < LENGTH(numbers); i++) {
+        (void)my_error_set(&err, numbers[i], "HY000", "said", "connecting");
+        assert_int_equal(err.kind, ERR_PERMANENT);
+        assert_false(err.unknown);
+    }
+    (void)my_error_set(&err, 64999, "HY000", "said", "connecting");
+    assert_true(err.unknown);
+}
+
 static void a_broken_handshake_is_not_a_refused_one(void **state)
 {
     (void)state;
@@ -117,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds),
+        cmocka_unit_test(refusals_of_a_login_are_known),
         cmocka_unit_test(a_broken_handshake_is_not_a_refused_one),
         cmocka_unit_test(duplicates),
         cmocka_unit_test(values_are_cut),
