@@ -286,6 +286,18 @@ static int find_slot(struct upstream *u, const struct position *position, struct
                                    u->options->failover, err);
 }
 
+/* The slot that was just seen is not there: another process was making it and was killed, and the
+ * server has taken it away. Whoever starts again makes it. */
+static int vanished(const struct upstream *u, struct err *err)
+{
+    bool gone = strcmp(u->replication.session.sqlstate, "42704") == 0;
+    if (gone && !u->begun && err->kind == ERR_PERMANENT)
+        return err_set(err, ERR_TEMPORARY,
+                       "replication slot %s was there a moment ago and is not any more",
+                       u->options->slot);
+    return -1;
+}
+
 static int start_stream(struct upstream *u, struct err *err)
 {
     int64_t begun_ms = monotonic_ms();
@@ -295,7 +307,7 @@ static int start_stream(struct upstream *u, struct err *err)
             return 0;
         bool busy = strcmp(u->replication.session.sqlstate, "55006") == 0;
         if (!busy || monotonic_ms() - begun_ms > SLOT_BUSY_LIMIT_MS)
-            return -1;
+            return vanished(u, err);
         if (!said)
             log_info("the slot is in use; trying again", "slot", u->options->slot, "limit_ms",
                      LOG_U64(SLOT_BUSY_LIMIT_MS), "reason", err->text, NULL);

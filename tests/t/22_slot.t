@@ -80,6 +80,29 @@ $holder->wait_streaming;
 my $refused = Pg2any::Pipeline->new(pg => $pg, slot => 'held', target => new_target(origin => 'held'));
 $refused->start;
 
+# ---- while the slot is made ----
+
+{
+    my $running = $pg->connect;
+    $running->do($_) for 'begin', q{insert into t (at) values ('running')};
+    my @capture = map { Pg2any::Pipeline->new(pg => $pg, slot => 'making', stages => ['capture'],
+        output => fresh_name('making.frames')) } 1 .. 2;
+    $capture[0]->start;
+    my $maker = q{select active_pid from pg_replication_slots where slot_name = 'making'};
+    wait_for(sub { $pg->value($maker) }, 30, 'the slot to be in the making');
+    $capture[0]->kill_all;
+    $capture[1]->start;
+    wait_for(sub { $capture[1]->log_text('capture') =~ /the slot is in use; trying again/ }, 30, 'the next one to find it');
+    $pg->do("select pg_terminate_backend(($maker))");
+    is($capture[1]->wait_exit(capture => 30), 111,
+        'a slot that vanishes because its maker was killed is a reason to start again');
+    $running->do('rollback');
+    $capture[1]->start;
+    $capture[1]->wait_streaming;
+    $capture[1]->stop;
+    drop_slot('making');
+}
+
 # ---- while the pipeline is down ----
 
 {
