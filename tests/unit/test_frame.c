@@ -276,6 +276,23 @@ static void publications_are_limited(void **state)
     buf_free(&out);
 }
 
+static void timelines_are_limited(void **state)
+{
+    (void)state;
+    static struct frame_hello h = {.format_version = 1, .ntimelines = FRAME_MAX_TIMELINES};
+    struct buf b = {0}, out = {0};
+    frame_put_hello(&b, &h);
+    struct frame f = sample_frame(&b);
+    assert_true(decodes(&f, &out));
+    uint8_t *count = memchr(b.data, 0xdc, b.len); /* array 16 */
+    assert_non_null(count);
+    assert_int_equal(count[1] << 8 | count[2], FRAME_MAX_TIMELINES);
+    count[2]++;
+    assert_false(decodes(&f, &out));
+    buf_free(&b);
+    buf_free(&out);
+}
+
 static void kinds_of_old_tuples_belong_to_types(void **state)
 {
     (void)state;
@@ -379,6 +396,7 @@ int main(void)
         cmocka_unit_test(an_unknown_version_is_named_before_anything_else),
         cmocka_unit_test(a_start_beyond_the_wal_is_refused),
         cmocka_unit_test(publications_are_limited),
+        cmocka_unit_test(timelines_are_limited),
         cmocka_unit_test(kinds_of_old_tuples_belong_to_types),
         cmocka_unit_test(tuples_are_read_by_their_length),
         cmocka_unit_test(nothing_is_left_of_a_frame_that_found_no_memory),

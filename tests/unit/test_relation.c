@@ -293,6 +293,28 @@ static void put_parts(const struct parts *p, struct buf *out)
     frame_close(&w);
 }
 
+static void attributes_are_limited(void **state)
+{
+    (void)state;
+    char attributes[FRAME_MAX_COLUMNS + 2] = {0};
+    memset(attributes, ATTRIBUTE_DROPPED, FRAME_MAX_COLUMNS);
+    const struct relation rel = {.namespace = "s",
+                                 .name = "t",
+                                 .replica_identity = REPLICA_IDENTITY_NOTHING,
+                                 .attributes = attributes};
+    for (int more = 0; more < 2; more++) {
+        struct buf b = {0};
+        struct relation *read = NULL;
+        struct err err = {0};
+        attributes[FRAME_MAX_COLUMNS] = more ? ATTRIBUTE_DROPPED : '\0';
+        relation_to_frame(&rel, &b);
+        assert_int_equal(relation_from_bytes(b.data, b.len, &read, &err), more ? -1 : 0);
+        assert_true(!more || strstr(err.text, "too many attributes"));
+        relation_unref(read);
+        buf_free(&b);
+    }
+}
+
 static void nonsense_is_refused_with_its_reason(void **state)
 {
     (void)state;
@@ -375,6 +397,7 @@ int main(void)
         cmocka_unit_test(a_relation_lives_as_long_as_its_last_reference),
         cmocka_unit_test(a_map_has_the_last_version_of_each_relid),
         cmocka_unit_test(only_one_whole_relation_frame_is_a_relation),
+        cmocka_unit_test(attributes_are_limited),
         cmocka_unit_test(nonsense_is_refused_with_its_reason),
         cmocka_unit_test(a_count_alone_allocates_nothing),
     };
