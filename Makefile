@@ -264,6 +264,18 @@ check-chaos: ## let everything go wrong at random under load, for MINUTES (10), 
 asan: ## run the unit tests under the address and undefined-behaviour sanitizers
 	+@$(build_now) BUILD=build/asan SANITIZE=address,undefined check-unit
 
+# What runs is a build of its own. COVERAGE_E2E is a list of tests/select, as `nothing` or `all`: a program
+# that a test kills counts nothing.
+COVERAGE_E2E ?=
+.PHONY: coverage
+coverage: ## say which lines the unit tests run (COVERAGE_E2E=all: the end-to-end tests, too)
+	+@$(build_now) BUILD=build/coverage CFLAGS='-Og -g --coverage' all unit
+	@find build/coverage/obj -name '*.gcda' -delete
+	@list=; if [ -n '$(COVERAGE_E2E)' ]; then list=$$(tests/select $(COVERAGE_E2E)); fi; \
+		PG2ANY_BIN=$(abspath build/coverage/bin) tests/run --logs build/coverage/test-logs \
+		$(patsubst $(BUILD)/%,build/coverage/%,$(UNIT_TESTS)) $$list || failed=1; \
+		tests/coverage build/coverage; exit $${failed:-0}
+
 # It starts from the corpora; what it finds on its way is in a folder for each target, and what
 # ends a target is left beside that. T=fuzz_NAME... runs only those.
 .PHONY: fuzz
