@@ -22,23 +22,58 @@ static int no_column(const char *table, const struct column *c, struct err *err)
     return err_set(err, ERR_PERMANENT, "the target table %s has no column %s", table, c->name);
 }
 
+/* What is wrong with each column of a table: whoever mends one wants to know of all. */
+struct misfits {
+    struct buf text, types; /* and the types that columns of ours would have */
+};
+
+/* `one` is of a column; -1: it is of something else. */
+static int add_misfit(struct misfits *m, const struct driver_ops *ops, struct driver *d,
+                      const struct relation *rel, uint32_t column, const struct err *one)
+{
+    const char *caveat;
+    if (one->kind != ERR_PERMANENT)
+        return -1;
+    buf_printf(&m->text, "%s%s", m->text.len ? "; " : "", one->text);
+    buf_printf(&m->types, "%s%s ", m->types.len ? ", " : "", rel->columns[column].name);
+    ops->declare(d, rel, column, &m->types, &caveat);
+    return 0;
+}
+
+/* `rc` -1: an error that is no misfit is in `err`. Frees them. */
+static int tell_misfits(struct misfits *m, int rc, struct err *err)
+{
+    if (rc == 0 && m->text.len > 0) {
+        (void)err_set(err, ERR_PERMANENT, "%s", buf_cstr(&m->text));
+        rc = err_hint(err, "in a table that pg2any makes: %s", buf_cstr(&m->types));
+    } else if (rc == 0) {
+        err_clear(err);
+    }
+    buf_free(&m->text);
+    buf_free(&m->types);
+    return rc;
+}
+
 static int bind_columns(const struct driver_ops *ops, struct driver *d, struct target_table *t,
                         struct err *err)
 {
+    struct misfits misfits = {0};
+    int rc = 0;
     t->autonumber = t->rel->ncolumns;
-    for (uint32_t i = 0; i < t->rel->ncolumns; i++) {
+    for (uint32_t i = 0; rc == 0 && i < t->rel->ncolumns; i++) {
         const struct column *c = &t->rel->columns[i];
         struct fit fit = {0};
         t->columns[i] = described_find(&t->there, c->name);
-        if (!t->columns[i])
-            return no_column(t->name, c, err);
-        if (ops->fit(d, c, t->columns[i], table_in_identity(t, i), &fit, err))
-            return -1;
+        if (t->columns[i] ? ops->fit(d, c, t->columns[i], table_in_identity(t, i), &fit, err)
+                          : no_column(t->name, c, err)) {
+            rc = add_misfit(&misfits, ops, d, t->rel, i, err);
+            continue;
+        }
         t->autonumber = t->columns[i]->autonumber ? i : t->autonumber;
         t->forms[i] = fit.form;
         t->alone[i] = fit.alone;
     }
-    return 0;
+    return tell_misfits(&misfits, rc, err);
 }
 
 /* A column that only the target has must find its value there. */
@@ -111,10 +146,14 @@ static int allocate(struct target_table *t, const char *name, struct err *err)
     return t->name && t->columns && t->forms && t->alone && t->flags ? 0 : err_nomem(err);
 }
 
-static int check_fitness(const char *name, const struct described_table *there, struct err *err)
+static int check_fitness(const char *name, const struct relation *rel,
+                         const struct described_table *there, struct err *err)
 {
-    if (!there->exists)
-        return err_set(err, ERR_PERMANENT, "the target has no table %s", name);
+    if (!there->exists) { /* a plan has made it, or refused to: it was bound before */
+        (void)err_set(err, ERR_PERMANENT, "the target table %s is gone, and its rows with it",
+                      name);
+        return schema_plan_stop(name, rel, err);
+    }
     if (!there->unfit)
         return 0;
     (void)err_set(err, ERR_PERMANENT, "the target table %s %s", name, there->unfit);
@@ -135,7 +174,7 @@ int table_bind(const struct driver_ops *ops, struct driver *d, const char *name,
     described_init(there);
     t->statements.ncolumns = rel->ncolumns;
     if (allocate(t, name, err) || identity_init(&t->identity, rel, err) ||
-        check_fitness(name, &t->there, err) || bind_columns(ops, d, t, err) ||
+        check_fitness(name, rel, &t->there, err) || bind_columns(ops, d, t, err) ||
         check_others(t, err) || bind_indexes(t, err)) {
         table_free(t);
         return -1;
@@ -208,20 +247,22 @@ int table_check_planned(const struct driver_ops *ops, struct driver *d, const ch
 {
     const struct described_table *there = plan->steps[plan->n - 1].there;
     struct identity id;
+    struct misfits misfits = {0};
     if (!there->exists)
         return 0;
-    int rc = identity_init(&id, rel, err) || check_fitness(name, there, err) ? -1 : 0;
+    int rc = identity_init(&id, rel, err) || check_fitness(name, rel, there, err) ? -1 : 0;
     for (uint32_t i = 0; rc == 0 && i < rel->ncolumns; i++) {
         const char *before;
         struct fit fit = {0};
         if (!is_left(plan, rel, i, &before))
             continue;
         const struct described_column *c = described_find(there, before);
-        rc = c ? ops->fit(d, &rel->columns[i], c, in_identity(&id, i), &fit, err)
-               : no_column(name, &rel->columns[i], err);
+        if (c ? ops->fit(d, &rel->columns[i], c, in_identity(&id, i), &fit, err)
+              : no_column(name, &rel->columns[i], err))
+            rc = add_misfit(&misfits, ops, d, rel, i, err);
     }
     identity_free(&id);
-    return rc;
+    return tell_misfits(&misfits, rc, err);
 }
 
 void table_free(struct target_table *t)

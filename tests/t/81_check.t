@@ -115,6 +115,22 @@ $front->{env}{CDC_DDL} = 'none';
 like($out, qr/^FAIL  table public\.keyed: the target has no keyed, and CDC_DDL=none makes none/m, '--ddl none without the table');
 delete $front->{env}{CDC_DDL};
 
+# All columns that do not fit, at once, with the types that would; a table that was there and is gone.
+$pg->do('create table wide (id int primary key, a text, b text, c float8)', 'alter publication cdc_pub add table wide');
+$target->dbh->do('create table wide (id integer primary key, a integer, b integer, c real)');
+$target->dbh->do('insert into wide values (1, 1, 1, 1)');
+(undef, $out) = check();
+like($out, qr/^FAIL  table public\.wide: .*column a has the type integer.*; column b has the type integer.*\(in a table that pg2any makes: a TEXT, b TEXT\)/mi,
+    'every column that does not fit is named, with a type that does') or diag($out);
+$target->dbh->do('drop table wide');
+$pg->do('insert into wide values (1)');
+is(($front->command(['run', '--until-lsn', 'current']))[0], 0, 'the pipeline makes it');
+$target->dbh->do('drop table wide');
+(undef, $out) = check();
+like($out, qr/^FAIL  table public\.wide: the target table wide is gone, and its rows with it \(.*delete the row with relid \d+ from pg2any_relation/m,
+    'a table that is gone: what to do');
+$pg->do('alter publication cdc_pub drop table wide');
+
 # What a start would do is what a start does: a column whose name is another's after the change.
 $pg->do(q{insert into keyed values (1, 0.5, '2024-01-01')});
 is(($front->command(['run', '--until-lsn', 'current']))[0], 0, 'the pipeline makes the table');

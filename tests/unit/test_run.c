@@ -98,8 +98,16 @@ static int fit(struct driver *d, const struct column *c, const struct described_
                : 0;
 }
 
+static void declare(struct driver *d, const struct relation *rel, uint32_t column, struct buf *out,
+                    const char **caveat)
+{
+    (void)d, (void)rel, (void)column;
+    buf_append_str(out, "number");
+    *caveat = NULL;
+}
+
 static const struct driver_ops ops = {
-    .name = "numbers", .title = "Numbers", .fit = fit, .execute = execute};
+    .name = "numbers", .title = "Numbers", .declare = declare, .fit = fit, .execute = execute};
 
 struct world {
     struct driver driver;
