@@ -55,7 +55,6 @@ static int no_room(const struct ack *a, bool taken, struct err *err)
         return err_hint(err, "each applier needs an --ack of its own");
     }
     (void)err_set(err, ERR_TEMPORARY, "nobody reads the acknowledgement FIFO %s", a->path);
-    (void)err_follows(err);
     return err_hint(err, "is pg-capture running with the same --ack?");
 }
 
@@ -90,7 +89,8 @@ int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, int input_fd, struc
             return err_set(err, ERR_TEMPORARY,
                            "asked to stop while nobody read the acknowledgement FIFO %s", a->path);
         (void)no_room(a, taken, err);
-        return err_context(err, "the input has ended");
+        (void)err_context(err, "the input has ended");
+        return err_follows(err);
     }
 }
 

@@ -108,7 +108,7 @@ int frame_reader_cut(const struct frame_reader *r, struct err *err)
     uint64_t ended = r->offset + frame_reader_left(r);
     (void)err_set(err, ERR_TEMPORARY, "the input ended at byte %" PRIu64 " without an end frame%s",
                   ended, frame_reader_left(r) ? ", in the middle of a frame" : "");
-    if (fstat(r->fd, &st) == 0 && S_ISREG(st.st_mode))
+    if (fstat(r->fd, &st) == 0 && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
         return err_hint(err, "the file was cut, or its writer crashed or was killed");
     (void)err_follows(err);
     return err_hint(err, "the program before this one in the pipeline says why, unless it was "

@@ -58,8 +58,8 @@ MUST_CHECK int frame_reader_fill(struct frame_reader *r, struct err *err);
  */
 MUST_CHECK int frame_reader_finish(struct frame_reader *r, struct err *err);
 
-/* The error for an input that ended without an end frame: temporary. Where it is no file the cause
- * is the writer's (err_follows()). Returns -1. */
+/* The error for an input that ended without an end frame: temporary. From a pipe or a socket the
+ * cause is the writer's (err_follows()). Returns -1. */
 int frame_reader_cut(const struct frame_reader *r, struct err *err);
 
 /* Bytes of an unfinished frame that the end of input left behind. */
