@@ -14,6 +14,11 @@ static const char permissions[] = "docs/MSSQL.md says which permissions the user
                   space[] = "free some space, or let the files grow",
                   replica[] = "is this a secondary replica?";
 
+/*
+ * Not among them are two refusals of a login that may pass by themselves: 4064, its default
+ * database cannot be opened, which may be in recovery; and 18486, it is locked out, which ends when
+ * the policy's lockout duration is over.
+ */
 static const struct error_rule rules[] = {
     {229, ERR_PERMANENT, permissions}, /* no permission on an object */
     {230, ERR_PERMANENT, permissions}, /* on a column */
@@ -52,7 +57,6 @@ static const struct error_rule rules[] = {
     {3967, ERR_TEMPORARY, NULL},    /* the version store is short */
     {MSSQL_CANNOT_OPEN_DATABASE, ERR_PERMANENT,
      "create the database, or a user for this login in it"},
-    {4064, ERR_PERMANENT, login},   /* the login's default database cannot be opened */
     {4221, ERR_TEMPORARY, replica}, /* a login to a secondary */
     {5074, ERR_PERMANENT, "drop what depends on the column in the target, and start again"},
     {6005, ERR_RETRY, NULL},       /* shutting down */
@@ -73,7 +77,6 @@ static const struct error_rule rules[] = {
      "user and password are those of --dest, and the user needs a login and "
      "a user in the database"},
     {18470, ERR_PERMANENT, login}, /* disabled */
-    {18486, ERR_PERMANENT, login}, /* locked out */
     {18487, ERR_PERMANENT, login}, /* the password has expired */
     {18488, ERR_PERMANENT, login}, /* the password has to be changed */
     {40143, ERR_TEMPORARY, NULL},  /* Azure: a request could not be processed */

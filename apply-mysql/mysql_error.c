@@ -24,7 +24,11 @@ static const char space[] = "free some space", replica[] = "is this a replica?",
                   foreign_keys[] = "foreign keys of the target itself are checked; "
                                    "foreign_keys=off in --dest leaves that to the source";
 
-/* Names of the numbers beside them; some are in one client library's headers only. */
+/*
+ * Names of the numbers beside them; some are in one client library's headers only. Not among them
+ * is 2061, CR_AUTH_PLUGIN_ERR: the client's plugin says so of a server that insists on TLS, but
+ * also of a connection that broke off while it was made.
+ */
 static const struct error_rule rules[] = {
     {3, ERR_TEMPORARY, NULL},     /* EE_WRITE */
     {20, ERR_TEMPORARY, space},   /* EE_DISK_FULL */
@@ -94,7 +98,6 @@ static const struct error_rule rules[] = {
     {2049, ERR_PERMANENT, login},      /* CR_SECURE_AUTH */
     {2055, ERR_RETRY, NULL},           /* CR_SERVER_LOST_EXTENDED */
     {2059, ERR_PERMANENT, login},      /* CR_AUTH_PLUGIN_CANNOT_LOAD */
-    {2061, ERR_PERMANENT, login},      /* CR_AUTH_PLUGIN_ERR */
     {3024, ERR_PERMANENT, time_limit}, /* MySQL: QUERY_TIMEOUT */
     {3032, ERR_TEMPORARY, NULL},       /* SERVER_OFFLINE_MODE */
     {3101, ERR_RETRY, NULL},           /* TRANSACTION_ROLLBACK_DURING_COMMIT: group replication */
@@ -104,6 +107,7 @@ static const struct error_rule rules[] = {
     {3169, ERR_RETRY, NULL},      /* SESSION_WAS_KILLED */
     {5010, ERR_PERMANENT, plain}, /* MariaDB: CR_PLUGIN_NOT_ALLOWED */
     {4031, ERR_RETRY, NULL},      /* MySQL: CLIENT_INTERACTION_TIMEOUT, idle for too long */
+    {4150, ERR_PERMANENT, login}, /* MariaDB: USER_IS_BLOCKED, until somebody unblocks it */
     {4151, ERR_PERMANENT, login}, /* MariaDB: ACCOUNT_HAS_BEEN_LOCKED */
     {0, ERR_PERMANENT, NULL},
 };

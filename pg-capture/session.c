@@ -193,7 +193,8 @@ static enum err_kind sqlstate_kind(const char *state)
 }
 
 /* Refusals that are known to last until a person does something: of the role or its password, of
- * the database, of a right. */
+ * the database, of a right. (PostgreSQL's appendix "PostgreSQL Error Codes": classes 28, invalid
+ * authorization specification; 3D, invalid catalog name; 42, access rule violation.) */
 static bool is_refusal(const char *state)
 {
     return strncmp(state, "28", 2) == 0 || strncmp(state, "3D", 2) == 0 ||

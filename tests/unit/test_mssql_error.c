@@ -60,15 +60,18 @@ static void kinds(void **state)
 static void refusals_of_a_login_are_known(void **state)
 {
     (void)state;
-    static const int numbers[] = {916, 4060, 4064, 18452, 18456, 18470, 18486, 18487, 18488};
+    static const int numbers[] = {916, 4060, 18452, 18456, 18470, 18487, 18488};
     struct err err = {0};
     for (size_t i = 0; i < LENGTH(numbers); i++) {
         (void)mssql_error_set(&err, numbers[i], 1, "said", "connecting");
         assert_int_equal(err.kind, ERR_PERMANENT);
         assert_false(err.unknown);
     }
-    (void)mssql_error_set(&err, 64999, 1, "said", "connecting");
-    assert_true(err.unknown);
+    static const int may_pass[] = {4064, 18486, 64999};
+    for (size_t i = 0; i < LENGTH(may_pass); i++) {
+        (void)mssql_error_set(&err, may_pass[i], 1, "said", "connecting");
+        assert_true(err.unknown);
+    }
 }
 
 static void values_are_left_out(void **state)

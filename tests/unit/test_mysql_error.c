@@ -66,7 +66,7 @@ static void refusals_of_a_login_are_known(void **state)
 {
     (void)state;
     static const unsigned int numbers[] = {1044, 1045, 1049, 1130, 1251, 1524, 1698, 1820,
-                                           1862, 2049, 2059, 2061, 3118, 3159, 4151};
+                                           1862, 2049, 2059, 3118, 3159, 4150, 4151};
     struct err err = {0};
     for (size_t i = 0; i < LENGTH(numbers); i++) {
         (void)my_error_set(&err, numbers[i], "HY000", "said", "connecting");
@@ -74,6 +74,9 @@ static void refusals_of_a_login_are_known(void **state)
         assert_false(err.unknown);
     }
     (void)my_error_set(&err, 64999, "HY000", "said", "connecting");
+    assert_true(err.unknown);
+    (void)my_error_set(&err, 2061, "HY000", "Couldn't read RSA public key from server",
+                       "connecting");
     assert_true(err.unknown);
 }
 
