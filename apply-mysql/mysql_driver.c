@@ -1,6 +1,7 @@
 /* The driver's operations: opening, transactions, our two tables, names. */
 #include "mysql_driver.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,7 +10,8 @@
 #include "sql/names.h"
 #include "sql/table.h"
 
-#define SLICE_BYTES (UINT64_C(4) << 20)
+#define SLICE_BYTES  (UINT64_C(4) << 20)
+#define PLACE_WAIT_S 2 /* for a session that is ended to let go */
 
 /* ---- opening ---- */
 
@@ -155,6 +157,39 @@ static const struct own_dialect dialect = {
     .bytes = text_bytes,
 };
 
+/*
+ * The session of an origin's applier has a lock by a name. Where a network forgets a connection the
+ * server does not notice, and its session keeps the name, and perhaps the checkpoint's row: the
+ * next one ends it, which a user may do with his own, before it takes the row itself. Where a
+ * server has no such locks it stays until its wait_timeout.
+ */
+static void take_place(struct driver *d, const char *origin)
+{
+    struct buf name = {0}, sql = {0};
+    struct err ignored = {0};
+    MYSQL_RES *rows;
+    buf_append_str(&name, "CONCAT('pg2any.', MD5(CONCAT(DATABASE(), '/', ");
+    my_text_literal(&name, origin, strlen(origin));
+    buf_append_str(&name, ")))");
+    for (int wait_s = 0; !d->in_place && wait_s <= PLACE_WAIT_S; wait_s += PLACE_WAIT_S) {
+        buf_printf(&sql, "SELECT GET_LOCK(%s, %d), IS_USED_LOCK(%s)", buf_cstr(&name), wait_s,
+                   buf_cstr(&name));
+        if (my_rows(d->rows, &sql, &rows, &ignored))
+            break;
+        MYSQL_ROW row = mysql_fetch_row(rows);
+        d->in_place = row && row[0] && strcmp(row[0], "1") == 0;
+        if (!d->in_place && wait_s == 0 && row && row[1]) {
+            log_warning("a session that an applier of before has left behind is ended", "id",
+                        row[1], NULL);
+            buf_printf(&sql, "KILL %" PRIu64, (uint64_t)strtoull(row[1], NULL, 10));
+            if (my_run_buf(d->rows, &sql, &ignored))
+                log_warning("it could not be ended", "reason", ignored.text, NULL);
+        }
+        mysql_free_result(rows);
+    }
+    buf_free(&name);
+}
+
 /* On the connection of the rows: the open transaction may have written it. */
 static int my_recall(struct driver *d, const struct own_key *key, struct own_row *row, bool *found,
                      struct err *err)
@@ -164,7 +199,10 @@ static int my_recall(struct driver *d, const struct own_key *key, struct own_row
     *found = false;
     if (!d->have_tables && d->config.look_only)
         return 0;
-    own_select(&dialect, key, key->table == OWN_CHECKPOINT && !d->config.look_only, &sql);
+    bool lock = key->table == OWN_CHECKPOINT && !d->config.look_only;
+    if (lock && !d->in_place)
+        take_place(d, key->origin);
+    own_select(&dialect, key, lock, &sql);
     if (my_rows(d->rows, &sql, &rows, err))
         return -1;
     MYSQL_ROW values = mysql_fetch_row(rows);

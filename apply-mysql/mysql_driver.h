@@ -72,6 +72,7 @@ struct driver {
     bool no_database;     /* under look_only: it is missing, and would be made */
     MYSQL *rows, *schema; /* NULL: not connected */
     struct reconnect reconnect;
+    bool in_place; /* the session has the name of the origin's applier */
 
     /* What the server says of itself. */
     char collation[32];     /* binary, no padding */

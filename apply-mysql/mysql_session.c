@@ -10,6 +10,7 @@
 
 #define SCHEMA_TIMEOUT_S   3600 /* ALTER TABLE may copy the table */
 #define SCHEMA_LOCK_WAIT_S 5
+#define LOCK_ANSWER_S      3 /* InnoDB looks for locks that are to be given up each second or so */
 #define CLIENT_MAX_PACKET  (UINT64_C(1) << 30) /* the most that the protocol has */
 #define OPTION_GROUP       "pg2any"            /* beside the library's own, client */
 #define WARNINGS_SHOWN     3
@@ -113,7 +114,7 @@ static void set_options(MYSQL *m, const struct driver *d, bool schema)
     unsigned int connect_s = config_seconds(d->config.connect_timeout_ms);
     /* The server gives up a lock after the query timeout; its answer has to arrive. */
     unsigned int query_s =
-        schema ? SCHEMA_TIMEOUT_S : config_seconds(d->config.query_timeout_ms) + 1;
+        schema ? SCHEMA_TIMEOUT_S : config_seconds(d->config.query_timeout_ms) + LOCK_ANSWER_S;
     unsigned long packet = CLIENT_MAX_PACKET;
     (void)mysql_options(m, MYSQL_READ_DEFAULT_GROUP, OPTION_GROUP);
     (void)mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
@@ -297,4 +298,5 @@ void my_disconnect(struct driver *d)
     if (d->schema)
         mysql_close(d->schema);
     d->rows = d->schema = NULL;
+    d->in_place = false;
 }

@@ -20,8 +20,9 @@ sub new {
     my ($class, $to) = @_;
     my $self = bless { to => $to, port => Pg2any::Postgres::free_port() }, $class;
     pipe my $orders, $self->{orders} or croak "pipe: $!";
+    pipe $self->{done}, my $done or croak "pipe: $!";
     $self->{orders}->autoflush;
-    $self->{process} = Pg2any::Process->start(name => 'network', stdin => $orders,
+    $self->{process} = Pg2any::Process->start(name => 'network', stdin => $orders, stdout => $done,
         argv => [$^X, '-I' . dirname(dirname(__FILE__)), '-MPg2any::Network', '-e', 'Pg2any::Network::run(@ARGV)',
             $self->{port}, $to],
         stderr => fresh_name('network.log'));
@@ -44,10 +45,11 @@ sub uri {
 #   stall            nothing passes for the time being
 #   delay MS         everything comes so much later
 #   split            every byte by itself
-# DIRECTION: up (to the server), down, both.
+# DIRECTION: up (to the server), down, both. It is so when this returns.
 sub order {
     my ($self, $order) = @_;
     print { $self->{orders} } "$order\n" or croak "the network is gone: $!";
+    defined readline $self->{done} or croak 'the network is gone';
     return;
 }
 
@@ -167,7 +169,10 @@ sub run {
         $time = now();
         if (vec $read, fileno STDIN, 1) {
             sysread STDIN, $orders, 4096, length $orders or exit 0;
-            obey($1, \%state, \@connections) while $orders =~ s/\A(.*)\n//;
+            while ($orders =~ s/\A(.*)\n//) {
+                obey($1, \%state, \@connections);
+                syswrite STDOUT, "\n" or exit 0;
+            }
             next;    # some may be closed
         }
         if (vec $read, fileno $listener, 1) {

@@ -4,6 +4,7 @@
 
 use Pg2any::MySQL;
 use Pg2any::MySQLProxy;
+use Pg2any::Network;
 use Pg2any::Test;
 
 my $all_0  = {capture => 0, assemble => 0, apply => 0};
@@ -247,6 +248,49 @@ my $proxy = Pg2any::MySQLProxy->new($elsewhere);
         same_content($pg, $target, ['t'], "SIG$mode: the server went and came back");
     }
     is($pipeline->pid('apply'), $pid, 'all that in the same process');
+    is_deeply($pipeline->stop, $all_0, 'all leave with 0');
+    drop_slot($pipeline->{slot});
+}
+{
+    # What is between the two forgets the connections. The server does not notice, and keeps the session, in the middle
+    # of a transaction with the lock on the checkpoint.
+    my $network = Pg2any::Network->new($elsewhere->port);
+    my $pipeline = pipeline(
+        $elsewhere,
+        target => sub {
+            my ($t) = @_;
+            return Literal->new($t, undef, $network->uri($elsewhere->uri(db => $t->database, tcp => 1)));
+        },
+        args => ['--query-timeout', '2s']
+    );
+    my $target = $pipeline->{target};
+    $pipeline->start;
+    $pipeline->wait_streaming;
+    $pg->do('truncate t', 'insert into t select g, 0 from generate_series(1, 100) g');
+    $pipeline->wait_caught_up;
+    # At first while it does nothing; the next session must not go unnamed for that.
+    $network->order('hole both');
+    $network->order('pass');
+    $pg->do('update t set n = n + 1');
+    $pipeline->wait_caught_up(90, tend => 1);
+    my $holder = $target->new_dbh;
+    $holder->do('begin');
+    $holder->do('select * from t for update');
+    $pg->do('update t set n = n + 1');
+    wait_for(
+        sub {
+            $elsewhere->value(q{select count(*) from information_schema.innodb_trx where trx_state = 'LOCK WAIT'});
+        },
+        30, 'the applier to wait for a lock');
+    $network->order('hole both');
+    $network->order('pass');
+    $holder->do('rollback');
+    $holder->disconnect;
+    # Another process knows nothing of the session.
+    $pipeline->signal('apply', 'KILL');
+    $pipeline->wait_caught_up(90, tend => 1);
+    same_content($pg, $target, ['t'], 'a session that was forgotten with its locks');
+    like($pipeline->log_text('apply'), qr/a session that an applier of before has left behind is ended/, 'the log says that it was ended');
     is_deeply($pipeline->stop, $all_0, 'all leave with 0');
     drop_slot($pipeline->{slot});
 }
