@@ -207,24 +207,29 @@ int catalog_was_empty(struct catalog *c, uint32_t xid, uint64_t commit_lsn, uint
     array_of_text(&names, c->subject.npublications, c->subject.publications);
     char xid_text[16];
     (void)snprintf(xid_text, sizeof xid_text, "%" PRIu32, xid);
-    const char *params[] = {c->subject.slot, LSN(end_lsn), buf_cstr(&names), xid_text};
+    const char *params[] = {c->subject.slot, LSN(end_lsn), buf_cstr(&names), xid_text,
+                            LSN(commit_lsn)};
     PGresult *result;
     int rc = buf_check(&names, err);
-    /* The copy goes with the connection, which an error closes. */
+    /*
+     * The copy goes with the connection, which an error closes. It begins where the slot is
+     * confirmed by now: where that is beyond the commit it shows nothing of it, whatever was in it.
+     */
     if (rc == 0)
         rc = catalog_query(c,
-                           "SELECT count(*) FROM pg_copy_logical_replication_slot($1,"
-                           "  ('pg2any_' || pg_backend_pid())::name, true) s,"
+                           "SELECT count(d.xid) = 0 AND bool_and(s.lsn <= $5)"
+                           " FROM pg_copy_logical_replication_slot($1,"
+                           "  ('pg2any_' || pg_backend_pid())::name, true) s LEFT JOIN"
                            " LATERAL pg_logical_slot_peek_binary_changes(s.slot_name, $2, NULL,"
                            "  'proto_version', '1', 'publication_names',"
                            "  (SELECT string_agg(quote_ident(name), ',')"
                            "   FROM unnest($3::text[]) name)) d"
-                           " WHERE d.xid = $4::xid",
-                           4, params, (struct shape){1, 1}, &result, err);
+                           " ON d.xid = $4::xid",
+                           5, params, (struct shape){1, 1}, &result, err);
     buf_free(&names);
     if (rc)
         return -1;
-    *empty = field_number(result, 0, 0) == 0;
+    *empty = field_truth(result, 0, 0);
     PQclear(result);
     if (catalog_query(c,
                       "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"

@@ -267,4 +267,36 @@ for my $way (@ways) {
     is_deeply([grep { $_ ne '0' } values %{ $way->{pipeline}->stop }], [], "$name: all leave with 0");
 }
 
+# A server that crashed has forgotten how far its slot was confirmed, and sends what all targets have again; a COMMIT
+# PREPARED without its PREPARE, where the slot was confirmed in between once. We confirm again at once,
+# so that a look at the transaction comes too late. It is not empty for that.
+if ($major >= 15) {
+    my $copy = fresh_name('again.frames');
+    my $target = new_target(origin => 'again');
+    my $pipeline = Pg2any::Pipeline->new(pg => $pg, target => $target, slot => 'again',
+        args => { capture => ['--two-phase'] }, tee => { capture => $copy });
+    $pg->do('delete from t');
+    $pipeline->start;
+    $pipeline->wait_streaming;
+    prepare('whole', rows(300_000, 5));
+    # The server writes a slot down when it is confirmed beyond one of these.
+    $pg->do('checkpoint');
+    prepare('open', rows(300_100, 1));
+    $pg->do(q{commit prepared 'whole'});
+    $pipeline->wait_caught_up;
+    let_pass(0.5);
+    $pg->do(q{commit prepared 'open'});
+    $pipeline->wait_caught_up;
+    wait_for(sub {
+        lsn_number($pg->slot('again')->{confirmed_flush_lsn}) >= lsn_number($target->checkpoint->{remote_lsn});
+    }, 30, 'the slot to catch up');
+    $pg->restart('immediate');
+    $pg->do(rows(300_200, 1));
+    $pipeline->wait_caught_up;
+    same_content($pg, $target, ['t'], 'after a crash of the server');
+    is_deeply([grep { $_ ne '0' } values %{ $pipeline->stop }], [], 'all leave with 0');
+    my @again = grep { $_->{gid} eq 'whole' } frames($copy, 'commit_prepared');
+    is(scalar @again, 2, 'what came again is told as it came');
+}
+
 done_testing;
