@@ -15,16 +15,17 @@ use Pg2any::Scratch qw(fresh_name);
 use Pg2any::Wait qw(wait_for now);
 use Socket qw(IPPROTO_TCP TCP_NODELAY SOL_SOCKET SO_LINGER);
 
-# Pg2any::Network->new($port): the way to that port.
+# Pg2any::Network->new($port, notices => SECONDS): the way to that port. The server there notices after so many
+# seconds that a connection is lost, as with TCP keepalive; without, never.
 sub new {
-    my ($class, $to) = @_;
+    my ($class, $to, %arg) = @_;
     my $self = bless { to => $to, port => Pg2any::Postgres::free_port() }, $class;
     pipe my $orders, $self->{orders} or croak "pipe: $!";
     pipe $self->{done}, my $done or croak "pipe: $!";
     $self->{orders}->autoflush;
     $self->{process} = Pg2any::Process->start(name => 'network', stdin => $orders, stdout => $done,
         argv => [$^X, '-I' . dirname(dirname(__FILE__)), '-MPg2any::Network', '-e', 'Pg2any::Network::run(@ARGV)',
-            $self->{port}, $to],
+            $self->{port}, $to, $arg{notices} // 0],
         stderr => fresh_name('network.log'));
     wait_for(sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}) }, 10, 'the network');
     return $self;
@@ -137,13 +138,14 @@ sub obey {
 sub lose {
     my ($connection, $state) = @_;
     for my $direction (@{ $state->{lost} // [] }) {
+        $connection->{lost_since} //= now();
         @{ $connection->{$direction} }{qw(lost queue silent)} = (1, [], 1);
     }
     return;
 }
 
 sub run {
-    my ($port, $to) = @_;
+    my ($port, $to, $notices) = @_;
     local $SIG{PIPE} = 'IGNORE';
     my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp', Listen => 64,
         ReuseAddr => 1) or die "port $port: $!\n";
@@ -187,7 +189,7 @@ sub run {
         }
         my @left;
         for my $connection (@connections) {
-            my $alive = 1;
+            my $alive = !$notices || !$connection->{lost_since} || $time - $connection->{lost_since} < $notices;
             for my $direction (qw(up down)) {
                 my $way = $connection->{$direction};
                 receive($way, \%state) if vec $read, fileno $way->{from}, 1;
