@@ -115,9 +115,12 @@ static bool keeps(const struct column *c, const struct described_column *there,
             *form = FORM_DECIMAL; /* numeric without a limit */
         return decimal_keeps(c, there);
     }
-    if (is(there, "float") || is(there, "double"))
-        return there->scale < 0 &&
-               (own == FORM_SINGLE || (own == FORM_DOUBLE && is(there, "double")));
+    if (is(there, "float")) {
+        *form = FORM_SINGLE;
+        return there->scale < 0 && c->base_type_oid == PG_TYPE_FLOAT4;
+    }
+    if (is(there, "double"))
+        return there->scale < 0 && own == FORM_DOUBLE;
     if (is(there, "bit"))
         return own == FORM_BOOL || (own == FORM_BITS && there->precision == c->typmod);
     if (is(there, "date"))

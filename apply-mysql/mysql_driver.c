@@ -68,7 +68,7 @@ static void describe_driver(const struct driver *d, struct driver_traits *traits
         .slice_bytes = most < SLICE_BYTES ? most : SLICE_BYTES,
         .ddl_commits = true,
         .widens = true,
-        .fills_by_default = true,
+        .default_bytes = MY_DEFAULT_BYTES,
         .free_statement = my_free_statement,
     };
 }
@@ -263,7 +263,7 @@ void my_declare(struct driver *d, const struct relation *rel, uint32_t column, s
         &rel->columns[column],
         "dates outside the years 1000 to 9999 and infinity stop the applier unless --date-range "
         "and --infinity say what to store");
-    my_append_type(rel, column, d->collation, out);
+    my_append_type(rel, column, d->collation, d->row_is_full, out);
 }
 
 const struct driver_ops my_driver_ops = {

@@ -82,6 +82,8 @@ struct driver {
 
     struct batch batch;
     bool duplicate; /* the last statement failed because a unique index has the row */
+    /* Columns are declared in what takes least of the row, whose VARCHARs were chosen before. */
+    bool row_is_full;
 };
 
 /* ---- mysql_session.c ---- */

@@ -21,6 +21,8 @@ static const char space[] = "free some space", replica[] = "is this a replica?",
                   privileges[] =
                       "the user needs SELECT, INSERT, UPDATE, DELETE, and CREATE, ALTER, DROP, "
                       "INDEX for --ddl evolve, on the databases that are written to",
+                  wide[] = "InnoDB has at most 1017 columns, and 65,535 bytes in a row without its "
+                           "texts: leave columns out of the publication (a column list)",
                   foreign_keys[] = "foreign keys of the target itself are checked; "
                                    "foreign_keys=off in --dest leaves that to the source";
 
@@ -50,6 +52,8 @@ static const struct error_rule rules[] = {
     {1049, ERR_PERMANENT, "create it, or leave create_database on"},
     {1053, ERR_RETRY, NULL},           /* SERVER_SHUTDOWN */
     {1114, ERR_TEMPORARY, space},      /* RECORD_FILE_FULL */
+    {1117, ERR_PERMANENT, wide},       /* TOO_MANY_FIELDS */
+    {1118, ERR_PERMANENT, wide},       /* TOO_BIG_ROWSIZE */
     {1129, ERR_TEMPORARY, NULL},       /* HOST_IS_BLOCKED */
     {1130, ERR_PERMANENT, login},      /* HOST_NOT_PRIVILEGED */
     {1135, ERR_TEMPORARY, NULL},       /* CANT_CREATE_THREAD */

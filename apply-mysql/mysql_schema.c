@@ -8,6 +8,9 @@
 #include "sql/key_size.h"
 #include "sql/rules.h"
 
+/* A new column that has not got its values in the rows that are there. */
+#define UNFILLED "pg2any_unfilled"
+
 /* ---- what is there ---- */
 
 /* Asks information_schema about a table; `columns` stand before FROM, `end` after WHERE. */
@@ -135,23 +138,46 @@ int my_describe(struct driver *d, const char *name, const struct describe_how *h
 
 /* ---- changing ---- */
 
+/* Runs a statement, of which the first `said` bytes may stand in an error. */
+static int run_said(struct driver *d, const struct buf *sql, size_t said, struct err *err)
+{
+    char what[256];
+    (void)snprintf(what, sizeof what, "%.*s", (int)(said < sizeof what ? said : sizeof what - 1),
+                   (const char *)sql->data);
+    return mysql_real_query(d->schema, (const char *)sql->data, sql->len)
+               ? my_fail(d->schema, what, err)
+               : 0;
+}
+
 /*
  * InnoDB refuses a table of hundreds of texts, because rows may become too large for a page, unless
- * it is told that a row at a time will show; the user may not be allowed to tell it that.
+ * it is told that a row at a time will show; the user may not be allowed to tell it that. *too_big:
+ * it is refused all the same, or because of the 65,535 bytes.
  */
-int my_run_change(struct driver *d, struct buf *sql, struct err *err)
+static int run_change(struct driver *d, struct buf *sql, size_t said, bool *too_big,
+                      struct err *err)
 {
     struct err not_allowed = {0};
     int rc = buf_check(sql, err);
+    *too_big = false;
     if (rc == 0)
-        rc = my_run(d->schema, buf_cstr(sql), err);
-    if (rc && mysql_errno(d->schema) == ER_TOO_BIG_ROWSIZE &&
-        my_run(d->schema, "SET SESSION innodb_strict_mode = OFF", &not_allowed) == 0) {
-        err_clear(err);
-        rc = my_run(d->schema, buf_cstr(sql), err);
+        rc = run_said(d, sql, said, err);
+    if (rc && mysql_errno(d->schema) == ER_TOO_BIG_ROWSIZE) {
+        *too_big = true;
+        if (my_run(d->schema, "SET SESSION innodb_strict_mode = OFF", &not_allowed) == 0) {
+            err_clear(err);
+            rc = run_said(d, sql, said, err);
+            *too_big = rc && mysql_errno(d->schema) == ER_TOO_BIG_ROWSIZE;
+        }
     }
     buf_free(sql);
     return rc;
+}
+
+int my_run_change(struct driver *d, struct buf *sql, struct err *err)
+{
+    bool too_big;
+    return run_change(d, sql, sql->len, &too_big, err);
 }
 
 const struct text_dialect my_dialect = {
@@ -199,7 +225,7 @@ static int append_fill(struct driver *d, const struct column *c, struct buf *sql
  * take that away the column is declared again: MySQL cannot set the default of a LONGTEXT to NULL.
  */
 static int append_new_column(struct driver *d, const struct step *step, struct buf *sql,
-                             struct err *err)
+                             size_t *said, struct err *err)
 {
     struct buf fill = {0};
     int rc = append_fill(d, &step->rel->columns[step->column], &fill, err);
@@ -210,15 +236,38 @@ static int append_new_column(struct driver *d, const struct step *step, struct b
                    step->kind == STEP_ADD_COLUMN ? "ADD" : "MODIFY");
         text_declaration(d, &my_dialect, step->rel, step->column, NULL, sql);
     }
+    *said = sql->len;
     if (rc == 0 && step->kind == STEP_ADD_COLUMN && fill.len > 0)
         buf_printf(sql, " DEFAULT %s", buf_cstr(&fill));
     buf_free(&fill);
     return rc;
 }
 
-/* Appends the statement of a step; where there is nothing to do it appends nothing. */
-static int append_step(struct driver *d, const struct step *step, struct buf *sql, struct err *err)
+/* Writes what rows that are there get in a new column. */
+static int fill(struct driver *d, const struct step *step, struct buf *show, struct err *err)
 {
+    struct buf sql = {0};
+    buf_printf(&sql, "UPDATE %s SET `" UNFILLED "` = ", step->table);
+    size_t said = sql.len;
+    if (append_fill(d, &step->rel->columns[step->column], &sql, err)) {
+        buf_free(&sql);
+        return -1;
+    }
+    if (show)
+        return text_change(d, &sql, show, my_run_change, err);
+    int rc = buf_check(&sql, err);
+    if (rc == 0)
+        rc = run_said(d, &sql, said, err);
+    buf_free(&sql);
+    return rc;
+}
+
+/* Appends the statement of a step; where there is nothing to do it appends nothing. *said: how much
+ * of it may stand in an error. */
+static int append_step(struct driver *d, const struct step *step, struct buf *sql, size_t *said,
+                       struct err *err)
+{
+    *said = SIZE_MAX;
     switch (step->kind) {
     case STEP_CREATE_TABLE:
         append_create(d, step, sql);
@@ -237,27 +286,89 @@ static int append_step(struct driver *d, const struct step *step, struct buf *sq
         return 0;
     case STEP_ADD_COLUMN:
     case STEP_DROP_DEFAULT:
-        return append_new_column(d, step, sql, err);
+        return append_new_column(d, step, sql, said, err);
     }
     BUG("unknown step");
 }
 
-int my_change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
+static int change_once(struct driver *d, const struct step *step, struct buf *show, bool *too_big,
+                       struct err *err)
 {
     struct buf sql = {0};
+    size_t said;
+    *too_big = false;
+    if (append_step(d, step, &sql, &said, err)) {
+        buf_free(&sql);
+        return -1;
+    }
+    if (sql.len == 0 && !sql.failed)
+        return 0;
+    return show ? text_change(d, &sql, show, my_run_change, err)
+                : run_change(d, &sql, said < sql.len ? said : sql.len, too_big, err);
+}
+
+/* The VARCHARs that are there were chosen when there were fewer columns. */
+static int change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
+{
+    bool too_big;
+    if (change_once(d, step, show, &too_big, err) == 0)
+        return 0;
+    if (!too_big || step->kind == STEP_CREATE_TABLE)
+        return -1;
+    err_clear(err);
+    d->row_is_full = true;
+    int rc = change_once(d, step, show, &too_big, err);
+    d->row_is_full = false;
+    return rc;
+}
+
+/*
+ * A value that no DEFAULT clause takes is written into the rows that are there. Until it is in all
+ * of them the column has another name: a crash in between leaves it behind, to be made afresh.
+ */
+static int add_filled_column(struct driver *d, const struct step *step, struct buf *show,
+                             struct err *err)
+{
+    struct column *columns = calloc(step->rel->ncolumns, sizeof *columns);
+    if (!columns)
+        return err_nomem(err);
+    memcpy(columns, step->rel->columns, step->rel->ncolumns * sizeof *columns);
+    struct column *unfilled = &columns[step->column];
+    unfilled->name = UNFILLED;
+    unfilled->fill = FILL_NULL;
+    struct relation rel = *step->rel;
+    rel.columns = columns;
+    struct step drop = *step, add = *step, name = *step;
+    drop.kind = STEP_DROP_COLUMN;
+    drop.name = UNFILLED;
+    add.rel = &rel;
+    name.kind = STEP_RENAME_COLUMN;
+    name.name = UNFILLED;
+    name.to = step->rel->columns[step->column].name;
+    int rc = described_find(step->there, UNFILLED) ? change(d, &drop, show, err) : 0;
+    if (rc == 0)
+        rc = change(d, &add, show, err);
+    if (rc == 0)
+        rc = fill(d, step, show, err);
+    if (rc == 0)
+        rc = change(d, &name, show, err);
+    free(columns);
+    return rc;
+}
+
+int my_change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
+{
     char database[NAME_SIZE], table[NAME_SIZE];
     if (step->kind == STEP_CREATE_TABLE && step->there->no_container) {
         my_split_name(step->table, database, table);
         if (my_create_database(d, database, show, err))
             return -1;
     }
-    if (append_step(d, step, &sql, err)) {
-        buf_free(&sql);
-        return -1;
-    }
-    if (sql.len == 0 && !sql.failed)
-        return 0;
-    int rc = text_change(d, &sql, show, my_run_change, err);
+    const struct column *c =
+        step->kind == STEP_ADD_COLUMN ? &step->rel->columns[step->column] : NULL;
+    int rc = c && c->fill == FILL_VALUE && c->fill_size > MY_DEFAULT_BYTES
+                 ? add_filled_column(d, step, show, err)
+                 : change(d, step, show, err);
     if (rc && err->kind == ERR_RETRY && step->kind != STEP_CREATE_TABLE)
         (void)err_hint(err, "something else uses %s", step->table);
     return rc;

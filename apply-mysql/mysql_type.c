@@ -10,14 +10,17 @@
 #define BIT_MAX            64
 #define INDEX_BYTES        3072
 #define ROW_BYTES          65535
+#define POINTER_BYTES      12   /* what a LONGTEXT takes of them */
 #define ROW_BYTES_RESERVED 4096 /* for null flags, and for columns that come later */
 #define CHARACTER_BYTES    4    /* utf8mb4 */
 
 /* ---- types ---- */
 
-/* Numeric without a limit would keep 35 digits before the point and 30 after it. */
+/* A FLOAT would keep a float4, but clients are given six digits of it.
+ *
+ * Numeric without a limit would keep 35 digits before the point and 30 after it. */
 const struct target_types my_types = {
-    .names = {"TINYINT(1)", "BIGINT", "BIT", "FLOAT", "DOUBLE", "DECIMAL", "DECIMAL(19,2)", "DATE",
+    .names = {"TINYINT(1)", "BIGINT", "BIT", "DOUBLE", "DOUBLE", "DECIMAL", "DECIMAL(19,2)", "DATE",
               "TIME(6)", "DATETIME(6)", "DATETIME(6)",
               "CHAR(36) CHARACTER SET ascii COLLATE ascii_bin"},
     .int2 = "SMALLINT",
@@ -31,11 +34,12 @@ const struct target_types my_types = {
     .midnight = true,
 };
 
-/* A uuid is text that is declared in its own way. */
+/* A uuid is text that is declared in its own way; the text of a float4 is read as a double, so that
+ * 0.1 is 0.1. */
 enum source_form my_form_of(const struct column *c)
 {
     enum source_form form = source_form(c, &my_types);
-    return form == FORM_UUID ? FORM_TEXT : form;
+    return form == FORM_UUID ? FORM_TEXT : form == FORM_SINGLE ? FORM_DOUBLE : form;
 }
 
 /* ---- literals ---- */
@@ -111,33 +115,39 @@ static struct key_column size_of(const struct column *c)
 
 static const struct key_rules index_rules = {INDEX_BYTES, 3, size_of};
 
-/* The characters of VARCHAR for a variable column; 0: LONGTEXT or LONGBLOB. */
-static uint32_t variable_length(const struct relation *rel, uint32_t column)
+/* What a variable column takes in a row where all it can hold is there. */
+static uint64_t whole_bytes(const struct column *c)
+{
+    const struct key_column k = size_of(c);
+    return (uint64_t)k.most_units * k.unit_bytes + 2;
+}
+
+/*
+ * The characters of VARCHAR for a variable column; 0: LONGTEXT or LONGBLOB. What an index needs is
+ * VARCHAR in any case, and of the others the shortest are, as many as a row has room for.
+ */
+static uint32_t variable_length(const struct relation *rel, uint32_t column, bool full)
 {
     uint32_t length = key_length(rel, column, &index_rules);
-    if (length)
+    const uint32_t most = size_of(&rel->columns[column]).most_units;
+    if (length || full || most == 0)
         return length;
-    /* Those before it come first; what an index needs is counted for all. */
+    const uint64_t own = whole_bytes(&rel->columns[column]);
     uint64_t used = ROW_BYTES_RESERVED;
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
         const struct key_column k = size_of(&rel->columns[i]);
-        uint64_t bytes = k.variable ? 12 : k.fixed_bytes; /* of LONGTEXT a pointer */
-        uint64_t whole = (uint64_t)k.most_units * k.unit_bytes + 2;
-        uint32_t indexed = key_length(rel, i, &index_rules);
-        if (indexed)
-            bytes = (uint64_t)indexed * k.unit_bytes + 2;
-        else if (k.variable && k.most_units) {
-            if (i == column)
-                return used + whole <= ROW_BYTES ? k.most_units : 0;
-            if (i < column && used + whole <= ROW_BYTES)
-                bytes = whole;
-        }
-        used += bytes;
+        const uint64_t whole = whole_bytes(&rel->columns[i]);
+        const uint32_t indexed = key_length(rel, i, &index_rules);
+        const bool shorter = k.most_units && (whole < own || (whole == own && i <= column));
+        used += indexed       ? (uint64_t)indexed * k.unit_bytes + 2
+                : !k.variable ? k.fixed_bytes
+                : shorter     ? whole
+                              : POINTER_BYTES;
     }
-    return 0;
+    return used <= ROW_BYTES ? most : 0;
 }
 
-void my_append_type(const struct relation *rel, uint32_t column, const char *collation,
+void my_append_type(const struct relation *rel, uint32_t column, const char *collation, bool full,
                     struct buf *out)
 {
     const struct column *c = &rel->columns[column];
@@ -145,7 +155,7 @@ void my_append_type(const struct relation *rel, uint32_t column, const char *col
         return;
     bool bytes = my_form_of(c) == FORM_BYTES;
     const char *words[] = {"VARCHAR", "LONGTEXT", "VARBINARY", "LONGBLOB"};
-    uint32_t length = variable_length(rel, column);
+    uint32_t length = variable_length(rel, column, full);
     buf_append_str(out, words[2 * bytes + !length]);
     if (length)
         buf_printf(out, "(%" PRIu32 ")", length);

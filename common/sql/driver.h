@@ -98,9 +98,10 @@ struct driver_traits {
     /* A schema change commits the open transaction, or cannot be part of it, and is made beside it.
      * Tables that the transaction has changed are locked against it. */
     bool ddl_commits;
-    bool widens;           /* a column can be given a wider type */
-    bool fills_by_default; /* a new column gets its value in the rows that are there from a default,
-                              which is then taken away */
+    bool widens; /* a column can be given a wider type */
+    /* A new column gets its value in the rows that are there from a default, which is then taken
+     * away, where the value has no more bytes than that; 0: never. */
+    size_t default_bytes;
     void (*free_statement)(struct statement *s); /* NULL: none are kept */
 };
 

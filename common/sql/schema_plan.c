@@ -212,7 +212,8 @@ static int add_column(struct planner *p, uint32_t i, bool known, struct err *err
     p->standing[p->nstanding++] = (struct standing){c->name, NULL};
     if (add_step(p, &(struct step){.kind = STEP_ADD_COLUMN, .column = i}, err))
         return -1;
-    if (!p->in->types.fills_by_default || c->fill != FILL_VALUE)
+    if (c->fill != FILL_VALUE || c->fill_size > p->in->types.default_bytes ||
+        p->in->types.default_bytes == 0)
         return 0;
     return add_step(p, &(struct step){.kind = STEP_DROP_DEFAULT, .column = i}, err);
 }

@@ -57,7 +57,7 @@ struct plan_types {
      * too large for it. */
     bool (*holds)(void *ctx, const struct column *c, const struct described_column *there);
     bool widens; /* traits of the driver: see driver.h */
-    bool fills_by_default;
+    size_t default_bytes;
 };
 
 struct plan_input {

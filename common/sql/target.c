@@ -445,7 +445,7 @@ static int look(struct target *t, const struct binding *b, struct relation *rel,
         .there = &p->there,
         .was_there = &p->was_there,
         .types = {&questions, types_same, types_hold, t->runner.traits.widens,
-                  t->runner.traits.fills_by_default},
+                  t->runner.traits.default_bytes},
     };
     bool renamed = p->was && strcmp(in.was_name, name) != 0;
     if ((origin && (!p->was || renamed) &&
@@ -607,7 +607,9 @@ static int change(struct target *t, const struct step *s, struct relation *defau
         bool may_lock = t->runner.traits.ddl_commits && t->in_transaction && t->nchanged > 0;
         return rc && err->kind == ERR_RETRY && may_lock ? change_alone(t, s, defaults_of, err) : rc;
     }
-    return s->kind == STEP_ADD_COLUMN || s->kind == STEP_WIDEN_COLUMN
+    /* The rows before it get the default, which a value that is too long for one is not. */
+    bool fills = s->kind == STEP_ADD_COLUMN && s->rel->columns[s->column].fill == FILL_VALUE;
+    return s->kind == STEP_WIDEN_COLUMN || (s->kind == STEP_ADD_COLUMN && (!fills || defaults_of))
                ? change_and_repeat(t, s, defaults_of, err)
                : refuse(t, s, err);
 }

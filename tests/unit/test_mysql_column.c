@@ -83,7 +83,7 @@ static void kept(void **state)
         {PG_TYPE_NUMERIC, -1, DECIMAL(20, 4), FORM_DECIMAL},
         {PG_TYPE_MONEY, -1, DECIMAL(19, 2), FORM_MONEY},
         {PG_TYPE_FLOAT4, -1, REAL("float", -1), FORM_SINGLE},
-        {PG_TYPE_FLOAT4, -1, REAL("double", -1), FORM_SINGLE},
+        {PG_TYPE_FLOAT4, -1, REAL("double", -1), FORM_DOUBLE},
         {PG_TYPE_FLOAT8, -1, REAL("double", -1), FORM_DOUBLE},
         {PG_TYPE_DATE, -1, TIME("date", -1), FORM_DATE},
         {PG_TYPE_TIME, -1, TIME("time", 6), FORM_TIME},

@@ -20,7 +20,7 @@
 static void declared_as(const struct relation *rel, uint32_t column, const char *want)
 {
     struct buf out = {0};
-    my_append_type(rel, column, "bin", &out);
+    my_append_type(rel, column, "bin", false, &out);
     assert_string_equal(buf_cstr(&out), want);
     buf_free(&out);
 }
@@ -39,7 +39,7 @@ static void each_type_has_its_column(void **state)
         {PG_TYPE_INT4, -1, FORM_INTEGER, "INT"},
         {PG_TYPE_INT8, -1, FORM_INTEGER, "BIGINT"},
         {PG_TYPE_OID, -1, FORM_INTEGER, "INT UNSIGNED"},
-        {PG_TYPE_FLOAT4, -1, FORM_SINGLE, "FLOAT"},
+        {PG_TYPE_FLOAT4, -1, FORM_DOUBLE, "DOUBLE"},
         {PG_TYPE_FLOAT8, -1, FORM_DOUBLE, "DOUBLE"},
         {PG_TYPE_NUMERIC, -1, FORM_TEXT, "LONGTEXT" BIN},
         {PG_TYPE_NUMERIC, NUMERIC(10, 2), FORM_DECIMAL, "DECIMAL(10,2)"},
@@ -150,7 +150,7 @@ static void rows_fit_into_a_row(void **state)
     size_t bytes = 0, varchars = 0;
     for (uint32_t i = 0; i < LENGTH(columns); i++) {
         struct buf out = {0};
-        my_append_type(&rel, i, "bin", &out);
+        my_append_type(&rel, i, "bin", false, &out);
         bool varchar = strncmp(buf_cstr(&out), "VARCHAR(1000)", 13) == 0;
         assert_true(varchar || strncmp(buf_cstr(&out), "LONGTEXT", 8) == 0);
         bytes += varchar ? 4002 : 12;
@@ -159,6 +159,37 @@ static void rows_fit_into_a_row(void **state)
     }
     assert_true(bytes <= 65535);
     assert_true(varchars >= 14);
+    /* The shortest stay, wherever they are. */
+    columns[39].typmod = 4 + 10;
+    declared_as(&rel, 39, "VARCHAR(10)" BIN);
+    declared_as(&rel, 38, "LONGTEXT" BIN);
+}
+
+/* What texts and numbers behind them take counts for the first ones, too. */
+static void a_wide_row_fits(void **state)
+{
+    (void)state;
+    static struct column columns[441];
+    for (size_t i = 0; i < LENGTH(columns); i++)
+        columns[i] = (struct column){
+            .name = "c", .typmod = -1, .base_type_oid = i < 60 ? PG_TYPE_VARCHAR : PG_TYPE_TEXT};
+    for (size_t i = 0; i < 60; i++)
+        columns[i].typmod = 4 + 255;
+    const struct relation rel = {.replica_identity = REPLICA_IDENTITY_NOTHING,
+                                 .ncolumns = LENGTH(columns),
+                                 .columns = columns};
+    size_t varchars = 0;
+    for (uint32_t i = 0; i < LENGTH(columns); i++) {
+        struct buf out = {0};
+        my_append_type(&rel, i, "bin", false, &out);
+        varchars += strncmp(buf_cstr(&out), "VARCHAR(255)", 12) == 0;
+        buf_free(&out);
+    }
+    assert_true(varchars > 50 && varchars * 1022 + (LENGTH(columns) - varchars) * 12 <= 65535);
+    struct buf out = {0};
+    my_append_type(&rel, 0, "bin", true, &out);
+    assert_string_equal(buf_cstr(&out), "LONGTEXT" BIN);
+    buf_free(&out);
 }
 
 /* ---- values ---- */
@@ -376,6 +407,7 @@ int main(void)
         cmocka_unit_test(each_type_has_its_column),
         cmocka_unit_test(keys_fit_into_an_index),
         cmocka_unit_test(rows_fit_into_a_row),
+        cmocka_unit_test(a_wide_row_fits),
         cmocka_unit_test(values_are_bound_as_what_they_are),
         cmocka_unit_test(other_kinds_of_values),
         cmocka_unit_test(policies),

@@ -12,7 +12,7 @@ use warnings;
 use Carp qw(croak);
 use DBI;
 use Pg2any::MySQL;
-use Pg2any::Values qw(numeric_size single six_digits);
+use Pg2any::Values qw(numeric_size six_digits);
 
 # The errors of a connection that is gone, and of a server that is away or on its way down.
 my %GONE = map { $_ => 1 } 1053, 1077, 1927, 2002, 2003, 2006, 2013, 2055;
@@ -216,12 +216,8 @@ sub decimal_of {
 #   expect   from what DBD::Pg returns to what must be here; absent where it is the same
 sub rule {
     my ($self, $type, $typmod) = @_;
-    if ($type =~ /\A(?:bool|int2|int4|int8|oid|float8)\z/) {
+    if ($type =~ /\A(?:bool|int2|int4|int8|oid|float4|float8)\z/) {
         return { sort => '%s', numeric => 1 };
-    }
-    if ($type eq 'float4') {
-        # Single precision as a double, not the shortest text that reads back.
-        return { sort => '%s', numeric => 1, expect => \&single };
     }
     if ($type eq 'numeric' && decimal_of($typmod)) {
         return { sort => '%s', numeric => 'exact' };
