@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/lsn.h"
+#include "base/utf8.h"
 
 void fields_init(struct fields *f)
 {
@@ -79,9 +80,8 @@ static const char hex_digits[] = "0123456789abcdef";
 
 json_t *json_name(struct bytes name)
 {
-    json_t *plain = json_stringn(name.data, name.size);
-    if (plain)
-        return plain;
+    if (utf8_valid(name.data, name.size))
+        return json_stringn_nocheck(name.data, name.size);
     struct buf escaped = {0};
     for (size_t i = 0; i < name.size; i++) {
         uint8_t byte = (uint8_t)name.data[i];
@@ -123,8 +123,8 @@ static json_t *hex_object(const char *key, struct bytes bytes)
 
 json_t *json_text(struct bytes text)
 {
-    json_t *plain = json_stringn(text.data, text.size);
-    return plain ? plain : hex_object("text_bytes", text);
+    return utf8_valid(text.data, text.size) ? json_stringn_nocheck(text.data, text.size)
+                                            : hex_object("text_bytes", text);
 }
 
 json_t *json_bytes(struct bytes bytes)
