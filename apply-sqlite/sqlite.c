@@ -20,6 +20,19 @@
 
 /* ---- errors ---- */
 
+/* A disk that cannot be read SQLite takes for a damaged database. What the last call for one of its
+ * files failed with. */
+static int file_error(const struct driver *d)
+{
+    int error = 0;
+    sqlite3_file *log = NULL; /* or the rollback journal */
+    (void)sqlite3_file_control(d->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+    (void)sqlite3_file_control(d->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (error == 0 && log && log->pMethods)
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+    return error;
+}
+
 /* `what` may be a statement with 1,600 columns: the reason comes after its beginning. */
 int sqlite_fail(const struct driver *d, int rc, const char *what, struct err *err)
 {
@@ -38,6 +51,11 @@ int sqlite_fail(const struct driver *d, int rc, const char *what, struct err *er
     case SQLITE_PROTOCOL:
     case SQLITE_INTERRUPT:
         return err_set(err, ERR_TEMPORARY, "%.200s: %s (%s)", what, text, sqlite3_errstr(rc));
+    case SQLITE_CORRUPT: {
+        int error = d && d->db ? file_error(d) : 0;
+        (void)err_set(err, error ? err_kind_of(error) : ERR_PERMANENT, "%.200s: %s", what, text);
+        return error ? err_hint(err, "%s", strerror(error)) : -1;
+    }
     case SQLITE_CANTOPEN: {
         /* Whatever the reason. A file that it cannot make SQLite then looks for, to read it, and
          * says that it is not there. */
