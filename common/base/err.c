@@ -29,6 +29,7 @@ enum err_kind err_kind_of(int error)
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
+    case ENOLCK:
     case ENOMEM:
     case ENOSPC:
     case ESTALE:

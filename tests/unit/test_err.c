@@ -17,8 +17,8 @@
 static void what_passes_is_temporary(void **state)
 {
     (void)state;
-    static const int passing[] = {EAGAIN, EDQUOT,  EINTR,  EIO,    EMFILE,
-                                  ENFILE, ENOBUFS, ENOMEM, ENOSPC, ESTALE};
+    static const int passing[] = {EAGAIN,  EDQUOT, EINTR,  EIO,    EMFILE, ENFILE,
+                                  ENOBUFS, ENOLCK, ENOMEM, ENOSPC, ESTALE};
     static const int lasting[] = {0,       EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT,
                                   ENOTDIR, EPERM,  EROFS,  ENXIO, EINVAL};
     for (size_t i = 0; i < LENGTH(passing); i++)
