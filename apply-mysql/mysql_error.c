@@ -89,8 +89,10 @@ static const struct error_rule rules[] = {
     {1878, ERR_TEMPORARY, NULL},       /* TEMP_FILE_WRITE_FAILURE */
     {1927, ERR_RETRY, NULL},           /* MariaDB: CONNECTION_KILLED */
     {1969, ERR_PERMANENT, time_limit}, /* MariaDB: STATEMENT_TIMEOUT */
+    {2001, ERR_TEMPORARY, NULL},       /* CR_SOCKET_CREATE_ERROR */
     {2002, ERR_TEMPORARY, NULL},       /* CR_CONNECTION_ERROR */
     {2003, ERR_TEMPORARY, NULL},       /* CR_CONN_HOST_ERROR */
+    {2004, ERR_TEMPORARY, NULL},       /* CR_IPSOCK_ERROR */
     {2005, ERR_TEMPORARY, NULL},       /* CR_UNKNOWN_HOST */
     {2006, ERR_RETRY, NULL},           /* CR_SERVER_GONE_ERROR */
     {2008, ERR_TEMPORARY, NULL},       /* CR_OUT_OF_MEMORY */

@@ -32,6 +32,7 @@ static void kinds(void **state)
         {1317, ERR_RETRY},     /* query interrupted */
         {2002, ERR_TEMPORARY}, /* cannot connect */
         {2003, ERR_TEMPORARY},  {2005, ERR_TEMPORARY},
+        {2001, ERR_TEMPORARY},  {2004, ERR_TEMPORARY}, /* no socket */
         {1040, ERR_TEMPORARY},                         /* too many connections */
         {1021, ERR_TEMPORARY},                         /* disk full */
         {1114, ERR_TEMPORARY},                         /* table full */
