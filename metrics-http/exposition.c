@@ -21,17 +21,14 @@ static struct family *family_of(struct exposition *e, const char *name, size_t l
     if (f)
         return f;
     f = calloc(1, sizeof *f);
-    char *copy = f ? strndup(name, len) : NULL;
-    if (!copy) {
-        free(f);
-        return NULL;
-    }
-    f->name = copy;
-    bool added;
-    HASH_TRY_ADD_KEYPTR(e->families, f->name, len, f, added);
+    bool added = false;
+    if (f && (f->name = strndup(name, len)))
+        HASH_TRY_ADD_KEYPTR(e->families, f->name, len, f, added);
     if (added)
         return f;
-    free(f->name);
+    e->failed = true;
+    if (f)
+        free(f->name);
     free(f);
     return NULL;
 }
@@ -115,6 +112,7 @@ static void take_sample(struct family *f, const char *line, size_t len, const ch
     struct buf label = {0};
     stats_label(&label, "stage", stage);
     buf_append(&f->samples, label.data, label.len);
+    f->samples.failed |= label.failed;
     buf_free(&label);
     if (labels && behind > line + n + 2) {
         buf_append_byte(&f->samples, ',');
@@ -159,6 +157,7 @@ void exposition_gauge(struct exposition *e, const char *name, const char *help, 
         struct buf label = {0};
         stats_label(&label, "stage", stage);
         buf_printf(&f->samples, "{%s}", buf_cstr(&label));
+        f->samples.failed |= label.failed;
         buf_free(&label);
     }
     buf_printf(&f->samples, " %.15g\n", value);
@@ -166,8 +165,10 @@ void exposition_gauge(struct exposition *e, const char *name, const char *help, 
 
 void exposition_write(const struct exposition *e, struct buf *out)
 {
+    out->failed |= e->failed;
     for (const struct family *f = e->families; f; f = f->hh.next) {
-        if (f->samples.len == 0 || f->samples.failed || f->head.failed)
+        out->failed |= f->samples.failed || f->head.failed;
+        if (f->samples.len == 0)
             continue;
         buf_append(out, f->head.data, f->head.len);
         buf_append(out, f->samples.data, f->samples.len);

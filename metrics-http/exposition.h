@@ -17,6 +17,7 @@ struct family;
 /* A zeroed struct is empty. */
 struct exposition {
     struct family *families; /* by name, in the order they came */
+    bool failed;             /* there was no memory for all of it */
 };
 
 /*
@@ -29,7 +30,7 @@ void exposition_add(struct exposition *e, const char *stage, const struct stats_
 void exposition_gauge(struct exposition *e, const char *name, const char *help, const char *stage,
                       double value);
 
-/* Appends the text. */
+/* Appends the text; `out` has failed where that is not all. */
 void exposition_write(const struct exposition *e, struct buf *out);
 
 void exposition_free(struct exposition *e);

@@ -103,7 +103,7 @@ void health_look(struct health *h, int64_t now_ms)
     (void)snprintf(h->why_not_ready, sizeof h->why_not_ready, "%s",
                    h->healthy ? unready.text : worst.text);
     exposition_gauge(&e, "pg2any_health", "1 while /health says 200.", NULL, h->healthy);
-    h->metrics.len = 0;
+    buf_free(&h->metrics);
     exposition_write(&e, &h->metrics);
     exposition_free(&e);
     for (size_t i = 0; i < h->nstages; i++)

@@ -33,7 +33,7 @@ struct health {
     int64_t stall_ms;
     int64_t made_ms; /* when what follows was made; monotonic, 0: never */
     bool healthy, ready;
-    struct buf metrics;      /* Prometheus text */
+    struct buf metrics;      /* Prometheus text; it has failed where there was no memory for it */
     char why[ERR_TEXT_SIZE]; /* not healthy, for that reason */
     char why_not_ready[ERR_TEXT_SIZE];
 };

@@ -53,6 +53,8 @@ static struct answer say(unsigned status, const char *text)
 /* What is asked for; the lock is held. */
 static struct answer answer_to(const struct health *h, const char *url)
 {
+    if (strcmp(url, "/metrics") == 0 && h->metrics.failed)
+        return say(MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
     if (strcmp(url, "/metrics") == 0)
         return (struct answer){MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8",
                                h->metrics.data ? (const void *)h->metrics.data : "",
@@ -201,9 +203,11 @@ static int open_socket(const char *text, int *out, struct err *err)
     if (probe >= 0)
         (void)close(probe);
     int rc = getaddrinfo(*host ? host : NULL, port, &hints, &found);
+    if (rc == EAI_SYSTEM)
+        return err_errno(err, err_kind_of(errno), "--listen %s", text);
     if (rc != 0)
-        return err_set(err, rc == EAI_AGAIN ? ERR_TEMPORARY : ERR_PERMANENT, "--listen %s: %s",
-                       text, gai_strerror(rc));
+        return err_set(err, rc == EAI_AGAIN || rc == EAI_MEMORY ? ERR_TEMPORARY : ERR_PERMANENT,
+                       "--listen %s: %s", text, gai_strerror(rc));
     int on = 1, off = 0;
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0) {
@@ -215,7 +219,7 @@ static int open_socket(const char *text, int *out, struct err *err)
         listen(fd, MAX_CONNECTIONS) != 0) {
         bool busy = errno == EADDRINUSE;
         bool later = busy || errno == EADDRNOTAVAIL; /* the address may not be up yet */
-        (void)err_errno(err, later ? ERR_TEMPORARY : ERR_PERMANENT, "listening on %s", text);
+        (void)err_errno(err, later ? ERR_TEMPORARY : err_kind_of(errno), "listening on %s", text);
         if (busy)
             (void)err_hint(err, "another program has the port: choose another METRICS_PORT");
         if (fd >= 0)
