@@ -120,23 +120,35 @@ static int write_configuration(const struct init *in, struct err *err)
 
 /* ---- the services ---- */
 
+/* The whole of a file that is smaller than the room for it; its size, or -1. */
+static ssize_t read_template(const char *path, char *text, size_t room, struct err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t size = 0;
+    ssize_t n = fd < 0 ? -1 : 1;
+    while (n != 0 && fd >= 0 && size < room) {
+        n = read(fd, text + size, room - size);
+        if (n < 0 && errno != EINTR)
+            break;
+        size += n > 0 ? (size_t)n : 0;
+    }
+    if (n < 0)
+        (void)err_errno(err, err_kind_of(errno), "reading the template %s", path);
+    else if (size == room)
+        n = err_set(err, ERR_PERMANENT, "the template %s is too large", path);
+    if (fd >= 0)
+        (void)close(fd);
+    return n < 0 ? -1 : (ssize_t)size;
+}
+
 static int copy_template(const struct init *in, const char *service, const char *name, mode_t mode,
                          struct err *err)
 {
     char text[16384];
     char *from = path_of(in->templates, name, "", err);
     char *to = from ? path_of(service, name, "", err) : NULL;
-    int fd = to ? open(from, O_RDONLY | O_CLOEXEC) : -1;
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text) : -1;
-    int rc;
-    if (!to)
-        rc = -1;
-    else if (n < 0 || n == sizeof text)
-        rc = err_errno(err, ERR_PERMANENT, "reading the template %s", from);
-    else
-        rc = write_file(to, text, (size_t)n, mode, err);
-    if (fd >= 0)
-        (void)close(fd);
+    ssize_t n = to ? read_template(from, text, sizeof text, err) : -1;
+    int rc = n < 0 ? -1 : write_file(to, text, (size_t)n, mode, err);
     free(from);
     free(to);
     return rc;
@@ -179,6 +191,8 @@ static int find_templates(struct init *in, struct err *err)
             return -1;
         if (access(in->templates, R_OK | X_OK) == 0)
             return 0;
+        if (err_kind_of(errno) == ERR_TEMPORARY)
+            return err_errno(err, ERR_TEMPORARY, "looking for %s", in->templates);
         free(in->templates);
         in->templates = NULL;
     }
@@ -309,11 +323,9 @@ int init_services(const struct plan *plan, const char *directory, struct err *er
     if (!made && errno != EEXIST)
         return err_errno(err, err_kind_of(errno), "making %s", directory);
     in.home = realpath(directory, NULL);
-    if (!in.home)
-        return err_errno(err, err_kind_of(errno), "%s", directory);
-    int rc = strlen(in.home) + 32 < PLAN_PATH_SIZE
-                 ? 0
-                 : err_set(err, ERR_PERMANENT, "the path %s is too long", in.home);
+    int rc = in.home ? 0 : err_errno(err, err_kind_of(errno), "%s", directory);
+    if (rc == 0 && strlen(in.home) + 32 >= PLAN_PATH_SIZE)
+        rc = err_set(err, ERR_PERMANENT, "the path %s is too long", in.home);
     if (rc == 0 && (check_room(&in, err) || check_configuration(err) || find_user(&in, err) ||
                     find_templates(&in, err) || make_aside(&in, err)))
         rc = -1;
@@ -322,7 +334,7 @@ int init_services(const struct plan *plan, const char *directory, struct err *er
                      "Look at it with: pg2any status --env-dir %s/env\n",
                      in.home, in.home, in.home);
     else if (made)
-        (void)rmdir(in.home);
+        (void)rmdir(directory);
     free(in.home);
     free(in.root);
     free(in.templates);

@@ -78,16 +78,22 @@ static int worse(int a, int b)
     return x == STATUS_PERMANENT || y == STATUS_PERMANENT ? STATUS_PERMANENT : x ? x : y;
 }
 
-/* What the stages write beside the target, and names that nobody reads. */
-static void check_surroundings(const struct plan *plan, struct report *r)
+/* What the stages write beside the target, and names that nobody reads. The status: as worse(). */
+static int check_surroundings(const struct plan *plan, struct report *r)
 {
     const char *audit = getenv("CDC_AUDIT_FILE"), *spill = getenv("CDC_SPILL_DIR");
+    int status = STATUS_OK;
     plan_unknown_variables(plan, note_variable, r);
-    if (spill && *spill && access(spill, W_OK | X_OK) != 0)
+    if (spill && *spill && access(spill, W_OK | X_OK) != 0) {
+        status = worse(status, status_of(err_kind_of(errno)));
         report_fail(r, "CDC_SPILL_DIR: %s cannot be written to: %s", spill, strerror(errno));
-    if (audit && *audit && !folder_is_writable(audit))
+    }
+    if (audit && *audit && !folder_is_writable(audit)) {
+        status = worse(status, status_of(err_kind_of(errno)));
         report_fail(r, "CDC_AUDIT_FILE: no files can be made beside %s: %s", audit,
                     strerror(errno));
+    }
+    return status;
 }
 
 int inspect_check(const struct plan *plan, struct err *err)
@@ -112,9 +118,9 @@ int inspect_check(const struct plan *plan, struct err *err)
         status = one < 0 ? -1 : worse(status, one);
     }
     (void)close(fd);
-    check_surroundings(plan, &own);
-    if (status >= 0 && own.failures > 0)
-        status = worse(status, STATUS_PERMANENT);
+    int around = check_surroundings(plan, &own);
+    if (status >= 0)
+        status = worse(status, around);
     if (status == STATUS_OK)
         return 0;
     if (status > 0)

@@ -270,7 +270,12 @@ int plan_lock_state_dir(const struct plan *p, struct err *err)
         return -1;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return 0; /* kept open */
+    bool taken = errno == EWOULDBLOCK;
+    if (!taken)
+        (void)err_errno(err, err_kind_of(errno), "locking %s/lock", p->state_dir);
     (void)close(fd);
+    if (!taken)
+        return -1;
     (void)err_set(err, ERR_PERMANENT, "another pg2any run uses the state directory %s",
                   p->state_dir);
     return err_hint(err, "stop it, or give this one a CDC_STATE_DIR of its own");
@@ -516,9 +521,8 @@ int plan_exec(const struct plan *p, const char *const *argv, struct err *err)
     char path[2 * PLAN_PATH_SIZE];
     char *const *words = (char *const *)(uintptr_t)argv; /* execv(3) changes none of them */
     (void)snprintf(path, sizeof path, "%s/%s", p->bin_dir, argv[0]);
-    if (access(path, X_OK) == 0)
-        (void)execv(path, words);
-    else
+    (void)execv(path, words);
+    if (err_kind_of(errno) == ERR_PERMANENT) /* it is not there, or not for us */
         (void)execvp(argv[0], words);
     return err_errno(err, err_kind_of(errno), "starting %s", argv[0]);
 }
