@@ -1,6 +1,7 @@
 #include "session.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,14 +103,18 @@ int source_parse(struct source *s, const char *conninfo, struct err *err)
     char *why = NULL;
     if (!is_escaped(conninfo))
         return refuse_conninfo(err, unescaped, sizeof unescaped - 1);
+    errno = 0;
     s->options = PQconninfoParse(conninfo, &why);
+    bool no_memory = errno == ENOMEM; /* libpq says it in words, where it can say it at all */
     for (const PQconninfoOption *o = s->options; o && o->keyword; o++)
         if (is_no_port(o))
             return refuse_conninfo(err, port, sizeof port - 1);
     if (s->options)
         return 0;
-    if (!why)
+    if (!why || no_memory) {
+        PQfreemem(why);
         return err_nomem(err);
+    }
     /* libpq quotes the string, and with it the password: only what stands before the quote is told.
      */
     (void)refuse_conninfo(err, why, strcspn(why, "\"\n"));
