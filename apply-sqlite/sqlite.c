@@ -225,6 +225,9 @@ static int open_and_set_up(struct driver *d, const struct driver_config *config,
 {
     int rc = open_file(d, config->look_only);
     if (rc == SQLITE_OK && !config->look_only && sqlite3_db_readonly(d->db, "main") == 1) {
+        /* SQLite opens it so, too, where it has no descriptor for more at that moment. */
+        if (euidaccess(d->path, W_OK) == 0 || err_kind_of(errno) == ERR_TEMPORARY)
+            return err_set(err, ERR_TEMPORARY, "%s could only be opened to be read", d->path);
         (void)err_set(err, ERR_PERMANENT, "%s may not be written by this user (uid %u)", d->path,
                       (unsigned)geteuid());
         return err_hint(err, "chown it and its folder, or run as its owner");
