@@ -111,9 +111,9 @@ UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%) $(FUZZ_REPLAYS) $(CHANG
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC) \
-	$(wildcard tests/fuzz/*.c tests/apply-text/*.c)
+	$(wildcard tests/fuzz/*.c tests/apply-text/*.c tests/faults/*.c)
 C_FILES := $(wildcard common/*/*.[ch] $(ALL_TOOLS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] \
-	tests/apply-text/*.c)
+	tests/apply-text/*.c tests/faults/*.c)
 
 .PHONY: all
 all: $(LIB) $(BINARIES) ## build the library and every tool into build/
@@ -179,8 +179,15 @@ $(TEXT_APPLIER): $(call objects,tests/apply-text/main.c) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LD) $(link) $^ $(call pkg_libs,sqlite3 $(COMMON_PKGS)) -o $@
 
+# Preloaded into a program under test, it lets a call fail. Nothing of libc may be inlined in it.
+FAULTS := $(BUILD)/unit/faults.so
+$(FAULTS): $(BUILD)/obj/tests/faults/preload.o
+	@mkdir -p $(@D)
+	$(call say,LD) $(CC) -shared $(CFLAGS) $(LDFLAGS) $^ -o $@
+$(BUILD)/obj/tests/faults/preload.o: PG2ANY_CFLAGS := -std=c11 $(WARNINGS) -fPIC -U_FORTIFY_SOURCE
+
 .PHONY: unit
-unit: $(UNIT_TESTS) $(TEXT_APPLIER) ## build the unit tests
+unit: $(UNIT_TESTS) $(TEXT_APPLIER) $(FAULTS) ## build the unit tests
 
 # With libFuzzer, in a build folder of its own where everything is compiled for it.
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
@@ -259,6 +266,11 @@ check-chaos: ## let everything go wrong at random under load, for MINUTES (10), 
 	@tests/deps.sh faketime
 	+@$(build_now) all
 	@$(test_env) tests/chaos --minutes $(MINUTES) --seed $(SEED)
+
+MOST ?= 600
+.PHONY: check-faults
+check-faults: all $(FAULTS) ## let each call of each program fail, MOST (600) of a kind: it leaves in order, or goes on
+	@$(test_env) tests/faults/run --most $(MOST) --jobs $(JOBS)
 
 .PHONY: asan
 asan: ## run the unit tests under the address and undefined-behaviour sanitizers
