@@ -28,6 +28,8 @@
 
 extern const struct driver_ops my_driver_ops;
 
+#define MY_TOO_MANY_STATEMENTS 1461 /* a number of mysql_error.c */
+
 #define NAME_SIZE 260 /* of 64 characters, and a zero */
 
 /*

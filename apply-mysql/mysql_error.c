@@ -76,9 +76,11 @@ static const struct error_rule rules[] = {
     {1412, ERR_RETRY, NULL},             /* TABLE_DEF_CHANGED */
     {1451, ERR_PERMANENT, foreign_keys}, /* a row that is referenced is to be deleted */
     {1452, ERR_PERMANENT, foreign_keys}, /* a row is to refer to one that is not there */
-    {1524, ERR_PERMANENT, login},        /* PLUGIN_IS_NOT_LOADED: of the user's */
-    {1615, ERR_RETRY, NULL},             /* NEED_REPREPARE */
-    {1637, ERR_TEMPORARY, NULL},         /* TOO_MANY_CONCURRENT_TRXS */
+    /* MAX_PREPARED_STMT_COUNT_REACHED */
+    {MY_TOO_MANY_STATEMENTS, ERR_TEMPORARY, "set max_prepared_stmt_count of the server higher"},
+    {1524, ERR_PERMANENT, login}, /* PLUGIN_IS_NOT_LOADED: of the user's */
+    {1615, ERR_RETRY, NULL},      /* NEED_REPREPARE */
+    {1637, ERR_TEMPORARY, NULL},  /* TOO_MANY_CONCURRENT_TRXS */
     /* BINLOG_STMT_MODE_AND_ROW_ENGINE */
     {1665, ERR_TEMPORARY, "set binlog_format to ROW or MIXED in the server"},
     {1698, ERR_PERMANENT, login},      /* ACCESS_DENIED_NO_PASSWORD_ERROR */

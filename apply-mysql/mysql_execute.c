@@ -102,12 +102,14 @@ static void append_statement(const struct batch *b, const struct slice *slice, u
     }
 }
 
-/* Prepares a statement, which is used up. */
-static int prepare(MYSQL_STMT *s, struct buf *sql, struct err *err)
+/* Prepares a statement, which is used up. max_prepared_stmt_count is for all connections of the
+ * server: those that are kept make room. */
+static int prepare(MYSQL_STMT *s, struct buf *sql, struct statements *kept, struct err *err)
 {
     int rc = s ? buf_check(sql, err) : err_nomem(err);
-    if (rc == 0 && mysql_stmt_prepare(s, (const char *)sql->data, sql->len))
-        rc = my_statement_fail(s, buf_cstr(sql), err);
+    while (rc == 0 && mysql_stmt_prepare(s, (const char *)sql->data, sql->len))
+        if (mysql_stmt_errno(s) != MY_TOO_MANY_STATEMENTS || !statements_shrink(kept))
+            rc = my_statement_fail(s, buf_cstr(sql), err);
     buf_free(sql);
     return rc;
 }
@@ -124,7 +126,7 @@ static struct statement *make_statement(struct driver *d, const struct slice *sl
     }
     append_statement(&d->batch, slice, nrows, &sql);
     s->stmt = mysql_stmt_init(d->rows);
-    if (prepare(s->stmt, &sql, err) == 0)
+    if (prepare(s->stmt, &sql, slice->statements, err) == 0)
         return &s->base;
     my_free_statement(&s->base);
     return NULL;

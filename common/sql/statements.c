@@ -87,6 +87,16 @@ int statements_add(struct statements *all, const struct statement_key *key, stru
     return 0;
 }
 
+bool statements_shrink(struct statements *all)
+{
+    size_t n = all->n;
+    if (n == 0)
+        return false;
+    statements_clear(all);
+    all->max = n > 1 ? n / 2 : 1;
+    return true;
+}
+
 void statements_forget(struct statements *all, struct statement_list *list)
 {
     while (list->first)

@@ -56,6 +56,10 @@ struct statement *statements_find(struct statements *all, const struct statement
 MUST_CHECK int statements_add(struct statements *all, const struct statement_key *key,
                               struct statement *s, struct err *err);
 
+/* The server has no room for one more: gives up all, and keeps half as many from now on. False:
+ * there were none. */
+bool statements_shrink(struct statements *all);
+
 /* Gives up those of a table, and all of them. */
 void statements_forget(struct statements *all, struct statement_list *list);
 void statements_clear(struct statements *all);

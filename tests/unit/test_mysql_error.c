@@ -40,6 +40,7 @@ static void kinds(void **state)
         {1792, ERR_TEMPORARY},                         /* a transaction that is */
         {1135, ERR_TEMPORARY},                         /* no thread */
         {1226, ERR_TEMPORARY},                         /* a limit of the user's */
+        {1461, ERR_TEMPORARY},                         /* too many statements */
         {1637, ERR_TEMPORARY},                         /* too many transactions */
         {1665, ERR_TEMPORARY},                         /* a format of the binary log */
         {3032, ERR_TEMPORARY},                         /* offline */

@@ -90,11 +90,43 @@ static void there_is_one_bound_for_all_tables(void **state)
     free(tables);
 }
 
+/* What a server does not have room for is not kept. */
+static void a_server_without_room_gets_fewer(void **state)
+{
+    (void)state;
+    enum { TABLES = 10, ROOM = 3 };
+    struct statements all;
+    struct statement_list tables[TABLES] = {{0}};
+    statements_init(&all, free_one, 100);
+    assert_false(statements_shrink(&all));
+    for (size_t round = 0; round < 3; round++)
+        for (size_t i = 0; i < TABLES; i++) {
+            const struct statement_key key = {&tables[i], 'I', 1, NULL};
+            if (statements_find(&all, &key))
+                continue;
+            if (alive == ROOM)
+                assert_true(statements_shrink(&all));
+            assert_true(alive < ROOM);
+            (void)add(&all, &key);
+        }
+    /* Down to one, which makes room for the next. */
+    assert_true(statements_shrink(&all));
+    for (size_t i = 0; i < TABLES; i++) {
+        (void)add(&all, &(struct statement_key){&tables[i], 'I', 1, NULL});
+        assert_int_equal(alive, 1);
+        assert_true(i % 2 == 0 || statements_shrink(&all));
+    }
+    assert_int_equal(alive, 0);
+    for (size_t i = 0; i < TABLES; i++)
+        assert_null(tables[i].first);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_is_found_by_all_of_its_key),
         cmocka_unit_test(there_is_one_bound_for_all_tables),
+        cmocka_unit_test(a_server_without_room_gets_fewer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
