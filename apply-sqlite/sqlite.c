@@ -250,6 +250,7 @@ static int sqlite_open(const struct driver_config *config, struct driver **drive
         return err_nomem(err);
     d->schema_map = config->schema_map;
     d->nan = config->nan;
+    d->schema_version = -1;
     d->path = strdup(config->uri);
     if (!d->path
             ? err_nomem(err)
@@ -275,6 +276,7 @@ static int sqlite_open(const struct driver_config *config, struct driver **drive
 static int sqlite_reset(struct driver *d, struct driver_traits *traits, struct err *err)
 {
     (void)traits;
+    d->schema_version = -1; /* what is rolled back has used a version that comes again */
     return sqlite3_get_autocommit(d->db) ? 0 : exec(d, "ROLLBACK", err);
 }
 

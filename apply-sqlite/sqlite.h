@@ -31,6 +31,8 @@ struct driver {
     bool triggers;    /* those of the target fire */
     bool have_tables; /* of ours; always, unless it was opened to look only */
     struct named_file files[SQLITE_FILES];
+    int64_t schema_version; /* that `others` is of; -1: of none */
+    bool others;            /* there are views or virtual tables */
 };
 
 /*

@@ -35,10 +35,9 @@ static int choose_conflict(struct driver *d, const char *table, const char **con
 {
     struct buf sql = {0};
     int64_t n = -1;
-    buf_append_str(&sql, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND sql LIKE "
-                         "'%conflict%' AND name = ");
+    buf_append_str(&sql, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ");
     text_literal(&sql, table, strlen(table));
-    buf_append_str(&sql, " COLLATE NOCASE");
+    buf_append_str(&sql, " COLLATE NOCASE AND sql LIKE '%conflict%'");
     int rc = sqlite_number(d, &sql, "reading the schema", &n, err);
     *conflict = n == 1 ? " OR ABORT" : "";
     return rc;

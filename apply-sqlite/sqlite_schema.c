@@ -103,6 +103,49 @@ static int describe_key(struct driver *d, const char *table, struct described_ta
     return rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "reading the primary key", err);
 }
 
+/* sqlite_schema has no index: a look for one name reads all of it. Views and virtual tables can be
+ * found there only, so whether there are any is remembered for a version of the schema. */
+static int look_for_others(struct driver *d, struct err *err)
+{
+    struct buf version = {0}, sql = {0};
+    int64_t now, n;
+    buf_append_str(&version, "PRAGMA schema_version");
+    if (sqlite_number(d, &version, "reading the schema's version", &now, err))
+        return -1;
+    if (now == d->schema_version)
+        return 0;
+    buf_append_str(&sql, "SELECT 1 FROM sqlite_schema WHERE type = 'view' OR (type = 'table' AND "
+                         "rootpage = 0) LIMIT 1");
+    if (sqlite_number(d, &sql, "reading the schema", &n, err))
+        return -1;
+    d->others = n == 1;
+    d->schema_version = now;
+    return 0;
+}
+
+/* Appends what a name is, as a table of one row or none. Without the others it is an ordinary
+ * table; a module's own table (json_each) has columns too, but is none of the database's. */
+static int append_object(struct driver *d, const char *name, struct buf *sql, struct err *err)
+{
+    if (look_for_others(d, err))
+        return -1;
+    if (d->others) {
+        buf_append_str(sql, "(SELECT name, type, rootpage FROM sqlite_schema WHERE type IN "
+                            "('table', 'view') AND name = ");
+        text_literal(sql, name, strlen(name));
+        buf_append_str(sql, " COLLATE NOCASE)");
+        return 0;
+    }
+    int rc = sqlite3_table_column_metadata(d->db, "main", name, NULL, NULL, NULL, NULL, NULL, NULL);
+    if (rc != SQLITE_OK && rc != SQLITE_ERROR)
+        return sqlite_fail(d, rc, "looking for a table", err);
+    buf_append_str(sql, "(SELECT ");
+    text_literal(sql, name, strlen(name));
+    buf_append_str(sql, " AS name, 'table' AS type, 1 AS rootpage WHERE ");
+    buf_append_str(sql, rc == SQLITE_OK ? "TRUE)" : "FALSE)");
+    return 0;
+}
+
 int sqlite_describe(struct driver *d, const char *name, const struct describe_how *how,
                     struct described_table *out, struct err *err)
 {
@@ -113,11 +156,12 @@ int sqlite_describe(struct driver *d, const char *name, const struct describe_ho
     buf_append_str(&sql, "SELECT c.name, c.type, c.hidden, c.pk = 1 AND NOT EXISTS (SELECT 1 FROM "
                          "pragma_index_list(t.name) WHERE origin = 'pk'), c.\"notnull\" AND "
                          "c.dflt_value IS NULL, CASE WHEN t.type = 'view' THEN 'a view' WHEN "
-                         "t.rootpage = 0 THEN 'a virtual table' END FROM sqlite_schema t, "
-                         "pragma_table_xinfo(t.name) c WHERE t.type IN ('table', 'view') AND "
-                         "t.name = ");
-    text_literal(&sql, name, strlen(name));
-    buf_append_str(&sql, " COLLATE NOCASE");
+                         "t.rootpage = 0 THEN 'a virtual table' END FROM ");
+    if (append_object(d, name, &sql, err)) {
+        buf_free(&sql);
+        return -1;
+    }
+    buf_append_str(&sql, " t, pragma_table_xinfo(t.name) c");
     if (sqlite_prepare(d, &sql, &s, err))
         return -1;
     int rc = describe_columns(d, name, s, out, err);

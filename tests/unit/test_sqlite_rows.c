@@ -431,20 +431,56 @@ static void other_columns_find_their_values(void **state)
           "column more of the target table r is NOT NULL without a default");
 }
 
+static void refuses(struct sqlite_world *w, const char *name, const char *why)
+{
+    const struct describe_how how = {.rows = false};
+    struct described_table there;
+    described_init(&there);
+    fails(w, sqlite_ops.describe(w->driver, name, &how, &there, &w->err), ERR_PERMANENT, why);
+    described_free(&there);
+}
+
 static void what_is_no_table_is_refused(void **state)
 {
     struct sqlite_world *w = *state;
-    const struct describe_how how = {.rows = false};
     static const char *const names[][2] = {{"w", "w in the target is a view"},
                                            {"f", "f in the target is a virtual table"}};
     sql(w, "CREATE VIEW w AS SELECT 1 AS id; CREATE VIRTUAL TABLE f USING fts5(id)");
-    for (size_t i = 0; i < LENGTH(names); i++) {
-        struct described_table there;
-        described_init(&there);
-        fails(w, sqlite_ops.describe(w->driver, names[i][0], &how, &there, &w->err), ERR_PERMANENT,
-              names[i][1]);
-        described_free(&there);
-    }
+    for (size_t i = 0; i < LENGTH(names); i++)
+        refuses(w, names[i][0], names[i][1]);
+}
+
+static bool is_there(struct sqlite_world *w, const char *name)
+{
+    const struct describe_how how = {.rows = false};
+    struct described_table there;
+    described_init(&there);
+    succeeds(w, sqlite_ops.describe(w->driver, name, &how, &there, &w->err));
+    bool exists = there.exists;
+    described_free(&there);
+    return exists;
+}
+
+/* Whether there are views is not asked for each table: a change of the schema is seen all the same,
+ * also after a change that was rolled back and whose version came again. */
+static void a_changed_schema_is_seen(void **state)
+{
+    struct sqlite_world *w = *state;
+    struct driver_traits traits;
+    assert_false(is_there(w, "t"));
+    assert_false(is_there(w, "json_each"));
+    sql(w, "CREATE TABLE t (id INT)");
+    assert_true(is_there(w, "T"));
+    sql(w, "CREATE VIEW v AS SELECT 1 AS id");
+    assert_true(is_there(w, "t"));
+    assert_false(is_there(w, "json_each"));
+    sql(w, "DROP VIEW v; DROP TABLE t");
+    assert_false(is_there(w, "t"));
+    sql(w, "BEGIN; CREATE TABLE t (id INT)");
+    assert_true(is_there(w, "t"));
+    succeeds(w, sqlite_ops.reset(w->driver, &traits, &w->err));
+    sql(w, "CREATE VIEW t AS SELECT 1 AS id");
+    refuses(w, "t", "t in the target is a view");
 }
 
 /* A constraint may say itself what becomes of a row that breaks it: not for ours. */
@@ -728,6 +764,7 @@ int main(void)
         TEST(the_rowid_takes_no_null),
         TEST(other_columns_find_their_values),
         TEST(what_is_no_table_is_refused),
+        TEST(a_changed_schema_is_seen),
         TEST(constraints_do_not_decide),
         TEST(foreign_keys_do_nothing),
         TEST(triggers_do_not_fire),
