@@ -55,6 +55,8 @@ my @KNOWN = (
     # FreeTDS 1.3, dblib.c: dbnextrow(), the one way to get a row, writes the sizes of the values into memory that it
     # does not look whether it has got.
     qr/\(calloc\+[^\n]*\n[^\n]*libsybdb[^\n]*\(dbnextrow\+/,
+    # The same, buffering.h: that there is memory for the rows of a result is an assertion.
+    qr/buffering\.h:\d+: buffer_alloc: Assertion/,
 );
 
 # The faults to try in a program, given how often an untouched run made each call. Of each name and error `most`, or
