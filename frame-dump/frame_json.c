@@ -189,8 +189,6 @@ static const char *replica_identity(char identity)
         return "index";
     case REPLICA_IDENTITY_PARTITION:
         return "partition";
-    case REPLICA_IDENTITY_FULL_PARTITIONS:
-        return "full_partitions";
     default:
         BUG("unknown replica identity");
     }
@@ -276,8 +274,7 @@ static int put_change(struct fields *o, const struct frame *f, struct relmap *re
         if (field->kind != FIELD_OLD_KIND) /* what the old tuple is called says it */
             put_field(o, field, &c.head);
     fields_put(o, "relation", rel ? relation_name(rel) : json_null());
-    const bool part =
-        rel && relation_has_partitions(rel) ? !relation_is_full(rel) : c.head.old_kind == 'K';
+    const bool part = (rel && relation_has_partitions(rel)) || c.head.old_kind == 'K';
     if (c.has_old)
         put_tuple(o, part ? "key" : "old", rel, c.old, c.n, part);
     if (c.has_new)

@@ -75,7 +75,7 @@
  * that both rows have one cmin; whatever changes an attribute later does not touch pg_class with it.
  *
  * A row of a partitioned table has the replica identity of the partition it is in, which no message
- * tells: with what all of them have today, where that is older than the place, it is known of each.
+ * tells, nor the catalog: a partition that was detached leaves no trace.
  *
  * What PostgreSQL keeps for rows that were there before a column was added is in the tables that
  * have rows: in the partitions where the table is partitioned. No function is used that locks a
@@ -105,17 +105,6 @@ static const char relation_sql[] =
     "  UNION ALL SELECT concat(name, 'table ', oid, filter, ' ' || attrs::text), xmin FROM entry%s),"
     " leaf AS (SELECT l.*, " IS_OLDER("l.xmin") " AS older"
     "  FROM horizon CROSS JOIN tree JOIN pg_class l ON l.oid = tree.relid AND l.relkind = 'r'),"
-    " identity AS (SELECT CASE WHEN NOT bool_and(leaf.older AND (relreplident = 'f'"
-    "    OR coalesce(k.older, false))) THEN 'u'"
-    "   WHEN bool_and(relreplident = 'f') THEN 'f'"
-    "   WHEN count(DISTINCT k.names) = 1 THEN 'i' ELSE 'u' END AS of_leaves, min(k.names) AS names"
-    "  FROM leaf CROSS JOIN horizon LEFT JOIN LATERAL (SELECT " IS_OLDER("i.xmin") " AS older,"
-    "   ARRAY(SELECT o.attname::text"
-    "    FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS key (attnum, n) JOIN pg_attribute o"
-    "    ON o.attrelid = leaf.oid AND o.attnum = key.attnum AND key.n <= i.indnkeyatts"
-    "    ORDER BY 1) AS names FROM pg_index i WHERE i.indrelid = leaf.oid"
-    "   AND CASE leaf.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate"
-    "    WHEN 'i' THEN i.indisreplident END) k ON true WHERE leaf.relreplident <> 'n'),"
     " list AS (SELECT (SELECT attrs FROM entry WHERE prrelid = $1::oid AND attrs IS NOT NULL"
     "   LIMIT 1) AS attrs,"
     "  (SELECT bool_and(" HAD_ENDED("membership.xmin") ") FROM membership CROSS JOIN horizon)"
@@ -140,10 +129,9 @@ static const char relation_sql[] =
     " (SELECT string_agg(format('%%s %%s %%s %%s', oid, relfilenode, reltoastrelid, CASE WHEN older"
     "   THEN relpersistence::text ELSE upper(relpersistence::text) END), ',' ORDER BY oid) FROM leaf),"
     " (SELECT string_agg(text, E'\\n' ORDER BY text) FROM membership),"
-    " CASE WHEN c.relkind = 'p' THEN identity.of_leaves END,"
-    " coalesce(col.name = ANY (identity.names), false)"
+    " c.relkind = 'p', " IS_OLDER("i.xmin")
     " FROM unnest($2::text[], $3::oid[], $4::int4[]) WITH ORDINALITY AS col (name, type, typmod, n)"
-    " CROSS JOIN attribute CROSS JOIN identity"
+    " CROSS JOIN attribute CROSS JOIN horizon"
     " LEFT JOIN pg_class c ON c.oid = $1::oid"
     " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = col.name AND a.attnum > 0"
     "  AND NOT a.attisdropped"
@@ -179,8 +167,8 @@ enum relation_field {
     F_ATTRIBUTES,
     F_FILES,
     F_MEMBERSHIPS,
-    F_LEAF_IDENTITY,
-    F_IN_LEAF_IDENTITY,
+    F_PARTITIONED,
+    F_KEY_IS_OLDER,
     F_COUNT,
 };
 
@@ -409,26 +397,24 @@ static void read_primary_key(struct catalog *c, struct relation *rel)
 
 /*
  * Of a table that stands for its partitions. A row that comes without an old tuple has kept its
- * partition's identity. By the root's own key, which the message has, or the primary key, it is
- * found where they did not change, and no other row is: they are unique over all partitions.
- * Without one, by the columns that all partitions have for it.
+ * partition's identity. By the root's own key, which the message has, or a primary key that was
+ * there, it is found where they did not change, and no other row is: they are unique over all
+ * partitions. What identifies the rows of the partitions themselves is not known: those of today
+ * need not be those of then.
  */
-static void read_leaf_identity(struct catalog *c, struct relation *rel, bool shown)
+static void read_partitions(struct catalog *c, struct relation *rel, bool shown)
 {
     const PGresult *r = c->relation;
-    if (PQgetisnull(r, 0, F_LEAF_IDENTITY))
+    if (!field_truth(r, 0, F_PARTITIONED))
         return;
-    char identity = shown ? *field(r, 0, F_LEAF_IDENTITY) : 'u';
     bool keyed = false;
     for (uint32_t i = 0; i < rel->ncolumns; i++)
         keyed = keyed || (rel->columns[i].key && rel->replica_identity != REPLICA_IDENTITY_FULL);
     for (uint32_t i = 0; i < rel->ncolumns && !keyed; i++)
-        rel->columns[i].key =
-            rel->npk == 0 && identity == 'i' && field_truth(r, (int)i, F_IN_LEAF_IDENTITY);
-    for (uint32_t i = 0; i < rel->npk && !keyed; i++)
+        rel->columns[i].key = false;
+    for (uint32_t i = 0; i < rel->npk && !keyed && shown && field_truth(r, 0, F_KEY_IS_OLDER); i++)
         rel->columns[rel->pk[i]].key = true;
-    rel->replica_identity =
-        identity == 'f' ? REPLICA_IDENTITY_FULL_PARTITIONS : REPLICA_IDENTITY_PARTITION;
+    rel->replica_identity = REPLICA_IDENTITY_PARTITION;
 }
 
 /* ---- lists of texts, each on a line of its own ---- */
@@ -616,7 +602,7 @@ static int read_relation(struct catalog *c, struct relation *rel, bool shown, st
     for (uint32_t i = 0; i < rel->ncolumns; i++)
         read_column(c, (int)i, &rel->columns[i]);
     read_primary_key(c, rel);
-    read_leaf_identity(c, rel, shown);
+    read_partitions(c, rel, shown);
     if (buf_check(&c->bytes, err))
         return -1;
     if (!field_truth(c->relation, 0, F_TABLE_EXISTS))

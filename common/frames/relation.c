@@ -161,7 +161,7 @@ static struct relation *decode(struct mp_cursor *c, struct arena *a)
     rel->namespace = take_str(a, get_name(c, false));
     rel->name = take_str(a, get_name(c, false));
     struct bytes identity = mp_str(c);
-    if (identity.size == 1 && memchr("dnfipP", *identity.data, 6))
+    if (identity.size == 1 && memchr("dnfip", *identity.data, 5))
         rel->replica_identity = *identity.data;
     else
         mp_fault(c, "an unknown replica identity");

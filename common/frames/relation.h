@@ -57,8 +57,6 @@ struct relation_file {
  * need not be the root's. What is not NULL in an old tuple is of the row; the rest is NULL or was
  * not sent. Without one, the row is found by the columns flagged `key`. */
 #define REPLICA_IDENTITY_PARTITION 'p'
-/* The same, and all partitions with rows to find are FULL, for certain. */
-#define REPLICA_IDENTITY_FULL_PARTITIONS 'P'
 
 struct column {
     const char *name;
@@ -146,15 +144,7 @@ bool relation_same_message(const struct relation *a, const struct relation *b);
 /* Whether it stands for partitions, each with an identity of its own. */
 static inline bool relation_has_partitions(const struct relation *rel)
 {
-    return rel->replica_identity == REPLICA_IDENTITY_PARTITION ||
-           rel->replica_identity == REPLICA_IDENTITY_FULL_PARTITIONS;
-}
-
-/* Whether old tuples have all columns. */
-static inline bool relation_is_full(const struct relation *rel)
-{
-    return rel->replica_identity == REPLICA_IDENTITY_FULL ||
-           rel->replica_identity == REPLICA_IDENTITY_FULL_PARTITIONS;
+    return rel->replica_identity == REPLICA_IDENTITY_PARTITION;
 }
 
 /* The column of that name, or -1. */

@@ -43,11 +43,11 @@ bool identity_is_in(const uint32_t *columns, uint32_t n, const struct value *val
 
 int identity_init(struct identity *id, const struct relation *rel, struct err *err)
 {
-    if (relation_is_full(rel) && rel->npk > 0)
+    if (rel->replica_identity == REPLICA_IDENTITY_FULL && rel->npk > 0)
         return identity_of_columns(id, rel, rel->pk, rel->npk, err);
     if (identity_of_columns(id, rel, NULL, 0, err))
         return -1;
-    id->by_all_columns = relation_is_full(rel);
+    id->by_all_columns = rel->replica_identity == REPLICA_IDENTITY_FULL;
     for (uint32_t i = 0; i < rel->ncolumns; i++)
         if (rel->columns[i].key || id->by_all_columns)
             id->columns[id->n++] = i;
