@@ -159,8 +159,9 @@ $(call objects,$(UNIT_SRC) $(UNIT_SUPPORT_SRC) $(wildcard tests/fuzz/*.c)): OBJE
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_LIBS)
 	@mkdir -p $(@D)
 	$(call say,LD) $(link) $(LDFLAGS_$*) $^ $(call pkg_libs,$(ALL_PKGS)) -o $@
-# It lets memory run out.
+# They let memory run out.
 LDFLAGS_test_hash := -Wl,--wrap=malloc,--wrap=calloc
+LDFLAGS_test_target := -Wl,--wrap=realloc
 # What a server says comes from the input.
 LDFLAGS_fuzz_pgoutput := -Wl,--wrap=PQgetCopyData
 LDFLAGS_fuzz_catalog := -Wl,--wrap=catalog_connect,--wrap=catalog_ask,--wrap=catalog_query

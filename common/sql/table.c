@@ -43,7 +43,9 @@ static int add_misfit(struct misfits *m, const struct driver_ops *ops, struct dr
 /* `rc` -1: an error that is no misfit is in `err`. Frees them. */
 static int tell_misfits(struct misfits *m, int rc, struct err *err)
 {
-    if (rc == 0 && m->text.len > 0) {
+    if (rc == 0 && (buf_check(&m->text, err) || buf_check(&m->types, err))) {
+        rc = -1;
+    } else if (rc == 0 && m->text.len > 0) {
         (void)err_set(err, ERR_PERMANENT, "%s", buf_cstr(&m->text));
         rc = err_hint(err, "in a table that pg2any makes: %s", buf_cstr(&m->types));
     } else if (rc == 0) {

@@ -293,9 +293,11 @@ static int double_fit(struct driver *d, const struct column *c,
                       const struct described_column *there, bool identity, struct fit *fit,
                       struct err *err)
 {
-    (void)identity, (void)fit, (void)err;
+    (void)identity, (void)fit;
     assert_true(same_name(d, c->name, there->name));
-    return 0;
+    return strcmp(c->name, DOUBLE_MISFIT) == 0
+               ? err_set(err, ERR_PERMANENT, "column %s does not fit", c->name)
+               : 0;
 }
 
 static void create_table(struct driver *d, const struct step *step)

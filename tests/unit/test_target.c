@@ -57,6 +57,20 @@ static void assert_remembers(const struct double_memory *m, const struct relatio
     relation_unref(rel);
 }
 
+/* ---- memory that runs out ---- */
+
+static unsigned fail_at; /* the call from now on that fails, counted from 1; 0: none */
+
+void *__real_realloc(void *p, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    return fail_at > 0 && --fail_at == 0 ? NULL : __real_realloc(p, size);
+}
+
+static unsigned bind_fails_at; /* the same, within target_bind(); afterwards what is left of it */
+
 static int bind(struct driver *d, enum ddl_policy ddl, const struct relation *rel, struct err *err)
 {
     struct target_table *table = NULL;
@@ -65,8 +79,11 @@ static int bind(struct driver *d, enum ddl_policy ddl, const struct relation *re
     struct checkpoint now;
     bool found;
     assert_int_equal(target_begin(t, "origin", &now, &found, err), 0);
+    fail_at = bind_fails_at;
     int rc =
         target_bind(t, &(struct binding){.origin = "origin", .policy = ddl}, read, &table, err);
+    bind_fails_at = fail_at;
+    fail_at = 0;
     if (rc == 0)
         target_unbind(t, table);
     target_close(t);
@@ -390,6 +407,30 @@ static void what_is_remembered_may_be_damaged(void **state)
     free(d);
 }
 
+/* Columns that do not fit are told of in buffers. */
+static void no_memory_makes_no_table_fit(void **state)
+{
+    (void)state;
+    bool failed = true;
+    for (unsigned at = 1; failed; at++) {
+        struct driver *d = calloc(1, sizeof *d);
+        struct parsed_relation is;
+        struct err err = {0};
+        assert_non_null(d);
+        double_make(d, "t", "id " DOUBLE_MISFIT, NULL);
+        relation_spec_parse(&(struct relation_spec){"t id/1/int4 " DOUBLE_MISFIT "/2/text", 1, 7},
+                            &is);
+        bind_fails_at = at;
+        assert_int_equal(bind(d, DDL_NONE, &is.rel, &err), -1);
+        failed = bind_fails_at == 0;
+        bind_fails_at = 0;
+        assert_true(failed || strstr(err.text, "does not fit (in a table that pg2any makes: "));
+        free(is.copy);
+        double_free(d);
+        free(d);
+    }
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -399,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_name_may_be_taken),
         cmocka_unit_test(a_table_that_nobody_remembers_may_have_the_new_name),
         cmocka_unit_test(what_is_remembered_may_be_damaged),
+        cmocka_unit_test(no_memory_makes_no_table_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
