@@ -134,14 +134,18 @@ static void mssql_close(struct driver *d)
     free(d);
 }
 
-static const struct driver_traits traits = {
-    .inserts = SLICING_SET,
-    .updates = SLICING_SET,
-    .deletes = SLICING_SET,
-    .slice_bytes = UINT64_C(4) << 20,
-    .widens = true,
-    .free_statement = mssql_statement_free,
-};
+static void describe_driver(const struct driver *d, struct driver_traits *traits)
+{
+    *traits = (struct driver_traits){
+        .inserts = SLICING_SET,
+        .updates = SLICING_SET,
+        .deletes = SLICING_SET,
+        .slice_bytes = UINT64_C(4) << 20,
+        .widens = true,
+        .folds_names = d->folds_names,
+        .free_statement = mssql_statement_free,
+    };
+}
 
 static int mssql_open(const struct driver_config *config, struct driver **driver,
                       struct driver_traits *out, struct err *err)
@@ -167,7 +171,7 @@ static int mssql_open(const struct driver_config *config, struct driver **driver
     if (d->uri.encrypt == MSSQL_ENCRYPT_YES)
         log_warning("the connection is encrypted, but anyone may be at the other end", "hint",
                     OPTION_TEXT("encrypt=verify and ca=FILE in --dest"), NULL);
-    *out = traits;
+    describe_driver(d, out);
     *driver = d;
     return 0;
 }
@@ -190,13 +194,13 @@ static bool is_idle(struct driver *d)
 static int mssql_reset(struct driver *d, struct driver_traits *out, struct err *err)
 {
     struct err ignored = {0};
-    *out = traits;
     if (!mssql_is_lost(d) && !d->autonumber_open &&
         mssql_run(d, "IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION", &ignored) == 0 && is_idle(d))
         return 0;
     mssql_disconnect(d);
     if (reconnect(&d->reconnect, d, d->config.connect_timeout_ms, mssql_connect, err))
         return -1;
+    describe_driver(d, out);
     log_info("connected again", "server", d->version, NULL);
     return 0;
 }

@@ -76,6 +76,7 @@ struct driver {
     struct mssql_complaints complaints;
     char version[64];          /* of the server, "16.0.4105.2" */
     enum mssql_rows rows;      /* how rows are sent */
+    bool folds_names;          /* the database's collation takes 'a' for 'A' */
     bool autonumber_open;      /* IDENTITY_INSERT may be ON for some table */
     struct buf values, around; /* rows on their way; literals with their statement around them */
 };

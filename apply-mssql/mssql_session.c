@@ -476,11 +476,12 @@ static int set_session(struct driver *d, struct err *err)
 static int ask_server(struct driver *d, struct err *err)
 {
     struct mssql_result rows;
-    int rc = mssql_ask(d,
-                       "SELECT CONVERT(nvarchar(60), SERVERPROPERTY(N'ProductVersion')), "
-                       "CONVERT(int, compatibility_level), CONVERT(int, delayed_durability) FROM "
-                       "sys.databases WHERE database_id = DB_ID()",
-                       &rows, err);
+    int rc = mssql_ask(
+        d,
+        "SELECT CONVERT(nvarchar(60), SERVERPROPERTY(N'ProductVersion')), "
+        "CONVERT(int, compatibility_level), CONVERT(int, delayed_durability), CASE "
+        "WHEN N'a' = N'A' THEN 1 ELSE 0 END FROM sys.databases WHERE database_id = DB_ID()",
+        &rows, err);
     if (rc == 0 && rows.nrows != 1) {
         rc = err_set(err, ERR_PERMANENT, "the server does not describe the database");
     } else if (rc == 0 && mssql_result_number(&rows, 0, 2) == DURABILITY_FORCED) {
@@ -491,6 +492,7 @@ static int ask_server(struct driver *d, struct err *err)
         rc = err_hint(err, "ALTER DATABASE CURRENT SET DELAYED_DURABILITY = DISABLED");
     } else if (rc == 0) {
         (void)snprintf(d->version, sizeof d->version, "%s", mssql_result_text(&rows, 0, 0));
+        d->folds_names = mssql_result_number(&rows, 0, 3) == 1;
         d->rows = mssql_result_number(&rows, 0, 1) >= OPENJSON_LEVEL ? ROWS_JSON : ROWS_VALUES;
     }
     mssql_result_free(&rows);

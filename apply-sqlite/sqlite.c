@@ -265,6 +265,7 @@ static int sqlite_open(const struct driver_config *config, struct driver **drive
         .updates = SLICING_ORDERED,
         .deletes = SLICING_ORDERED,
         .exact = true,
+        .folds_names = true,
         .free_statement = sqlite_free_statement,
     };
     *driver = d;

@@ -23,7 +23,7 @@ struct caveat {
 
 /* A table of the target, and whose rows go there. */
 struct place {
-    char *name, *what;
+    char *key, *what; /* key: its name, as the target compares it */
     UT_hash_handle hh;
 };
 
@@ -60,29 +60,44 @@ static void note_caveats(struct inspection *i, const struct relation *rel)
     }
 }
 
-/* A start would bind the one that comes first, and stop at the other. */
-static int check_place(struct inspection *i, const char *what, const char *name, struct err *err)
+/* NULL: no memory. */
+static char *place_key(const struct inspection *i, const char *name)
 {
-    struct place *p;
-    bool added = false;
-    HASH_FIND_STR(i->places, name, p);
+    char *key = strdup(name);
+    for (char *p = key; p && *p && target_folds_names(i->target); p++)
+        if (*p >= 'A' && *p <= 'Z')
+            *p = (char)(*p - 'A' + 'a');
+    return key;
+}
+
+static void free_place(struct place *p)
+{
     if (p) {
-        report_fail(&i->report, "%s: %s is the table of %s already", what, name, p->what);
-        report_mend(&i->report, "rename one of the two, leave one out of the publication, or give "
-                                "its schema another name or prefix with --schema-map");
-        return 0;
-    }
-    p = calloc(1, sizeof *p);
-    if (p && (p->name = strdup(name)) && (p->what = strdup(what)))
-        HASH_TRY_ADD_KEYPTR(i->places, p->name, strlen(p->name), p, added);
-    if (added)
-        return 0;
-    if (p) {
-        free(p->name);
+        free(p->key);
         free(p->what);
     }
     free(p);
-    return err_nomem(err);
+}
+
+/* A start would bind the one that comes first, and stop at the other. */
+static int check_place(struct inspection *i, const char *what, const char *name, struct err *err)
+{
+    struct place *there = NULL, *p = calloc(1, sizeof *p);
+    bool added = false;
+    if (p && (p->key = place_key(i, name)) && (p->what = strdup(what))) {
+        HASH_FIND_STR(i->places, p->key, there);
+        if (!there)
+            HASH_TRY_ADD_KEYPTR(i->places, p->key, strlen(p->key), p, added);
+    }
+    if (there) {
+        report_fail(&i->report, "%s: %s is the table of %s already", what, name, there->what);
+        report_mend(&i->report, "rename one of the two, leave one out of the publication, or give "
+                                "its schema another name or prefix with --schema-map");
+    }
+    if (added)
+        return 0;
+    free_place(p);
+    return there ? 0 : err_nomem(err);
 }
 
 static void free_places(struct inspection *i)
@@ -90,9 +105,7 @@ static void free_places(struct inspection *i)
     struct place *p, *next;
     HASH_ITER (hh, i->places, p, next) {
         HASH_DEL(i->places, p);
-        free(p->name);
-        free(p->what);
-        free(p);
+        free_place(p);
     }
 }
 

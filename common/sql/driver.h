@@ -99,6 +99,9 @@ struct driver_traits {
      * Tables that the transaction has changed are locked against it. */
     bool ddl_commits;
     bool widens; /* a column can be given a wider type */
+    /* Names of tables that differ in the case of ASCII letters only are one there, though
+     * table_name does not write them as one. */
+    bool folds_names;
     /* A new column gets its value in the rows that are there from a default, which is then taken
      * away, where the value has no more bytes than that; 0: never. */
     size_t default_bytes;

@@ -88,6 +88,11 @@ bool target_ddl_commits(const struct target *t)
     return t->runner.traits.ddl_commits;
 }
 
+bool target_folds_names(const struct target *t)
+{
+    return t->runner.traits.folds_names;
+}
+
 /* ---- transactions ---- */
 
 int target_reset(struct target *t, struct err *err)

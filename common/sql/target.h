@@ -48,6 +48,9 @@ void target_close(struct target *t);
  * one that has not touched the table. */
 bool target_ddl_commits(const struct target *t);
 
+/* Whether names of tables that differ in the case of ASCII letters only are one. */
+bool target_folds_names(const struct target *t);
+
 /* ---- transactions ---- */
 
 /* Abandons whatever is open and makes begin possible again, reconnecting if need be. Tables that
