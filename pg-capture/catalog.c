@@ -6,18 +6,22 @@
 
 #include "base/lsn.h"
 
-void catalog_init(struct catalog *c, const struct source *source, const struct waiter *waiter,
-                  int64_t time_limit_ms, const struct catalog_subject *subject)
+void catalog_init(struct catalog *c, const struct source *source, const struct session *streaming,
+                  const struct waiter *waiter, int64_t time_limit_ms,
+                  const struct catalog_subject *subject)
 {
-    *c = (struct catalog){
-        .source = source, .waiter = waiter, .time_limit_ms = time_limit_ms, .subject = *subject};
+    *c = (struct catalog){.source = source,
+                          .streaming = streaming,
+                          .waiter = waiter,
+                          .time_limit_ms = time_limit_ms,
+                          .subject = *subject};
 }
 
 static void disconnect(struct catalog *c)
 {
     session_close(&c->session);
     c->relation_prepared = false;
-    c->ended_xmin = c->ended_xid = 0; /* the next may be to a standby that is behind */
+    c->ended_xmin = c->ended_xid = 0; /* a proxy may lead the next to a standby that is behind */
 }
 
 void catalog_close(struct catalog *c)
@@ -36,7 +40,8 @@ int catalog_connect(struct catalog *c, struct err *err)
 {
     if (c->session.conn)
         return 0;
-    return session_open(&c->session, SESSION_CATALOG, c->source, c->waiter,
+    c->opened++;
+    return session_open(&c->session, SESSION_CATALOG, c->source, c->streaming, c->waiter,
                         monotonic_ms() + c->time_limit_ms, err);
 }
 

@@ -35,8 +35,10 @@ struct catalog_horizon {
 
 struct catalog {
     struct session session;
-    const struct source *source; /* borrowed */
-    const struct waiter *waiter; /* borrowed */
+    uint64_t opened;                 /* how often */
+    const struct source *source;     /* borrowed */
+    const struct session *streaming; /* borrowed; NULL: nothing streams */
+    const struct waiter *waiter;     /* borrowed */
     int64_t time_limit_ms;
     struct catalog_subject subject;                    /* borrowed */
     struct catalog_horizon horizons[CATALOG_HORIZONS]; /* the latest, in a ring */
@@ -56,11 +58,12 @@ struct catalog {
     struct relation_file *files;
 };
 
-void catalog_init(struct catalog *c, const struct source *source, const struct waiter *waiter,
-                  int64_t time_limit_ms, const struct catalog_subject *subject);
+void catalog_init(struct catalog *c, const struct source *source, const struct session *streaming,
+                  const struct waiter *waiter, int64_t time_limit_ms,
+                  const struct catalog_subject *subject);
 void catalog_close(struct catalog *c);
 
-/* Opens the connection where it is closed. */
+/* Opens the connection where it is closed: to the server that streams, where one does. */
 MUST_CHECK int catalog_connect(struct catalog *c, struct err *err);
 
 /*

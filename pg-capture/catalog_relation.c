@@ -501,13 +501,17 @@ static int read_files(struct catalog *c, struct relation *rel, struct err *err)
 /*
  * A commit is in the WAL before other sessions see it: long before, where a synchronous standby is
  * waited for. $1 is an xid, which has 32 bits and is near the snapshot's; $2 a table; $3 the slot,
- * whose reader may be the standby that is waited for.
+ * whose reader may be the standby that is waited for; $4 the xid's place in the WAL: a server that
+ * has not come so far, as a standby that is behind, does not know the xid's locks yet. CASE sees to
+ * it that this is asked before the locks.
  */
 static const char ended_sql[] =
     "SELECT pg_visible_in_snapshot((CASE WHEN near > xmax + 2147483648 THEN near - 4294967296"
-    "  ELSE near END)::text::xid8, s), EXISTS (SELECT FROM pg_locks WHERE relation = $2::oid"
+    "  ELSE near END)::text::xid8, s), CASE WHEN $4::pg_lsn > CASE WHEN pg_is_in_recovery()"
+    "   THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END THEN true"
+    "  ELSE EXISTS (SELECT FROM pg_locks WHERE relation = $2::oid"
     "  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    "  AND mode = 'AccessExclusiveLock' AND granted),"
+    "  AND mode = 'AccessExclusiveLock' AND granted) END,"
     " EXISTS (SELECT FROM pg_replication_slots l JOIN pg_stat_replication r ON r.pid = l.active_pid"
     "  WHERE l.slot_name = $3 AND r.sync_state IN ('sync', 'quorum'))"
     " FROM (SELECT s, xmax, floor(xmax / 4294967296) * 4294967296 + $1::numeric AS near"
@@ -515,19 +519,19 @@ static const char ended_sql[] =
 
 struct visibility {
     bool ended;  /* the transaction's end is visible */
-    bool locked; /* somebody may be changing the table */
+    bool locked; /* somebody may be changing the table, or it is not known yet */
     bool ours;   /* it may be us that it waits for, to confirm it */
 };
 
-static int ask_visibility(struct catalog *c, uint32_t xid, uint32_t relid, struct visibility *v,
-                          struct err *err)
+static int ask_visibility(struct catalog *c, const struct pgoutput_place *place, uint32_t relid,
+                          struct visibility *v, struct err *err)
 {
     char xid_text[16], relid_text[16];
-    const char *params[] = {xid_text, relid_text, c->subject.slot};
+    const char *params[] = {xid_text, relid_text, c->subject.slot, LSN(place->lsn)};
     PGresult *result;
-    (void)snprintf(xid_text, sizeof xid_text, "%" PRIu32, xid);
+    (void)snprintf(xid_text, sizeof xid_text, "%" PRIu32, place->xid);
     (void)snprintf(relid_text, sizeof relid_text, "%" PRIu32, relid);
-    if (catalog_query(c, ended_sql, 3, params, (struct shape){3, 1}, &result, err))
+    if (catalog_query(c, ended_sql, 4, params, (struct shape){3, 1}, &result, err))
         return -1;
     *v = (struct visibility){.ended = field_truth(result, 0, 0),
                              .locked = field_truth(result, 0, 1),
@@ -542,19 +546,19 @@ static int ask_visibility(struct catalog *c, uint32_t xid, uint32_t relid, struc
  * changed the table, for which it would hold the lock; it has to be seen still open after the look
  * at the locks.
  */
-static int ask_shown(struct catalog *c, const struct relation *rel, uint32_t xid, bool *shown,
-                     bool *ours, struct err *err)
+static int ask_shown(struct catalog *c, const struct relation *rel,
+                     const struct pgoutput_place *place, bool *shown, bool *ours, struct err *err)
 {
     struct visibility v, after;
     *shown = true;
-    if (ask_visibility(c, xid, rel->relid, &v, err))
+    if (ask_visibility(c, place, rel->relid, &v, err))
         return -1;
     *ours = v.ours;
     if (v.ended) {
-        c->ended_xid = xid;
+        c->ended_xid = place->xid;
         return 0;
     }
-    if (ask_visibility(c, xid, rel->relid, &after, err))
+    if (ask_visibility(c, place, rel->relid, &after, err))
         return -1;
     *shown = after.ended || !v.locked;
     return 0;
@@ -575,7 +579,7 @@ static int wait_until_shown(struct catalog *c, const struct relation *rel,
     *shown = true;
     while (place->xid != 0 && !seen_ended(c, place->xid)) {
         bool ours;
-        if (ask_shown(c, rel, place->xid, shown, &ours, err))
+        if (ask_shown(c, rel, place, shown, &ours, err))
             return -1;
         if (*shown || ours || place->stage == PLACE_PREPARED)
             break;
@@ -666,8 +670,13 @@ static int ask_whole(struct catalog *c, struct relation *rel, const struct pgout
                      struct err *err)
 {
     bool shown;
-    if (wait_until_shown(c, rel, place, &shown, err) || ask_relation(c, rel, place, err) ||
-        read_relation(c, rel, shown, err))
+    uint64_t opened;
+    do { /* what was seen on one connection says nothing of the next */
+        opened = c->opened;
+        if (wait_until_shown(c, rel, place, &shown, err) || ask_relation(c, rel, place, err))
+            return -1;
+    } while (c->opened != opened);
+    if (read_relation(c, rel, shown, err))
         return -1;
     if (!shown)
         rel->attributes = "";

@@ -56,7 +56,7 @@ int replication_open(struct replication *r, const struct source *source,
                      const struct waiter *waiter, int64_t deadline_ms, struct err *err)
 {
     *r = (struct replication){.waiter = waiter};
-    if (session_open(&r->session, SESSION_REPLICATION, source, waiter, deadline_ms, err))
+    if (session_open(&r->session, SESSION_REPLICATION, source, NULL, waiter, deadline_ms, err))
         return -1;
     PGresult *result;
     if (session_query(&r->session, "IDENTIFY_SYSTEM", 0, NULL, waiter, deadline_ms, &result, err))

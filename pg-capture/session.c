@@ -138,19 +138,26 @@ static bool is_ours(const char *keyword)
     return false;
 }
 
-static PGconn *start_connecting(const struct source *source, enum session_kind kind)
+static bool is_place(const char *keyword)
+{
+    return strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 ||
+           strcmp(keyword, "port") == 0;
+}
+
+static PGconn *start_connecting(const struct source *source, enum session_kind kind,
+                                const PGconn *beside)
 {
     size_t n = 0;
     while (source->options[n].keyword)
         n++;
-    const char **keys = calloc(n + 4, sizeof *keys);
-    const char **values = calloc(n + 4, sizeof *values);
+    const char **keys = calloc(n + 7, sizeof *keys);
+    const char **values = calloc(n + 7, sizeof *values);
     PGconn *conn = NULL;
     if (keys && values) {
         size_t used = 0;
         for (size_t i = 0; i < n; i++) {
             const PQconninfoOption *o = &source->options[i];
-            if (o->val && !is_ours(o->keyword)) {
+            if (o->val && !is_ours(o->keyword) && !(beside && is_place(o->keyword))) {
                 keys[used] = o->keyword;
                 values[used++] = o->val;
             }
@@ -159,6 +166,14 @@ static PGconn *start_connecting(const struct source *source, enum session_kind k
         values[used++] = "UTF8";
         keys[used] = "fallback_application_name";
         values[used++] = "pg-capture";
+        if (beside) {
+            keys[used] = "host";
+            values[used++] = PQhost(beside);
+            keys[used] = "hostaddr"; /* a name may stand for several */
+            values[used++] = PQhostaddr(beside);
+            keys[used] = "port";
+            values[used++] = PQport(beside);
+        }
         if (kind == SESSION_REPLICATION) {
             keys[used] = "replication";
             values[used++] = "database";
@@ -424,10 +439,11 @@ static int pin_settings(struct session *s, const struct waiter *waiter, int64_t 
     return rc;
 }
 
-static int open_session(struct session *s, const struct source *source, const struct waiter *waiter,
+static int open_session(struct session *s, const struct source *source,
+                        const struct session *beside, const struct waiter *waiter,
                         int64_t deadline_ms, struct err *err)
 {
-    s->conn = start_connecting(source, s->kind);
+    s->conn = start_connecting(source, s->kind, beside ? beside->conn : NULL);
     if (!s->conn)
         return err_nomem(err);
     (void)PQsetErrorVerbosity(s->conn, PQERRORS_VERBOSE);
@@ -445,10 +461,11 @@ static int open_session(struct session *s, const struct source *source, const st
 }
 
 int session_open(struct session *s, enum session_kind kind, const struct source *source,
-                 const struct waiter *waiter, int64_t deadline_ms, struct err *err)
+                 const struct session *beside, const struct waiter *waiter, int64_t deadline_ms,
+                 struct err *err)
 {
     *s = (struct session){.kind = kind};
-    if (open_session(s, source, waiter, deadline_ms, err) == 0) {
+    if (open_session(s, source, beside, waiter, deadline_ms, err) == 0) {
         log_debug("connected", "connection",
                   kind == SESSION_REPLICATION ? "replication" : "catalog", "host", PQhost(s->conn),
                   "port", PQport(s->conn), "dbname", PQdb(s->conn), "user", PQuser(s->conn), NULL);

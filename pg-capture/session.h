@@ -51,8 +51,11 @@ struct session {
     bool skipping;    /* the server warned that it leaves out what a publication would have sent */
 };
 
+/* `beside`: an open session, to whose host, address and port this one goes; NULL, or closed: to
+ * whichever of the source's hosts takes it. */
 MUST_CHECK int session_open(struct session *s, enum session_kind kind, const struct source *source,
-                            const struct waiter *waiter, int64_t deadline_ms, struct err *err);
+                            const struct session *beside, const struct waiter *waiter,
+                            int64_t deadline_ms, struct err *err);
 void session_close(struct session *s);
 
 /*

@@ -69,7 +69,8 @@ int upstream_init(struct upstream *u, const struct capture_options *o, const str
     if (split_publications(u, err))
         return -1;
     const struct catalog_subject subject = {o->slot, u->npublications, u->publications};
-    catalog_init(&u->catalog, &u->source, waiter, (int64_t)o->connect_timeout_ms, &subject);
+    catalog_init(&u->catalog, &u->source, &u->replication.session, waiter,
+                 (int64_t)o->connect_timeout_ms, &subject);
     return source_parse(&u->source, o->source, err);
 }
 

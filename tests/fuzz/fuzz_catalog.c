@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct catalog c;
     struct err err = {0};
     answer = &in;
-    catalog_init(&c, NULL, NULL, 1000, &subject);
+    catalog_init(&c, NULL, NULL, NULL, 1000, &subject);
     if (catalog_relation(&c, &rel, &place, &err) == 0)
         check_frame(&rel);
     else

@@ -46,6 +46,7 @@ sub uri {
 #   stall            nothing passes for the time being
 #   delay MS         everything comes so much later
 #   split            every byte by itself
+#   to PORT          new connections go there
 # DIRECTION: up (to the server), down, both. It is so when this returns.
 sub order {
     my ($self, $order) = @_;
@@ -118,7 +119,8 @@ sub send_on {
 sub obey {
     my ($order, $state, $connections) = @_;
     my ($word, $more) = split ' ', $order;
-    %$state = (word => $word, delay => $word eq 'delay' ? $more : 0, split => $word eq 'split');
+    %$state = (word => $word, delay => $word eq 'delay' ? $more : 0, split => $word eq 'split',
+        to => $word eq 'to' ? $more : $state->{to});
     if ($word eq 'cut') {
         reset_connection($_) for splice @$connections;
     } elsif ($word eq 'hole') {
@@ -149,7 +151,7 @@ sub run {
     local $SIG{PIPE} = 'IGNORE';
     my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp', Listen => 64,
         ReuseAddr => 1) or die "port $port: $!\n";
-    my %state = (word => 'pass');
+    my %state = (word => 'pass', to => $to);
     my @connections;
     my $orders = '';
     while (1) {
@@ -180,7 +182,7 @@ sub run {
         if (vec $read, fileno $listener, 1) {
             my $client = $listener->accept;
             my $server = $client && $state{word} ne 'cut'
-                ? IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $to) : undef;
+                ? IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $state{to}) : undef;
             if ($server) {
                 push @connections, connection($client, $server);
                 lose($connections[-1], \%state);
