@@ -6,16 +6,44 @@
 
 #include "base/lsn.h"
 
+/* The line is MARK, an LSN, OF, the name as skip_tables_put() writes it. */
 #define MARK "changes left out since "
+#define OF   " of "
 
-/* What stands behind it; NULL: no change was left out. */
+/* What stands behind MARK; NULL: no change was left out. */
 static const char *find_mark(const struct left_out *l)
 {
-    const size_t size = sizeof MARK - 1;
-    const struct buf *frame = &l->memory->fields[RELATION_FRAME];
-    return l->known && frame->len > size && memcmp(frame->data, MARK, size) == 0
-               ? (const char *)frame->data + size
-               : NULL;
+    const char *frame = buf_cstr(&l->memory->fields[RELATION_FRAME]);
+    return l->known && strncmp(frame, MARK, strlen(MARK)) == 0 ? frame + strlen(MARK) : NULL;
+}
+
+static size_t lsn_size(const char *mark)
+{
+    return strcspn(mark, " \n");
+}
+
+static void put_name(struct buf *line, const char *namespace, const char *name)
+{
+    buf_append_str(line, OF);
+    skip_tables_put(line, namespace, name);
+    buf_append_byte(line, '\n');
+}
+
+/* Whether the option has the name that stands in the mark. */
+static int has_name_of(const struct left_out *l, const char *mark, bool *has, struct err *err)
+{
+    int rc = 0;
+    *has = false;
+    for (size_t i = 0; rc == 0 && l->skip && i < l->skip->n && !*has; i++) {
+        struct skip_table *t = &l->skip->items[i];
+        struct buf line = {0};
+        put_name(&line, t->namespace, t->name);
+        rc = buf_check(&line, err);
+        *has = rc == 0 && strncmp(mark + lsn_size(mark), buf_cstr(&line), line.len) == 0;
+        t->met = t->met || *has;
+        buf_free(&line);
+    }
+    return rc;
 }
 
 /* Whom the target takes the name for that the relation has there; 0: nobody. */
@@ -63,7 +91,7 @@ static int stop(const struct left_out *l, const char *mark, struct err *err)
         (void)err_set(err, ERR_PERMANENT,
                       "changes of it were left out from %.*s on, and --skip-table does not name it "
                       "any more",
-                      (int)strcspn(mark, "\n"), mark);
+                      (int)lsn_size(mark), mark);
         (void)err_hint(err,
                        "copy the table anew, DELETE FROM " RELATION_TABLE
                        " WHERE origin = '%s' AND relid IN (%" PRIu32 "%s) in the target, and start "
@@ -78,10 +106,9 @@ static int stop(const struct left_out *l, const char *mark, struct err *err)
 int left_out_decide(const struct left_out *l, bool *leave_out, struct err *err)
 {
     const char *mark = find_mark(l);
-    struct buf *was = l->memory->fields;
-    *leave_out = skip_tables_has(l->skip, l->rel->namespace, l->rel->name) ||
-                 (mark && skip_tables_has(l->skip, buf_cstr(&was[RELATION_NAMESPACE]),
-                                          buf_cstr(&was[RELATION_NAME])));
+    if (own_row_check(l->memory, err) || (mark && has_name_of(l, mark, leave_out, err)))
+        return -1;
+    *leave_out = skip_tables_has(l->skip, l->rel->namespace, l->rel->name) || (mark && *leave_out);
     return *leave_out || !mark ? 0 : stop(l, mark, err);
 }
 
@@ -112,7 +139,8 @@ int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err 
     if (!l->known && make_row(l, l->memory, err))
         return -1;
     struct buf *frame = &l->memory->fields[RELATION_FRAME], marked = {0};
-    buf_printf(&marked, MARK "%s\n", LSN(commit_lsn));
+    buf_printf(&marked, MARK "%s", LSN(commit_lsn));
+    put_name(&marked, l->rel->namespace, l->rel->name);
     buf_append(&marked, frame->data, frame->len);
     buf_free(frame);
     *frame = marked;

@@ -2,9 +2,10 @@
  * left_out.h - relations whose changes do not go into this target (skip_tables.h): whether one is,
  * and what pg2any_relation says of that.
  *
- * The row of such a relation has a line of text before its frame. It is written in the transaction
- * that leaves the first change out, and nobody but a person takes it away: what the table at the
- * target lacks is known to nobody else.
+ * The row of such a relation has a line of text before its frame: since when, and the name that it
+ * had then. It is written in the transaction that leaves the first change out, and nobody but a
+ * person takes it away: what the table at the target lacks is known to nobody else. The row's other
+ * fields stay as they were, by which others know it as their predecessor.
  */
 #ifndef PG2ANY_LEFT_OUT_H
 #define PG2ANY_LEFT_OUT_H

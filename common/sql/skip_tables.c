@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
-
 /* Copies up to an unescaped dot or comma; returns where it stopped. */
 static const char *take_name(const char *p, char *out)
 {
@@ -81,22 +79,27 @@ bool skip_tables_has(struct skip_tables *s, const char *namespace, const char *n
     return false;
 }
 
-/* As take_name() reads it. */
+/* As take_name() reads it, and without the end of a line that is not escaped. */
 static void put_name(struct buf *out, const char *name)
 {
     for (; *name; name++) {
-        if (strchr(".,\\ ", *name))
+        if (strchr(".,\\ \n", *name))
             buf_append_byte(out, '\\');
         buf_append_byte(out, (uint8_t)*name);
     }
 }
 
+void skip_tables_put(struct buf *out, const char *namespace, const char *name)
+{
+    put_name(out, namespace);
+    buf_append_byte(out, '.');
+    put_name(out, name);
+}
+
 int skip_tables_hint(const struct relation *rel, struct err *err)
 {
     struct buf table = {0};
-    put_name(&table, rel->namespace);
-    buf_append_byte(&table, '.');
-    put_name(&table, rel->name);
+    skip_tables_put(&table, rel->namespace, rel->name);
     (void)err_hint(err, "or leave the table out: --skip-table %s", buf_cstr(&table));
     buf_free(&table);
     return -1;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/options.h"
 #include "frames/relation.h"
@@ -32,6 +33,9 @@ void skip_tables_free(struct skip_tables *s);
 
 /* Whether the table is among them, which has been met then. `s` NULL: there are none. */
 bool skip_tables_has(struct skip_tables *s, const char *namespace, const char *name);
+
+/* Appends the table as the option takes it; an end of line in it has a backslash before it. */
+void skip_tables_put(struct buf *out, const char *namespace, const char *name);
 
 /* Adds to a permanent error of a table how to go on without it; returns -1. */
 int skip_tables_hint(const struct relation *rel, struct err *err);

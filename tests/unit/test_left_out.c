@@ -39,7 +39,7 @@ static void begins_with(const struct double_memory *m, const char *mark)
 }
 
 #define TABLES  "H 100; R 1 1; R 2 1; "
-#define SINCE_1 "changes left out since 0/C8\n"
+#define SINCE_1 "changes left out since 0/C8 of public.t1\n"
 
 static void the_rest_of_a_transaction_goes_in(void **state)
 {
@@ -69,7 +69,7 @@ static void a_table_that_was_there_keeps_what_it_has(void **state)
     good(w, feed(w, TABLES TWO "R 1 2; B 12 400; I 12 1 c; I 12 2 d; C 12 400 410 2"));
     good(w, input_pauses(w));
     has(w, "t1(id,v1) [a,~]\nt2(id,v1) [d,~]\n");
-    begins_with(&durable(w)->memories[0], "changes left out since 0/12C\n");
+    begins_with(&durable(w)->memories[0], "changes left out since 0/12C of public.t1\n");
 }
 
 /* In the same transaction as the checkpoint, and once. */
@@ -102,7 +102,7 @@ static void it_is_remembered_anew(void **state)
     w->dest.now.nmemories = 0;
     good(w, feed(w, TWO));
     good(w, input_pauses(w));
-    begins_with(&durable(w)->memories[0], "changes left out since 0/12C\n");
+    begins_with(&durable(w)->memories[0], "changes left out since 0/12C of public.t1\n");
 }
 
 static void a_large_transaction_is_no_exception(void **state)
@@ -207,6 +207,27 @@ static void one_that_is_renamed_goes_by_both_names(void **state)
     free(d);
 }
 
+/* Not that of the last change before, which is what the row says, and not another with the same
+ * beginning. */
+static void the_name_of_the_first_change_left_out_counts(void **state)
+{
+    (void)state;
+    struct driver *d = calloc(1, sizeof *d);
+    struct err err;
+    assert_non_null(d);
+    assert_int_equal(bind(d, "none", 7, "a", &err), IN);
+    assert_int_equal(bind(d, "public.t", 7, "t", &err), LEFT_OUT);
+    assert_int_equal(bind(d, "public.t", 7, "v", &err), LEFT_OUT);
+    assert_int_equal(bind(d, "public.x,public.t", 7, "v", &err), LEFT_OUT);
+    assert_int_equal(bind(d, "public.v", 7, "v", &err), LEFT_OUT);
+    assert_int_equal(bind(d, "public.a", 7, "v", &err), STOP);
+    assert_int_equal(bind(d, "public.t\n", 8, "t\n", &err), LEFT_OUT);
+    assert_int_equal(bind(d, "public.t\\\n", 8, "w", &err), LEFT_OUT);
+    assert_int_equal(bind(d, "public.t", 8, "w", &err), STOP);
+    double_free(d);
+    free(d);
+}
+
 static void one_whose_name_another_takes_is_both(void **state)
 {
     (void)state;
@@ -257,6 +278,7 @@ int main(void)
         TEST(it_does_not_come_back_by_itself),
         TEST(an_error_of_a_table_says_the_way_on),
         cmocka_unit_test(one_that_is_renamed_goes_by_both_names),
+        cmocka_unit_test(the_name_of_the_first_change_left_out_counts),
         cmocka_unit_test(one_whose_name_another_takes_is_both),
         cmocka_unit_test(one_that_the_target_has_no_name_for),
     };
