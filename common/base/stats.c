@@ -182,7 +182,9 @@ void stats_init(struct stats *s, const char *path, const char *component)
     *s->progress_time = (uint64_t)time(NULL);
     if (!first && !(was.state == STATS_STOPPED && was.status == STATUS_OK)) {
         *s->failures = before(&was, "pg2any_failures_since_progress", NULL);
-        *s->progress_time = before(&was, "pg2any_last_progress_timestamp_seconds", NULL);
+        uint64_t progress = before(&was, "pg2any_last_progress_timestamp_seconds", NULL);
+        if (progress > 0) /* a file may have none */
+            *s->progress_time = progress;
         (void)snprintf(s->failure, sizeof s->failure, "%s", was.failed);
         if (was.state != STATS_STOPPED)
             count_failure(s, "it was killed or crashed");

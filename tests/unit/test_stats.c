@@ -267,6 +267,19 @@ static void one_that_fails_again_and_again_is_not_healthy_while_it_runs(void **s
     stats_end(&s, &err);
 }
 
+static void a_file_without_the_time_of_progress_is_not_of_1970(void **state)
+{
+    struct place *p = *state;
+    struct err err = {0};
+    struct stats s;
+    static const char was[] = "# pg2any component=tool pid=1 state=ready\n";
+    assert_int_equal(atomic_file_write(p->file, was, strlen(was), &err), 0);
+    stats_init(&s, p->file, "tool");
+    assert_int_equal(*s.failures, 1);
+    assert_true(*s.progress_time > 1000000000);
+    stats_end(&s, &err);
+}
+
 static void a_pid_that_came_again_is_another_process(void **state)
 {
     struct place *p = *state;
@@ -447,6 +460,7 @@ int main(void)
         TEST(label_values_are_escaped),
         TEST(a_process_goes_on_where_the_one_before_left_off),
         TEST(one_that_fails_again_and_again_is_not_healthy_while_it_runs),
+        TEST(a_file_without_the_time_of_progress_is_not_of_1970),
         TEST(a_pid_that_came_again_is_another_process),
         TEST(what_is_no_statistics_file_is_refused),
         TEST(a_tick_writes_once_a_second),
