@@ -112,10 +112,10 @@ static int add_relation(struct apply_rows *a, const struct frame *f, struct err 
 }
 
 /* An error of a table names it, and how to go on without it. */
-static int table_failed(const struct relation *rel, struct err *err)
+static int table_failed(const struct apply_rows *a, const struct relation *rel, struct err *err)
 {
     (void)err_context(err, "table %s.%s", rel->namespace, rel->name);
-    return err->kind == ERR_PERMANENT ? skip_tables_hint(rel, err) : -1;
+    return err->kind == ERR_PERMANENT ? skip_tables_hint(&a->skip, rel, err) : -1;
 }
 
 /* Binds the relation that a change is of, or finds out that its changes are left out. */
@@ -132,7 +132,7 @@ static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *
     const struct relation *rel = current(r);
     const struct binding binding = {a->origin, a->ddl, &a->skip, txn->commit_lsn};
     if (target_bind(a->target, &binding, current(r), &r->table, err))
-        return table_failed(rel, err);
+        return table_failed(a, rel, err);
     r->left_out = !r->table;
     if (r->left_out && !r->said)
         log_warning("changes of a table are left out", "schema", rel->namespace, "table", rel->name,
@@ -257,7 +257,7 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
         (void)err_context(err, "%s %s, transaction %u committed at %s", verb(run->kind), table,
                           txn->xid, LSN(txn->commit_lsn));
         if (err->kind == ERR_PERMANENT)
-            (void)skip_tables_hint(run->table->rel, err);
+            (void)skip_tables_hint(&a->skip, run->table->rel, err);
     } else {
         count_changes(a, run);
     }
@@ -330,10 +330,11 @@ static int list_table(struct table_list *list, struct target_table *table, struc
     return 0;
 }
 
-static int truncate_failed(const struct table_list *list, struct err *err)
+static int truncate_failed(const struct apply_rows *a, const struct table_list *list,
+                           struct err *err)
 {
     if (list->n == 1)
-        (void)table_failed(list->tables[0]->rel, err);
+        (void)table_failed(a, list->tables[0]->rel, err);
     else if (err->kind == ERR_PERMANENT)
         (void)err_hint(err, "or leave one of the tables out: --skip-table");
     return err_context(err, "truncate");
@@ -360,7 +361,7 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
     if (rc == 0 && list.n > 0) {
         rc = target_truncate(a->target, list.tables, list.n, t.cascade, t.restart_identity, err);
         if (rc)
-            (void)truncate_failed(&list, err);
+            (void)truncate_failed(a, &list, err);
     }
     if (rc == 0 && list.n > 0)
         a->pending[COUNT_TRUNCATES]++;

@@ -96,11 +96,14 @@ void skip_tables_put(struct buf *out, const char *namespace, const char *name)
     put_name(out, name);
 }
 
-int skip_tables_hint(const struct relation *rel, struct err *err)
+int skip_tables_hint(const struct skip_tables *s, const struct relation *rel, struct err *err)
 {
     struct buf table = {0};
     skip_tables_put(&table, rel->namespace, rel->name);
-    (void)err_hint(err, "or leave the table out: --skip-table %s", buf_cstr(&table));
+    if (s->n > 0)
+        (void)err_hint(err, "or leave the table out: add %s to --skip-table", buf_cstr(&table));
+    else
+        (void)err_hint(err, "or leave the table out: --skip-table %s", buf_cstr(&table));
     buf_free(&table);
     return -1;
 }

@@ -37,7 +37,8 @@ bool skip_tables_has(struct skip_tables *s, const char *namespace, const char *n
 /* Appends the table as the option takes it; an end of line in it has a backslash before it. */
 void skip_tables_put(struct buf *out, const char *namespace, const char *name);
 
-/* Adds to a permanent error of a table how to go on without it; returns -1. */
-int skip_tables_hint(const struct relation *rel, struct err *err);
+/* Adds to a permanent error of a table how to go on without it, and without those that are left out
+ * already; returns -1. */
+int skip_tables_hint(const struct skip_tables *s, const struct relation *rel, struct err *err);
 
 #endif
