@@ -287,7 +287,7 @@ static int check_options(struct apply *a, const struct driver_ops *ops, struct e
     const struct apply_options *o = &a->options;
     if (!o->dest) {
         (void)err_set(err, ERR_PERMANENT, "no target");
-        return err_hint(err, "give it with --dest or CDC_DEST_URI: %s", ops->uri_help);
+        return err_hint(err, "give it with --dest: %s", ops->uri_help);
     }
     if (o->check + o->status + o->drop_checkpoint > 1)
         return err_set(err, ERR_PERMANENT,

@@ -287,7 +287,7 @@ my $raw = fresh_name('raw.frames');
     is($assemble->wait_exit, 0, 'a committed stream');
 }
 my @apply = (tool => 'apply-sqlite', stdin => $committed);
-mistake('no target', 100, qr/--dest.*CDC_DEST_URI/, @apply);
+mistake('no target', 100, qr/no target \(give it with --dest: /, @apply);
 mistake('a target in a folder that is not there',
     100, qr{/no/such/folder}, @apply, args => ['--dest', '/no/such/folder/x.db']);
 mistake(
