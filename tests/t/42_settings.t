@@ -83,7 +83,7 @@ for my $case (
     ['the server, no row', '= current_user', q{= 'nobody_one'}],
     ['the number of slots', '::int, count(*)', '::int          '],
     ['a publication', 'quote_ident($1), '],
-    ['identities', ' t.relreplident,'],
+    ['identities', q{ t.relreplident = 'f' AND NOT k.has_key,}],
     ['types', q{, string_agg(DISTINCT format_type(t.oid, NULL), ', ')}],
     ['columns', ' a.atttypmod, c.relreplident', '              c.relreplident'],
     ['a table', ' part.texts,'],
