@@ -14,6 +14,6 @@ is(($front->command(['run', '--until-lsn', 'current']))[0], 0, 'the slot is made
 $pg->do('insert into t values (1)', 'insert into "T" values (1)', 'insert into "Ü" values (1)');
 my ($started) = $front->command(['run', '--until-lsn', 'current']);
 is($checked, $started, 'check finds what a start stops at');
-is($started, $target->kind =~ /sqlite|mssql/ ? 100 : 0, 'which a target that tells them apart does not') or diag($out);
+is($started, $target->kind =~ /sqlite|mssql|text/ ? 100 : 0, 'which a target that tells them apart does not') or diag($out);
 like($out, qr/^FAIL  table public\.\w+: .*t\b.* is the table of table public\.\w+ already$/mi, 'and names both') if $started;
 done_testing;

@@ -49,7 +49,7 @@ my ($status, $out) = $front->command(['check']);
 is($status, 100, 'a user without DDL, and no tables: 100');
 like($out, qr/^FAIL  this user lacks privileges on database shop: CREATE, ALTER, DROP, INDEX\n      mend: have someone make pg2any_checkpoint and pg2any_relation .*\n      mend: GRANT CREATE, ALTER, DROP, INDEX ON `shop`\.\* TO 'writer'\@'%'/m,
     'the report says what to grant');
-like($out, qr/^FAIL  table public\.t: the target has no `shop`\.`t`, and --ddl none makes none/m, 'and which table is missing');
+like($out, qr/^FAIL  table public\.t: the target has no `shop`\.`t`, and CDC_DDL=none makes none/m, 'and which table is missing');
 ($status) = $front->command(['run', '--until-lsn', 'current']);
 is($status, 100, 'run ends with 100, too');
 
