@@ -33,8 +33,13 @@ for my $t (@tables) {
 }
 my ($pg, $target, $pipeline) = new_pair(
     settings => { logical_decoding_work_mem => '64kB', max_prepared_transactions => 5 },
-    sql => \@sql, args => { capture => ['--two-phase'] },
-    publication => 'for all tables with (publish_via_partition_root = true)');
+    sql => \@sql, publication => 'for all tables with (publish_via_partition_root = true)');
+if ($pg->major >= 15) {
+    $pipeline->stop;
+    $pipeline->{args} = { capture => ['--two-phase'] };
+    $pipeline->start;
+    $pipeline->wait_streaming;
+}
 
 sub all_equal {
     my ($name, @which) = @_;
