@@ -41,11 +41,12 @@ int __wrap_catalog_query(struct catalog *c, const char *sql, int nparams, const 
     (void)nparams;
     (void)params;
     (void)err;
+    static char name[] = "c";
     PGresult *r = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     PGresAttDesc columns[32] = {{0}};
     check(r && shape.columns <= 32, "another shape");
     for (int i = 0; i < shape.columns; i++)
-        columns[i].name = (char[]){"c"};
+        columns[i].name = name;
     check(PQsetResultAttrs(r, shape.columns, columns), "no memory");
     for (int row = 0; row < shape.rows; row++)
         for (int i = 0; i < shape.columns; i++) {

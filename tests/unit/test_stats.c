@@ -225,7 +225,10 @@ static void live(const char *path, const char *reason, bool follows, bool progre
         (void)err_set(&err, ERR_TEMPORARY, "%s", reason);
         err.follows = follows;
         stats_end(&s, &err);
-    } /* else: killed */
+    } else {
+        s.path = NULL; /* killed: nothing is written */
+        stats_end(&s, &err);
+    }
     stats_init(&s, path, "tool");
     stats_ready(&s);
     err_clear(&err);
