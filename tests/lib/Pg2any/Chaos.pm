@@ -137,14 +137,13 @@ sub begin_stop_server {
 sub begin_kill_backend { my ($self) = @_; return strike('KILL', $self->walsender) }
 sub begin_terminate { my ($self) = @_; return strike('TERM', $self->walsender) }
 
+# One that another restart of the same round has stopped, or started again, is left as it is.
 sub begin_restart {
-    my ($self, $server, $how) = @_;
-    if ($server eq 'source') {
-        $self->{pg}->stop($how, 90);
-        return sub { $self->{pg}->start(120) };
-    }
-    $self->{servers}{$server}->stop($how);
-    return sub { $self->{servers}{$server}->start };
+    my ($self, $name, $how) = @_;
+    my $server = $name eq 'source' ? $self->{pg} : $self->{servers}{$name};
+    my @limit = $name eq 'source' ? 90 : ();
+    $server->stop($how, @limit) if $server->running;
+    return sub { $server->start($name eq 'source' ? 120 : ()) if !$server->running };
 }
 
 sub run_command {
