@@ -3,9 +3,9 @@
  * is driver.h's.
  *
  * Two connections. On `rows` each group is one transaction, READ COMMITTED, with the checkpoint in
- * it. CREATE and ALTER TABLE commit whatever is open, so they and the look-ups that they need go
- * over `schema`, in autocommit, and each of them can be repeated: after a crash between them and
- * the group's commit they are found done.
+ * it. CREATE and ALTER TABLE commit whatever is open, so the look-ups that they need go over
+ * `schema`, in autocommit, and each of them over one of its own, because it may take long. Each can
+ * be repeated: after a crash between them and the group's commit they are found done.
  *
  * A table's name is "`database`.`table`", each name in backticks with those in it doubled:
  * unambiguous, and SQL as it stands.
@@ -142,7 +142,12 @@ extern const struct text_dialect my_dialect;
 driver_declare_fn my_declare;
 driver_describe_fn my_describe;
 driver_change_fn my_change;
-/* Runs a statement of a schema change, and uses it up. */
+/* Opens the session of one change of the schema, for mysql_close(): a change may take an hour, and
+ * the library takes a timeout when it connects only. All else has the query timeout, so that a
+ * connection that is dead, or a server that hangs, is noticed. */
+MUST_CHECK int my_connect_change(const struct driver *d, MYSQL **m, struct err *err);
+
+/* Runs a statement of a schema change, in a session of its own, and uses it up. */
 MUST_CHECK int my_run_change(struct driver *d, struct buf *sql, struct err *err);
 
 driver_execute_fn my_execute;

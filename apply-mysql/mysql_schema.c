@@ -139,14 +139,12 @@ int my_describe(struct driver *d, const char *name, const struct describe_how *h
 /* ---- changing ---- */
 
 /* Runs a statement, of which the first `said` bytes may stand in an error. */
-static int run_said(struct driver *d, const struct buf *sql, size_t said, struct err *err)
+static int run_said(MYSQL *m, const struct buf *sql, size_t said, struct err *err)
 {
     char what[256];
     (void)snprintf(what, sizeof what, "%.*s", (int)(said < sizeof what ? said : sizeof what - 1),
                    (const char *)sql->data);
-    return mysql_real_query(d->schema, (const char *)sql->data, sql->len)
-               ? my_fail(d->schema, what, err)
-               : 0;
+    return mysql_real_query(m, (const char *)sql->data, sql->len) ? my_fail(m, what, err) : 0;
 }
 
 /*
@@ -158,18 +156,21 @@ static int run_change(struct driver *d, struct buf *sql, size_t said, bool *too_
                       struct err *err)
 {
     struct err not_allowed = {0};
-    int rc = buf_check(sql, err);
+    MYSQL *m = NULL;
+    int rc = buf_check(sql, err) || my_connect_change(d, &m, err) ? -1 : 0;
     *too_big = false;
     if (rc == 0)
-        rc = run_said(d, sql, said, err);
-    if (rc && mysql_errno(d->schema) == ER_TOO_BIG_ROWSIZE) {
+        rc = run_said(m, sql, said, err);
+    if (m && rc && mysql_errno(m) == ER_TOO_BIG_ROWSIZE) {
         *too_big = true;
-        if (my_run(d->schema, "SET SESSION innodb_strict_mode = OFF", &not_allowed) == 0) {
+        if (my_run(m, "SET SESSION innodb_strict_mode = OFF", &not_allowed) == 0) {
             err_clear(err);
-            rc = run_said(d, sql, said, err);
-            *too_big = rc && mysql_errno(d->schema) == ER_TOO_BIG_ROWSIZE;
+            rc = run_said(m, sql, said, err);
+            *too_big = rc && mysql_errno(m) == ER_TOO_BIG_ROWSIZE;
         }
     }
+    if (m)
+        mysql_close(m);
     buf_free(sql);
     return rc;
 }
@@ -253,13 +254,9 @@ static int fill(struct driver *d, const struct step *step, struct buf *show, str
         buf_free(&sql);
         return -1;
     }
-    if (show)
-        return text_change(d, &sql, show, my_run_change, err);
-    int rc = buf_check(&sql, err);
-    if (rc == 0)
-        rc = run_said(d, &sql, said, err);
-    buf_free(&sql);
-    return rc;
+    bool too_big;
+    return show ? text_change(d, &sql, show, my_run_change, err)
+                : run_change(d, &sql, said, &too_big, err);
 }
 
 /* Appends the statement of a step; where there is nothing to do it appends nothing. *said: how much

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "mysql_driver.h"
 
-#define SCHEMA_TIMEOUT_S   3600 /* ALTER TABLE may copy the table */
+#define CHANGE_TIMEOUT_S   3600 /* ALTER TABLE may copy the table */
 #define SCHEMA_LOCK_WAIT_S 5
 #define LOCK_ANSWER_S      3 /* InnoDB looks for locks that are to be given up each second or so */
 #define CLIENT_MAX_PACKET  (UINT64_C(1) << 30) /* the most that the protocol has */
@@ -107,14 +107,17 @@ void my_same_name(struct buf *out, const char *column, const char *name)
 
 /* ---- the connection ---- */
 
-static void set_options(MYSQL *m, const struct driver *d, bool schema)
+enum session { SESSION_ROWS, SESSION_SCHEMA, SESSION_CHANGE };
+
+static void set_options(MYSQL *m, const struct driver *d, enum session kind)
 {
     const struct my_uri *u = &d->uri;
     unsigned int off = 0, tcp = MYSQL_PROTOCOL_TCP;
     unsigned int connect_s = config_seconds(d->config.connect_timeout_ms);
     /* The server gives up a lock after the query timeout; its answer has to arrive. */
-    unsigned int query_s =
-        schema ? SCHEMA_TIMEOUT_S : config_seconds(d->config.query_timeout_ms) + LOCK_ANSWER_S;
+    unsigned int query_s = kind == SESSION_CHANGE
+                               ? CHANGE_TIMEOUT_S
+                               : config_seconds(d->config.query_timeout_ms) + LOCK_ANSWER_S;
     unsigned long packet = CLIENT_MAX_PACKET;
     (void)mysql_options(m, MYSQL_READ_DEFAULT_GROUP, OPTION_GROUP);
     (void)mysql_options(m, MYSQL_SET_CHARSET_NAME, "utf8mb4");
@@ -180,7 +183,7 @@ static int check_files(const struct my_uri *u, struct err *err)
 }
 
 /* `database` NULL: none is chosen. */
-static int connect_to(const struct driver *d, const char *database, bool schema, MYSQL **out,
+static int connect_to(const struct driver *d, const char *database, enum session kind, MYSQL **out,
                       struct err *err)
 {
     const struct my_uri *u = &d->uri;
@@ -189,7 +192,7 @@ static int connect_to(const struct driver *d, const char *database, bool schema,
     MYSQL *m = mysql_init(NULL);
     if (!m)
         return err_nomem(err);
-    set_options(m, d, schema);
+    set_options(m, d, kind);
     if (!mysql_real_connect(m, u->base.host, u->base.user, u->base.password, database, u->base.port,
                             u->socket, CLIENT_FOUND_ROWS)) {
         (void)my_fail(m, "connecting", err);
@@ -200,7 +203,7 @@ static int connect_to(const struct driver *d, const char *database, bool schema,
     int rc =
         u->tls >= MYSQL_TLS_REQUIRED && !mysql_get_ssl_cipher(m)
             ? err_set(err, ERR_PERMANENT, "the connection is not encrypted, but tls asks for it")
-            : set_session(d, m, schema, err);
+            : set_session(d, m, kind != SESSION_ROWS, err);
     if (rc)
         mysql_close(m);
     else
@@ -261,13 +264,13 @@ static int ask_server(struct driver *d, MYSQL *m, struct err *err)
 /* The connection for the schema; makes the database on the way where it is missing. */
 static int connect_schema(struct driver *d, struct err *err)
 {
-    int rc = connect_to(d, d->uri.base.database, true, &d->schema, err);
+    int rc = connect_to(d, d->uri.base.database, SESSION_SCHEMA, &d->schema, err);
     if (rc <= 0)
         return rc || ask_server(d, d->schema, err) ? -1 : 0;
     if (!d->uri.create_database)
         return -1;
     err_clear(err);
-    if (connect_to(d, NULL, true, &d->schema, err))
+    if (connect_to(d, NULL, SESSION_SCHEMA, &d->schema, err))
         return -1;
     d->no_database = d->config.look_only;
     if (ask_server(d, d->schema, err))
@@ -284,11 +287,16 @@ static int connect_schema(struct driver *d, struct err *err)
 int my_connect(struct driver *d, struct err *err)
 {
     if (connect_schema(d, err) ||
-        connect_to(d, d->no_database ? NULL : d->uri.base.database, false, &d->rows, err)) {
+        connect_to(d, d->no_database ? NULL : d->uri.base.database, SESSION_ROWS, &d->rows, err)) {
         my_disconnect(d);
         return -1;
     }
     return 0;
+}
+
+int my_connect_change(const struct driver *d, MYSQL **m, struct err *err)
+{
+    return connect_to(d, NULL, SESSION_CHANGE, m, err);
 }
 
 void my_disconnect(struct driver *d)
