@@ -122,8 +122,9 @@ static int count_fields(struct summary *s, const struct frame *f, struct err *er
     if (frame_get(f, &body, err))
         return -1;
     count_outcome(s, f->type, &body);
-    /* A hello's LSNs are of the slot and the server, an origin's is another server's. */
-    if (f->type == FRAME_HELLO || f->type == FRAME_ORIGIN)
+    /* A hello's LSNs are of the slot and the server, an origin's is another server's, a copy's is
+     * where the server had come to. */
+    if (f->type == FRAME_HELLO || f->type == FRAME_ORIGIN || f->type == FRAME_COPY_BEGIN)
         return 0;
     for (; n > 0; n--, field++)
         if (field->kind == FIELD_LSN)

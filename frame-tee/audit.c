@@ -54,6 +54,7 @@ static int begin_file(struct audit *a, struct err *err)
     h.slot_created = false;
     frame_put_hello(&a->pending, &h);
     relmap_put_frames(&a->relations, &a->pending);
+    buf_append(&a->pending, a->due.data, a->due.len);
     return buf_check(&a->pending, err);
 }
 
@@ -67,13 +68,21 @@ static int follow(struct audit *a, const struct frame *f, struct err *err)
     case FRAME_HELLO:
         a->open = false;
         relmap_clear(&a->relations);
+        a->due.len = 0;
         a->hello.len = 0;
         buf_append(&a->hello, frame_start(f), frame_length(f));
         return buf_check(&a->hello, err);
     case FRAME_RELATION:
         return remember_relation(a, f, err);
+    case FRAME_COPY_DUE:
+        buf_append(&a->due, frame_start(f), frame_length(f));
+        return buf_check(&a->due, err);
     case FRAME_BEGIN:
+    case FRAME_COPY_BEGIN:
         a->open = true;
+        return 0;
+    case FRAME_COPY_END:
+        a->open = false;
         return 0;
     case FRAME_COMMIT:
         a->open = false;
@@ -359,6 +368,7 @@ void audit_close(struct audit *a)
         (void)close(a->fd);
     relmap_clear(&a->relations);
     buf_free(&a->hello);
+    buf_free(&a->due);
     buf_free(&a->pending);
     buf_free(&a->tail);
     buf_free(&a->replaced);

@@ -41,6 +41,7 @@ struct audit {
     struct buf tail; /* the last frame, where it is a progress frame: in `pending` or the file */
     struct buf replaced;     /* that at the file's end which `pending` takes the place of */
     struct buf hello;        /* the last one, header included, without its checksum */
+    struct buf due;          /* the copy due frames since then */
     struct relmap relations; /* as they were described last */
     struct buf pending;      /* frames that are not written yet */
     size_t sealed;           /* of these, bytes of complete ones */

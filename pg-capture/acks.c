@@ -2,12 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fifo.h"
+#include "base/hash.h"
 #include "base/lsn.h"
+
+struct ack_copy {
+    uint32_t relid;
+    uint64_t targets; /* a bit for each FIFO */
+    UT_hash_handle hh;
+};
+
+_Static_assert(OPTION_LIST_MAX <= 64, "a bit for each FIFO");
 
 static int make_fifo(struct ack_fifo *f, struct err *err)
 {
@@ -66,13 +76,95 @@ void acks_close(struct acks *a)
         f->fd = -1;
     }
     a->n = 0;
+    struct ack_copy *copy, *next;
+    HASH_ITER (hh, a->copies, copy, next) {
+        HASH_DEL(a->copies, copy);
+        free(copy);
+    }
 }
 
-static int take_line(struct ack_fifo *f, uint64_t limit, struct err *err)
+/* ---- copies ---- */
+
+static const struct ack_copy *find_copy(const struct acks *a, uint32_t relid)
 {
+    struct ack_copy *copy;
+    HASH_FIND(hh, a->copies, &relid, sizeof relid, copy);
+    return copy;
+}
+
+static int add_copy(struct acks *a, size_t i, uint32_t relid, struct err *err)
+{
+    struct ack_copy *copy = (struct ack_copy *)(uintptr_t)find_copy(a, relid);
+    bool added = copy != NULL;
+    if (!copy && (copy = calloc(1, sizeof *copy))) {
+        copy->relid = relid;
+        HASH_TRY_ADD(a->copies, relid, copy, added);
+    }
+    if (!added) {
+        free(copy);
+        return err_nomem(err);
+    }
+    copy->targets |= UINT64_C(1) << i;
+    return 0;
+}
+
+void acks_hello(struct acks *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        a->fifos[i].told = false;
+}
+
+bool acks_have_told(const struct acks *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (!a->fifos[i].told)
+            return false;
+    return true;
+}
+
+bool acks_have_copy(const struct acks *a, uint32_t relid)
+{
+    const struct ack_copy *copy = find_copy(a, relid);
+    for (size_t i = 0; i < a->n; i++)
+        if (!a->fifos[i].all && !(copy && copy->targets >> i & 1))
+            return false;
+    return a->n > 0;
+}
+
+/* ---- lines ---- */
+
+static int bad_line(const struct ack_fifo *f, struct err *err)
+{
+    return err_set(err, ERR_PERMANENT, "--ack %s: a line that is not an LSN", f->path);
+}
+
+/* What follows "copied". */
+static int take_copied(struct acks *a, size_t i, const char *rest, struct err *err)
+{
+    struct ack_fifo *f = &a->fifos[i];
+    char *end;
+    f->all = f->all || strcmp(rest, " *") == 0;
+    f->told = f->told || *rest == '\0' || f->all;
+    if (*rest == '\0' || strcmp(rest, " *") == 0)
+        return 0;
+    unsigned long relid = strtoul(rest, &end, 10);
+    if (rest[0] != ' ' || rest[1] < '1' || rest[1] > '9' || *end != '\0' || relid > UINT32_MAX)
+        return bad_line(f, err);
+    return add_copy(a, i, (uint32_t)relid, err);
+}
+
+static int take_line(struct acks *a, size_t i, uint64_t limit, struct err *err)
+{
+    struct ack_fifo *f = &a->fifos[i];
+    static const char copied[] = "copied";
     uint64_t lsn;
+    f->line[f->len] = '\0';
+    if (strncmp(f->line, copied, sizeof copied - 1) == 0) {
+        f->len = 0;
+        return take_copied(a, i, f->line + sizeof copied - 1, err);
+    }
     if (!lsn_parse(f->line, f->len, &lsn))
-        return err_set(err, ERR_PERMANENT, "--ack %s: a line that is not an LSN", f->path);
+        return bad_line(f, err);
     if (lsn > limit)
         return err_set(err, ERR_PERMANENT,
                        "--ack %s: %s is acknowledged, but only %s has been sent so far", f->path,
@@ -98,10 +190,10 @@ int acks_read(struct acks *a, size_t i, uint64_t limit, struct err *err)
             return 0;
         for (ssize_t k = 0; k < n; k++) {
             if (data[k] == '\n') {
-                if (take_line(f, limit, err))
+                if (take_line(a, i, limit, err))
                     return -1;
-            } else if (f->len == sizeof f->line) {
-                return err_set(err, ERR_PERMANENT, "--ack %s: a line that is not an LSN", f->path);
+            } else if (f->len == sizeof f->line - 1) {
+                return bad_line(f, err);
             } else {
                 f->line[f->len++] = data[k];
             }

@@ -16,6 +16,7 @@
 #include "base/notify.h"
 #include "base/signals.h"
 #include "capture_stats.h"
+#include "copying.h"
 #include "frames/frame_output.h"
 #include "position.h"
 #include "session.h"
@@ -40,6 +41,8 @@
 #define SLOT_LOOK_MS     5000
 #define AHEAD_LOOK_MS    1000
 #define TLS_LOOK_MS      100
+#define COPY_LOOK_MS     20
+#define COPY_GAP_MS      500 /* of stream between two copies, where there is much of it */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   10000
 #define LEAVE_LIMIT_MS   10000
@@ -69,6 +72,7 @@ struct capture {
     struct capture_stats stats;
     struct waiter waiter;
     struct upstream upstream;
+    struct copying copying;
 
     bool own_fault;   /* of stdout or the FIFOs: connecting again does not help */
     bool leaving;     /* a signal is no reason any more to give up waiting */
@@ -81,6 +85,8 @@ struct capture {
     int64_t status_due_ms;
     int64_t slot_look_ms;  /* when the slot is looked at again, for the statistics */
     int64_t ahead_look_ms; /* when it is asked again how far transactions have come */
+    int64_t copy_due_ms;
+    bool copied_any; /* on this connection there was something to copy */
 
     struct {
         uint64_t lsn; /* of the last keepalive that asked for a reply */
@@ -328,6 +334,8 @@ static int on_event(struct capture *c, const struct pgoutput_event *event, struc
     struct position *p = &c->position;
     if (event->whole)
         *c->stats.commit_time = (uint64_t)(event->time_us / 1000000 + PG_EPOCH_UNIX_S);
+    if (event->whole && copying_sent(&c->copying, event->xid, err))
+        return -1;
     switch (event->type) {
     case 'C':
     case 'c':
@@ -483,6 +491,37 @@ static int check_silence(struct capture *c, bool listening, bool heard, struct e
                    (intmax_t)((now_ms - c->heard_ms) / 1000));
 }
 
+/* With tables to copy first there is no end before they are copied, and what was committed then is
+ * the end that "current" stands for. */
+static int choose_end(struct capture *c, struct err *err)
+{
+    struct upstream *u = &c->upstream;
+    if (!c->options->until || c->position.until_lsn || !acks_have_told(&c->acks) ||
+        copying_left(&c->copying))
+        return 0;
+    if (strcmp(c->options->until, "current") == 0 && c->copied_any &&
+        upstream_current_lsn(u, &u->until_lsn, err))
+        return -1;
+    position_until(&c->position, u->until_lsn);
+    return 0;
+}
+
+/* Copies a table where one is due: between two transactions, and not all the time. */
+static int copy(struct capture *c, bool drained, int64_t now_ms, struct err *err)
+{
+    if (!c->copying.on || !pgoutput_outside(c->upstream.decoder) ||
+        (!drained && now_ms < c->copy_due_ms))
+        return 0;
+    c->copied_any = c->copied_any || copying_left(&c->copying);
+    if (copying_step(&c->copying, c->position.emitted_lsn, err) || choose_end(c, err))
+        return -1;
+    frame_output_seal(&c->out);
+    c->copy_due_ms = monotonic_ms() + COPY_GAP_MS;
+    if (c->copying.nleft > 0)
+        c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPORT_GAP_MS);
+    return 0;
+}
+
 /* Until a signal or --until-lsn (0), or a fault. */
 static int stream(struct capture *c, struct err *err)
 {
@@ -496,7 +535,7 @@ static int stream(struct capture *c, struct err *err)
         int64_t now_ms = monotonic_ms();
         if (now_ms >= c->progress_due_ms)
             emit_progress(c, due_progress(c), now_ms);
-        if (look_around(c, now_ms, err))
+        if (look_around(c, now_ms, err) || copy(c, drained, now_ms, err))
             return -1;
         if ((drained || frame_output_pending(&c->out) >= OUTPUT_FLUSH_BYTES) && write_out(c, err))
             return -1;
@@ -506,6 +545,8 @@ static int stream(struct capture *c, struct err *err)
         int64_t wake_ms = room && !drained ? now_ms : c->ahead_look_ms;
         if (due_progress(c) != 0)
             wake_ms = earlier(wake_ms, c->progress_due_ms);
+        if (c->copying.nleft > 0)
+            wake_ms = earlier(wake_ms, now_ms + COPY_LOOK_MS);
         if (want && tls)
             wake_ms = earlier(wake_ms, now_ms + TLS_LOOK_MS);
         int fd = want ? PQsocket(conn) : -1;
@@ -584,6 +625,26 @@ static int leave(struct capture *c)
     return 0;
 }
 
+/* ---- copies ---- */
+
+/* Called while a table is read: until little waits for stdout. */
+static int make_room(void *ctx, struct err *err)
+{
+    struct capture *c = ctx;
+    short revents;
+    frame_output_seal(&c->out);
+    *c->stats.emitted_bytes += frame_output_pending(&c->out);
+    if (write_out(c, err))
+        return -1;
+    while (frame_output_pending(&c->out) > OUTPUT_FLUSH_BYTES) {
+        if (poll_once(c, -1, 0, NO_DEADLINE, &revents, err))
+            return -1;
+        if (c->signals.stop)
+            return err_set(err, ERR_TEMPORARY, "asked to stop");
+    }
+    return 0;
+}
+
 /* Everything up to --until-lsn is in the output. */
 static int finish(struct capture *c, struct err *err)
 {
@@ -621,7 +682,13 @@ static int connect_and_stream(struct capture *c, struct err *err)
         return -1;
     upstream_put_hello(u, u->start_lsn, u->slot_created, &c->out.out.buf);
     ++*c->stats.connections;
-    position_stream(&c->position, u->start_lsn, u->replication.wal_lsn, u->until_lsn);
+    acks_hello(&c->acks);
+    c->copied_any = false;
+    c->copy_due_ms = 0;
+    position_stream(&c->position, u->start_lsn, u->replication.wal_lsn,
+                    c->copying.on ? 0 : u->until_lsn);
+    if (copying_begin(&c->copying, u->slot_created, err))
+        return -1;
     c->status_due_ms = 0;
     notify_ready(&c->notify_fd);
     stats_ready(&c->stats.file);
@@ -651,6 +718,7 @@ static int run(struct capture *c, struct err *err)
         log_warning("connecting again", "error", err->text, "wait_ms",
                     LOG_U64((uint64_t)backoff_ms), NULL);
         err_clear(err);
+        copying_disconnect(&c->copying);
         upstream_close(&c->upstream);
         if (wait_for(c, -1, 0, monotonic_ms() + backoff_ms, err) && !c->signals.stop)
             return -1;
@@ -661,6 +729,7 @@ static int run(struct capture *c, struct err *err)
 static void release(struct capture *c, const struct err *err)
 {
     replication_close(&c->upstream.replication);
+    copying_free(&c->copying);
     stats_end(&c->stats.file, err);
     write_lsn_file(c, monotonic_ms());
     upstream_free(&c->upstream);
@@ -668,6 +737,31 @@ static void release(struct capture *c, const struct err *err)
     acks_close(&c->acks);
     frame_output_close(&c->out);
     signals_close(&c->signals);
+}
+
+static int meet_relation(void *ctx, uint32_t relid, struct err *err)
+{
+    struct capture *c = ctx;
+    return copying_meet(&c->copying, relid, err);
+}
+
+static void set_up_copying(struct capture *c)
+{
+    struct upstream *u = &c->upstream;
+    u->meet.fn = meet_relation;
+    u->meet.ctx = c;
+    c->copying = (struct copying){
+        .on = c->options->copy == COPY_INITIAL,
+        .upstream = u,
+        .acks = &c->acks,
+        .output = {&c->out, make_room, c},
+        .reader = {.source = &u->source,
+                   .streaming = &u->replication.session,
+                   .waiter = &c->waiter,
+                   .time_limit_ms = (int64_t)c->options->connect_timeout_ms},
+        .tables_left = c->stats.copy_tables_left,
+        .rows = c->stats.copied_rows,
+    };
 }
 
 int capture_run(const struct capture_options *options, struct err *err)
@@ -686,6 +780,7 @@ int capture_run(const struct capture_options *options, struct err *err)
     c->stats.file.update = update_stats;
     c->stats.file.ctx = c;
     frame_output_init(&c->out, STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);
+    set_up_copying(c);
     if (signals_init(&c->signals, err) == 0 &&
         upstream_init(&c->upstream, options, &c->waiter, err) == 0 &&
         acks_open(&c->acks, &options->acks, err) == 0 && run(c, err) == 0)

@@ -10,6 +10,8 @@
 
 #include "base/options.h"
 
+enum copy_mode { COPY_INITIAL, COPY_NEVER };
+
 struct capture_options {
     const char *source;
     const char *slot;
@@ -21,6 +23,7 @@ struct capture_options {
     bool failover; /* only where the slot is made */
     bool messages;
     int origin; /* 0: any, 1: none */
+    int copy;   /* enum copy_mode */
     struct option_list acks;
     const char *until; /* NULL, an LSN, "current" */
     uint64_t status_interval_ms;

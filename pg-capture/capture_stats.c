@@ -55,6 +55,9 @@ void capture_stats_init(struct capture_stats *s, const char *path)
     s->retained_bytes =
         stats_register(&s->file, STATS_GAUGE, "pg2any_slot_retained_wal_bytes", NULL,
                        "WAL that the server keeps for the slot; looked up every few seconds.");
+    GAUGE(copy_tables_left, "Tables that are to be copied yet.");
+    s->copied_rows = stats_register(&s->file, STATS_COUNTER, "pg2any_copied_rows_total", NULL,
+                                    "Rows of copies of tables that were put out.");
     for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++) {
         char label[32];
         (void)snprintf(label, sizeof label, "status=\"%s\"", wal_states[i]);

@@ -24,6 +24,8 @@ struct capture_stats {
     uint64_t *pending_bytes;
     uint64_t *lag_bytes;
     uint64_t *retained_bytes;
+    uint64_t *copy_tables_left;
+    uint64_t *copied_rows;
     uint64_t *wal_status[4]; /* 1 for the present one */
 };
 

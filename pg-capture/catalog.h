@@ -125,6 +125,14 @@ MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel,
 /* Frees what the last one points to. */
 void catalog_forget_relation(struct catalog *c);
 
+/* A table of the publications as a Relation message would describe it now; borrowed. */
+typedef int catalog_published_fn(void *ctx, struct relation *rel, struct err *err);
+
+/* Calls `fn` for each table of the publications that has columns, by name, or for that one only
+ * (relid 0: all); ends with its first error. */
+MUST_CHECK int catalog_published(struct catalog *c, uint32_t relid, catalog_published_fn *fn,
+                                 void *ctx, struct err *err);
+
 #define SLOT_TEXT_SIZE 128
 
 /* A row of pg_replication_slots. */

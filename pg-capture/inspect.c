@@ -167,75 +167,29 @@ static int check_publications(struct upstream *u, struct report *r, struct err *
 
 /* ---- what the stream would say of the tables ---- */
 
-/* Column lists are as old as PostgreSQL 15; generated columns may be published from 18 on. */
-static const char columns_sql_head[] =
-    "SELECT DISTINCT c.oid, n.nspname, c.relname, c.relreplident, a.attname, a.atttypid,"
-    " a.atttypmod, c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid"
-    "  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate"
-    "   WHEN 'i' THEN i.indisreplident END"
-    "  AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])), a.attnum"
-    " FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
-    " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
-    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped";
-static const char columns_sql_lists[] = " AND a.attname = ANY (p.attnames)";
-static const char columns_sql_stored[] = " AND a.attgenerated = ''";
-static const char columns_sql_tail[] =
-    " WHERE p.pubname = ANY ($1::text[]) ORDER BY n.nspname, c.relname, c.oid, a.attnum";
+struct relations_out {
+    struct catalog *catalog;
+    struct buf *out;
+};
 
-/* The relation whose columns are in the rows `from` to before `to`. */
-static int put_relation(struct upstream *u, const PGresult *rows, int from, int to, struct buf *out,
-                        struct err *err)
+/* What the stream would say of a table, with what the catalog adds. */
+static int put_relation(void *ctx, struct relation *rel, struct err *err)
 {
-    struct relation rel = {
-        .relid = field_number(rows, from, 0),
-        .namespace = field(rows, from, 1),
-        .name = field(rows, from, 2),
-        .replica_identity = *field(rows, from, 3),
-        .ncolumns = (uint32_t)(to - from),
-    };
-    rel.columns = calloc(rel.ncolumns, sizeof *rel.columns);
-    if (!rel.columns)
-        return err_nomem(err);
-    for (int row = from; row < to; row++)
-        rel.columns[row - from] = (struct column){
-            .name = field(rows, row, 4),
-            .type_oid = field_number(rows, row, 5),
-            .base_type_oid = field_number(rows, row, 5),
-            .typmod = (int32_t)strtol(field(rows, row, 6), NULL, 10),
-            .key = field_truth(rows, row, 7),
-            .type_name = "",
-        };
+    struct relations_out *o = ctx;
     const struct pgoutput_place now = {.stage = PLACE_ENDED, .lsn = UINT64_MAX};
-    int rc = catalog_relation(&u->catalog, &rel, &now, err);
-    if (rc == 0)
-        relation_to_frame(&rel, out);
-    free(rel.columns);
-    return rc;
+    if (catalog_relation(o->catalog, rel, &now, err))
+        return -1;
+    relation_to_frame(rel, o->out);
+    return 0;
 }
 
-static int put_relations(struct upstream *u, const char *publications, struct buf *out,
-                         struct err *err)
+static int put_relations(struct upstream *u, struct buf *out, struct err *err)
 {
-    uint32_t version = replication_server_version(&u->replication);
-    char sql[sizeof columns_sql_head + sizeof columns_sql_lists + sizeof columns_sql_stored +
-             sizeof columns_sql_tail];
-    (void)snprintf(sql, sizeof sql, "%s%s%s%s", columns_sql_head,
-                   version >= 150000 ? columns_sql_lists : "",
-                   version < 180000 ? columns_sql_stored : "", columns_sql_tail);
-    PGresult *rows;
-    const char *params[] = {publications};
-    if (catalog_look_ahead(&u->catalog, err) ||
-        query(u, sql, 1, params, (struct shape){9, ANY_ROWS}, &rows, err))
-        return -1;
-    int rc = 0;
-    for (int from = 0, to; rc == 0 && from < PQntuples(rows); from = to) {
-        for (to = from + 1;
-             to < PQntuples(rows) && field_number(rows, to, 0) == field_number(rows, from, 0);)
-            to++;
-        rc = put_relation(u, rows, from, to, out, err);
-    }
-    PQclear(rows);
-    return rc;
+    struct relations_out o = {&u->catalog, out};
+    return catalog_look_ahead(&u->catalog, err) ||
+                   catalog_published(&u->catalog, 0, put_relation, &o, err)
+               ? -1
+               : 0;
 }
 
 /* ---- the whole ---- */
@@ -270,7 +224,7 @@ static int check_all(struct upstream *u, struct report *r, struct buf *out, stru
     int rc = inspect_tables(&u->catalog, buf_cstr(&list), r, err);
     if (rc == 0 && u->replication.session.conn) {
         upstream_put_hello(u, beginning.lsn, beginning.makes_slot, out);
-        rc = put_relations(u, buf_cstr(&list), out, err);
+        rc = put_relations(u, out, err);
     }
     buf_free(&list);
     return rc;

@@ -15,6 +15,7 @@
 
 static const char *const streaming_words[] = {"off=false=no=0", "on=true=yes=1", "parallel", NULL};
 static const char *const origin_words[] = {"any", "none", NULL};
+static const char *const copy_words[] = {"initial", "never", NULL};
 
 #define FIELD(name) offsetof(struct capture_options, name)
 
@@ -40,6 +41,8 @@ static const struct option_def options[] = {
      "receive what pg_logical_emit_message() writes", 0, 0, NULL},
     {"pg-origin", OPTION_CHOICE, FIELD(origin), "CDC_PG_ORIGIN", "any", "WHICH",
      "any: all changes; none: those without an origin (PostgreSQL 16)", 0, 0, origin_words},
+    {"copy", OPTION_CHOICE, FIELD(copy), "CDC_COPY", "initial", "MODE",
+     "initial: tables that a target does not have are copied; never", 0, 0, copy_words},
     {"ack", OPTION_LIST, FIELD(acks), NULL, NULL, "FIFO",
      "made and read: LSNs that a target has made durable. Once for\n"
      "each target; without it nothing is confirmed to the slot",

@@ -478,8 +478,8 @@ static void decode_commit(struct pgoutput *d, struct wire *w, struct buf *out,
     c.commit_time_us = (int64_t)wire_u64(w);
     c.nchanges = d->nchanges;
     d->where = OUTSIDE;
-    *event =
-        (struct pgoutput_event){.whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
+    *event = (struct pgoutput_event){
+        .whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us, .xid = c.xid};
     frame_put_commit(out, &c);
 }
 
@@ -503,8 +503,8 @@ static int decode_stream_commit(struct pgoutput *d, struct wire *w, struct buf *
     c.commit_lsn = wire_u64(w);
     c.end_lsn = wire_u64(w);
     c.commit_time_us = (int64_t)wire_u64(w);
-    *event =
-        (struct pgoutput_event){.whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us};
+    *event = (struct pgoutput_event){
+        .whole = true, .end_lsn = c.end_lsn, .time_us = c.commit_time_us, .xid = c.xid};
     if (w->fault || w->pos != w->end)
         return 0;
     const struct pgoutput_place place = {PLACE_ENDED, c.xid, c.commit_lsn, c.commit_time_us};
@@ -599,8 +599,11 @@ static int decode_commit_prepared(struct pgoutput *d, struct wire *w, struct buf
     k.commit_time_us = (int64_t)wire_u64(w);
     k.xid = wire_u32(w);
     k.gid = bytes_of(wire_string(w));
-    *event = (struct pgoutput_event){
-        .whole = true, .end_lsn = k.end_lsn, .gid = k.gid, .time_us = k.commit_time_us};
+    *event = (struct pgoutput_event){.whole = true,
+                                     .end_lsn = k.end_lsn,
+                                     .gid = k.gid,
+                                     .time_us = k.commit_time_us,
+                                     .xid = k.xid};
     if (w->fault || w->pos != w->end)
         return 0;
     const struct pgoutput_place place = {PLACE_ENDED, k.xid, k.commit_lsn, k.commit_time_us};

@@ -80,6 +80,7 @@ struct pgoutput_event {
     uint64_t prepare_lsn; /* P, p */
     struct bytes gid;     /* P, p, K, r; borrowed from the message */
     int64_t time_us;      /* C, c, K: of the commit */
+    uint32_t xid;         /* likewise: of the top-level transaction */
 };
 
 /* NULL when memory runs out. */

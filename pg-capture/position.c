@@ -46,6 +46,12 @@ static void reach(struct position *p, uint64_t end_lsn)
         p->reached_lsn = end_lsn;
 }
 
+void position_until(struct position *p, uint64_t until_lsn)
+{
+    p->until_lsn = until_lsn;
+    reach(p, p->emitted_lsn > p->progress_lsn ? p->emitted_lsn : p->progress_lsn);
+}
+
 void position_keepalive(struct position *p, uint64_t end_lsn, bool outside)
 {
     if (!outside)

@@ -73,6 +73,9 @@ void position_connect(struct position *p);
  */
 void position_stream(struct position *p, uint64_t start_lsn, uint64_t wal_lsn, uint64_t until_lsn);
 
+/* There is an end to reach after all. */
+void position_until(struct position *p, uint64_t until_lsn);
+
 /* The server's WAL reaches at least there. */
 static inline void position_server(struct position *p, uint64_t end_lsn)
 {

@@ -503,7 +503,7 @@ static int get_result(struct session *s, const struct waiter *waiter, int64_t de
             PQclear(*result);
             *result = next;
             ExecStatusType status = PQresultStatus(next);
-            if (status == PGRES_COPY_BOTH || status == PGRES_COPY_IN)
+            if (status == PGRES_COPY_BOTH || status == PGRES_COPY_IN || status == PGRES_COPY_OUT)
                 return 0;
             continue;
         }
@@ -531,6 +531,7 @@ int session_result(struct session *s, const struct waiter *waiter, int64_t deadl
     case PGRES_TUPLES_OK:
     case PGRES_COPY_BOTH:
     case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
         return 0;
     default:
         (void)session_result_error(s, *result, err);

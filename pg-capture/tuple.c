@@ -14,27 +14,32 @@ static int hex_digit(uint8_t c)
 }
 
 /* bytea_output = hex: \x and two digits for each byte. */
-static void put_hex(struct frame_writer *fw, struct wire *w, const uint8_t *data, size_t size)
+static bool put_hex(struct frame_writer *fw, const uint8_t *data, size_t size)
 {
-    if (size < 2 || size % 2 != 0 || data[0] != '\\' || data[1] != 'x') {
-        wire_fault(w, "a bytea that is not in hex format");
-        return;
-    }
+    if (size < 2 || size % 2 != 0 || data[0] != '\\' || data[1] != 'x')
+        return false;
     size_t n = size / 2 - 1;
     PACK(msgpack_pack_bin(&fw->pk, n));
     uint8_t *to = buf_reserve(fw->out, n);
     if (!to)
-        return;
+        return true;
     for (size_t i = 0; i < n; i++) {
         int high = hex_digit(data[2 + 2 * i]);
         int low = hex_digit(data[3 + 2 * i]);
-        if (high < 0 || low < 0) {
-            wire_fault(w, "a bytea that is not in hex format");
-            return;
-        }
+        if (high < 0 || low < 0)
+            return false;
         to[i] = (uint8_t)(high << 4 | low);
     }
     fw->out->len += n;
+    return true;
+}
+
+bool tuple_put_text(struct frame_writer *fw, bool bytea, const char *data, size_t size)
+{
+    if (bytea)
+        return put_hex(fw, (const uint8_t *)data, size);
+    frame_pack_bytes_as_str(fw, data, size);
+    return true;
 }
 
 static void put_bytes(struct frame_writer *fw, const uint8_t *data, size_t size)
@@ -102,10 +107,8 @@ int tuple_decode(const struct tuple_reading *t, struct wire *w, struct frame_wri
         if (kind == 'b') {
             if (put_binary(t, col, fw, data, size, text, err))
                 return -1;
-        } else if (col->bytea) {
-            put_hex(fw, w, data, size);
-        } else {
-            frame_pack_bytes_as_str(fw, (const char *)data, size);
+        } else if (!tuple_put_text(fw, col->bytea, (const char *)data, size)) {
+            wire_fault(w, "a bytea that is not in hex format");
         }
     }
     return 0;

@@ -38,4 +38,7 @@ struct tuple_reading {
 MUST_CHECK int tuple_decode(const struct tuple_reading *t, struct wire *w, struct frame_writer *fw,
                             struct buf *text, struct err *err);
 
+/* Packs a value that came as text, into the frame; false for a bytea that is not in hex format. */
+bool tuple_put_text(struct frame_writer *fw, bool bytea, const char *data, size_t size);
+
 #endif

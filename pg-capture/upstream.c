@@ -172,15 +172,22 @@ static uint64_t end_of_last_record(const struct server_settings *s)
  * the WAL writer; other records that are not flushed yet may stay so for long, and nobody waits for
  * them.
  */
-static int find_current_lsn(struct upstream *u, struct server_settings s, struct err *err)
+static int find_current_lsn(struct upstream *u, struct server_settings s, uint64_t *lsn,
+                            struct err *err)
 {
     uint64_t now_lsn = end_of_last_record(&s);
     int64_t deadline_ms = monotonic_ms() + 3 * (int64_t)s.wal_writer_delay_ms + FLUSH_LOOK_MS;
     while (s.flush_lsn < now_lsn && monotonic_ms() < deadline_ms)
         if (pause_ms(u, FLUSH_LOOK_MS, err) || catalog_settings(&u->catalog, &s, err))
             return -1;
-    u->until_lsn = s.flush_lsn < now_lsn ? s.flush_lsn : now_lsn;
+    *lsn = s.flush_lsn < now_lsn ? s.flush_lsn : now_lsn;
     return 0;
+}
+
+int upstream_current_lsn(struct upstream *u, uint64_t *lsn, struct err *err)
+{
+    struct server_settings s;
+    return catalog_settings(&u->catalog, &s, err) ? -1 : find_current_lsn(u, s, lsn, err);
 }
 
 static int use_settings(struct upstream *u, struct err *err)
@@ -196,7 +203,7 @@ static int use_settings(struct upstream *u, struct err *err)
         return too_old("logical decoding on a standby", 16,
                        replication_server_version(&u->replication), err);
     u->wal_sender_timeout_ms = s.wal_sender_timeout_ms;
-    return u->options->until && u->until_lsn == 0 ? find_current_lsn(u, s, err) : 0;
+    return u->options->until && u->until_lsn == 0 ? find_current_lsn(u, s, &u->until_lsn, err) : 0;
 }
 
 /* ---- the slot ---- */
@@ -395,15 +402,20 @@ void upstream_put_hello(const struct upstream *u, uint64_t start_lsn, bool slot_
 static int look_up(void *ctx, struct relation *rel, const struct pgoutput_place *place,
                    struct err *err)
 {
-    return catalog_relation(ctx, rel, place, err);
+    struct upstream *u = ctx;
+    return u->meet.fn(u->meet.ctx, rel->relid, err) ||
+                   catalog_relation(&u->catalog, rel, place, err)
+               ? -1
+               : 0;
 }
 
 /* What cannot be found out is for the targets to judge, by what they have. */
 static bool was_empty(void *ctx, uint32_t xid, uint64_t commit_lsn, uint64_t end_lsn)
 {
+    struct upstream *u = ctx;
     struct err err = {0};
     bool empty;
-    if (catalog_was_empty(ctx, xid, commit_lsn, end_lsn, &empty, &err) == 0)
+    if (catalog_was_empty(&u->catalog, xid, commit_lsn, end_lsn, &empty, &err) == 0)
         return empty;
     log_warning("cannot see whether a prepared transaction was empty", "xid", LOG_U64(xid), "lsn",
                 LSN(commit_lsn), "reason", err.text, NULL);
@@ -425,7 +437,7 @@ static int new_decoder(struct upstream *u, struct err *err)
         .types_look_ms = TYPES_LOOK_MS,
         .lookup = look_up,
         .was_empty = was_empty,
-        .lookup_ctx = &u->catalog,
+        .lookup_ctx = u,
     };
     pgoutput_free(u->decoder);
     u->decoder = pgoutput_new(&config);

@@ -34,6 +34,12 @@ struct upstream {
     size_t npublications;
     const char *publications[FRAME_MAX_PUBLICATIONS];
 
+    /* Told of each relation before it is described in the stream. */
+    struct {
+        int (*fn)(void *ctx, uint32_t relid, struct err *err);
+        void *ctx;
+    } meet;
+
     struct replication replication;
     struct catalog catalog;
     struct pgoutput *decoder; /* one for each connection; NULL before the first */
@@ -60,6 +66,9 @@ MUST_CHECK int upstream_init(struct upstream *u, const struct capture_options *o
  * what the targets have, and what the slot was told, on earlier connections.
  */
 MUST_CHECK int upstream_start(struct upstream *u, const struct position *position, struct err *err);
+
+/* What can be decoded of all that is committed now. May wait for the WAL writer. */
+MUST_CHECK int upstream_current_lsn(struct upstream *u, uint64_t *lsn, struct err *err);
 
 /* Looks at the slot, and warns where it is about to be lost. */
 MUST_CHECK int upstream_look_at_slot(struct upstream *u, struct err *err);

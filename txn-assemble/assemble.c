@@ -15,6 +15,7 @@ enum state {
     STATE_ORDINARY, /* B … C */
     STATE_STREAM,   /* S … E */
     STATE_PREPARE,  /* b … P */
+    STATE_COPY,     /* X … x */
     STATE_ENDED,    /* after Z */
 };
 
@@ -24,7 +25,8 @@ struct assembler {
     bool first_block;         /* STATE_STREAM */
     bool only_relations;      /* STATE_STREAM: the block has had nothing else */
     struct frame_begin begin; /* STATE_ORDINARY */
-    uint64_t nchanges;        /* STATE_ORDINARY: since B */
+    uint64_t nchanges;        /* STATE_ORDINARY: since B; STATE_COPY: since X */
+    uint32_t copied;          /* STATE_COPY: the relation */
     struct held *current;     /* STATE_STREAM and STATE_PREPARE */
     struct held_set held;
     /* What the server believes that we have, outside streamed transactions; marked with the order
@@ -337,6 +339,7 @@ static int out_of_place(const struct assembler *a, const struct frame *f, struct
         [STATE_ORDINARY] = "inside a transaction",
         [STATE_STREAM] = "inside a stream block",
         [STATE_PREPARE] = "inside a transaction being prepared",
+        [STATE_COPY] = "inside the copy of a table",
         [STATE_ENDED] = "after the end frame",
     };
     return err_set(err, ERR_PERMANENT, "unexpected %s frame %s", frame_type_name(f->type),
@@ -406,6 +409,15 @@ static int check_xid(const struct assembler *a, uint32_t xid, struct err *err)
     return 0;
 }
 
+/* Rows of a copy belong to no transaction. */
+static int check_copied(const struct assembler *a, uint32_t xid, uint32_t relid, struct err *err)
+{
+    if (xid == 0 && relid == a->copied)
+        return 0;
+    return err_set(err, ERR_PERMANENT, "a row of relation %u and xid %u in the copy of relation %u",
+                   relid, xid, a->copied);
+}
+
 static int on_change(struct assembler *a, const struct frame *f, struct err *err)
 {
     struct frame_change change;
@@ -413,7 +425,8 @@ static int on_change(struct assembler *a, const struct frame *f, struct err *err
     struct relation *version;
     if (frame_get_change(f, &change, &c, err))
         return -1;
-    if (a->state != STATE_STREAM && check_xid(a, change.xid, err))
+    if (a->state == STATE_COPY ? check_copied(a, change.xid, change.relid, err)
+                               : a->state != STATE_STREAM && check_xid(a, change.xid, err))
         return -1;
     if (relation_of(a, change.relid, &version, err) ||
         frame_check_tuples(f, &change, c, version->ncolumns, err))
@@ -653,6 +666,44 @@ static int on_rollback_prepared(struct assembler *a, const struct frame *f, stru
     return 0;
 }
 
+/* Announced before any change of the table, wherever that stands. */
+static int on_copy_due(struct assembler *a, const struct frame *f, struct err *err)
+{
+    struct frame_copy_due w;
+    if (frame_get_copy_due(f, &w, err))
+        return -1;
+    forward(a, f);
+    return 0;
+}
+
+static int on_copy_begin(struct assembler *a, const struct frame *f, struct err *err)
+{
+    struct frame_copy_begin x;
+    struct relation *version;
+    if (frame_get_copy_begin(f, &x, err) || use_known(a, x.relid, &version, err))
+        return -1;
+    a->state = STATE_COPY;
+    a->nchanges = 0;
+    a->copied = x.relid;
+    forward(a, f);
+    return 0;
+}
+
+static int on_copy_end(struct assembler *a, const struct frame *f, struct err *err)
+{
+    struct frame_copy_end x;
+    if (frame_get_copy_end(f, &x, err))
+        return -1;
+    if (x.relid != a->copied || x.nrows != a->nchanges)
+        return err_set(err, ERR_PERMANENT,
+                       "the end of the copy of relation %u after %" PRIu64
+                       " rows, in that of relation %u after %" PRIu64,
+                       x.relid, x.nrows, a->copied, a->nchanges);
+    a->state = STATE_OUTSIDE;
+    forward(a, f);
+    return 0;
+}
+
 static int on_progress(struct assembler *a, const struct frame *f, struct err *err)
 {
     struct frame_progress k;
@@ -690,17 +741,23 @@ static int dispatch(struct assembler *a, const struct frame *f, struct err *err)
         a->state == STATE_ORDINARY || a->state == STATE_STREAM || a->state == STATE_PREPARE;
     const bool outside = a->state == STATE_OUTSIDE;
 
-    if (f->type != FRAME_RELATION && f->type != FRAME_STREAM_STOP)
+    if (f->type != FRAME_RELATION && f->type != FRAME_COPY_DUE && f->type != FRAME_STREAM_STOP)
         a->only_relations = false;
     if (a->state == STATE_STREAM && a->current->prepared && f->type != FRAME_RELATION &&
-        f->type != FRAME_STREAM_STOP && f->type != FRAME_HELLO && f->type != FRAME_END)
+        f->type != FRAME_COPY_DUE && f->type != FRAME_STREAM_STOP && f->type != FRAME_HELLO &&
+        f->type != FRAME_END)
         return err_set(err, ERR_PERMANENT, "a %s frame after the transaction was prepared",
                        frame_type_name(f->type));
     switch (f->type) {
     case FRAME_INSERT:
+        return inside || a->state == STATE_COPY ? on_change(a, f, err) : out_of_place(a, f, err);
     case FRAME_UPDATE:
     case FRAME_DELETE:
         return inside ? on_change(a, f, err) : out_of_place(a, f, err);
+    case FRAME_COPY_DUE:
+        return inside || outside ? on_copy_due(a, f, err) : out_of_place(a, f, err);
+    case FRAME_COPY_END:
+        return a->state == STATE_COPY ? on_copy_end(a, f, err) : out_of_place(a, f, err);
     case FRAME_TRUNCATE:
         return inside ? on_truncate(a, f, err) : out_of_place(a, f, err);
     case FRAME_ORIGIN:
@@ -714,7 +771,8 @@ static int dispatch(struct assembler *a, const struct frame *f, struct err *err)
     case FRAME_HELLO:
         return a->state != STATE_ENDED ? on_hello(a, f, err) : out_of_place(a, f, err);
     case FRAME_END:
-        return inside || outside ? on_end(a, f, err) : out_of_place(a, f, err);
+        return a->state != STATE_START && a->state != STATE_ENDED ? on_end(a, f, err)
+                                                                  : out_of_place(a, f, err);
     case FRAME_COMMIT:
         return a->state == STATE_ORDINARY ? on_commit(a, f, err) : out_of_place(a, f, err);
     case FRAME_STREAM_STOP:
@@ -745,6 +803,8 @@ static int dispatch(struct assembler *a, const struct frame *f, struct err *err)
         return on_rollback_prepared(a, f, err);
     case FRAME_PROGRESS:
         return on_progress(a, f, err);
+    case FRAME_COPY_BEGIN:
+        return on_copy_begin(a, f, err);
     default:
         BUG("a frame type without a rule");
     }
@@ -757,6 +817,8 @@ int assembler_frame(struct assembler *a, const struct frame *f, struct err *err)
     if (a->state == STATE_ORDINARY)
         return err_context(err, "transaction %u, final LSN %s", a->begin.xid,
                            LSN(a->begin.final_lsn));
+    if (a->state == STATE_COPY)
+        return err_context(err, "the copy of relation %u", a->copied);
     if (a->current)
         return err_context(err, "%s transaction %u",
                            a->state == STATE_STREAM ? "streamed" : "prepared", a->current->xid);

@@ -123,6 +123,37 @@ int ack_send(struct ack *a, uint64_t lsn, struct err *err)
     return ack_flush(a, err);
 }
 
+int ack_tell(struct ack *a, const char *lines, size_t size, int64_t timeout_ms, int stop_fd,
+             struct err *err)
+{
+    int64_t deadline_ms = monotonic_ms() + timeout_ms;
+    while (a->fd >= 0 && size > 0) {
+        /* A line at a time: longer writes may arrive in parts. */
+        size_t len = (size_t)((const char *)memchr(lines, '\n', size) + 1 - lines);
+        ssize_t n = write(a->fd, lines, len);
+        if (n == (ssize_t)len) {
+            lines += len;
+            size -= len;
+            continue;
+        }
+        if (n < 0 && errno == EPIPE) {
+            ack_reader_gone(a);
+            return 0;
+        }
+        if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+            return err_errno(err, ERR_TEMPORARY, "writing to the acknowledgement FIFO %s", a->path);
+        struct pollfd p[2] = {{.fd = a->fd, .events = POLLOUT}, {.fd = stop_fd, .events = POLLIN}};
+        int64_t left_ms = deadline_ms - monotonic_ms();
+        if (left_ms <= 0)
+            return no_room(a, false, err);
+        (void)poll(p, 2, left_ms > INT32_MAX ? INT32_MAX : (int)left_ms);
+        if (p[1].revents)
+            return err_set(err, ERR_TEMPORARY,
+                           "asked to stop while the acknowledgement FIFO %s was full", a->path);
+    }
+    return 0;
+}
+
 int ack_drain(struct ack *a, int timeout_ms, struct err *err)
 {
     if (ack_flush(a, err))

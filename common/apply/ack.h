@@ -15,6 +15,7 @@
 #define PG2ANY_ACK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -41,6 +42,10 @@ MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, int inpu
 
 /* Sends an LSN, without blocking; an older one than was sent already is not sent. */
 MUST_CHECK int ack_send(struct ack *a, uint64_t lsn, struct err *err);
+
+/* Sends whole lines of another kind, waiting for room in the FIFO for at most `timeout_ms`. */
+MUST_CHECK int ack_tell(struct ack *a, const char *lines, size_t size, int64_t timeout_ms,
+                        int stop_fd, struct err *err);
 
 /* Sends what waits; call it when poll(2) says that the descriptor can take more. */
 MUST_CHECK int ack_flush(struct ack *a, struct err *err);

@@ -69,6 +69,8 @@ static void settled(struct apply_group *g, const struct checkpoint *checkpoint)
 static void settled_changes(struct apply_group *g, int64_t begun_us, int64_t commit_time_us)
 {
     stats_observe(g->counters.durations, monotonic_us() - begun_us);
+    if (!commit_time_us)
+        return;
     *g->counters.commit_time = (uint64_t)(commit_time_us / 1000000 + PG_EPOCH_UNIX_S);
     g->settled_ms = monotonic_ms();
     g->settled_lag_ms = (pg_time_now_us() - commit_time_us) / 1000;
@@ -157,7 +159,9 @@ static int recover(struct apply_group *g, const struct checkpoint *checkpoint, s
     apply_rows_close_tables(&g->rows);
     if (target_reset(g->target, err) || target_checkpoint(g->target, g->origin, &now, &found, err))
         return -1;
-    if (found && now.remote_lsn == checkpoint->remote_lsn) {
+    /* Where it was not to move it does not tell: a copy is made once more then. */
+    if (found && now.remote_lsn == checkpoint->remote_lsn &&
+        now.remote_lsn != g->checkpoint.remote_lsn) {
         target_committed(g->target);
         return 1;
     }
@@ -247,12 +251,21 @@ static void apply_before(struct apply_group *g, const struct source_txn *failed)
                 err.text, NULL);
 }
 
+/* Of the last transaction that is held; a copy has none. */
+static int64_t last_commit_us(const struct apply_group *g)
+{
+    for (size_t i = g->ntxns; i-- > 0;)
+        if (g->txns[i].commit_time_us)
+            return g->txns[i].commit_time_us;
+    return 0;
+}
+
 int group_flush(struct apply_group *g, struct err *err)
 {
     if (g->failed || g->partial)
         return 0;
     if (g->ntxns > 0) {
-        int64_t last_us = g->txns[g->ntxns - 1].commit_time_us;
+        int64_t last_us = last_commit_us(g);
         struct checkpoint checkpoint = checkpoint_seen(g);
         const struct source_txn *failed;
         int64_t begun_us = monotonic_us();
@@ -377,6 +390,13 @@ int group_commit_txn(struct apply_group *g, const struct source_txn *txn,
         g->held.len >= g->max_bytes)
         return group_flush(g, err);
     return 0;
+}
+
+int group_commit_copy(struct apply_group *g, const struct source_txn *txn, uint64_t nrows,
+                      struct err *err)
+{
+    const struct frame_commit c = {.end_lsn = g->seen_lsn, .nchanges = nrows};
+    return group_commit_txn(g, txn, &c, err);
 }
 
 int group_discard_open(struct apply_group *g, struct err *err)

@@ -87,14 +87,18 @@ MUST_CHECK int group_restart(struct apply_group *g, struct err *err);
 MUST_CHECK int group_put_checkpoint(struct apply_group *g, const struct checkpoint *c,
                                     struct err *err);
 
-/* Holds a frame (R, I, U, D, T) of the transaction `txn`, or an R outside any (NULL); may apply
- * what is held. */
+/* Holds a frame (R, I, U, D, T, X, x) of the transaction or the copy `txn`, or an R outside any
+ * (NULL); may apply what is held. */
 MUST_CHECK int group_hold(struct apply_group *g, const struct frame *f,
                           const struct source_txn *txn, struct err *err);
 
 /* The commit of `txn` has come: it is whole. Applies the group when that is large enough. */
 MUST_CHECK int group_commit_txn(struct apply_group *g, const struct source_txn *txn,
                                 const struct frame_commit *c, struct err *err);
+
+/* A copy is whole, which is held like a transaction: xid 0, and the LSN of its snapshot. */
+MUST_CHECK int group_commit_copy(struct apply_group *g, const struct source_txn *txn,
+                                 uint64_t nrows, struct err *err);
 
 /* The rest of the transaction that is not whole will never come. */
 MUST_CHECK int group_discard_open(struct apply_group *g, struct err *err);

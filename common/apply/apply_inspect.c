@@ -150,7 +150,7 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
     if (relation_from_frame(f, &rel, err))
         return -1;
     (void)snprintf(what, sizeof what, "table %.100s.%.100s", rel->namespace, rel->name);
-    const struct binding binding = {*i->origin ? i->origin : NULL, i->ddl, i->skip, 0};
+    const struct binding binding = {*i->origin ? i->origin : NULL, i->ddl, i->skip, 0, {0}};
     int rc = target_foresee(i->target, &binding, rel, &foreseen, err);
     if (rc == 0 && foreseen.left_out) {
         report_note(&i->report, "%s: its changes are left out, as --skip-table says", what);

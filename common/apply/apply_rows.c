@@ -18,7 +18,16 @@ struct apply_relation {
     struct relation *recent;    /* from this group; NULL: none */
     struct target_table *table; /* bound to the newer of the two; NULL: not bound */
     bool left_out;              /* not bound: its changes are, in this group */
+    bool awaits_copy;           /* that is why */
     bool said;                  /* so in the log */
+    bool copied;                /* in this group */
+    uint64_t copied_rows;
+    UT_hash_handle hh;
+};
+
+/* A relation that will be copied in this stream. */
+struct apply_due {
+    uint32_t relid;
     UT_hash_handle hh;
 };
 
@@ -60,7 +69,7 @@ static void unbind(struct apply_rows *a, struct apply_relation *r)
 {
     target_unbind(a->target, r->table);
     r->table = NULL;
-    r->left_out = false;
+    r->left_out = r->awaits_copy = false;
 }
 
 static void forget_run(struct apply_rows *a)
@@ -111,6 +120,39 @@ static int add_relation(struct apply_rows *a, const struct frame *f, struct err 
     return 0;
 }
 
+int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err)
+{
+    struct apply_due *d;
+    bool added;
+    HASH_FIND(hh, a->due, &relid, sizeof relid, d);
+    if (d)
+        return 0;
+    d = calloc(1, sizeof *d);
+    if (!d)
+        return err_nomem(err);
+    d->relid = relid;
+    HASH_TRY_ADD(a->due, relid, d, added);
+    if (added)
+        return 0;
+    free(d);
+    return err_nomem(err);
+}
+
+/* Whether the target is to have a copy of the relation and has none yet. */
+static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct err *err)
+{
+    struct apply_due *d;
+    bool holds;
+    r->awaits_copy = false;
+    HASH_FIND(hh, a->due, &r->relid, sizeof r->relid, d);
+    if (!d || skip_tables_has(&a->skip, current(r)->namespace, current(r)->name))
+        return 0;
+    if (target_holds(a->target, a->origin, r->relid, &holds, err))
+        return -1;
+    r->awaits_copy = !holds;
+    return 0;
+}
+
 /* An error of a table names it, and how to go on without it. */
 static int table_failed(const struct apply_rows *a, const struct relation *rel, struct err *err)
 {
@@ -130,7 +172,13 @@ static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *
     if (r->table || r->left_out)
         return 0;
     const struct relation *rel = current(r);
-    const struct binding binding = {a->origin, a->ddl, &a->skip, txn->commit_lsn};
+    const struct binding binding = {a->origin, a->ddl, &a->skip, txn->commit_lsn, a->snapshot};
+    if (!a->copying && find_awaited(a, r, err))
+        return table_failed(a, rel, err);
+    if (r->awaits_copy) {
+        r->left_out = true;
+        return 0;
+    }
     if (target_bind(a->target, &binding, current(r), &r->table, err))
         return table_failed(a, rel, err);
     r->left_out = !r->table;
@@ -157,7 +205,10 @@ void apply_rows_commit(struct apply_rows *a)
     table_counts_commit(&a->tables);
     table_counts_commit(&a->left_out);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
-        r->left_out = false;
+        if (r->copied)
+            log_info("a table is copied", "schema", current(r)->namespace, "table",
+                     current(r)->name, "rows", LOG_U64(r->copied_rows), NULL);
+        r->copied = r->left_out = r->awaits_copy = false;
         if (r->recent) {
             relation_unref(r->settled);
             r->settled = r->recent;
@@ -169,12 +220,14 @@ void apply_rows_commit(struct apply_rows *a)
 void apply_rows_rollback(struct apply_rows *a)
 {
     apply_rows_close_tables(a);
+    a->copying = NULL;
     memset(a->pending, 0, sizeof a->pending);
     table_counts_reset(&a->tables);
     table_counts_reset(&a->left_out);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         relation_unref(r->recent);
         r->recent = NULL;
+        r->copied = false;
     }
 }
 
@@ -189,6 +242,11 @@ void apply_rows_forget(struct apply_rows *a)
     }
     relmap_clear(&a->come);
     a->last = NULL;
+    struct apply_due *d, *next_due;
+    HASH_ITER (hh, a->due, d, next_due) {
+        HASH_DEL(a->due, d);
+        free(d);
+    }
 }
 
 /* ---- rows ---- */
@@ -229,6 +287,8 @@ static enum apply_count count_of(enum change_kind kind)
 static void count_left_out(struct apply_rows *a, const struct apply_relation *r,
                            enum apply_count kind)
 {
+    if (r->awaits_copy)
+        return;
     a->pending[COUNT_LEFT_OUT]++;
     table_counts_add(&a->left_out, current(r), counted_as[kind], 1);
 }
@@ -265,6 +325,15 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
     return rc;
 }
 
+static int check_copied(const struct apply_rows *a, const struct frame *f,
+                        const struct frame_change *change, struct err *err)
+{
+    if (f->type == FRAME_INSERT && change->xid == 0 && change->relid == a->copying->relid)
+        return 0;
+    return err_set(err, ERR_PERMANENT, "a change of relation %u within the copy of relation %u",
+                   change->relid, a->copying->relid);
+}
+
 static int add_row(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
                    const struct source_txn **failed, struct err *err)
 {
@@ -274,6 +343,10 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
     if (frame_get_change(f, &change, &c, err))
         return -1;
     enum change_kind kind = (enum change_kind)f->type;
+    if (a->copying && check_copied(a, f, &change, err))
+        return -1;
+    if (a->copying && !a->copying->table)
+        return 0;
     if (!a->run_relation || a->run_relation->relid != change.relid || !a->run_relation->table) {
         r = find(a, change.relid);
         if (!(r && r->left_out) &&
@@ -286,6 +359,8 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
     } else {
         r = a->run_relation;
     }
+    if (!a->copying && copied_has(&r->table->copied, txn))
+        return 0;
     const struct relation *rel = current(r);
     if (a->run.nrows == RUN_ROWS || a->run.kind != kind ||
         a->nvalues + 2 * (size_t)rel->ncolumns > RUN_VALUES)
@@ -355,6 +430,8 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
         rc = bound(a, mp_u32(&relids), txn, &r, err);
         if (rc == 0 && r->left_out)
             count_left_out(a, r, COUNT_TRUNCATES);
+        else if (rc == 0 && copied_has(&r->table->copied, txn))
+            continue;
         else if (rc == 0 && (rc = list_table(&list, r->table, err)) == 0)
             table_counts_add(&a->tables, current(r), counted_as[COUNT_TRUNCATES], 1);
     }
@@ -367,6 +444,54 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
         a->pending[COUNT_TRUNCATES]++;
     free(list.tables);
     return rc;
+}
+
+/* ---- copies ---- */
+
+/* What the table holds is of before, or of a hand: it is replaced. */
+static int empty_table(struct apply_rows *a, struct target_table *table, struct err *err)
+{
+    struct target_table *const tables[] = {table};
+    return target_truncate(a->target, tables, 1, false, false, err)
+               ? err_context(err, "emptying the table before it is copied")
+               : 0;
+}
+
+static int begin_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
+                      const struct source_txn **failed, struct err *err)
+{
+    struct frame_copy_begin x;
+    bool holds;
+    if (frame_get_copy_begin(f, &x, err) || apply_rows_flush(a, failed, err))
+        return -1;
+    struct apply_relation *r = find(a, x.relid);
+    if (!r || !current(r))
+        return err_set(err, ERR_PERMANENT, "a copy of relation %u, which was not described before",
+                       x.relid);
+    unbind(a, r);
+    a->copying = r;
+    if (target_holds(a->target, a->origin, x.relid, &holds, err))
+        return table_failed(a, current(r), err);
+    if (holds)
+        return 0;
+    a->snapshot = x.snapshot;
+    int rc = bound(a, x.relid, txn, &r, err);
+    a->snapshot = (struct bytes){0};
+    if (rc || !r->table)
+        return rc;
+    return empty_table(a, r->table, err) ? table_failed(a, current(r), err) : 0;
+}
+
+static int end_copy(struct apply_rows *a, const struct frame *f, const struct source_txn **failed,
+                    struct err *err)
+{
+    struct frame_copy_end x;
+    if (frame_get_copy_end(f, &x, err) || apply_rows_flush(a, failed, err))
+        return -1;
+    a->copying->copied = a->copying->table != NULL;
+    a->copying->copied_rows = x.nrows;
+    a->copying = NULL;
+    return 0;
 }
 
 static int apply_frame(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
@@ -382,6 +507,10 @@ static int apply_frame(struct apply_rows *a, const struct frame *f, const struct
         return add_row(a, f, txn, failed, err);
     case FRAME_TRUNCATE:
         return truncate_tables(a, f, txn, failed, err);
+    case FRAME_COPY_BEGIN:
+        return begin_copy(a, f, txn, failed, err);
+    case FRAME_COPY_END:
+        return end_copy(a, f, failed, err);
     default:
         BUG("a frame that is neither a relation nor a change");
     }

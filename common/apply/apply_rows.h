@@ -41,6 +41,10 @@ struct apply_rows {
     struct relmap come;               /* the last that came in, to be applied sooner or later */
     struct apply_relation *relations; /* by relid */
     struct apply_relation *last;      /* the one looked up last */
+    struct apply_due *due;            /* relations that will be copied */
+    struct apply_relation *copying;   /* between copy begin and end; its rows are passed over where
+                                         it is not bound */
+    struct bytes snapshot;            /* while it is bound */
 
     /* The run in the making. */
     struct run run;
@@ -60,10 +64,14 @@ void apply_rows_free(struct apply_rows *a);
  */
 MUST_CHECK int apply_rows_describe(struct apply_rows *a, struct relation *rel, struct err *err);
 
+/* The relation will be copied: where the target does not hold it, its changes are left out until
+ * then. */
+MUST_CHECK int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err);
+
 /*
- * Applies the whole frames in `frames` (R, I, U, D, T; nothing else), all of the transaction `txn`
- * as far as they are changes. Rows may stay in the run in the making, borrowed from `frames`, until
- * apply_rows_flush().
+ * Applies the whole frames in `frames` (R, I, U, D, T, X, x; nothing else), all of the transaction
+ * `txn` as far as they are changes. Rows may stay in the run in the making, borrowed from `frames`,
+ * until apply_rows_flush().
  *
  * `*failed` is set with an error to the transaction that it concerns, or NULL.
  */

@@ -116,7 +116,8 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
         get_text(h.system_identifier, system_identifier, sizeof system_identifier,
                  "system identifier", err))
         return -1;
-    s->open = false;
+    s->open = s->copying = false;
+    s->told = s->takes_copies = false;
     s->hello = true;
     if (target_checkpoint(g->target, g->origin, &c, &found, err))
         return -1;
@@ -244,7 +245,7 @@ static int on_commit(struct apply_stream *s, const struct frame *f, struct err *
     struct frame_commit c;
     if (frame_get_commit(f, &c, err))
         return -1;
-    if (!s->open)
+    if (!s->open || s->copying)
         return err_set(err, ERR_PERMANENT, "commit of transaction %u without its begin", c.xid);
     if (c.xid != s->txn.xid || c.commit_lsn != s->txn.commit_lsn)
         return err_set(
@@ -319,6 +320,79 @@ static int on_progress(struct apply_stream *s, const struct frame *f, struct err
     return 0;
 }
 
+/* ---- copies ---- */
+
+/* Which tables the target has, to pg-capture. One that was begun without copies takes all as they
+ * are: it holds relations, and none by a copy. */
+static int tell_copies(struct apply_stream *s, struct err *err)
+{
+    struct apply_group *g = s->group;
+    struct buf lines = {0};
+    bool any_copied = false, any_other = false;
+    int rc = 0;
+    for (uint32_t relid = 0; rc == 0;) {
+        bool copied = false, left_out = false;
+        rc = target_next_relation(g->target, g->origin, &relid, &copied, &left_out, err);
+        if (rc || relid == 0)
+            break;
+        any_copied = any_copied || copied;
+        any_other = any_other || (!copied && !left_out);
+        buf_printf(&lines, "copied %" PRIu32 "\n", relid);
+    }
+    s->takes_copies = any_copied || !any_other;
+    buf_append_str(&lines, s->takes_copies ? "copied\n" : "copied *\n");
+    if (rc == 0)
+        rc = buf_check(&lines, err);
+    if (rc == 0)
+        rc = ack_tell(&g->ack, buf_cstr(&lines), lines.len, s->ack_timeout_ms, g->signals->fd, err);
+    buf_free(&lines);
+    if (rc == 0 && !s->takes_copies)
+        log_info("the target was begun without copies of its tables: they are taken as they are",
+                 "origin", g->origin, NULL);
+    return rc;
+}
+
+static int on_copy_due(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_copy_due w;
+    if (frame_get_copy_due(f, &w, err) || (!s->told && tell_copies(s, err)))
+        return -1;
+    s->told = true;
+    return s->takes_copies ? apply_rows_due(&s->group->rows, w.relid, err) : 0;
+}
+
+static int on_copy_begin(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_copy_begin x;
+    if (frame_get_copy_begin(f, &x, err))
+        return -1;
+    if (s->open)
+        return err_set(err, ERR_PERMANENT, "a copy within transaction %u", s->txn.xid);
+    s->open = s->copying = true;
+    s->skip = !s->takes_copies;
+    s->txn = (struct source_txn){.commit_lsn = x.lsn};
+    s->commit_time_us = 0;
+    s->nchanges = 0;
+    return s->skip ? 0 : group_hold(s->group, f, &s->txn, err);
+}
+
+static int on_copy_end(struct apply_stream *s, const struct frame *f, struct err *err)
+{
+    struct frame_copy_end x;
+    if (frame_get_copy_end(f, &x, err))
+        return -1;
+    if (!s->copying || x.nrows != s->nchanges)
+        return err_set(err, ERR_PERMANENT, "the end of a copy of %" PRIu64 " rows after %" PRIu64,
+                       x.nrows, s->copying ? s->nchanges : 0);
+    s->open = s->copying = false;
+    if (s->skip)
+        return 0;
+    return group_hold(s->group, f, &s->txn, err) ||
+                   group_commit_copy(s->group, &s->txn, x.nrows, err)
+               ? -1
+               : 0;
+}
+
 static int on_end(struct apply_stream *s, const struct frame *f, struct err *err)
 {
     struct frame_end z;
@@ -366,6 +440,12 @@ int apply_stream_frame(struct apply_stream *s, const struct frame *f, struct err
         return frame_get_message(f, &message, err);
     case FRAME_PROGRESS:
         return on_progress(s, f, err);
+    case FRAME_COPY_DUE:
+        return on_copy_due(s, f, err);
+    case FRAME_COPY_BEGIN:
+        return on_copy_begin(s, f, err);
+    case FRAME_COPY_END:
+        return on_copy_end(s, f, err);
     case FRAME_END:
         return on_end(s, f, err);
     default:

@@ -22,11 +22,14 @@ struct apply_stream {
 
     bool hello;          /* one has come */
     bool ended;          /* Z has come */
+    bool told;           /* the source, since the hello, which tables the target has */
+    bool takes_copies;   /* of those that it does not have */
     uint64_t passed_lsn; /* since the hello: nothing from before it comes any more */
 
     /* The transaction whose commit has not come yet. */
     bool open;
-    bool skip; /* the checkpoint covers it */
+    bool skip;    /* the checkpoint covers it */
+    bool copying; /* it is a copy, whose end has not come yet */
     struct source_txn txn;
     int64_t commit_time_us;
     uint64_t nchanges;

@@ -150,6 +150,23 @@ static const struct frame_field progress_fields[] = {
     {TIMED(frame_progress, server_time)},
 };
 
+static const struct frame_field copy_due_fields[] = {
+    {FIELD(frame_copy_due, relid, U32)},
+};
+
+static const struct frame_field copy_begin_fields[] = {
+    {FIELD(frame_copy_begin, relid, U32)},
+    {FIELD(frame_copy_begin, chunk, U32)},
+    {FIELD(frame_copy_begin, lsn, LSN)},
+    {FIELD(frame_copy_begin, snapshot, STR)},
+};
+
+static const struct frame_field copy_end_fields[] = {
+    {FIELD(frame_copy_end, relid, U32)},
+    {FIELD(frame_copy_end, nrows, U64)},
+    {FIELD(frame_copy_end, next, STR)},
+};
+
 static const struct frame_field end_fields[] = {
     {FIELD(frame_end, why, STR)},
     {FIELD(frame_end, last_lsn, LSN)},
@@ -182,6 +199,9 @@ static const struct {
     [FRAME_ORIGIN] = {FIELDS(origin)},
     [FRAME_MESSAGE] = {FIELDS(message)},
     [FRAME_PROGRESS] = {FIELDS(progress)},
+    [FRAME_COPY_DUE] = {FIELDS(copy_due)},
+    [FRAME_COPY_BEGIN] = {FIELDS(copy_begin)},
+    [FRAME_COPY_END] = {FIELDS(copy_end)},
     [FRAME_END] = {FIELDS(end)},
 };
 
@@ -449,6 +469,9 @@ PUT_AND_GET(rollback_prepared, frame_rollback_prepared, FRAME_ROLLBACK_PREPARED)
 PUT_AND_GET(origin, frame_origin, FRAME_ORIGIN)
 PUT_AND_GET(message, frame_message, FRAME_MESSAGE)
 PUT_AND_GET(progress, frame_progress, FRAME_PROGRESS)
+PUT_AND_GET(copy_due, frame_copy_due, FRAME_COPY_DUE)
+PUT_AND_GET(copy_begin, frame_copy_begin, FRAME_COPY_BEGIN)
+PUT_AND_GET(copy_end, frame_copy_end, FRAME_COPY_END)
 PUT_AND_GET(end, frame_end, FRAME_END)
 GET(prepare, frame_prepare, FRAME_PREPARE)
 

@@ -208,6 +208,38 @@ void frame_put_truncate(struct buf *out, const struct frame_truncate *t, const u
 MUST_CHECK int frame_get_truncate(const struct frame *f, struct frame_truncate *t,
                                   struct mp_cursor *relids, struct err *err);
 
+/* ---- the copy of a table ---- */
+
+/* The table will be copied in this stream, for targets that do not have it: to them its changes
+ * mean nothing before the copy has come. */
+struct frame_copy_due {
+    uint32_t relid;
+};
+
+/* Rows of a table as one snapshot sees them follow, as inserts of xid 0, and no other frame before
+ * the copy end: all of them, or a chunk in the order of the table's key. */
+struct frame_copy_begin {
+    uint32_t relid;
+    uint32_t chunk;        /* from 1; 0: the whole table */
+    uint64_t lsn;          /* every transaction that the snapshot sees committed before it */
+    struct bytes snapshot; /* which those are: snapshot.h */
+};
+
+struct frame_copy_end {
+    uint32_t relid;
+    uint64_t nrows;    /* since the copy begin */
+    struct bytes next; /* where the next chunk begins: for pg-capture; empty: that was the last */
+};
+
+void frame_put_copy_due(struct buf *out, const struct frame_copy_due *w);
+void frame_put_copy_begin(struct buf *out, const struct frame_copy_begin *x);
+void frame_put_copy_end(struct buf *out, const struct frame_copy_end *x);
+
+MUST_CHECK int frame_get_copy_due(const struct frame *f, struct frame_copy_due *w, struct err *err);
+MUST_CHECK int frame_get_copy_begin(const struct frame *f, struct frame_copy_begin *x,
+                                    struct err *err);
+MUST_CHECK int frame_get_copy_end(const struct frame *f, struct frame_copy_end *x, struct err *err);
+
 /* ---- the rest ---- */
 
 struct frame_origin {
@@ -264,6 +296,9 @@ union frame_body {
     struct frame_origin origin;
     struct frame_message message;
     struct frame_progress progress;
+    struct frame_copy_due copy_due;
+    struct frame_copy_begin copy_begin;
+    struct frame_copy_end copy_end;
     struct frame_end end;
 };
 

@@ -37,7 +37,8 @@ static inline int frame_check_strings(const struct frame *f, struct err *err)
     const uint64_t some = BIT(FRAME_HELLO) | BIT(FRAME_TYPE) | BIT(FRAME_BEGIN_PREPARE) |
                           BIT(FRAME_PREPARE) | BIT(FRAME_STREAM_PREPARE) |
                           BIT(FRAME_COMMIT_PREPARED) | BIT(FRAME_ROLLBACK_PREPARED) |
-                          BIT(FRAME_ORIGIN) | BIT(FRAME_MESSAGE) | BIT(FRAME_END);
+                          BIT(FRAME_ORIGIN) | BIT(FRAME_MESSAGE) | BIT(FRAME_END) |
+                          BIT(FRAME_COPY_BEGIN) | BIT(FRAME_COPY_END);
     return some & BIT(f->type) ? frame_check_strings_in(f, err) : 0;
 #undef BIT
 }

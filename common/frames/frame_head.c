@@ -22,6 +22,9 @@ static const char *const names[] = {
     [FRAME_ORIGIN] = "origin",
     [FRAME_MESSAGE] = "message",
     [FRAME_PROGRESS] = "progress",
+    [FRAME_COPY_DUE] = "copy due",
+    [FRAME_COPY_BEGIN] = "copy begin",
+    [FRAME_COPY_END] = "copy end",
     [FRAME_END] = "end",
 };
 

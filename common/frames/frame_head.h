@@ -40,6 +40,9 @@ enum frame_type {
     FRAME_ORIGIN = 'O',
     FRAME_MESSAGE = 'M',
     FRAME_PROGRESS = 'k',
+    FRAME_COPY_DUE = 'W',
+    FRAME_COPY_BEGIN = 'X',
+    FRAME_COPY_END = 'x',
     FRAME_END = 'Z',
 };
 

@@ -10,6 +10,12 @@
 #define MARK "changes left out since "
 #define OF   " of "
 
+bool left_out_is_marked(const struct buf *frame)
+{
+    const size_t size = sizeof MARK - 1;
+    return frame->len > size && memcmp(frame->data, MARK, size) == 0;
+}
+
 /* What stands behind MARK; NULL: no change was left out. */
 static const char *find_mark(const struct left_out *l)
 {

@@ -29,6 +29,9 @@ struct left_out {
     bool known;             /* if it does */
 };
 
+/* Whether that is what pg2any_relation has in the place of a frame. */
+bool left_out_is_marked(const struct buf *frame);
+
 /*
  * Whether changes of the relation are to be left out: by its name, or, where some were left out
  * already, by the name that it had then. A permanent error where some were, and these are not to

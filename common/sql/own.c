@@ -45,7 +45,12 @@ static void append_where(const struct own_dialect *d, const struct own_key *key,
     append_text(d, key->origin, sql);
     if (key->table == OWN_CHECKPOINT)
         return;
-    if (key->relid) {
+    if (key->next) {
+        buf_printf(sql, " AND relid = (SELECT min(relid) FROM %s%s WHERE origin = ", d->prefix,
+                   RELATION_TABLE);
+        append_text(d, key->origin, sql);
+        buf_printf(sql, " AND relid > %" PRIu32 ")", key->relid);
+    } else if (key->relid) {
         buf_printf(sql, " AND relid = %" PRIu32, key->relid);
     } else {
         buf_append_str(sql, " AND target = ");

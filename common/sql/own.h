@@ -42,6 +42,7 @@ struct own_key {
     const char *origin;
     uint32_t relid;     /* OWN_RELATION: 0: by target */
     const char *target; /* compared as the database compares names of tables */
+    bool next;          /* OWN_RELATION: the one with the next relid that is larger */
 };
 
 /* What it holds. Numbers are decimal text; an empty commit time is NULL. */

@@ -275,6 +275,7 @@ void table_free(struct target_table *t)
         free(t->indexes[i].columns);
     free(t->indexes);
     table_free_variants(t);
+    copied_free(&t->copied);
     relation_unref(t->reference);
     if (!t->is_variant)
         described_free(&t->there);

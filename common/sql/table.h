@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "frames/relation.h"
+#include "sql/copied.h"
 #include "sql/described.h"
 #include "sql/driver.h"
 #include "sql/identity.h"
@@ -40,6 +41,7 @@ struct target_table {
     size_t nindexes;
     struct table_index *indexes;
     struct statement_list statements;
+    struct copied copied;
     uint64_t changed_in; /* the transaction that is known to have changed it; target.c's */
     struct target_table *variants; /* the same table, its rows found in another way */
     struct target_table *next;     /* among the variants */

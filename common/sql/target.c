@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/option_name.h"
+#include "sql/copied.h"
 #include "sql/left_out.h"
 #include "sql/relation_proof.h"
 
@@ -255,6 +256,8 @@ struct prospect {
     struct buf name;
     bool known;                   /* the target remembers the relation */
     bool left_out;                /* its changes are, and nothing of what follows is known */
+    struct copied copied;         /* what it has by its copy */
+    struct buf copied_line;       /* the same as it is remembered */
     bool as_ever;                 /* and it is what it was, under the same name */
     struct relation *was, *is;    /* the remembered one, and what of this one is proven */
     struct own_row memory, owner; /* of whom the target takes the name's table for */
@@ -279,6 +282,8 @@ static void prospect_free(struct prospect *p)
     described_free(&p->aside_there);
     relation_unref(p->was);
     relation_unref(p->is);
+    copied_free(&p->copied);
+    buf_free(&p->copied_line);
     own_row_free(&p->memory);
     own_row_free(&p->owner);
     buf_free(&p->name);
@@ -378,6 +383,24 @@ static int recall_relation(struct target *t, const struct binding *b, const stru
     return left_out_decide(&l, &p->left_out, err);
 }
 
+/* The copy that the table was made by, or is being made by now. */
+static int recall_copy(const struct binding *b, struct prospect *p, struct err *err)
+{
+    struct buf *frame = &p->memory.fields[RELATION_FRAME];
+    size_t size;
+    if (b->snapshot.data)
+        copied_put(&p->copied_line, b->commit_lsn, b->snapshot.data, b->snapshot.size);
+    else if (!p->known)
+        return 0;
+    if (copied_parse(&p->copied, p->known ? frame : &p->copied_line, &size, err))
+        return -1;
+    if (p->known) {
+        buf_append(&p->copied_line, frame->data, size);
+        buf_consume(frame, size);
+    }
+    return buf_check(&p->copied_line, err);
+}
+
 /* What follows from what is remembered for what the relation is now. */
 static int compare_memory(struct relation *rel, struct prospect *p, struct err *err)
 {
@@ -435,7 +458,7 @@ static int look(struct target *t, const struct binding *b, struct relation *rel,
     if (ops->table_name(t->runner.driver, rel, &p->name, err) || buf_check(&p->name, err))
         return -1;
     const char *name = buf_cstr(&p->name);
-    if (compare_memory(rel, p, err))
+    if (recall_copy(b, p, err) || compare_memory(rel, p, err))
         return -1;
     if (p->as_ever)
         return describe(t, name, false, &p->there, err);
@@ -670,6 +693,7 @@ static int remember(struct target *t, const char *origin, const struct relation 
     buf_append_str(&row.fields[RELATION_TARGET], buf_cstr(&p->name));
     buf_append_str(&row.fields[RELATION_NAMESPACE], rel->namespace);
     buf_append_str(&row.fields[RELATION_NAME], rel->name);
+    buf_append(&row.fields[RELATION_FRAME], p->copied_line.data, p->copied_line.len);
     buf_append(&row.fields[RELATION_FRAME], p->is->frame, p->is->frame_size);
     int rc = remember_row(t, origin, &row, p->known, err);
     own_row_free(&row);
@@ -728,9 +752,41 @@ int target_bind(struct target *t, const struct binding *b, struct relation *rel,
     else if (rc == 0 &&
              (bring_in_step(t, b->origin, rel, &p, err) || bind_table(t, rel, &p, table, err)))
         rc = -1;
-    prospect_free(&p);
-    if (*table)
+    if (*table) {
         (*table)->reference = relation_ref(rel);
+        (*table)->copied = p.copied;
+        p.copied = (struct copied){0};
+    }
+    prospect_free(&p);
+    return rc;
+}
+
+int target_holds(struct target *t, const char *origin, uint32_t relid, bool *holds, struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = relid};
+    struct own_row row = {0};
+    int rc = recall(t, &key, &row, holds, err);
+    own_row_free(&row);
+    return rc;
+}
+
+int target_next_relation(struct target *t, const char *origin, uint32_t *relid, bool *copied,
+                         bool *is_left_out, struct err *err)
+{
+    const struct own_key key = {
+        .table = OWN_RELATION, .origin = origin, .relid = *relid, .next = true};
+    struct own_row row = {0};
+    struct copied copy = {0};
+    size_t size = 0;
+    bool found = false;
+    int rc = recall(t, &key, &row, &found, err);
+    *relid = rc == 0 && found ? row.relid : 0;
+    if (*relid)
+        rc = copied_parse(&copy, &row.fields[RELATION_FRAME], &size, err);
+    *copied = size > 0;
+    *is_left_out = left_out_is_marked(&row.fields[RELATION_FRAME]);
+    copied_free(&copy);
+    own_row_free(&row);
     return rc;
 }
 

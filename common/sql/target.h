@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/report.h"
+#include "frames/mp_cursor.h"
 #include "frames/relation.h"
 #include "sql/driver.h"
 #include "sql/run.h"
@@ -85,6 +86,8 @@ struct binding {
     enum ddl_policy policy;
     struct skip_tables *skip; /* NULL: none */
     uint64_t commit_lsn;      /* of the transaction with its changes */
+    struct bytes snapshot;    /* of the copy that its rows are, at commit_lsn (frame.h, copy begin);
+                                 .data NULL: they are none */
 };
 
 /*
@@ -97,6 +100,17 @@ struct binding {
 MUST_CHECK int target_bind(struct target *t, const struct binding *b, struct relation *rel,
                            struct target_table **table, struct err *err);
 void target_unbind(struct target *t, struct target_table *table);
+
+/* Whether the target holds the relation, or leaves it out. */
+MUST_CHECK int target_holds(struct target *t, const char *origin, uint32_t relid, bool *holds,
+                            struct err *err);
+
+/*
+ * The relation after *relid, in the order of relids, that the target holds or leaves out; 0: there
+ * is none. *copied: by a copy.
+ */
+MUST_CHECK int target_next_relation(struct target *t, const char *origin, uint32_t *relid,
+                                    bool *copied, bool *left_out, struct err *err);
 
 /* What bind would do. */
 struct foreseen {

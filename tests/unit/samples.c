@@ -124,6 +124,24 @@ static void put_progress(struct buf *out)
     frame_put_progress(out, &k);
 }
 
+static void put_copy_due(struct buf *out)
+{
+    const struct frame_copy_due w = {16384};
+    frame_put_copy_due(out, &w);
+}
+
+static void put_copy_begin(struct buf *out)
+{
+    const struct frame_copy_begin x = {16384, 2, 0x1c00, bytes_of("700:705:700,703")};
+    frame_put_copy_begin(out, &x);
+}
+
+static void put_copy_end(struct buf *out)
+{
+    const struct frame_copy_end x = {16384, 3, bytes_of("1\t500")};
+    frame_put_copy_end(out, &x);
+}
+
 static void put_end(struct buf *out)
 {
     const struct frame_end z = {bytes_of("stopped"), 0x1c00};
@@ -325,6 +343,9 @@ const struct sample samples[] = {
     {"origin", FRAME_ORIGIN, "119 \"other\"", put_origin},
     {"message", FRAME_MESSAGE, "true 700 5120 \"prefix\" \"a\\x00b\"", put_message},
     {"progress", FRAME_PROGRESS, "7168 3", put_progress},
+    {"copy due", FRAME_COPY_DUE, "16384", put_copy_due},
+    {"copy begin", FRAME_COPY_BEGIN, "16384 2 7168 \"700:705:700,703\"", put_copy_begin},
+    {"copy end", FRAME_COPY_END, "16384 3 \"1\t500\"", put_copy_end},
     {"end", FRAME_END, "\"stopped\" 7168", put_end},
     {"relation", FRAME_RELATION,
      "16384 \"public\" \"t\" \"i\" [[\"id\", 20, -1, true, 1, true, 20, \"bigint\", nil], "

@@ -105,6 +105,11 @@ static const struct {
                 "\"lsn\":\"0/1400\",\"prefix\":\"prefix\",\"content\":{\"bytes\":\"610062\"}}"},
     {"progress", "{\"type\":\"progress\",\"offset\":5,\"lsn\":\"0/1C00\","
                  "\"server_time\":\"2000-01-01 00:00:00.000003+00:00\"}"},
+    {"copy due", "{\"type\":\"copy_due\",\"offset\":5,\"relid\":16384}"},
+    {"copy begin", "{\"type\":\"copy_begin\",\"offset\":5,\"relid\":16384,\"chunk\":2,"
+                   "\"lsn\":\"0/1C00\",\"snapshot\":\"700:705:700,703\"}"},
+    {"copy end", "{\"type\":\"copy_end\",\"offset\":5,\"relid\":16384,\"nrows\":3,"
+                 "\"next\":\"1\\t500\"}"},
     {"end", "{\"type\":\"end\",\"offset\":5,\"why\":\"stopped\",\"last_lsn\":\"0/1C00\"}"},
     {"relation",
      "{\"type\":\"relation\",\"offset\":5,\"relid\":16384,\"relation\":\"public.t\","

@@ -266,7 +266,7 @@ static void garbage_is_reported_with_its_offset(void **state)
     } cases[] = {
         {"{", 1, "not a frame"}, /* also where it is shorter than a header */
         {"HTTP/1.1 200 OK\r\n", 17, "not a frame"},
-        {"\xc9\0\0\0\0x", 6, "unknown type"},
+        {"\xc9\0\0\0\0q", 6, "unknown type"},
         {"\xc9\xff\xff\xff\xffI", 6, "more than the limit"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -90,7 +90,7 @@ static bool remembered(struct sqlite_world *w, const char *origin, uint32_t reli
                        const char *target, struct own_row *row)
 {
     bool found;
-    const struct own_key key = {OWN_RELATION, origin, relid, target};
+    const struct own_key key = {OWN_RELATION, origin, relid, target, false};
     own_row_free(row);
     *row = (struct own_row){0};
     succeeds(w, sqlite_ops.recall(w->driver, &key, row, &found, &w->err));

@@ -29,7 +29,7 @@ $SIG{PIPE} = 'IGNORE';
 #     name  => 'apply',        # for messages
 #     stdin, stdout => FILE or handle; default /dev/null
 #     stderr => FILE,          # appended to; default: the test's own
-#     env   => {NAME => value or undef to remove},
+#     env   => {NAME => value or undef to remove},   # CDC_COPY is `never` where it is not named
 #     user  => NAME,           # run as this user (needs root)
 #     dir   => DIR,            # working directory
 #     parent_death => 'KILL',  # the signal it gets when the test dies
@@ -69,7 +69,8 @@ sub become {
     redirect(0, $arg->{stdin} // '/dev/null', O_RDONLY);
     redirect(1, $arg->{stdout} // '/dev/null', O_WRONLY | O_CREAT | O_TRUNC);
     redirect(2, $arg->{stderr}, O_WRONLY | O_CREAT | O_APPEND) if defined $arg->{stderr};
-    my $env = $arg->{env} // {};
+    # Most tests are about changes, to tables that hold rows already.
+    my $env = { CDC_COPY => 'never', %{ $arg->{env} // {} } };
     for my $name (keys %$env) {
         if (defined $env->{$name}) {
             $ENV{$name} = $env->{$name};

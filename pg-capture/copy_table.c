@@ -1,0 +1,292 @@
+#include "copy_table.h"
+
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/lsn.h"
+#include "catalog.h"
+#include "copy_text.h"
+#include "frames/frame.h"
+
+#define ROOM_BYTES (256 * 1024) /* of frames, before there has to be room for more */
+
+static int64_t time_limit(const struct copy_table *t)
+{
+    return monotonic_ms() + t->time_limit_ms;
+}
+
+static int ask(struct copy_table *t, const char *sql, int nparams, const char *const *params,
+               struct shape shape, PGresult **result, struct err *err)
+{
+    if (session_query(&t->session, sql, nparams, params, t->waiter, time_limit(t), result, err))
+        return -1;
+    if (session_check_shape(*result, shape, err) == 0)
+        return 0;
+    PQclear(*result);
+    return -1;
+}
+
+static int tell(struct copy_table *t, const char *sql, struct err *err)
+{
+    PGresult *result;
+    if (session_query(&t->session, sql, 0, NULL, t->waiter, time_limit(t), &result, err))
+        return -1;
+    PQclear(result);
+    return 0;
+}
+
+static void forget(struct copy_table *t)
+{
+    free(t->name);
+    free(t->filter);
+    t->name = NULL;
+    t->filter = NULL;
+    buf_reset(&t->snapshot_text, 4096);
+    snapshot_free(&t->snapshot);
+}
+
+void copy_table_end(struct copy_table *t)
+{
+    struct err ignored = {0};
+    forget(t);
+    if (t->session.conn && tell(t, "ROLLBACK", &ignored))
+        session_close(&t->session);
+}
+
+void copy_table_close(struct copy_table *t)
+{
+    forget(t);
+    buf_free(&t->snapshot_text);
+    session_close(&t->session);
+}
+
+/* ---- lock and snapshot ---- */
+
+/* Nothing that a role or a database sets may end the reading, or take rows out of it. */
+static const char begin_sql[] =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0;"
+    " SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL row_security = off;"
+    " SET LOCAL lock_timeout = '200ms'";
+
+static const char name_sql[] =
+    "SELECT format('%I.%I', n.nspname, c.relname), c.relkind FROM pg_class c"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid"
+    " AND c.relkind IN ('r', 'p')";
+
+static int find_name(struct copy_table *t, const char *relid, enum copy_opened *opened,
+                     struct err *err)
+{
+    PGresult *rows;
+    const char *params[] = {relid};
+    if (ask(t, name_sql, 1, params, (struct shape){2, ANY_ROWS}, &rows, err))
+        return -1;
+    *opened = PQntuples(rows) == 1 ? COPY_OPENED : COPY_GONE;
+    if (*opened == COPY_OPENED) {
+        t->name = strdup(field(rows, 0, 0));
+        t->partitioned = *field(rows, 0, 1) == 'p';
+    }
+    PQclear(rows);
+    return *opened == COPY_OPENED && !t->name ? err_nomem(err) : 0;
+}
+
+/* Under a name that the table had a moment ago: whose lock it is, is looked at behind it. */
+static int lock(struct copy_table *t, enum copy_opened *opened, struct err *err)
+{
+    struct buf sql = {0};
+    buf_printf(&sql, "LOCK TABLE %s%s IN ACCESS SHARE MODE", t->partitioned ? "" : "ONLY ",
+               t->name);
+    int rc = buf_check(&sql, err);
+    if (rc == 0)
+        rc = tell(t, buf_cstr(&sql), err);
+    buf_free(&sql);
+    if (rc == 0)
+        return 0;
+    const char *state = t->session.sqlstate;
+    if (strcmp(state, "55P03") == 0 || strcmp(state, "42P01") == 0 || strcmp(state, "3F000") == 0)
+        *opened = COPY_LOCKED;
+    else if (strcmp(state, "42501") == 0)
+        return err_hint(err,
+                        "GRANT SELECT ON %s to the user that replicates, and USAGE on its "
+                        "schema; or copy nothing, with --copy never (CDC_COPY)",
+                        t->name);
+    else
+        return -1;
+    err_clear(err); /* the transaction is ended by who called */
+    return 0;
+}
+
+/* Publications whose filters a row may pass, one or the other; none has one where one has none. */
+static const char snapshot_sql[] =
+    "SELECT s::text, pg_current_wal_insert_lsn(), %s,"
+    " coalesce($1::oid = to_regclass($3)::oid, false) FROM pg_current_snapshot() s";
+static const char filter_sql[] =
+    "(SELECT CASE WHEN bool_and(p.rowfilter IS NOT NULL)"
+    "   THEN string_agg('(' || p.rowfilter || ')', ' OR ') END"
+    "  FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
+    "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
+    "  WHERE p.pubname = ANY ($2::text[]) AND c.oid = $1::oid)";
+
+static int read_snapshot(struct copy_table *t, PGresult *rows, bool *same, struct err *err)
+{
+    const char *text = field(rows, 0, 0), *lsn = field(rows, 0, 1);
+    *same = field_truth(rows, 0, 3);
+    buf_append_str(&t->snapshot_text, text);
+    if (!lsn_parse(lsn, strlen(lsn), &t->lsn))
+        return err_set(err, ERR_TEMPORARY, "the server gave \"%s\" where an LSN belongs", lsn);
+    if (!PQgetisnull(rows, 0, 2) && !(t->filter = strdup(field(rows, 0, 2))))
+        return err_nomem(err);
+    return snapshot_parse(&t->snapshot, text, strlen(text), err) ||
+                   buf_check(&t->snapshot_text, err)
+               ? -1
+               : 0;
+}
+
+/* The position is asked for behind the snapshot: every commit that this sees is before it. */
+static int take_snapshot(struct copy_table *t, const char *relid, bool *same, struct err *err)
+{
+    char sql[sizeof snapshot_sql + sizeof filter_sql];
+    struct buf publications = {0};
+    PGresult *rows;
+    (void)snprintf(sql, sizeof sql, snapshot_sql,
+                   PQserverVersion(t->session.conn) >= 150000 ? filter_sql
+                                                              : "CASE WHEN $2 IS NULL THEN '' END");
+    array_of_text(&publications, t->npublications, t->publications);
+    const char *params[] = {relid, buf_cstr(&publications), t->name};
+    int rc = buf_check(&publications, err);
+    if (rc == 0)
+        rc = ask(t, sql, 3, params, (struct shape){4, 1}, &rows, err);
+    buf_free(&publications);
+    if (rc)
+        return -1;
+    rc = read_snapshot(t, rows, same, err);
+    PQclear(rows);
+    return rc;
+}
+
+/* Before the transaction, whose snapshot is to be younger than the lock. */
+static int open_all(struct copy_table *t, uint32_t relid, enum copy_opened *opened, struct err *err)
+{
+    char relid_text[16];
+    bool same = false;
+    (void)snprintf(relid_text, sizeof relid_text, "%" PRIu32, relid);
+    if (!t->session.conn && session_open(&t->session, SESSION_CATALOG, t->source, t->streaming,
+                                         t->waiter, time_limit(t), err))
+        return -1;
+    if (find_name(t, relid_text, opened, err))
+        return -1;
+    if (*opened == COPY_OPENED && (tell(t, begin_sql, err) || lock(t, opened, err)))
+        return -1;
+    if (*opened == COPY_OPENED && take_snapshot(t, relid_text, &same, err))
+        return -1;
+    if (*opened == COPY_OPENED && !same)
+        *opened = COPY_LOCKED; /* another table has the name: look again */
+    return 0;
+}
+
+int copy_table_open(struct copy_table *t, uint32_t relid, enum copy_opened *opened, struct err *err)
+{
+    int rc = open_all(t, relid, opened, err);
+    if (rc || *opened != COPY_OPENED)
+        copy_table_end(t);
+    return rc;
+}
+
+/* ---- rows ---- */
+
+static void append_copy(const struct copy_table *t, const struct relation *rel, struct buf *sql)
+{
+    buf_append_str(sql, "COPY (SELECT ");
+    for (uint32_t i = 0; i < rel->ncolumns; i++) {
+        const char *name = rel->columns[i].name;
+        char *quoted = PQescapeIdentifier(t->session.conn, name, strlen(name));
+        sql->failed = sql->failed || !quoted;
+        buf_printf(sql, "%s%s", i ? ", " : "", quoted ? quoted : "");
+        PQfreemem(quoted);
+    }
+    buf_printf(sql, " FROM %s%s", t->partitioned ? "" : "ONLY ", t->name);
+    if (t->filter)
+        buf_printf(sql, " WHERE %s", t->filter);
+    buf_append_str(sql, ") TO STDOUT");
+}
+
+static int begin_copy(struct copy_table *t, const struct relation *rel, struct err *err)
+{
+    struct buf sql = {0};
+    PGresult *result;
+    append_copy(t, rel, &sql);
+    int rc = buf_check(&sql, err);
+    if (rc == 0)
+        rc = session_query(&t->session, buf_cstr(&sql), 0, NULL, t->waiter, NO_DEADLINE, &result,
+                           err);
+    buf_free(&sql);
+    if (rc)
+        return -1;
+    bool begun = PQresultStatus(result) == PGRES_COPY_OUT;
+    PQclear(result);
+    return begun ? 0 : err_set(err, ERR_TEMPORARY, "the server did not begin to copy");
+}
+
+/* The next row, for PQfreemem(); *row NULL: there is none any more. */
+static int next_row(struct copy_table *t, char **row, int *size, struct err *err)
+{
+    PGconn *conn = t->session.conn;
+    for (;;) {
+        *row = NULL;
+        *size = PQgetCopyData(conn, row, 1);
+        if (*size > 0 || *size == -1)
+            return 0;
+        if (*size < -1)
+            return session_lost(&t->session, err);
+        if (t->waiter->wait(t->waiter->ctx, PQsocket(conn), POLLIN, NO_DEADLINE, err))
+            return -1;
+        if (!PQconsumeInput(conn))
+            return session_lost(&t->session, err);
+    }
+}
+
+static int put_rows(struct copy_table *t, const struct relation *rel, const struct copy_output *o,
+                    uint64_t *nrows, struct err *err)
+{
+    struct buf text = {0};
+    struct buf *out = &o->out->out.buf;
+    int rc = 0;
+    for (*nrows = 0; rc == 0; ++*nrows) {
+        char *row;
+        int size;
+        rc = next_row(t, &row, &size, err);
+        if (rc || !row)
+            break;
+        rc = copy_text_row(rel, row, (size_t)size, &text, out, err);
+        PQfreemem(row);
+        if (rc == 0 && frame_output_pending(o->out) >= ROOM_BYTES)
+            rc = o->make_room(o->ctx, err);
+    }
+    buf_free(&text);
+    return rc;
+}
+
+static int end_copy(struct copy_table *t, struct err *err)
+{
+    PGresult *result;
+    if (session_result(&t->session, t->waiter, time_limit(t), &result, err))
+        return -1;
+    PQclear(result);
+    return 0;
+}
+
+int copy_table_rows(struct copy_table *t, const struct relation *rel, const struct copy_output *o,
+                    uint64_t *nrows, struct err *err)
+{
+    const struct frame_copy_begin begin = {rel->relid, 0, t->lsn,
+                                           bytes_of(buf_cstr(&t->snapshot_text))};
+    if (begin_copy(t, rel, err))
+        return -1;
+    frame_put_copy_begin(&o->out->out.buf, &begin);
+    if (put_rows(t, rel, o, nrows, err) || end_copy(t, err))
+        return err_context(err, "copying %s.%s", rel->namespace, rel->name);
+    const struct frame_copy_end end = {rel->relid, *nrows, {0}};
+    frame_put_copy_end(&o->out->out.buf, &end);
+    return 0;
+}

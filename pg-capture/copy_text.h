@@ -1,0 +1,19 @@
+/*
+ * copy_text.h - a row of COPY … TO STDOUT in, an insert frame out. (PostgreSQL documentation, COPY,
+ * "Text Format".)
+ */
+#ifndef PG2ANY_COPY_TEXT_H
+#define PG2ANY_COPY_TEXT_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "frames/relation.h"
+
+/* Appends the frame, of xid 0. `text` is room for values that are escaped. Temporary error where
+ * the row has another form than the relation: what the server sent is not what was asked for. */
+MUST_CHECK int copy_text_row(const struct relation *rel, const char *row, size_t size,
+                             struct buf *text, struct buf *out, struct err *err);
+
+#endif

@@ -1,0 +1,394 @@
+#include "copying.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "frames/frame.h"
+
+#define DESCRIBE_AT_ONCE 64
+#define LOOK_AGAIN_MS    50
+#define LOCKED_MS        1000
+
+/* What one has that was announced. */
+struct copying_table {
+    uint32_t relid;
+    bool done;                  /* copied on this connection, or nothing to copy any more */
+    struct relation *described; /* NULL: not yet */
+    uint64_t lsn;               /* whatever had been committed when it was described is before it */
+    int64_t look_ms;
+    UT_hash_handle hh;
+};
+
+static void forget_tables(struct copying *c)
+{
+    struct copying_table *t, *next;
+    HASH_ITER (hh, c->tables, t, next) {
+        HASH_DEL(c->tables, t);
+        relation_unref(t->described);
+        free(t);
+    }
+}
+
+void copying_disconnect(struct copying *c)
+{
+    copy_table_close(&c->reader);
+    forget_tables(c);
+    snapshot_free(&c->before);
+    c->nunseen = 0;
+    c->look_ms = 0;
+}
+
+void copying_free(struct copying *c)
+{
+    copying_disconnect(c);
+    free(c->unseen);
+    c->unseen = NULL;
+}
+
+/* ---- what was sent ---- */
+
+int copying_sent(struct copying *c, uint32_t xid, struct err *err)
+{
+    if (!c->on || c->nleft == 0)
+        return 0;
+    if (c->nunseen == c->unseen_cap) {
+        size_t cap = c->unseen_cap ? c->unseen_cap * 2 : 1024;
+        uint32_t *unseen = realloc(c->unseen, cap * sizeof *unseen);
+        if (!unseen)
+            return err_nomem(err);
+        c->unseen = unseen;
+        c->unseen_cap = cap;
+    }
+    c->unseen[c->nunseen++] = xid;
+    return 0;
+}
+
+/* Takes those out that a snapshot sees: every later one will. */
+static size_t take_seen(uint32_t *xids, size_t n, const struct snapshot *s)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!snapshot_sees(s, xids[i]))
+            xids[left++] = xids[i];
+    return left;
+}
+
+/*
+ * Whether one of the transactions that ran when the connection began, and has not ended yet, may
+ * have changed the table: it holds the lock for that until others see its end.
+ */
+static int ask_writers(struct copying *c, uint32_t relid, bool *any, struct err *err)
+{
+    static const char sql[] =
+        "WITH RECURSIVE tree AS (SELECT $1::oid AS relid UNION SELECT inhrelid FROM tree"
+        "  JOIN pg_inherits ON inhparent = relid)"
+        " SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_locks x USING (virtualtransaction)"
+        "  WHERE l.locktype = 'relation' AND l.granted AND l.mode LIKE '%Exclusive%'"
+        "   AND l.relation IN (SELECT relid FROM tree) AND l.database ="
+        "    (SELECT oid FROM pg_database WHERE datname = current_database())"
+        "   AND x.locktype = 'transactionid' AND x.granted AND x.mode = 'ExclusiveLock'"
+        "   AND x.transactionid = ANY ($2::xid[]))";
+    char relid_text[16];
+    struct buf xids = {0};
+    PGresult *rows;
+    (void)snprintf(relid_text, sizeof relid_text, "%" PRIu32, relid);
+    for (size_t i = 0; i < c->before.n; i++)
+        buf_printf(&xids, "%c%" PRIu32, i ? ',' : '{', c->before.running[i]);
+    buf_append_byte(&xids, '}');
+    const char *params[] = {relid_text, buf_cstr(&xids)};
+    int rc = buf_check(&xids, err);
+    if (rc == 0)
+        rc = catalog_query(&c->upstream->catalog, sql, 2, params, (struct shape){1, 1}, &rows, err);
+    buf_free(&xids);
+    if (rc)
+        return -1;
+    *any = field_truth(rows, 0, 0);
+    PQclear(rows);
+    return 0;
+}
+
+/* Whether the snapshot of a copy sees all that was sent of the table. */
+static int sees_all(struct copying *c, uint32_t relid, bool *all, struct err *err)
+{
+    const struct snapshot *s = &c->reader.snapshot;
+    bool writers = false;
+    c->nunseen = take_seen(c->unseen, c->nunseen, s);
+    c->before.n = take_seen(c->before.running, c->before.n, s);
+    if (c->nunseen == 0 && c->before.n > 0 && ask_writers(c, relid, &writers, err))
+        return -1;
+    *all = c->nunseen == 0 && !writers;
+    return 0;
+}
+
+/* ---- which tables ---- */
+
+static int announce(struct copying *c, uint32_t relid, struct err *err)
+{
+    struct copying_table *t;
+    bool added = false;
+    HASH_FIND(hh, c->tables, &relid, sizeof relid, t);
+    if (t) {
+        t->done = t->done && t->described; /* one that was not published is again */
+        return 0;
+    }
+    t = calloc(1, sizeof *t);
+    if (t) {
+        t->relid = relid;
+        HASH_TRY_ADD(c->tables, relid, t, added);
+    }
+    if (!added) {
+        free(t);
+        return err_nomem(err);
+    }
+    const struct frame_copy_due due = {relid};
+    frame_put_copy_due(&c->output.out->out.buf, &due);
+    c->nleft++;
+    return 0;
+}
+
+static int announce_relation(void *ctx, struct relation *rel, struct err *err)
+{
+    return announce(ctx, rel->relid, err);
+}
+
+int copying_meet(struct copying *c, uint32_t relid, struct err *err)
+{
+    return c->on ? announce(c, relid, err) : 0;
+}
+
+static int note_running(struct copying *c, struct err *err)
+{
+    PGresult *rows;
+    if (catalog_query(&c->upstream->catalog,
+                      "SELECT pg_current_snapshot()::text, pg_is_in_recovery()", 0, NULL,
+                      (struct shape){2, 1}, &rows, err))
+        return -1;
+    const char *text = field(rows, 0, 0);
+    int rc = snapshot_parse(&c->before, text, strlen(text), err);
+    if (rc == 0 && field_truth(rows, 0, 1)) {
+        rc = err_set(err, ERR_PERMANENT,
+                     "the source is a standby, from which tables cannot be copied: its snapshots "
+                     "leave running transactions out");
+        (void)err_hint(err, "connect to the primary for the copy, or go without: --copy never "
+                            "(CDC_COPY)");
+    }
+    PQclear(rows);
+    return rc;
+}
+
+int copying_begin(struct copying *c, bool first, struct err *err)
+{
+    if (!c->on)
+        return 0;
+    c->nleft = 0;
+    c->reader.npublications = c->upstream->npublications;
+    c->reader.publications = c->upstream->publications;
+    if (note_running(c, err))
+        return -1;
+    if (first)
+        c->before.n = 0;
+    return catalog_published(&c->upstream->catalog, 0, announce_relation, c, err);
+}
+
+static bool is_left(const struct copying *c, const struct copying_table *t)
+{
+    return !t->done && !acks_have_copy(c->acks, t->relid);
+}
+
+bool copying_left(struct copying *c)
+{
+    if (!c->on)
+        return false;
+    c->nleft = 0;
+    for (const struct copying_table *t = c->tables; t; t = t->hh.next)
+        c->nleft += is_left(c, t);
+    *c->tables_left = c->nleft;
+    return c->nleft > 0;
+}
+
+/* ---- what a table is ---- */
+
+struct description {
+    struct catalog *catalog;
+    struct buf frame;
+};
+
+static int describe_relation(void *ctx, struct relation *rel, struct err *err)
+{
+    struct description *d = ctx;
+    const struct pgoutput_place now = {.stage = PLACE_ENDED, .lsn = UINT64_MAX};
+    if (catalog_relation(d->catalog, rel, &now, err))
+        return -1;
+    relation_to_frame(rel, &d->frame);
+    return buf_check(&d->frame, err);
+}
+
+/* As the catalog has it now; *rel NULL: it is not published any more. */
+static int describe(struct copying *c, uint32_t relid, struct relation **rel, struct err *err)
+{
+    struct description d = {.catalog = &c->upstream->catalog};
+    *rel = NULL;
+    int rc = catalog_published(d.catalog, relid, describe_relation, &d, err);
+    if (rc == 0 && d.frame.len > 0)
+        rc = relation_from_bytes(d.frame.data, d.frame.len, rel, err);
+    buf_free(&d.frame);
+    return rc;
+}
+
+/* The states of attributes and files also say how old they are known to be, which changes. */
+static bool same_states(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++) {
+        char x = (char)tolower((unsigned char)*a), y = (char)tolower((unsigned char)*b);
+        if ((x == 'a' ? 'c' : x) != (y == 'a' ? 'c' : y))
+            return false;
+    }
+    return *a == *b;
+}
+
+static bool same_files(const struct relation *a, const struct relation *b)
+{
+    if (a->nfiles != b->nfiles)
+        return false;
+    for (uint32_t i = 0; i < a->nfiles; i++)
+        if (a->files[i].relid != b->files[i].relid || a->files[i].node != b->files[i].node)
+            return false;
+    return true;
+}
+
+static bool same_memberships(const struct relation *a, const struct relation *b)
+{
+    if (a->nmemberships != b->nmemberships)
+        return false;
+    for (uint32_t i = 0; i < a->nmemberships; i++)
+        if (strcmp(a->memberships[i], b->memberships[i]) != 0)
+            return false;
+    return true;
+}
+
+static bool same_table(const struct relation *a, const struct relation *b)
+{
+    return a && b && a->attributes && b->attributes && relation_same_message(a, b) &&
+           same_states(a->attributes, b->attributes) && same_files(a, b) && same_memberships(a, b);
+}
+
+static void take_description(struct copying_table *t, struct relation *rel)
+{
+    relation_unref(t->described);
+    t->described = rel;
+    t->lsn = 0;
+}
+
+/* Describes some of those that are due, and notes what the stream has to pass then. */
+static int describe_some(struct copying *c, struct err *err)
+{
+    unsigned n = 0;
+    uint64_t lsn;
+    for (struct copying_table *t = c->tables; t && n < DESCRIBE_AT_ONCE; t = t->hh.next) {
+        struct relation *rel;
+        if (t->described || !is_left(c, t))
+            continue;
+        if (describe(c, t->relid, &rel, err))
+            return -1;
+        t->done = !rel;
+        take_description(t, rel);
+        n++;
+    }
+    for (struct copying_table *t = c->tables; t; t = t->hh.next)
+        n += t->described && t->lsn == 0;
+    if (n == 0)
+        return 0;
+    if (upstream_current_lsn(c->upstream, &lsn, err))
+        return -1;
+    for (struct copying_table *t = c->tables; t; t = t->hh.next)
+        if (t->described && t->lsn == 0)
+            t->lsn = lsn;
+    return 0;
+}
+
+/* ---- one table ---- */
+
+static int copy_rows(struct copying *c, struct copying_table *t, struct err *err)
+{
+    int64_t begun_ms = monotonic_ms();
+    uint64_t nrows;
+    const struct relation *rel = t->described;
+    log_info("copying a table", "schema", rel->namespace, "table", rel->name, "snapshot",
+             buf_cstr(&c->reader.snapshot_text), NULL);
+    buf_append(&c->output.out->out.buf, rel->frame, rel->frame_size);
+    if (copy_table_rows(&c->reader, rel, &c->output, &nrows, err))
+        return -1;
+    t->done = true;
+    *c->rows += nrows;
+    log_info("a table is copied", "schema", rel->namespace, "table", rel->name, "rows",
+             LOG_U64(nrows), "ms", LOG_U64((uint64_t)(monotonic_ms() - begun_ms)), NULL);
+    return 0;
+}
+
+/* The transaction is open. Where its snapshot is too early, or the table another than the stream
+ * has come to, it is tried again. */
+static int copy_opened(struct copying *c, struct copying_table *t, struct err *err)
+{
+    struct relation *rel;
+    bool all;
+    if (sees_all(c, t->relid, &all, err))
+        return -1;
+    if (!all) {
+        t->look_ms = monotonic_ms() + LOOK_AGAIN_MS;
+        return 0;
+    }
+    if (describe(c, t->relid, &rel, err))
+        return -1;
+    if (same_table(rel, t->described)) {
+        relation_unref(rel);
+        return copy_rows(c, t, err);
+    }
+    t->done = !rel;
+    take_description(t, rel);
+    return 0;
+}
+
+static int copy_table(struct copying *c, struct copying_table *t, struct err *err)
+{
+    enum copy_opened opened;
+    if (copy_table_open(&c->reader, t->relid, &opened, err))
+        return -1;
+    switch (opened) {
+    case COPY_GONE:
+        t->done = true;
+        return 0;
+    case COPY_LOCKED:
+        t->look_ms = monotonic_ms() + LOCKED_MS;
+        return 0;
+    case COPY_OPENED:
+        break;
+    }
+    int rc = copy_opened(c, t, err);
+    copy_table_end(&c->reader);
+    return rc;
+}
+
+int copying_step(struct copying *c, uint64_t passed_lsn, struct err *err)
+{
+    int64_t now_ms = monotonic_ms();
+    if (!c->on || now_ms < c->look_ms || !acks_have_told(c->acks))
+        return 0;
+    if (!copying_left(c)) {
+        copy_table_close(&c->reader);
+        c->look_ms = now_ms + LOCKED_MS;
+        return 0;
+    }
+    c->look_ms = now_ms + LOOK_AGAIN_MS;
+    for (struct copying_table *t = c->tables; t; t = t->hh.next)
+        if (is_left(c, t) && t->lsn != 0 && t->lsn <= passed_lsn && now_ms >= t->look_ms) {
+            c->look_ms = 0;
+            return copy_table(c, t, err);
+        }
+    return describe_some(c, err);
+}

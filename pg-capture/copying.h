@@ -1,0 +1,67 @@
+/*
+ * copying.h - which tables are copied into the stream, and when.
+ *
+ * A table that a target does not have is announced (copy due) before anything of it is sent, and
+ * copied at some time later, between two transactions. Targets leave out its changes until then. So
+ * for the copy to be right its snapshot has to see whatever was sent before it; of what comes
+ * behind it, the frames say which transactions it saw.
+ *
+ * A commit is in the WAL before other sessions see it: long before, where a synchronous standby is
+ * waited for. So the xids of what was sent are kept until a snapshot sees them. What an earlier
+ * process had sent is not known; the transactions that were running when this connection began have
+ * to end first.
+ *
+ * The rows have the shape that the stream has come to: a table is described, the stream passes what
+ * was committed then, and the description is the same still while the table is locked.
+ *
+ * A failure between copy begin and copy end ends the connection: the next hello undoes it.
+ */
+#ifndef PG2ANY_COPYING_H
+#define PG2ANY_COPYING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "acks.h"
+#include "base/err.h"
+#include "copy_table.h"
+#include "upstream.h"
+
+struct copying_table;
+
+struct copying {
+    bool on;
+    struct upstream *upstream; /* borrowed */
+    const struct acks *acks;   /* borrowed */
+    struct copy_output output;
+    struct copy_table reader;
+    struct copying_table *tables; /* that were announced on this connection, by relid */
+    size_t nleft;                 /* of them: neither copied nor at every target */
+    struct snapshot before;       /* the transactions that ran when this connection began */
+    uint32_t *unseen; /* xids that were sent and that no snapshot has been found to see */
+    size_t nunseen, unseen_cap;
+    int64_t look_ms;              /* not before */
+    uint64_t *tables_left, *rows; /* statistics */
+};
+
+void copying_free(struct copying *c);
+
+/* A connection has begun and its hello is out: announces every table of the publications. `first`:
+ * the slot was made by it, so no target has been sent anything before. */
+MUST_CHECK int copying_begin(struct copying *c, bool first, struct err *err);
+void copying_disconnect(struct copying *c);
+
+/* The stream has a table that may be new: announces it. */
+MUST_CHECK int copying_meet(struct copying *c, uint32_t relid, struct err *err);
+
+/* A transaction has been sent. */
+MUST_CHECK int copying_sent(struct copying *c, uint32_t xid, struct err *err);
+
+/* Whether there is something to copy, as far as targets have said what they have. */
+bool copying_left(struct copying *c);
+
+/* Between two transactions; everything up to `passed_lsn` is sent: does what is due, at most one
+ * table. */
+MUST_CHECK int copying_step(struct copying *c, uint64_t passed_lsn, struct err *err);
+
+#endif
