@@ -109,7 +109,7 @@ static int lock(struct copy_table *t, enum copy_opened *opened, struct err *err)
     else if (strcmp(state, "42501") == 0)
         return err_hint(err,
                         "GRANT SELECT ON %s to the user that replicates, and USAGE on its "
-                        "schema; or copy nothing, with --copy never (CDC_COPY)",
+                        "schema; or copy nothing: --copy never",
                         t->name);
     else
         return -1;
@@ -221,6 +221,9 @@ static int begin_copy(struct copy_table *t, const struct relation *rel, struct e
         rc = session_query(&t->session, buf_cstr(&sql), 0, NULL, t->waiter, NO_DEADLINE, &result,
                            err);
     buf_free(&sql);
+    if (rc && strcmp(t->session.sqlstate, "42501") == 0)
+        return err_hint(err, "what keeps this user from every row of it: pg-capture --check, "
+                             "pg2any check; for row-level security ALTER ROLE ... BYPASSRLS");
     if (rc)
         return -1;
     bool begun = PQresultStatus(result) == PGRES_COPY_OUT;
@@ -282,7 +285,7 @@ int copy_table_rows(struct copy_table *t, const struct relation *rel, const stru
     const struct frame_copy_begin begin = {rel->relid, 0, t->lsn,
                                            bytes_of(buf_cstr(&t->snapshot_text))};
     if (begin_copy(t, rel, err))
-        return -1;
+        return err_context(err, "copying %s.%s", rel->namespace, rel->name);
     frame_put_copy_begin(&o->out->out.buf, &begin);
     if (put_rows(t, rel, o, nrows, err) || end_copy(t, err))
         return err_context(err, "copying %s.%s", rel->namespace, rel->name);

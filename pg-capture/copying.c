@@ -175,8 +175,7 @@ static int note_running(struct copying *c, struct err *err)
         rc = err_set(err, ERR_PERMANENT,
                      "the source is a standby, from which tables cannot be copied: its snapshots "
                      "leave running transactions out");
-        (void)err_hint(err, "connect to the primary for the copy, or go without: --copy never "
-                            "(CDC_COPY)");
+        (void)err_hint(err, "connect to the primary for the copy, or go without: --copy never");
     }
     PQclear(rows);
     return rc;

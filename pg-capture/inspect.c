@@ -14,6 +14,7 @@
 #include "base/signals.h"
 #include "capture_stats.h"
 #include "frames/frame_output.h"
+#include "inspect_copy.h"
 #include "inspect_tables.h"
 #include "upstream.h"
 
@@ -169,6 +170,7 @@ static int check_publications(struct upstream *u, struct report *r, struct err *
 
 struct relations_out {
     struct catalog *catalog;
+    bool copies;
     struct buf *out;
 };
 
@@ -177,15 +179,18 @@ static int put_relation(void *ctx, struct relation *rel, struct err *err)
 {
     struct relations_out *o = ctx;
     const struct pgoutput_place now = {.stage = PLACE_ENDED, .lsn = UINT64_MAX};
+    const struct frame_copy_due due = {rel->relid};
     if (catalog_relation(o->catalog, rel, &now, err))
         return -1;
+    if (o->copies)
+        frame_put_copy_due(o->out, &due);
     relation_to_frame(rel, o->out);
     return 0;
 }
 
 static int put_relations(struct upstream *u, struct buf *out, struct err *err)
 {
-    struct relations_out o = {&u->catalog, out};
+    struct relations_out o = {&u->catalog, u->options->copy != COPY_NEVER, out};
     return catalog_look_ahead(&u->catalog, err) ||
                    catalog_published(&u->catalog, 0, put_relation, &o, err)
                ? -1
@@ -222,6 +227,8 @@ static int check_all(struct upstream *u, struct report *r, struct buf *out, stru
     struct buf list = {0};
     array_of_text(&list, u->npublications, u->publications);
     int rc = inspect_tables(&u->catalog, buf_cstr(&list), r, err);
+    if (rc == 0 && u->options->copy != COPY_NEVER)
+        rc = inspect_copy(&u->catalog, buf_cstr(&list), r, err);
     if (rc == 0 && u->replication.session.conn) {
         upstream_put_hello(u, beginning.lsn, beginning.makes_slot, out);
         rc = put_relations(u, out, err);

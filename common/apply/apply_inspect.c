@@ -39,6 +39,12 @@ struct inspection {
     size_t ncaveats;
     struct place *places; /* by their names */
     bool goes_on;         /* the target has a checkpoint */
+    bool makes_slot;
+    uint64_t start_lsn;
+
+    bool takes_copies;
+    uint32_t due;              /* the relation that was announced last */
+    unsigned copied, uncopied; /* tables that will be copied, or will be made without */
 };
 
 static void note_caveats(struct inspection *i, const struct relation *rel)
@@ -109,6 +115,31 @@ static void free_places(struct inspection *i)
     }
 }
 
+/* Whether a start would copy the relation, and over which rows. */
+static int check_copy(struct inspection *i, const struct relation *rel, const char *what,
+                      struct foreseen *f, struct err *err)
+{
+    bool holds, rows;
+    if (i->due != rel->relid || !i->takes_copies) {
+        i->uncopied += !f->exists;
+        return 0;
+    }
+    if (target_holds(i->target, i->origin, rel->relid, &holds, err))
+        return -1;
+    i->copied += !holds;
+    if (holds || !f->exists)
+        return 0;
+    if (target_has_rows(i->target, buf_cstr(&f->name), &rows, err))
+        return -1;
+    if (rows) {
+        report_note(&i->report, "%s: %s holds rows already, and its copy replaces them", what,
+                    buf_cstr(&f->name));
+        report_mend(&i->report,
+                    "to keep them and copy nothing: CDC_COPY=never, or pg-capture --copy never");
+    }
+    return 0;
+}
+
 /* What a start would do to the relation's table. */
 static void report_plan(struct inspection *i, const char *what, struct foreseen *f)
 {
@@ -162,7 +193,11 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
     }
     if (rc == 0 && !foreseen.left_out) {
         note_caveats(i, rel);
-        rc = foreseen.name.len > 0 ? check_place(i, what, buf_cstr(&foreseen.name), err) : 0;
+        if (foreseen.name.len > 0)
+            rc = check_place(i, what, buf_cstr(&foreseen.name), err) ||
+                         check_copy(i, rel, what, &foreseen, err)
+                     ? -1
+                     : 0;
     }
     foreseen_free(&foreseen);
     relation_unref(rel);
@@ -186,6 +221,10 @@ static int check_position(struct inspection *i, const struct frame *f, struct er
     if (target_checkpoint(i->target, origin, &c, &found, err))
         return -1;
     i->goes_on = found;
+    i->makes_slot = h.slot_created;
+    i->start_lsn = h.start_lsn;
+    if (target_takes_copies(i->target, origin, &i->takes_copies, err))
+        return -1;
     if (found && c.remote_lsn < h.start_lsn) {
         report_fail(&i->report,
                     "the target has applied up to %s, but the slot begins at %s: the "
@@ -195,17 +234,16 @@ static int check_position(struct inspection *i, const struct frame *f, struct er
     } else if (found) {
         report_ok(&i->report, "the target has applied up to %s of origin %s", LSN(c.remote_lsn),
                   origin);
-    } else if (h.slot_created) {
-        report_note(&i->report, "only changes from the slot's beginning on come: rows that are in "
-                                "the tables already have to be copied (docs/OPERATIONS.md, The "
-                                "initial copy)");
-    } else {
-        report_note(&i->report,
-                    "the target has no checkpoint of origin %s: is it the right one? It would "
-                    "begin where the slot stands, at %s; what was committed before must be there "
-                    "already",
-                    origin, LSN(h.start_lsn));
     }
+    return 0;
+}
+
+static int take_due(struct inspection *i, const struct frame *f, struct err *err)
+{
+    struct frame_copy_due w;
+    if (frame_get_copy_due(f, &w, err))
+        return -1;
+    i->due = w.relid;
     return 0;
 }
 
@@ -229,6 +267,8 @@ static int check_relations(struct inspection *i, bool *any, struct err *err)
             }
             if (f.type == FRAME_HELLO)
                 rc = check_position(i, &f, err);
+            else if (f.type == FRAME_COPY_DUE)
+                rc = take_due(i, &f, err);
             else if (f.type == FRAME_RELATION)
                 rc = check_relation(i, &f, err);
         } else if (input.eof) {
@@ -249,6 +289,25 @@ static void note_unmet(struct inspection *i)
                         i->skip->items[t].namespace, i->skip->items[t].name);
 }
 
+/* Which rows come that the source has already. */
+static void note_copies(struct inspection *i)
+{
+    if (!i->goes_on && !i->makes_slot)
+        report_note(&i->report,
+                    "the target has no checkpoint of origin %s: is it the right one? It would "
+                    "begin where the slot stands, at %s%s",
+                    i->origin, LSN(i->start_lsn),
+                    i->copied > 0 ? "" : "; what was committed before must be there already");
+    else if (!i->goes_on && i->copied == 0)
+        report_note(&i->report, "only changes from the slot's beginning on come: rows that are in "
+                                "the tables already are not copied");
+    if (i->copied > 0)
+        report_ok(&i->report, "tables whose rows will be copied: %u", i->copied);
+    if (i->goes_on && i->uncopied > 0)
+        report_note(&i->report, "tables that will be made begin empty, without a copy: rows that "
+                                "they have at the source already do not come");
+}
+
 static int check_all(struct inspection *i, const struct driver_ops *ops,
                      const struct driver_config *config, struct err *err)
 {
@@ -263,12 +322,10 @@ static int check_all(struct inspection *i, const struct driver_ops *ops,
     else if (i->report.failures == 0)
         report_ok(&i->report, "tables: %u are there and fit, %u will be made, %u changed", i->fit,
                   i->made, i->changed);
-    if (any)
+    if (any) {
+        note_copies(i);
         note_unmet(i);
-    if (i->goes_on && i->made > 0)
-        report_note(&i->report,
-                    "tables that will be made begin empty: rows that they have at the "
-                    "source already do not come (docs/OPERATIONS.md, the initial copy)");
+    }
     for (size_t c = 0; c < i->ncaveats; c++)
         report_note(&i->report, "%s (%s%s)", OPTION_TEXT(i->caveats[c].text),
                     buf_cstr(&i->caveats[c].columns), i->caveats[c].n > 3 ? ", ..." : "");

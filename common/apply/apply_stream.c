@@ -322,24 +322,19 @@ static int on_progress(struct apply_stream *s, const struct frame *f, struct err
 
 /* ---- copies ---- */
 
-/* Which tables the target has, to pg-capture. One that was begun without copies takes all as they
- * are: it holds relations, and none by a copy. */
+/* Which tables the target has, to pg-capture. */
 static int tell_copies(struct apply_stream *s, struct err *err)
 {
     struct apply_group *g = s->group;
     struct buf lines = {0};
-    bool any_copied = false, any_other = false;
-    int rc = 0;
+    int rc = target_takes_copies(g->target, g->origin, &s->takes_copies, err);
     for (uint32_t relid = 0; rc == 0;) {
-        bool copied = false, left_out = false;
+        bool copied, left_out;
         rc = target_next_relation(g->target, g->origin, &relid, &copied, &left_out, err);
         if (rc || relid == 0)
             break;
-        any_copied = any_copied || copied;
-        any_other = any_other || (!copied && !left_out);
         buf_printf(&lines, "copied %" PRIu32 "\n", relid);
     }
-    s->takes_copies = any_copied || !any_other;
     buf_append_str(&lines, s->takes_copies ? "copied\n" : "copied *\n");
     if (rc == 0)
         rc = buf_check(&lines, err);

@@ -790,6 +790,22 @@ int target_next_relation(struct target *t, const char *origin, uint32_t *relid, 
     return rc;
 }
 
+int target_takes_copies(struct target *t, const char *origin, bool *takes, struct err *err)
+{
+    bool any_copied = false, any_other = false;
+    for (uint32_t relid = 0; !any_copied;) {
+        bool copied, is_left_out;
+        if (target_next_relation(t, origin, &relid, &copied, &is_left_out, err))
+            return -1;
+        if (relid == 0)
+            break;
+        any_copied = copied;
+        any_other = any_other || !is_left_out;
+    }
+    *takes = any_copied || !any_other;
+    return 0;
+}
+
 void target_unbind(struct target *t, struct target_table *table)
 {
     if (!table)
@@ -829,6 +845,16 @@ int target_foresee(struct target *t, const struct binding *b, struct relation *r
     buf_append_str(&out->name, buf_cstr(&p.name));
     prospect_free(&p);
     return rc ? rc : buf_check(&out->name, err);
+}
+
+int target_has_rows(struct target *t, const char *name, bool *rows, struct err *err)
+{
+    struct described_table there;
+    described_init(&there);
+    int rc = describe(t, name, true, &there, err);
+    *rows = rc == 0 && there.exists && !there.empty;
+    described_free(&there);
+    return rc;
 }
 
 void foreseen_free(struct foreseen *f)

@@ -112,6 +112,11 @@ MUST_CHECK int target_holds(struct target *t, const char *origin, uint32_t relid
 MUST_CHECK int target_next_relation(struct target *t, const char *origin, uint32_t *relid,
                                     bool *copied, bool *left_out, struct err *err);
 
+/* Whether the target gets copies. One that was begun without takes every table as it is: it holds
+ * relations, and none by a copy. */
+MUST_CHECK int target_takes_copies(struct target *t, const char *origin, bool *takes,
+                                   struct err *err);
+
 /* What bind would do. */
 struct foreseen {
     struct buf name;       /* of the table */
@@ -127,6 +132,9 @@ struct foreseen {
 MUST_CHECK int target_foresee(struct target *t, const struct binding *b, struct relation *rel,
                               struct foreseen *out, struct err *err);
 void foreseen_free(struct foreseen *f);
+
+/* Whether the table of that name, which is one of foreseen, has rows now. */
+MUST_CHECK int target_has_rows(struct target *t, const char *name, bool *rows, struct err *err);
 
 /* What --check says of a column: driver.h, declare. NULL: nothing. */
 const char *target_caveat(struct target *t, const struct relation *rel, uint32_t column);

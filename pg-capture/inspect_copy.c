@@ -1,0 +1,118 @@
+#include "inspect_copy.h"
+
+#include <string.h>
+
+static int ask(struct catalog *c, const char *sql, const char *publications, int columns,
+               PGresult **rows, struct err *err)
+{
+    const char *params[] = {publications};
+    return catalog_query(c, sql, 1, params, (struct shape){columns, ANY_ROWS}, rows, err);
+}
+
+static int check_primary(struct catalog *c, struct report *r, struct err *err)
+{
+    PGresult *rows;
+    if (catalog_query(c, "SELECT pg_is_in_recovery()", 0, NULL, (struct shape){1, 1}, &rows, err))
+        return -1;
+    if (field_truth(rows, 0, 0)) {
+        report_fail(r, "the source is a standby, from which tables cannot be copied: its snapshots "
+                       "leave running transactions out");
+        report_mend(r, "connect to the primary for the copy, or go without: --copy never");
+    }
+    PQclear(rows);
+    return 0;
+}
+
+/*
+ * The copy locks each table, for which PostgreSQL asks for SELECT on the whole of it
+ * (LockTableAclCheck()). row_security_active(): of this user, who may own the table or have
+ * BYPASSRLS.
+ */
+static const char readable_sql[] =
+    "SELECT quote_ident(n.nspname), format('%I.%I', n.nspname, t.relname),"
+    " has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(t.oid, 'SELECT'),"
+    " row_security_active(t.oid), current_user, quote_ident(current_user)"
+    " FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace"
+    " WHERE EXISTS (SELECT FROM pg_publication_tables p WHERE p.pubname = ANY ($1::text[])"
+    "  AND p.schemaname = n.nspname AND p.tablename = t.relname)"
+    " ORDER BY n.nspname, t.relname";
+
+static void check_table(const PGresult *rows, int row, const char *table, struct report *r)
+{
+    const char *user = field(rows, row, 5), *quoted = field(rows, row, 6);
+    if (!field_truth(rows, row, 3)) {
+        report_fail(r, "user %s may not read table %s, which is to be copied", user, table);
+        report_mend(r, "GRANT SELECT ON %s TO %s;", table, quoted);
+    } else if (field_truth(rows, row, 4)) {
+        report_fail(r,
+                    "row-level security hides rows of table %s from user %s: it could not be "
+                    "copied whole",
+                    table, user);
+        report_mend(r, "ALTER ROLE %s BYPASSRLS;  -- or connect as the table's owner", quoted);
+    }
+}
+
+static int check_tables(struct catalog *c, const char *publications, struct report *r,
+                        struct err *err)
+{
+    PGresult *rows;
+    const char *schema = "";
+    unsigned before = r->failures;
+    if (ask(c, readable_sql, publications, 7, &rows, err))
+        return -1;
+    int n = PQntuples(rows);
+    for (int i = 0; i < n; i++) {
+        if (!field_truth(rows, i, 2) && strcmp(schema, field(rows, i, 0)) != 0) {
+            schema = field(rows, i, 0);
+            report_fail(r, "user %s may not use schema %s, tables of which are to be copied",
+                        field(rows, i, 5), schema);
+            report_mend(r, "GRANT USAGE ON SCHEMA %s TO %s;", schema, field(rows, i, 6));
+        }
+        check_table(rows, i, field(rows, i, 1), r);
+    }
+    if (n > 0 && r->failures == before)
+        report_ok(r, "user %s may read the %d tables that a target may have to get a copy of",
+                  field(rows, 0, 5), n);
+    else if (n > 0)
+        report_note(r, "without copies only changes come, and nothing is read: --copy never");
+    PQclear(rows);
+    return 0;
+}
+
+/* What FOR ALL TABLES and FOR TABLES IN SCHEMA pass over in silence. */
+static int check_unlogged(struct catalog *c, const char *publications, struct report *r,
+                          struct err *err)
+{
+    PGresult *rows;
+    char sql[768];
+    (void)snprintf(
+        sql, sizeof sql,
+        "SELECT format('%%I.%%I', n.nspname, t.relname), quote_ident(p.pubname)"
+        " FROM pg_publication p, pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace"
+        " WHERE p.pubname = ANY ($1::text[]) AND t.relkind = 'r'"
+        " AND t.relpersistence = 'u' AND (p.puballtables%s) ORDER BY 1, 2",
+        PQserverVersion(c->session.conn) >= 150000
+            ? " OR EXISTS (SELECT FROM pg_publication_namespace s"
+              " WHERE s.pnpubid = p.oid AND s.pnnspid = n.oid)"
+            : "");
+    if (ask(c, sql, publications, 2, &rows, err))
+        return -1;
+    for (int i = 0; i < PQntuples(rows); i++) {
+        const char *table = field(rows, i, 0);
+        report_note(r,
+                    "table %s is unlogged, and publication %s is without it: it is neither copied "
+                    "nor followed",
+                    table, field(rows, i, 1));
+        report_mend(r, "ALTER TABLE %s SET LOGGED;", table);
+    }
+    PQclear(rows);
+    return 0;
+}
+
+int inspect_copy(struct catalog *c, const char *publications, struct report *r, struct err *err)
+{
+    return check_primary(c, r, err) || check_tables(c, publications, r, err) ||
+                   check_unlogged(c, publications, r, err)
+               ? -1
+               : 0;
+}

@@ -1,0 +1,16 @@
+/*
+ * inspect_copy.h - what --check says of copying tables: whether this user and this server allow it,
+ * and which tables of the database are left out.
+ */
+#ifndef PG2ANY_INSPECT_COPY_H
+#define PG2ANY_INSPECT_COPY_H
+
+#include "base/err.h"
+#include "base/report.h"
+#include "catalog.h"
+
+/* `publications`: text of an array of names. An error is only what keeps it from finding out. */
+MUST_CHECK int inspect_copy(struct catalog *c, const char *publications, struct report *r,
+                            struct err *err);
+
+#endif

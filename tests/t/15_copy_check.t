@@ -1,0 +1,76 @@
+# What pg2any check says of the copies that a start would make: which table this user may not read, with the GRANT,
+# which rows at the target would be replaced, what is left out.
+# needs: one postgres
+
+use Pg2any::Front;
+use Pg2any::Test;
+
+my $pg = Pg2any::Postgres->new;
+$pg->do('revoke all on schema public from public', 'create table item (id int primary key, v text)',
+    'insert into item values (1, $$source$$)', 'create schema "Far"', 'create table "Far"."Way" (id int primary key)',
+    'create table guarded (id int primary key, v text)', 'alter table guarded enable row level security',
+    'insert into guarded values (1, $$hidden$$)', 'create unlogged table cache (id int primary key)',
+    'create role cdc login replication', 'grant usage on schema public to cdc', 'grant select on guarded to cdc',
+    'create publication cdc_pub for all tables');
+my $target = new_target(kind => 'sqlite');
+my $front = Pg2any::Front->new(pg => $pg, targets => [$target], env => {
+    CDC_COPY => undef, CDC_SOURCE_CONNECTION_STRING => $pg->uri(user => 'cdc') });
+
+sub check {
+    my ($status, $out) = $front->command(['check'], @_);
+    note($out);
+    return ($status, $out);
+}
+
+my ($status, $out) = check();
+is($status, 100, 'tables that cannot be read: 100');
+like($out, qr/^FAIL  user cdc may not read table public\.item, which is to be copied\n      mend: GRANT SELECT ON public\.item TO cdc;$/m, 'a table');
+like($out, qr/^FAIL  user cdc may not use schema "Far", .*\n      mend: GRANT USAGE ON SCHEMA "Far" TO cdc;$/m, 'a schema');
+like($out, qr/^FAIL  user cdc may not read table "Far"\."Way", .*\n      mend: GRANT SELECT ON "Far"\."Way" TO cdc;$/m, 'and a table of it');
+like($out, qr/^FAIL  row-level security hides rows of table public\.guarded from user cdc.*\n      mend: ALTER ROLE cdc BYPASSRLS;/m, 'row-level security');
+like($out, qr/^note  table public\.cache is unlogged, and publication cdc_pub is without it/m, 'an unlogged table');
+like($out, qr/^note  without copies .*CDC_COPY=never$/m, 'and the way without');
+unlike((check(env => { CDC_COPY => 'never' }))[1], qr/cdc may not|row-level/, 'which asks for nothing');
+($status, $out, my $err) = $front->command(['run', '--until-lsn', 'current']);
+is($status, 100, 'a start says the same');
+like($err, qr/GRANT SELECT ON/, 'with the GRANT');
+
+# What it says is enough: the statements as they stand.
+($status, $out) = check();
+$pg->do($out =~ /^      mend: (GRANT [^;]*);/mg);
+($status, undef, $err) = $front->command(['run', '--until-lsn', 'current']);
+is($status, 100, 'with the GRANTs, and row-level security: 100');
+like($err, qr/copying public\.guarded: .*row-level security.*BYPASSRLS/, 'a start says what to do');
+$pg->do($out =~ /^      mend: (ALTER ROLE [^;]*);/mg);
+($status, $out) = check();
+is($status, 0, 'mended, it passes');
+like($out, qr/^ok    user cdc may read the 3 tables/m, 'and says so');
+like($out, qr/^ok    tables whose rows will be copied: \d$/m, 'what will come');
+
+# Rows at the target.
+$target->dbh->do('create table item (id integer primary key, v text)');
+$target->dbh->do(q{insert into item values (7, 'target')});
+$target->dbh->do('create table guarded (id integer primary key, v text)');
+($status, $out) = check();
+is($status, 0, 'rows at the target are no fault');
+like($out, qr/^note  table public\.item: item holds rows already, and its copy replaces them\n      mend: .*CDC_COPY=never/m, 'but told');
+unlike($out, qr/guarded holds rows/, 'not of a table without any');
+is(($front->command(['run', '--until-lsn', 'current']))[0], 0, 'a start copies');
+same_content($pg, $target, ['item', 'guarded'], 'as it was told');
+($status, $out) = check();
+is($status, 0, 'afterwards');
+unlike($out, qr/will be copied|replaces them/, 'nothing is to be copied any more');
+
+# The same files as a standby.
+$pg->stop;
+my $signal = $pg->data_dir . '/standby.signal';
+open my $fh, '>', $signal or die "$signal: $!\n";
+close $fh or die "$signal: $!\n";
+chown((stat $pg->data_dir)[4, 5], $signal) or die "chown: $!\n";
+$pg->start;
+($status, $out) = check();
+is($status, 100, 'a standby: 100');
+like($out, qr/^FAIL  the source is a standby, from which tables cannot be copied.*\n      mend: connect to the primary.*CDC_COPY=never$/m, 'named');
+unlike((check(env => { CDC_COPY => 'never' }))[1], qr/cannot be copied/, 'without copies it is no matter');
+
+done_testing;
