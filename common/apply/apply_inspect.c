@@ -30,7 +30,7 @@ struct place {
 struct inspection {
     struct target *target;
     enum ddl_policy ddl;
-    struct skip_tables *skip;
+    struct table_names *skip;
     const char *given_origin; /* NULL: the slot's name */
     char origin[256];         /* "" until a hello has come */
     struct report report;
@@ -333,7 +333,7 @@ static int check_all(struct inspection *i, const struct driver_ops *ops,
 }
 
 int apply_check(const struct driver_ops *ops, const struct driver_config *config,
-                enum ddl_policy ddl, struct skip_tables *skip, const char *origin, struct err *err)
+                enum ddl_policy ddl, struct table_names *skip, const char *origin, struct err *err)
 {
     struct inspection i = {
         .ddl = ddl, .skip = skip, .given_origin = origin, .report.fd = STDERR_FILENO};

@@ -56,7 +56,7 @@ void apply_rows_free(struct apply_rows *a)
         apply_rows_forget(a);
     table_counts_free(&a->tables);
     table_counts_free(&a->left_out);
-    skip_tables_free(&a->skip);
+    table_names_free(&a->skip);
     free(a->rows);
     free(a->values);
     a->rows = NULL;
@@ -145,7 +145,7 @@ static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct e
     bool holds;
     r->awaits_copy = false;
     HASH_FIND(hh, a->due, &r->relid, sizeof r->relid, d);
-    if (!d || skip_tables_has(&a->skip, current(r)->namespace, current(r)->name))
+    if (!d || table_names_has(&a->skip, current(r)->namespace, current(r)->name))
         return 0;
     if (target_holds(a->target, a->origin, r->relid, &holds, err))
         return -1;

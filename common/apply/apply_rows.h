@@ -32,7 +32,7 @@ struct apply_rows {
     struct target *target; /* borrowed */
     enum ddl_policy ddl;
     const char *origin;           /* borrowed */
-    struct skip_tables skip;      /* --skip-table */
+    struct table_names skip;      /* --skip-table */
     uint64_t *counted[COUNTS];    /* statistics; after the commit */
     uint64_t pending[COUNTS];     /* in the group that is being applied */
     struct table_counts tables;   /* changes by table */

@@ -6,7 +6,7 @@
 
 #include "base/lsn.h"
 
-/* The line is MARK, an LSN, OF, the name as skip_tables_put() writes it. */
+/* The line is MARK, an LSN, OF, the name as table_names_put() writes it. */
 #define MARK "changes left out since "
 #define OF   " of "
 
@@ -31,7 +31,7 @@ static size_t lsn_size(const char *mark)
 static void put_name(struct buf *line, const char *namespace, const char *name)
 {
     buf_append_str(line, OF);
-    skip_tables_put(line, namespace, name);
+    table_names_put(line, namespace, name);
     buf_append_byte(line, '\n');
 }
 
@@ -41,7 +41,7 @@ static int has_name_of(const struct left_out *l, const char *mark, bool *has, st
     int rc = 0;
     *has = false;
     for (size_t i = 0; rc == 0 && l->skip && i < l->skip->n && !*has; i++) {
-        struct skip_table *t = &l->skip->items[i];
+        struct table_name *t = &l->skip->items[i];
         struct buf line = {0};
         put_name(&line, t->namespace, t->name);
         rc = buf_check(&line, err);
@@ -114,7 +114,7 @@ int left_out_decide(const struct left_out *l, bool *leave_out, struct err *err)
     const char *mark = find_mark(l);
     if (own_row_check(l->memory, err) || (mark && has_name_of(l, mark, leave_out, err)))
         return -1;
-    *leave_out = skip_tables_has(l->skip, l->rel->namespace, l->rel->name) || (mark && *leave_out);
+    *leave_out = table_names_has(l->skip, l->rel->namespace, l->rel->name) || (mark && *leave_out);
     return *leave_out || !mark ? 0 : stop(l, mark, err);
 }
 

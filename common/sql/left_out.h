@@ -23,7 +23,7 @@ struct left_out {
     const struct driver_ops *ops;
     struct driver *driver;
     const char *origin;       /* NULL: nothing is remembered */
-    struct skip_tables *skip; /* NULL: none */
+    struct table_names *skip; /* NULL: none */
     const struct relation *rel;
     struct own_row *memory; /* what the target remembers of it, */
     bool known;             /* if it does */

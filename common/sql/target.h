@@ -84,7 +84,7 @@ MUST_CHECK int target_forget(struct target *t, const char *origin, struct err *e
 struct binding {
     const char *origin; /* NULL: nothing is remembered */
     enum ddl_policy policy;
-    struct skip_tables *skip; /* NULL: none */
+    struct table_names *skip; /* NULL: none */
     uint64_t commit_lsn;      /* of the transaction with its changes */
     struct bytes snapshot;    /* of the copy that its rows are, at commit_lsn (frame.h, copy begin);
                                  .data NULL: they are none */

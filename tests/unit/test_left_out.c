@@ -21,7 +21,7 @@
 static void skip_tables(struct apply_world *w, const char *text)
 {
     const struct option_list given = {1, {text}};
-    skip_tables_free(&w->group.rows.skip);
+    table_names_free(&w->group.rows.skip);
     assert_int_equal(skip_tables_parse(&w->group.rows.skip, &given, &w->err), 0);
 }
 
@@ -160,7 +160,7 @@ static int bind(struct driver *d, const char *skip, uint32_t relid, const char *
 {
     char text[64];
     const struct option_list given = {1, {skip}};
-    struct skip_tables list;
+    struct table_names list;
     struct target_table *table = NULL;
     struct parsed_relation p;
     struct checkpoint now;
@@ -178,7 +178,7 @@ static int bind(struct driver *d, const char *skip, uint32_t relid, const char *
     rc = rc == 0 && !table ? 1 : rc;
     target_unbind(t, table);
     target_close(t);
-    skip_tables_free(&list);
+    table_names_free(&list);
     relation_unref(rel);
     free(p.copy);
     d->in_transaction = false;

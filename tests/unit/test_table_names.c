@@ -1,4 +1,4 @@
-/* common/sql/skip_tables.c: what --skip-table may say. */
+/* common/base/table_names.c, common/sql/skip_tables.c: which tables an option may name, and how. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #include "sql/skip_tables.h"
 
-static int parse(struct skip_tables *s, const char *first, const char *second, struct err *err)
+static int parse(struct table_names *s, const char *first, const char *second, struct err *err)
 {
     const struct option_list given = {second ? 2 : 1, {first, second}};
     *err = (struct err){0};
@@ -34,7 +34,7 @@ static void names_are_postgresqls(void **state)
         {"none", "a.b", "a|b"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct skip_tables s;
+        struct table_names s;
         struct err err;
         char all[100] = "";
         assert_int_equal(parse(&s, cases[i].first, cases[i].second, &err), 0);
@@ -44,7 +44,7 @@ static void names_are_postgresqls(void **state)
                            s.items[t].name);
         }
         assert_string_equal(all, cases[i].all);
-        skip_tables_free(&s);
+        table_names_free(&s);
     }
 }
 
@@ -54,12 +54,12 @@ static void another_form_is_refused(void **state)
     static const char *const texts[] = {"t", "public.",    ".t",          "a.b.c",    "public.t,",
                                         ",", "public.t,u", "public.t,.u", "a.b\\.c,d"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        struct skip_tables s;
+        struct table_names s;
         struct err err;
         assert_int_equal(parse(&s, texts[i], NULL, &err), -1);
         assert_int_equal(err.kind, ERR_PERMANENT);
         assert_non_null(strstr(err.text, "is not SCHEMA.TABLE,SCHEMA.TABLE (public.t;"));
-        skip_tables_free(&s);
+        table_names_free(&s);
     }
 }
 
@@ -70,7 +70,7 @@ static void the_hint_can_be_given_as_it_stands(void **state)
     char namespace[] = " a,b", name[] = "c.\\d";
     const struct relation rel = {.namespace = namespace, .name = name};
     struct err err = {.kind = ERR_PERMANENT, .text = "x"};
-    struct skip_tables s = {0};
+    struct table_names s = {0};
     char given[64];
     assert_int_equal(skip_tables_hint(&s, &rel, &err), -1);
     assert_int_equal(sscanf(err.text, "x (or leave the table out: --skip-table %63[^\n]", given),
@@ -79,23 +79,48 @@ static void the_hint_can_be_given_as_it_stands(void **state)
     assert_non_null(end);
     *end = '\0';
     assert_int_equal(parse(&s, given, NULL, &err), 0);
-    assert_false(skip_tables_has(&s, "a", "b"));
+    assert_false(table_names_has(&s, "a", "b"));
     assert_false(s.items[0].met);
-    assert_true(skip_tables_has(&s, namespace, name));
+    assert_true(table_names_has(&s, namespace, name));
     assert_true(s.items[0].met);
     /* Those that are left out already stay so. */
     err = (struct err){.kind = ERR_PERMANENT, .text = "x"};
     assert_int_equal(skip_tables_hint(&s, &rel, &err), -1);
     assert_string_equal(err.text,
                         "x (or leave the table out: add \\ a\\,b.c\\.\\\\d to --skip-table)");
-    skip_tables_free(&s);
-    assert_false(skip_tables_has(NULL, namespace, name));
+    table_names_free(&s);
+    assert_false(table_names_has(NULL, namespace, name));
+}
+
+static void a_schema_may_be_named(void **state)
+{
+    (void)state;
+    struct table_names s = {0};
+    struct err err = {0};
+    assert_int_equal(table_names_add(&s, "a.*,b.\\*,c.*d", true, &err), 0);
+    assert_true(table_names_has(&s, "a", "any"));
+    assert_true(table_names_has(&s, "a", "*"));
+    assert_true(table_names_has(&s, "b", "*"));
+    assert_false(table_names_has(&s, "b", "any"));
+    assert_true(table_names_has(&s, "c", "*d"));
+    assert_false(table_names_has(&s, "c", "d"));
+    assert_int_equal(table_names_add(&s, "a.*.b", true, &err), -1);
+    assert_non_null(strstr(err.text, "public.*"));
+    table_names_free(&s);
+    /* Where that is not said, it is a name. */
+    s = (struct table_names){0};
+    err = (struct err){0};
+    assert_int_equal(table_names_add(&s, "a.*", false, &err), 0);
+    assert_false(table_names_has(&s, "a", "any"));
+    assert_true(table_names_has(&s, "a", "*"));
+    table_names_free(&s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_postgresqls),
+        cmocka_unit_test(a_schema_may_be_named),
         cmocka_unit_test(another_form_is_refused),
         cmocka_unit_test(the_hint_can_be_given_as_it_stands),
     };
