@@ -22,7 +22,7 @@ $pg->do(
     'create table bag (n int, t text)', 'alter table bag replica identity full',
     q{insert into bag select g % 5, 'same' from generate_series(1, 500) g},
     'create table word (word varchar(100) primary key, n int)', q{insert into word select 'w' || g, g from generate_series(1, 500) g},
-    'create table empty (id int primary key)',
+    'create table bare (id int primary key)',
     'create table doubled (id int primary key, twice int generated always as (id * 2) stored)',
     'insert into doubled select generate_series(1, 10)',
     'create table parent (id int primary key)', 'create table child (extra text, primary key (id)) inherits (parent)',
@@ -34,7 +34,7 @@ $pg->do(
     "create table toasted (id int primary key, big text, n int)", 'alter table toasted alter big set storage external',
     "insert into toasted select g, repeat(concat($long), 40), 0 from generate_series(1, 30) g",
     'create publication cdc_pub for all tables');
-my @tables = qw(item bag word empty doubled child part_1 part_2 toasted);
+my @tables = qw(item bag word bare doubled child part_1 part_2 toasted);
 my $open = $pg->connect;
 $open->do($_) for 'begin', 'insert into item values (5000, $$open$$)', 'update toasted set n = 1 where id = 1',
     q{insert into bag values (9, 'open')};
@@ -59,7 +59,7 @@ $open->do($_) for 'begin', q{insert into item values (5003, 'open')}, 'update to
 $prepared->do($_) for 'begin', q{update item set name = 'prepared' where id = 9}, 'prepare transaction $$q$$';
 $pg->do(q{update item set name = 'during' where id % 10 = 0}, 'delete from bag where n = 2', 'update item set id = id + 9000 where id < 5');
 wait_tables($pipeline, $target, @tables);
-$pg->do('update toasted set n = n + 1 where id > 5', q{update word set word = word || '!' where n < 9}, 'insert into empty values (1)');
+$pg->do('update toasted set n = n + 1 where id > 5', q{update word set word = word || '!' where n < 9}, 'insert into bare values (1)');
 $open->do('commit');
 $prepared->do('commit prepared $$q$$');
 $pg->do(q{update child set extra = 'y'}, 'update part set id = id + 20 where id in (95, 96)', 'insert into doubled values (11)');
@@ -87,16 +87,16 @@ my $old = new_target();
 my $never = Pg2any::Pipeline->new(pg => $pg, target => $old, args => { capture => ['--copy', 'never'] });
 $never->start;
 $never->wait_streaming;
-$pg->do('insert into empty values (2)');
+$pg->do('insert into bare values (2)');
 $never->wait_caught_up;
 $never->stop;
 ok(!$old->has_table('item'), 'without copies a table is made by its first row');
 my $later = Pg2any::Pipeline->new(pg => $pg, target => $old, args => $initial);
 $later->start;
 $later->wait_streaming;
-$pg->do('insert into empty values (3)');
+$pg->do('insert into bare values (3)');
 $later->wait_caught_up;
-is_deeply([$old->rows('select id from empty order by id')], [['2'], ['3']], 'a target that was begun without copies goes on without');
+is_deeply([$old->rows('select id from bare order by id')], [['2'], ['3']], 'a target that was begun without copies goes on without');
 like($later->log_text('apply'), qr/begun without copies/, 'and says so');
 $later->stop;
 
