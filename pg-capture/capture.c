@@ -739,10 +739,10 @@ static void release(struct capture *c, const struct err *err)
     signals_close(&c->signals);
 }
 
-static int meet_relation(void *ctx, uint32_t relid, struct err *err)
+static int meet_relation(void *ctx, const struct relation *rel, struct err *err)
 {
     struct capture *c = ctx;
-    return copying_meet(&c->copying, relid, err);
+    return copying_meet(&c->copying, rel, err);
 }
 
 static void set_up_copying(struct capture *c)
@@ -751,7 +751,7 @@ static void set_up_copying(struct capture *c)
     u->meet.fn = meet_relation;
     u->meet.ctx = c;
     c->copying = (struct copying){
-        .on = c->options->copy == COPY_INITIAL,
+        .on = c->options->copy != COPY_NEVER,
         .upstream = u,
         .acks = &c->acks,
         .output = {&c->out, make_room, c},

@@ -10,7 +10,7 @@
 
 #include "base/options.h"
 
-enum copy_mode { COPY_INITIAL, COPY_NEVER };
+enum copy_mode { COPY_INITIAL, COPY_NEVER, COPY_ONLY };
 
 struct capture_options {
     const char *source;
@@ -24,6 +24,7 @@ struct capture_options {
     bool messages;
     int origin; /* 0: any, 1: none */
     int copy;   /* enum copy_mode */
+    struct option_list copy_tables;
     struct option_list acks;
     const char *until; /* NULL, an LSN, "current" */
     uint64_t status_interval_ms;

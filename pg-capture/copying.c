@@ -152,14 +152,34 @@ static int announce(struct copying *c, uint32_t relid, struct err *err)
     return 0;
 }
 
-static int announce_relation(void *ctx, struct relation *rel, struct err *err)
+int copying_meet(struct copying *c, const struct relation *rel, struct err *err)
 {
-    return announce(ctx, rel->relid, err);
+    return upstream_copies(c->upstream, rel->namespace, rel->name) ? announce(c, rel->relid, err)
+                                                                   : 0;
 }
 
-int copying_meet(struct copying *c, uint32_t relid, struct err *err)
+static int announce_relation(void *ctx, struct relation *rel, struct err *err)
 {
-    return c->on ? announce(c, relid, err) : 0;
+    return copying_meet(ctx, rel, err);
+}
+
+/* A target that had nothing announced would take all tables for those that are not copied. */
+static int check_named(const struct copying *c, struct err *err)
+{
+    const struct table_names *names = &c->upstream->copy_tables;
+    size_t nmet = 0;
+    for (size_t i = 0; i < names->n; i++) {
+        nmet += names->items[i].met;
+        if (!names->items[i].met)
+            log_warning("no table that is published has a name that is to be copied", "schema",
+                        names->items[i].namespace, "table",
+                        names->items[i].whole ? "*" : names->items[i].name, NULL);
+    }
+    if (names->n == 0 || nmet > 0)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT, "--copy-tables names no table of the publications");
+    return err_hint(err, "names are those of PostgreSQL: public.t, or public.*; pg2any check lists "
+                         "what is published");
 }
 
 static int note_running(struct copying *c, struct err *err)
@@ -192,7 +212,10 @@ int copying_begin(struct copying *c, bool first, struct err *err)
         return -1;
     if (first)
         c->before.n = 0;
-    return catalog_published(&c->upstream->catalog, 0, announce_relation, c, err);
+    return catalog_published(&c->upstream->catalog, 0, announce_relation, c, err) ||
+                   check_named(c, err)
+               ? -1
+               : 0;
 }
 
 static bool is_left(const struct copying *c, const struct copying_table *t)

@@ -46,13 +46,13 @@ struct copying {
 
 void copying_free(struct copying *c);
 
-/* A connection has begun and its hello is out: announces every table of the publications. `first`:
- * the slot was made by it, so no target has been sent anything before. */
+/* A connection has begun and its hello is out: announces the tables of the publications that are to
+ * be copied. `first`: the slot was made by it, so no target has been sent anything before. */
 MUST_CHECK int copying_begin(struct copying *c, bool first, struct err *err);
 void copying_disconnect(struct copying *c);
 
 /* The stream has a table that may be new: announces it. */
-MUST_CHECK int copying_meet(struct copying *c, uint32_t relid, struct err *err);
+MUST_CHECK int copying_meet(struct copying *c, const struct relation *rel, struct err *err);
 
 /* A transaction has been sent. */
 MUST_CHECK int copying_sent(struct copying *c, uint32_t xid, struct err *err);

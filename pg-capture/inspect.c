@@ -169,8 +169,7 @@ static int check_publications(struct upstream *u, struct report *r, struct err *
 /* ---- what the stream would say of the tables ---- */
 
 struct relations_out {
-    struct catalog *catalog;
-    bool copies;
+    struct upstream *upstream;
     struct buf *out;
 };
 
@@ -180,9 +179,9 @@ static int put_relation(void *ctx, struct relation *rel, struct err *err)
     struct relations_out *o = ctx;
     const struct pgoutput_place now = {.stage = PLACE_ENDED, .lsn = UINT64_MAX};
     const struct frame_copy_due due = {rel->relid};
-    if (catalog_relation(o->catalog, rel, &now, err))
+    if (catalog_relation(&o->upstream->catalog, rel, &now, err))
         return -1;
-    if (o->copies)
+    if (upstream_copies(o->upstream, rel->namespace, rel->name))
         frame_put_copy_due(o->out, &due);
     relation_to_frame(rel, o->out);
     return 0;
@@ -190,7 +189,7 @@ static int put_relation(void *ctx, struct relation *rel, struct err *err)
 
 static int put_relations(struct upstream *u, struct buf *out, struct err *err)
 {
-    struct relations_out o = {&u->catalog, u->options->copy != COPY_NEVER, out};
+    struct relations_out o = {u, out};
     return catalog_look_ahead(&u->catalog, err) ||
                    catalog_published(&u->catalog, 0, put_relation, &o, err)
                ? -1
@@ -228,7 +227,7 @@ static int check_all(struct upstream *u, struct report *r, struct buf *out, stru
     array_of_text(&list, u->npublications, u->publications);
     int rc = inspect_tables(&u->catalog, buf_cstr(&list), r, err);
     if (rc == 0 && u->options->copy != COPY_NEVER)
-        rc = inspect_copy(&u->catalog, buf_cstr(&list), r, err);
+        rc = inspect_copy(u, buf_cstr(&list), r, err);
     if (rc == 0 && u->replication.session.conn) {
         upstream_put_hello(u, beginning.lsn, beginning.makes_slot, out);
         rc = put_relations(u, out, err);

@@ -31,7 +31,7 @@ static int check_primary(struct catalog *c, struct report *r, struct err *err)
 static const char readable_sql[] =
     "SELECT quote_ident(n.nspname), format('%I.%I', n.nspname, t.relname),"
     " has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(t.oid, 'SELECT'),"
-    " row_security_active(t.oid), current_user, quote_ident(current_user)"
+    " row_security_active(t.oid), current_user, quote_ident(current_user), n.nspname, t.relname"
     " FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace"
     " WHERE EXISTS (SELECT FROM pg_publication_tables p WHERE p.pubname = ANY ($1::text[])"
     "  AND p.schemaname = n.nspname AND p.tablename = t.relname)"
@@ -52,16 +52,33 @@ static void check_table(const PGresult *rows, int row, const char *table, struct
     }
 }
 
-static int check_tables(struct catalog *c, const char *publications, struct report *r,
+/* Names of --copy-tables that are of no table. */
+static void check_named(const struct table_names *names, struct report *r)
+{
+    size_t nmet = 0;
+    for (size_t i = 0; i < names->n; i++) {
+        nmet += names->items[i].met;
+        if (!names->items[i].met)
+            report_note(r, "--copy-tables: no table %s.%s is published: is it spelt right?",
+                        names->items[i].namespace,
+                        names->items[i].whole ? "*" : names->items[i].name);
+    }
+    if (names->n > 0 && nmet == 0)
+        report_fail(r, "--copy-tables names no table of the publications");
+}
+
+static int check_tables(struct upstream *u, const char *publications, struct report *r,
                         struct err *err)
 {
     PGresult *rows;
     const char *schema = "";
-    unsigned before = r->failures;
-    if (ask(c, readable_sql, publications, 7, &rows, err))
+    unsigned before = r->failures, n = 0;
+    if (ask(&u->catalog, readable_sql, publications, 9, &rows, err))
         return -1;
-    int n = PQntuples(rows);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < PQntuples(rows); i++) {
+        if (!upstream_copies(u, field(rows, i, 7), field(rows, i, 8)))
+            continue;
+        n++;
         if (!field_truth(rows, i, 2) && strcmp(schema, field(rows, i, 0)) != 0) {
             schema = field(rows, i, 0);
             report_fail(r, "user %s may not use schema %s, tables of which are to be copied",
@@ -71,11 +88,12 @@ static int check_tables(struct catalog *c, const char *publications, struct repo
         check_table(rows, i, field(rows, i, 1), r);
     }
     if (n > 0 && r->failures == before)
-        report_ok(r, "user %s may read the %d tables that a target may have to get a copy of",
+        report_ok(r, "user %s may read the %u tables that a target may have to get a copy of",
                   field(rows, 0, 5), n);
     else if (n > 0)
         report_note(r, "without copies only changes come, and nothing is read: --copy never");
     PQclear(rows);
+    check_named(&u->copy_tables, r);
     return 0;
 }
 
@@ -109,10 +127,10 @@ static int check_unlogged(struct catalog *c, const char *publications, struct re
     return 0;
 }
 
-int inspect_copy(struct catalog *c, const char *publications, struct report *r, struct err *err)
+int inspect_copy(struct upstream *u, const char *publications, struct report *r, struct err *err)
 {
-    return check_primary(c, r, err) || check_tables(c, publications, r, err) ||
-                   check_unlogged(c, publications, r, err)
+    return check_primary(&u->catalog, r, err) || check_tables(u, publications, r, err) ||
+                   check_unlogged(&u->catalog, publications, r, err)
                ? -1
                : 0;
 }

@@ -7,10 +7,10 @@
 
 #include "base/err.h"
 #include "base/report.h"
-#include "catalog.h"
+#include "upstream.h"
 
 /* `publications`: text of an array of names. An error is only what keeps it from finding out. */
-MUST_CHECK int inspect_copy(struct catalog *c, const char *publications, struct report *r,
+MUST_CHECK int inspect_copy(struct upstream *u, const char *publications, struct report *r,
                             struct err *err);
 
 #endif

@@ -15,7 +15,7 @@
 
 static const char *const streaming_words[] = {"off=false=no=0", "on=true=yes=1", "parallel", NULL};
 static const char *const origin_words[] = {"any", "none", NULL};
-static const char *const copy_words[] = {"initial", "never", NULL};
+static const char *const copy_words[] = {"initial", "never", "only", NULL};
 
 #define FIELD(name) offsetof(struct capture_options, name)
 
@@ -42,7 +42,11 @@ static const struct option_def options[] = {
     {"pg-origin", OPTION_CHOICE, FIELD(origin), "CDC_PG_ORIGIN", "any", "WHICH",
      "any: all changes; none: those without an origin (PostgreSQL 16)", 0, 0, origin_words},
     {"copy", OPTION_CHOICE, FIELD(copy), "CDC_COPY", "initial", "MODE",
-     "initial: tables that a target does not have are copied; never", 0, 0, copy_words},
+     "initial: tables that a target does not have are copied; never;\n"
+     "only: they are copied, and that is the end",
+     0, 0, copy_words},
+    {"copy-tables", OPTION_LIST, FIELD(copy_tables), "CDC_COPY_TABLES", NULL, "SCHEMA.TABLE,...",
+     "copy these, or SCHEMA.*; of others only changes come [all]", 0, 0, NULL},
     {"ack", OPTION_LIST, FIELD(acks), NULL, NULL, "FIFO",
      "made and read: LSNs that a target has made durable. Once for\n"
      "each target; without it nothing is confirmed to the slot",
@@ -111,6 +115,8 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
+    if (o.copy == COPY_ONLY && !o.until)
+        o.until = "current";
     mode run = choose_mode(&o, &err);
     return run ? run(&o, &err) : give_up(&o, &err);
 }

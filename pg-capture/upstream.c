@@ -49,6 +49,21 @@ static int split_publications(struct upstream *u, struct err *err)
     return 0;
 }
 
+static int split_copy_tables(struct upstream *u, struct err *err)
+{
+    const struct option_list *given = &u->options->copy_tables;
+    for (size_t i = 0; i < given->n; i++)
+        if (table_names_add(&u->copy_tables, given->items[i], true, err))
+            return err_context(err, "--copy-tables");
+    return 0;
+}
+
+bool upstream_copies(struct upstream *u, const char *namespace, const char *name)
+{
+    return u->options->copy != COPY_NEVER &&
+           (u->copy_tables.n == 0 || table_names_has(&u->copy_tables, namespace, name));
+}
+
 int upstream_init(struct upstream *u, const struct capture_options *o, const struct waiter *waiter,
                   struct err *err)
 {
@@ -66,7 +81,7 @@ int upstream_init(struct upstream *u, const struct capture_options *o, const str
         (!lsn_parse(o->until, strlen(o->until), &u->until_lsn) || u->until_lsn == 0))
         return err_set(err, ERR_PERMANENT, "--until-lsn: \"%s\" is neither an LSN nor \"current\"",
                        o->until);
-    if (split_publications(u, err))
+    if (split_publications(u, err) || split_copy_tables(u, err))
         return -1;
     const struct catalog_subject subject = {o->slot, u->npublications, u->publications};
     catalog_init(&u->catalog, &u->source, &u->replication.session, waiter,
@@ -86,6 +101,7 @@ void upstream_free(struct upstream *u)
     pgoutput_free(u->decoder);
     source_free(&u->source);
     free(u->publication_text);
+    table_names_free(&u->copy_tables);
 }
 
 /* ---- what the server can do ---- */
@@ -403,10 +419,8 @@ static int look_up(void *ctx, struct relation *rel, const struct pgoutput_place 
                    struct err *err)
 {
     struct upstream *u = ctx;
-    return u->meet.fn(u->meet.ctx, rel->relid, err) ||
-                   catalog_relation(&u->catalog, rel, place, err)
-               ? -1
-               : 0;
+    return u->meet.fn(u->meet.ctx, rel, err) || catalog_relation(&u->catalog, rel, place, err) ? -1
+                                                                                               : 0;
 }
 
 /* What cannot be found out is for the targets to judge, by what they have. */

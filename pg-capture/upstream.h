@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/table_names.h"
 #include "capture_options.h"
 #include "catalog.h"
 #include "frames/frame.h"
@@ -34,9 +35,11 @@ struct upstream {
     size_t npublications;
     const char *publications[FRAME_MAX_PUBLICATIONS];
 
+    struct table_names copy_tables;
+
     /* Told of each relation before it is described in the stream. */
     struct {
-        int (*fn)(void *ctx, uint32_t relid, struct err *err);
+        int (*fn)(void *ctx, const struct relation *rel, struct err *err);
         void *ctx;
     } meet;
 
@@ -66,6 +69,9 @@ MUST_CHECK int upstream_init(struct upstream *u, const struct capture_options *o
  * what the targets have, and what the slot was told, on earlier connections.
  */
 MUST_CHECK int upstream_start(struct upstream *u, const struct position *position, struct err *err);
+
+/* Whether the table is one to be copied, where a target does not have it. */
+bool upstream_copies(struct upstream *u, const char *namespace, const char *name);
 
 /* What can be decoded of all that is committed now. May wait for the WAL writer. */
 MUST_CHECK int upstream_current_lsn(struct upstream *u, uint64_t *lsn, struct err *err);

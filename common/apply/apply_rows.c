@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "frames/frame.h"
+#include "sql/copied.h"
 
 #define RUN_ROWS   1000
 #define RUN_VALUES 65536
@@ -138,14 +139,19 @@ int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err)
     return err_nomem(err);
 }
 
+static bool is_due(const struct apply_rows *a, uint32_t relid)
+{
+    struct apply_due *d;
+    HASH_FIND(hh, a->due, &relid, sizeof relid, d);
+    return d != NULL;
+}
+
 /* Whether the target is to have a copy of the relation and has none yet. */
 static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct err *err)
 {
-    struct apply_due *d;
     bool holds;
     r->awaits_copy = false;
-    HASH_FIND(hh, a->due, &r->relid, sizeof r->relid, d);
-    if (!d || table_names_has(&a->skip, current(r)->namespace, current(r)->name))
+    if (!is_due(a, r->relid) || table_names_has(&a->skip, current(r)->namespace, current(r)->name))
         return 0;
     if (target_holds(a->target, a->origin, r->relid, &holds, err))
         return -1;
@@ -172,9 +178,12 @@ static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *
     if (r->table || r->left_out)
         return 0;
     const struct relation *rel = current(r);
-    const struct binding binding = {a->origin, a->ddl, &a->skip, txn->commit_lsn, a->snapshot};
     if (!a->copying && find_awaited(a, r, err))
         return table_failed(a, rel, err);
+    /* A target that gets copies remembers of every table that it is one. */
+    bool follows_only = !a->copying && a->due && !is_due(a, relid);
+    const struct binding binding = {a->origin, a->ddl, &a->skip, txn->commit_lsn,
+                                    follows_only ? bytes_of(COPIED_NOTHING) : a->snapshot};
     if (r->awaits_copy) {
         r->left_out = true;
         return 0;

@@ -18,6 +18,10 @@
 #include "frames/snapshot.h"
 #include "sql/driver.h"
 
+/* The snapshot of a table that is not copied beside others that are: with the position of its first
+ * transaction it has nothing of any that comes. */
+#define COPIED_NOTHING "1:1:"
+
 /* Zeroed: it was not. */
 struct copied {
     uint64_t lsn;
