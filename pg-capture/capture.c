@@ -166,6 +166,7 @@ static int tick(struct capture *c, struct err *err)
         return -1;
     if (now_ms >= c->lsn_file.due_ms)
         write_lsn_file(c, now_ms);
+    copy_progress_tell(&c->copying.progress);
     stats_tick(&c->stats.file, now_ms);
     return 0;
 }
@@ -754,13 +755,13 @@ static void set_up_copying(struct capture *c)
         .on = c->options->copy != COPY_NEVER,
         .upstream = u,
         .acks = &c->acks,
-        .output = {&c->out, make_room, c},
+        .output = {&c->out, &c->copying.progress, make_room, c},
+        .progress = {.stats = &c->stats, .terminal_fd = isatty(STDERR_FILENO) ? STDERR_FILENO : -1},
         .reader = {.source = &u->source,
                    .streaming = &u->replication.session,
                    .waiter = &c->waiter,
                    .time_limit_ms = (int64_t)c->options->connect_timeout_ms},
         .tables_left = c->stats.copy_tables_left,
-        .rows = c->stats.copied_rows,
     };
 }
 

@@ -56,8 +56,12 @@ void capture_stats_init(struct capture_stats *s, const char *path)
         stats_register(&s->file, STATS_GAUGE, "pg2any_slot_retained_wal_bytes", NULL,
                        "WAL that the server keeps for the slot; looked up every few seconds.");
     GAUGE(copy_tables_left, "Tables that are to be copied yet.");
+    s->copied_tables = stats_register(&s->file, STATS_COUNTER, "pg2any_copied_tables_total", NULL,
+                                      "Tables of which the whole copy was put out.");
     s->copied_rows = stats_register(&s->file, STATS_COUNTER, "pg2any_copied_rows_total", NULL,
                                     "Rows of copies of tables that were put out.");
+    s->copied_bytes = stats_register(&s->file, STATS_COUNTER, "pg2any_copied_bytes_total", NULL,
+                                     "The same in bytes, as the source sent them.");
     for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++) {
         char label[32];
         (void)snprintf(label, sizeof label, "status=\"%s\"", wal_states[i]);
@@ -67,6 +71,25 @@ void capture_stats_init(struct capture_stats *s, const char *path)
     }
 #undef COUNTER
 #undef GAUGE
+}
+
+void capture_stats_copy(struct capture_stats *s, const char *table, struct copy_stats *copy)
+{
+    struct buf labels = {0};
+    stats_label(&labels, "table", table);
+    const char *text = buf_cstr(&labels);
+#define GAUGE(field, name, help)                                                                   \
+    copy->field = stats_register(&s->file, STATS_GAUGE, name, text, help)
+    GAUGE(active, "pg2any_capture_copy_active", "1 while the table is copied.");
+    GAUGE(rows, "pg2any_capture_copy_rows",
+          "Rows of the table's copy that this process has put out.");
+    GAUGE(bytes, "pg2any_capture_copy_bytes", "The same in bytes, as the source sent them.");
+    GAUGE(estimated_rows, "pg2any_capture_copy_estimated_rows",
+          "Rows of the table as the source's planner estimates them; 0: it does not.");
+    GAUGE(begun, "pg2any_capture_copy_begun_timestamp_seconds",
+          "When this process began with the table, Unix time.");
+#undef GAUGE
+    buf_free(&labels);
 }
 
 void capture_stats_slot(struct capture_stats *s, const char *wal_status, uint64_t retained_bytes)

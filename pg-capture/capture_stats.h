@@ -8,6 +8,13 @@
 
 #include "base/stats.h"
 
+/* The copy of one table. */
+struct copy_stats {
+    uint64_t *active; /* 1 while it is copied */
+    uint64_t *rows, *bytes, *estimated_rows;
+    uint64_t *begun; /* Unix time */
+};
+
 struct capture_stats {
     struct stats file;
     uint64_t *messages[128]; /* by letter */
@@ -25,12 +32,17 @@ struct capture_stats {
     uint64_t *lag_bytes;
     uint64_t *retained_bytes;
     uint64_t *copy_tables_left;
+    uint64_t *copied_tables;
     uint64_t *copied_rows;
+    uint64_t *copied_bytes;
     uint64_t *wal_status[4]; /* 1 for the present one */
 };
 
 /* `path` as for stats_init(); stats_end(&s->file) frees everything. */
 void capture_stats_init(struct capture_stats *s, const char *path);
+
+/* The metrics of the copy of a table, "schema.name". */
+void capture_stats_copy(struct capture_stats *s, const char *table, struct copy_stats *copy);
 
 /* How the slot is: `wal_status` as in pg_replication_slots. */
 void capture_stats_slot(struct capture_stats *s, const char *wal_status, uint64_t retained_bytes);

@@ -263,6 +263,7 @@ static int put_rows(struct copy_table *t, const struct relation *rel, const stru
             break;
         rc = copy_text_row(rel, row, (size_t)size, &text, out, err);
         PQfreemem(row);
+        copy_progress_row(o->progress, (size_t)size);
         if (rc == 0 && frame_output_pending(o->out) >= ROOM_BYTES)
             rc = o->make_room(o->ctx, err);
     }

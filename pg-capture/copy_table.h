@@ -14,15 +14,17 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "copy_progress.h"
 #include "frames/frame_output.h"
 #include "frames/relation.h"
 #include "frames/snapshot.h"
 #include "session.h"
 
-/* Where the frames go, and who makes room there: waits until little is left of what is not written
- * yet. */
+/* Where the frames go, who counts the rows, and who makes room there: waits until little is left of
+ * what is not written yet. */
 struct copy_output {
     struct frame_output *out;
+    struct copy_progress *progress;
     int (*make_room)(void *ctx, struct err *err);
     void *ctx;
 };

@@ -37,6 +37,7 @@ static void forget_tables(struct copying *c)
 
 void copying_disconnect(struct copying *c)
 {
+    copy_progress_stop(&c->progress);
     copy_table_close(&c->reader);
     forget_tables(c);
     snapshot_free(&c->before);
@@ -344,10 +345,11 @@ static int copy_rows(struct copying *c, struct copying_table *t, struct err *err
     log_info("copying a table", "schema", rel->namespace, "table", rel->name, "snapshot",
              buf_cstr(&c->reader.snapshot_text), NULL);
     buf_append(&c->output.out->out.buf, rel->frame, rel->frame_size);
-    if (copy_table_rows(&c->reader, rel, &c->output, &nrows, err))
+    if (copy_progress_table(&c->progress, &c->upstream->catalog, rel, err) ||
+        copy_table_rows(&c->reader, rel, &c->output, &nrows, err))
         return -1;
     t->done = true;
-    *c->rows += nrows;
+    copy_progress_done(&c->progress);
     log_info("a table is copied", "schema", rel->namespace, "table", rel->name, "rows",
              LOG_U64(nrows), "ms", LOG_U64((uint64_t)(monotonic_ms() - begun_ms)), NULL);
     return 0;

@@ -34,14 +34,15 @@ struct copying {
     struct upstream *upstream; /* borrowed */
     const struct acks *acks;   /* borrowed */
     struct copy_output output;
+    struct copy_progress progress;
     struct copy_table reader;
     struct copying_table *tables; /* that were announced on this connection, by relid */
     size_t nleft;                 /* of them: neither copied nor at every target */
     struct snapshot before;       /* the transactions that ran when this connection began */
     uint32_t *unseen; /* xids that were sent and that no snapshot has been found to see */
     size_t nunseen, unseen_cap;
-    int64_t look_ms;              /* not before */
-    uint64_t *tables_left, *rows; /* statistics */
+    int64_t look_ms;       /* not before */
+    uint64_t *tables_left; /* statistics */
 };
 
 void copying_free(struct copying *c);

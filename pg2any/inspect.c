@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/exit.h"
@@ -140,6 +141,35 @@ static const char *number(const struct stats_file *f, const char *name, char *ou
     return out;
 }
 
+/* A line for each table that is copied, and what is to come. */
+static void show_copies(const struct stats_file *f)
+{
+    static const char active[] = "\npg2any_capture_copy_active{table=\"";
+    double rows, bytes, estimated, begun, left;
+    for (const char *p = (const char *)f->text.data; p && (p = strstr(p, active));) {
+        char label[512];
+        p += sizeof active - 1;
+        const char *end = strstr(p, "\"} ");
+        if (!end || end[3] != '1')
+            continue;
+        (void)snprintf(label, sizeof label, "table=\"%.*s\"", (int)(end - p), p);
+        if (!stats_file_value(f, "pg2any_capture_copy_rows", label, &rows) ||
+            !stats_file_value(f, "pg2any_capture_copy_bytes", label, &bytes) ||
+            !stats_file_value(f, "pg2any_capture_copy_estimated_rows", label, &estimated) ||
+            !stats_file_value(f, "pg2any_capture_copy_begun_timestamp_seconds", label, &begun))
+            continue;
+        (void)printf("%-17s copying %.*s: %.15g", "", (int)(end - p), p, rows);
+        if (estimated > 0)
+            (void)printf(" of about %.15g", estimated);
+        (void)printf(" rows, %.15g bytes, for %.0f s\n", bytes,
+                     difftime(time(NULL), (time_t)begun));
+    }
+    if (stats_file_value(f, "pg2any_capture_copy_tables_left", NULL, &left) && left > 0)
+        (void)printf("%-17s tables that are not copied yet: %.15g\n", "", left);
+    if (stats_file_value(f, "pg2any_copy_tables_awaited", NULL, &left) && left > 0)
+        (void)printf("%-17s tables that await their copy: %.15g\n", "", left);
+}
+
 /* One line for a process. What stops the pipeline goes into `err`, a permanent reason first. */
 static void show_process(const struct stage *s, struct err *err)
 {
@@ -167,6 +197,7 @@ static void show_process(const struct stage *s, struct err *err)
                 (void)printf(", %s %s", shown[i].label, text);
         }
         (void)printf("\n");
+        show_copies(&f);
     }
     if (rc && !f.alive)
         (void)printf("%s\n", fault.text);

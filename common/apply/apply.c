@@ -102,7 +102,7 @@ struct apply {
     struct signals signals;
     struct frame_reader input;
     struct stats stats;
-    uint64_t *queue_depth, *lag_ms;
+    uint64_t *queue_depth, *lag_ms, *tables_awaited;
     struct apply_group group;
     struct apply_stream stream;
 };
@@ -213,6 +213,7 @@ static void update_stats(void *ctx)
     struct apply *a = ctx;
     bool coming = a->stream.open && !a->stream.skip;
     *a->queue_depth = a->group.ntxns + coming;
+    *a->tables_awaited = a->group.rows.nawaited;
     a->stats.waits = *a->queue_depth > 0;
     *a->lag_ms = (uint64_t)group_lag_ms(&a->group, coming ? a->stream.commit_time_us : 0);
 }
@@ -250,6 +251,8 @@ static void register_stats(struct apply *a, const char *component)
         .label = "event_type",
         .help = "The same by kind and table.",
     };
+    a->tables_awaited =
+        GAUGE("pg2any_copy_tables_awaited", "Tables of which the copy is not here yet.");
     group->transactions =
         COUNTER("pg2any_transactions_processed_total", "Source transactions applied.");
     a->stream.skipped = COUNTER("pg2any_apply_transactions_skipped_total",

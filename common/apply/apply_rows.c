@@ -22,6 +22,7 @@ struct apply_relation {
     bool awaits_copy;           /* that is why */
     bool said;                  /* so in the log */
     bool copied;                /* in this group */
+    bool copy_came;             /* the same, whether its rows went in or are left out */
     uint64_t copied_rows;
     UT_hash_handle hh;
 };
@@ -29,6 +30,7 @@ struct apply_relation {
 /* A relation that will be copied in this stream. */
 struct apply_due {
     uint32_t relid;
+    bool awaited;
     UT_hash_handle hh;
 };
 
@@ -124,26 +126,40 @@ static int add_relation(struct apply_rows *a, const struct frame *f, struct err 
 int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err)
 {
     struct apply_due *d;
-    bool added;
+    bool added, holds;
     HASH_FIND(hh, a->due, &relid, sizeof relid, d);
     if (d)
         return 0;
+    if (target_holds(a->target, a->origin, relid, &holds, err))
+        return -1;
     d = calloc(1, sizeof *d);
     if (!d)
         return err_nomem(err);
     d->relid = relid;
+    d->awaited = !holds;
     HASH_TRY_ADD(a->due, relid, d, added);
-    if (added)
-        return 0;
-    free(d);
-    return err_nomem(err);
+    if (!added) {
+        free(d);
+        return err_nomem(err);
+    }
+    a->nawaited += d->awaited;
+    return 0;
 }
 
-static bool is_due(const struct apply_rows *a, uint32_t relid)
+static struct apply_due *find_due(const struct apply_rows *a, uint32_t relid)
 {
     struct apply_due *d;
     HASH_FIND(hh, a->due, &relid, sizeof relid, d);
-    return d != NULL;
+    return d;
+}
+
+static void await_no_more(struct apply_rows *a, uint32_t relid)
+{
+    struct apply_due *d = find_due(a, relid);
+    if (d && d->awaited) {
+        d->awaited = false;
+        --a->nawaited;
+    }
 }
 
 /* Whether the target is to have a copy of the relation and has none yet. */
@@ -151,7 +167,8 @@ static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct e
 {
     bool holds;
     r->awaits_copy = false;
-    if (!is_due(a, r->relid) || table_names_has(&a->skip, current(r)->namespace, current(r)->name))
+    if (!find_due(a, r->relid) ||
+        table_names_has(&a->skip, current(r)->namespace, current(r)->name))
         return 0;
     if (target_holds(a->target, a->origin, r->relid, &holds, err))
         return -1;
@@ -181,7 +198,7 @@ static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *
     if (!a->copying && find_awaited(a, r, err))
         return table_failed(a, rel, err);
     /* A target that gets copies remembers of every table that it is one. */
-    bool follows_only = !a->copying && a->due && !is_due(a, relid);
+    bool follows_only = !a->copying && a->due && !find_due(a, relid);
     const struct binding binding = {a->origin, a->ddl, &a->skip, txn->commit_lsn,
                                     follows_only ? bytes_of(COPIED_NOTHING) : a->snapshot};
     if (r->awaits_copy) {
@@ -217,7 +234,9 @@ void apply_rows_commit(struct apply_rows *a)
         if (r->copied)
             log_info("a table is copied", "schema", current(r)->namespace, "table",
                      current(r)->name, "rows", LOG_U64(r->copied_rows), NULL);
-        r->copied = r->left_out = r->awaits_copy = false;
+        if (r->copy_came)
+            await_no_more(a, r->relid);
+        r->copied = r->copy_came = r->left_out = r->awaits_copy = false;
         if (r->recent) {
             relation_unref(r->settled);
             r->settled = r->recent;
@@ -236,7 +255,7 @@ void apply_rows_rollback(struct apply_rows *a)
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         relation_unref(r->recent);
         r->recent = NULL;
-        r->copied = false;
+        r->copied = r->copy_came = false;
     }
 }
 
@@ -256,6 +275,7 @@ void apply_rows_forget(struct apply_rows *a)
         HASH_DEL(a->due, d);
         free(d);
     }
+    a->nawaited = 0;
 }
 
 /* ---- rows ---- */
@@ -499,6 +519,7 @@ static int end_copy(struct apply_rows *a, const struct frame *f, const struct so
         return -1;
     a->copying->copied = a->copying->table != NULL;
     a->copying->copied_rows = x.nrows;
+    a->copying->copy_came = true;
     a->copying = NULL;
     return 0;
 }

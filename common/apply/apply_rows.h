@@ -42,6 +42,7 @@ struct apply_rows {
     struct apply_relation *relations; /* by relid */
     struct apply_relation *last;      /* the one looked up last */
     struct apply_due *due;            /* relations that will be copied */
+    uint64_t nawaited;                /* of them: not here yet */
     struct apply_relation *copying;   /* between copy begin and end; its rows are passed over where
                                          it is not bound */
     struct bytes snapshot;            /* while it is bound */

@@ -1,0 +1,49 @@
+/*
+ * copy_progress.h - how far the copy of a table is, for people: statistics by table, and while one
+ * is copied a line of the log every ten seconds or, on a terminal, one that is written over.
+ *
+ * Counts what this process has put out: of a table whose copy goes on after a restart, what came
+ * since. What a table has is the planner's estimate (pg_class.reltuples), 0 where it has none; a
+ * row filter leaves some of that out.
+ */
+#ifndef PG2ANY_COPY_PROGRESS_H
+#define PG2ANY_COPY_PROGRESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "capture_stats.h"
+#include "catalog.h"
+#include "frames/relation.h"
+
+struct copy_progress {
+    struct capture_stats *stats; /* borrowed */
+    int terminal_fd;             /* -1: log lines instead */
+
+    /* Of the table that is copied; relid 0: none is. */
+    uint32_t relid;
+    struct buf table; /* "schema.name" */
+    struct copy_stats counts;
+    uint64_t estimated_rows;
+    int64_t begun_ms, due_ms;
+};
+
+/* The rows that follow are of this table; one that was copied before is left where it is. */
+MUST_CHECK int copy_progress_table(struct copy_progress *p, struct catalog *c,
+                                   const struct relation *rel, struct err *err);
+
+/* A row has been put out, `bytes` long as the source sent it. */
+void copy_progress_row(struct copy_progress *p, size_t bytes);
+
+/* Says where it is, if that is due; called as often as one likes. */
+void copy_progress_tell(struct copy_progress *p);
+
+/* The table is whole, all its rows are put out. */
+void copy_progress_done(struct copy_progress *p);
+
+/* It is not, and does not go on now. Frees what there is. */
+void copy_progress_stop(struct copy_progress *p);
+
+#endif
