@@ -150,8 +150,9 @@ static int take_snapshot(struct copy_table *t, const char *relid, bool *same, st
     struct buf publications = {0};
     PGresult *rows;
     (void)snprintf(sql, sizeof sql, snapshot_sql,
-                   PQserverVersion(t->session.conn) >= 150000 ? filter_sql
-                                                              : "CASE WHEN $2 IS NULL THEN '' END");
+                   PQserverVersion(t->session.conn) >= 150000
+                       ? filter_sql
+                       : "CASE WHEN $2::text IS NULL THEN '' END");
     array_of_text(&publications, t->npublications, t->publications);
     const char *params[] = {relid, buf_cstr(&publications), t->name};
     int rc = buf_check(&publications, err);
