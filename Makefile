@@ -111,9 +111,9 @@ UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%) $(FUZZ_REPLAYS) $(CHANG
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC) \
-	$(wildcard tests/fuzz/*.c tests/apply-text/*.c tests/faults/*.c)
+	$(wildcard tests/fuzz/*.c tests/apply-text/*.c tests/faults/*.c tests/hasty/*.c)
 C_FILES := $(wildcard common/*/*.[ch] $(ALL_TOOLS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] \
-	tests/apply-text/*.c tests/faults/*.c)
+	tests/apply-text/*.c tests/faults/*.c tests/hasty/*.c)
 
 .PHONY: all
 all: $(LIB) $(BINARIES) ## build the library and every tool into build/
@@ -187,8 +187,14 @@ $(FAULTS): $(BUILD)/obj/tests/faults/preload.o
 	$(call say,LD) $(CC) -shared $(CFLAGS) $(LDFLAGS) $^ -o $@
 $(BUILD)/obj/tests/faults/preload.o: PG2ANY_CFLAGS := -std=c11 $(WARNINGS) -fPIC -U_FORTIFY_SOURCE
 
+# One that takes its snapshots too early.
+HASTY := $(BUILD)/unit/pg-capture-hasty
+$(HASTY): $(call objects,tests/hasty/hasty.c) $(BUILD)/obj/pg-capture/main.o $(BUILD)/pg-capture.a $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD) $(link) -Wl,--wrap=snapshot_sees $^ $(call pkg_libs,libpq $(COMMON_PKGS)) -o $@
+
 .PHONY: unit
-unit: $(UNIT_TESTS) $(TEXT_APPLIER) $(FAULTS) ## build the unit tests
+unit: $(UNIT_TESTS) $(TEXT_APPLIER) $(FAULTS) $(HASTY) ## build the unit tests
 
 # With libFuzzer, in a build folder of its own where everything is compiled for it.
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
@@ -234,7 +240,7 @@ check-bytes: $(CHANGED_BYTES) ## change a byte in kept streams, CHANGES times (1
 	@PG2ANY_CHANGES=$(CHANGES) $<
 
 .PHONY: check-e2e
-check-e2e: all ## run the end-to-end tests (T=tests/t/00_smoke.t for some of them)
+check-e2e: all $(HASTY) ## run the end-to-end tests (T=tests/t/00_smoke.t for some of them)
 	@$(call select_or_T,all) $(test_env) tests/run --logs $(BUILD)/test-logs $$list
 
 .PHONY: check-mysql
@@ -254,7 +260,7 @@ check-oracle-mysql: ## run those of check-mysql against Oracle's server and clie
 .PHONY: check-versions
 check-versions: ## run what may depend on the version of PostgreSQL on the others
 	@tests/deps.sh npm
-	+@$(build_now) all
+	+@$(build_now) all $(HASTY)
 	@$(call select_or_T,versions) $(test_env) tests/versions --store build/postgres --logs $(BUILD)/test-logs $$list
 
 .PHONY: check-histories

@@ -511,7 +511,7 @@ static int choose_end(struct capture *c, struct err *err)
 static int copy(struct capture *c, bool drained, int64_t now_ms, struct err *err)
 {
     if (!c->copying.on || !pgoutput_outside(c->upstream.decoder) ||
-        (!drained && now_ms < c->copy_due_ms))
+        (!drained && !c->copying.holds && now_ms < c->copy_due_ms))
         return 0;
     c->copied_any = c->copied_any || copying_left(&c->copying);
     if (copying_step(&c->copying, c->position.emitted_lsn, err) || choose_end(c, err))
@@ -523,6 +523,12 @@ static int copy(struct capture *c, bool drained, int64_t now_ms, struct err *err
     return 0;
 }
 
+/* Whether more of the stream may come in. */
+static bool may_take(const struct capture *c)
+{
+    return frame_output_pending(&c->out) < OUTPUT_HIGH_BYTES && !c->copying.holds;
+}
+
 /* Until a signal or --until-lsn (0), or a fault. */
 static int stream(struct capture *c, struct err *err)
 {
@@ -531,7 +537,7 @@ static int stream(struct capture *c, struct err *err)
     bool drained = false;
     c->heard_ms = monotonic_ms();
     while (!c->signals.stop && c->position.reached_lsn == 0) {
-        if (frame_output_pending(&c->out) < OUTPUT_HIGH_BYTES && take_messages(c, &drained, err))
+        if (may_take(c) && take_messages(c, &drained, err))
             return -1;
         int64_t now_ms = monotonic_ms();
         if (now_ms >= c->progress_due_ms)
@@ -541,7 +547,7 @@ static int stream(struct capture *c, struct err *err)
         if ((drained || frame_output_pending(&c->out) >= OUTPUT_FLUSH_BYTES) && write_out(c, err))
             return -1;
 
-        bool room = frame_output_pending(&c->out) < OUTPUT_HIGH_BYTES;
+        bool room = may_take(c);
         bool want = room && drained;
         int64_t wake_ms = room && !drained ? now_ms : c->ahead_look_ms;
         if (due_progress(c) != 0)
@@ -688,7 +694,7 @@ static int connect_and_stream(struct capture *c, struct err *err)
     c->copy_due_ms = 0;
     position_stream(&c->position, u->start_lsn, u->replication.wal_lsn,
                     c->copying.on ? 0 : u->until_lsn);
-    if (copying_begin(&c->copying, u->slot_created, err))
+    if (copying_begin(&c->copying, err))
         return -1;
     c->status_due_ms = 0;
     notify_ready(&c->notify_fd);

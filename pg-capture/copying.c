@@ -14,6 +14,7 @@
 #define DESCRIBE_AT_ONCE 64
 #define LOOK_AGAIN_MS    50
 #define LOCKED_MS        1000
+#define HOLD_MS          10000 /* and then the stream goes on for as long */
 
 /* What one has that was announced. */
 struct copying_table {
@@ -40,50 +41,52 @@ void copying_disconnect(struct copying *c)
     copy_progress_stop(&c->progress);
     copy_table_close(&c->reader);
     forget_tables(c);
-    snapshot_free(&c->before);
-    c->nunseen = 0;
+    c->before.n = c->unseen.n = 0;
     c->look_ms = 0;
+    c->holds = false;
 }
 
 void copying_free(struct copying *c)
 {
     copying_disconnect(c);
-    free(c->unseen);
-    c->unseen = NULL;
+    free(c->before.items);
+    free(c->unseen.items);
+    c->before = c->unseen = (struct copying_xids){0};
 }
 
 /* ---- what was sent ---- */
 
-int copying_sent(struct copying *c, uint32_t xid, struct err *err)
+static int add_xid(struct copying_xids *x, uint32_t xid, struct err *err)
 {
-    if (!c->on || c->nleft == 0)
-        return 0;
-    if (c->nunseen == c->unseen_cap) {
-        size_t cap = c->unseen_cap ? c->unseen_cap * 2 : 1024;
-        uint32_t *unseen = realloc(c->unseen, cap * sizeof *unseen);
-        if (!unseen)
+    if (x->n == x->cap) {
+        size_t cap = x->cap ? x->cap * 2 : 1024;
+        uint32_t *items = realloc(x->items, cap * sizeof *items);
+        if (!items)
             return err_nomem(err);
-        c->unseen = unseen;
-        c->unseen_cap = cap;
+        x->items = items;
+        x->cap = cap;
     }
-    c->unseen[c->nunseen++] = xid;
+    x->items[x->n++] = xid;
     return 0;
 }
 
 /* Takes those out that a snapshot sees: every later one will. */
-static size_t take_seen(uint32_t *xids, size_t n, const struct snapshot *s)
+static void take_seen(struct copying_xids *x, const struct snapshot *s)
 {
     size_t left = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!snapshot_sees(s, xids[i]))
-            xids[left++] = xids[i];
-    return left;
+    for (size_t i = 0; i < x->n; i++)
+        if (!snapshot_sees(s, x->items[i]))
+            x->items[left++] = x->items[i];
+    x->n = left;
 }
 
-/*
- * Whether one of the transactions that ran when the connection began, and has not ended yet, may
- * have changed the table: it holds the lock for that until others see its end.
- */
+int copying_sent(struct copying *c, uint32_t xid, struct err *err)
+{
+    return c->on && c->nleft > 0 ? add_xid(&c->unseen, xid, err) : 0;
+}
+
+/* Whether one of the transactions of `before` may have changed the table and has not ended yet: it
+ * holds the lock for that until others see its end. */
 static int ask_writers(struct copying *c, uint32_t relid, bool *any, struct err *err)
 {
     static const char sql[] =
@@ -100,7 +103,7 @@ static int ask_writers(struct copying *c, uint32_t relid, bool *any, struct err 
     PGresult *rows;
     (void)snprintf(relid_text, sizeof relid_text, "%" PRIu32, relid);
     for (size_t i = 0; i < c->before.n; i++)
-        buf_printf(&xids, "%c%" PRIu32, i ? ',' : '{', c->before.running[i]);
+        buf_printf(&xids, "%c%" PRIu32, i ? ',' : '{', c->before.items[i]);
     buf_append_byte(&xids, '}');
     const char *params[] = {relid_text, buf_cstr(&xids)};
     int rc = buf_check(&xids, err);
@@ -114,17 +117,29 @@ static int ask_writers(struct copying *c, uint32_t relid, bool *any, struct err 
     return 0;
 }
 
-/* Whether the snapshot of a copy sees all that was sent of the table. */
-static int sees_all(struct copying *c, uint32_t relid, bool *all, struct err *err)
+/*
+ * The stream stands still until what it brought is seen: otherwise there is always something newer
+ * that is not. Not for ever, where the standby that is waited for is away.
+ */
+static void hold(struct copying *c)
 {
-    const struct snapshot *s = &c->reader.snapshot;
-    bool writers = false;
-    c->nunseen = take_seen(c->unseen, c->nunseen, s);
-    c->before.n = take_seen(c->before.running, c->before.n, s);
-    if (c->nunseen == 0 && c->before.n > 0 && ask_writers(c, relid, &writers, err))
-        return -1;
-    *all = c->nunseen == 0 && !writers;
-    return 0;
+    int64_t now_ms = monotonic_ms();
+    if (c->held_ms == 0)
+        c->held_ms = now_ms;
+    c->holds = now_ms - c->held_ms < HOLD_MS;
+    c->look_ms = now_ms + (c->holds ? LOOK_AGAIN_MS : HOLD_MS);
+    if (!c->holds)
+        log_warning("tables cannot be copied yet: transactions have committed that others do not "
+                    "see, as long as a synchronous standby does not answer",
+                    "transactions", LOG_U64(c->unseen.n), NULL);
+}
+
+/* Whether the snapshot of a copy sees all that was sent. */
+static bool sees_all(struct copying *c)
+{
+    take_seen(&c->unseen, &c->reader.snapshot);
+    take_seen(&c->before, &c->reader.snapshot);
+    return c->unseen.n == 0;
 }
 
 /* ---- which tables ---- */
@@ -135,7 +150,10 @@ static int announce(struct copying *c, uint32_t relid, struct err *err)
     bool added = false;
     HASH_FIND(hh, c->tables, &relid, sizeof relid, t);
     if (t) {
-        t->done = t->done && t->described; /* one that was not published is again */
+        if (t->done && !t->described) { /* one that was not published is again */
+            t->done = false;
+            c->joined = true;
+        }
         return 0;
     }
     t = calloc(1, sizeof *t);
@@ -150,6 +168,7 @@ static int announce(struct copying *c, uint32_t relid, struct err *err)
     const struct frame_copy_due due = {relid};
     frame_put_copy_due(&c->output.out->out.buf, &due);
     c->nleft++;
+    c->joined = true;
     return 0;
 }
 
@@ -183,38 +202,40 @@ static int check_named(const struct copying *c, struct err *err)
                          "what is published");
 }
 
+/* By their locks: a snapshot lists no transaction that is younger than all that have ended. */
 static int note_running(struct copying *c, struct err *err)
 {
+    static const char sql[] =
+        "SELECT pg_is_in_recovery(), transactionid FROM (SELECT) one LEFT JOIN pg_locks ON"
+        " locktype = 'transactionid' AND granted AND mode = 'ExclusiveLock'";
     PGresult *rows;
-    if (catalog_query(&c->upstream->catalog,
-                      "SELECT pg_current_snapshot()::text, pg_is_in_recovery()", 0, NULL,
-                      (struct shape){2, 1}, &rows, err))
+    if (catalog_query(&c->upstream->catalog, sql, 0, NULL, (struct shape){2, ANY_ROWS}, &rows, err))
         return -1;
-    const char *text = field(rows, 0, 0);
-    int rc = snapshot_parse(&c->before, text, strlen(text), err);
-    if (rc == 0 && field_truth(rows, 0, 1)) {
+    int rc = 0;
+    c->before.n = 0;
+    if (PQntuples(rows) > 0 && field_truth(rows, 0, 0)) {
         rc = err_set(err, ERR_PERMANENT,
                      "the source is a standby, from which tables cannot be copied: its snapshots "
                      "leave running transactions out");
         (void)err_hint(err, "connect to the primary for the copy, or go without: --copy never");
     }
+    for (int i = 0; rc == 0 && i < PQntuples(rows); i++)
+        if (!PQgetisnull(rows, i, 1))
+            rc = add_xid(&c->before, field_number(rows, i, 1), err);
     PQclear(rows);
+    c->joined = rc != 0;
     return rc;
 }
 
-int copying_begin(struct copying *c, bool first, struct err *err)
+int copying_begin(struct copying *c, struct err *err)
 {
     if (!c->on)
         return 0;
     c->nleft = 0;
     c->reader.npublications = c->upstream->npublications;
     c->reader.publications = c->upstream->publications;
-    if (note_running(c, err))
-        return -1;
-    if (first)
-        c->before.n = 0;
     return catalog_published(&c->upstream->catalog, 0, announce_relation, c, err) ||
-                   check_named(c, err)
+                   check_named(c, err) || note_running(c, err)
                ? -1
                : 0;
 }
@@ -360,11 +381,8 @@ static int copy_rows(struct copying *c, struct copying_table *t, struct err *err
 static int copy_opened(struct copying *c, struct copying_table *t, struct err *err)
 {
     struct relation *rel;
-    bool all;
-    if (sees_all(c, t->relid, &all, err))
-        return -1;
-    if (!all) {
-        t->look_ms = monotonic_ms() + LOOK_AGAIN_MS;
+    if (!sees_all(c)) {
+        hold(c);
         return 0;
     }
     if (describe(c, t->relid, &rel, err))
@@ -381,6 +399,14 @@ static int copy_opened(struct copying *c, struct copying_table *t, struct err *e
 static int copy_table(struct copying *c, struct copying_table *t, struct err *err)
 {
     enum copy_opened opened;
+    bool writers = false;
+    /* Before the snapshot: who holds no lock any more is seen by it. */
+    if (c->before.n > 0 && ask_writers(c, t->relid, &writers, err))
+        return -1;
+    if (writers) {
+        t->look_ms = monotonic_ms() + LOOK_AGAIN_MS;
+        return 0;
+    }
     if (copy_table_open(&c->reader, t->relid, &opened, err))
         return -1;
     switch (opened) {
@@ -403,12 +429,17 @@ int copying_step(struct copying *c, uint64_t passed_lsn, struct err *err)
     int64_t now_ms = monotonic_ms();
     if (!c->on || now_ms < c->look_ms || !acks_have_told(c->acks))
         return 0;
+    if (!c->holds)
+        c->held_ms = 0;
+    c->holds = false;
     if (!copying_left(c)) {
         copy_table_close(&c->reader);
         c->look_ms = now_ms + LOCKED_MS;
         return 0;
     }
     c->look_ms = now_ms + LOOK_AGAIN_MS;
+    if (c->joined && note_running(c, err))
+        return -1;
     for (struct copying_table *t = c->tables; t; t = t->hh.next)
         if (is_left(c, t) && t->lsn != 0 && t->lsn <= passed_lsn && now_ms >= t->look_ms) {
             c->look_ms = 0;

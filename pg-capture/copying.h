@@ -7,9 +7,10 @@
  * behind it, the frames say which transactions it saw.
  *
  * A commit is in the WAL before other sessions see it: long before, where a synchronous standby is
- * waited for. So the xids of what was sent are kept until a snapshot sees them. What an earlier
- * process had sent is not known; the transactions that were running when this connection began have
- * to end first.
+ * waited for. So the xids of what was sent are kept until a snapshot sees them, and the stream is
+ * held back until then. What an earlier process had sent is not known, nor what a transaction did
+ * to a table before the publication had it: of those that run when a table is announced, the ones
+ * that wrote to it have to end first.
  *
  * The rows have the shape that the stream has come to: a table is described, the stream passes what
  * was committed then, and the description is the same still while the table is locked.
@@ -29,6 +30,11 @@
 
 struct copying_table;
 
+struct copying_xids {
+    uint32_t *items;
+    size_t n, cap;
+};
+
 struct copying {
     bool on;
     struct upstream *upstream; /* borrowed */
@@ -38,18 +44,20 @@ struct copying {
     struct copy_table reader;
     struct copying_table *tables; /* that were announced on this connection, by relid */
     size_t nleft;                 /* of them: neither copied nor at every target */
-    struct snapshot before;       /* the transactions that ran when this connection began */
-    uint32_t *unseen; /* xids that were sent and that no snapshot has been found to see */
-    size_t nunseen, unseen_cap;
-    int64_t look_ms;       /* not before */
-    uint64_t *tables_left; /* statistics */
+    bool joined;                  /* one was announced since `before` */
+    struct copying_xids before;   /* ran then; no snapshot has been found to see them */
+    struct copying_xids unseen;   /* were sent; no snapshot has been found to see them */
+    int64_t look_ms;              /* not before */
+    bool holds;                   /* the stream back */
+    int64_t held_ms;              /* since when */
+    uint64_t *tables_left;        /* statistics */
 };
 
 void copying_free(struct copying *c);
 
 /* A connection has begun and its hello is out: announces the tables of the publications that are to
- * be copied. `first`: the slot was made by it, so no target has been sent anything before. */
-MUST_CHECK int copying_begin(struct copying *c, bool first, struct err *err);
+ * be copied. */
+MUST_CHECK int copying_begin(struct copying *c, struct err *err);
 void copying_disconnect(struct copying *c);
 
 /* The stream has a table that may be new: announces it. */

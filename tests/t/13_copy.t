@@ -53,7 +53,7 @@ $prepared->do($_) for 'begin', q{update item set name = 'prepared' where id = 8}
 $open->do('commit');
 $prepared->do('rollback');
 $pipeline->start;
-$pipeline->wait_streaming;
+$pipeline->wait_while_running(sub { Pg2any::Postgres::read_file($pipeline->stats_file('capture')) =~ /\A.*\bready$/m }, 30, 'the tables to be announced');
 $open->do($_) for 'begin', q{insert into item values (5003, 'open')}, 'update toasted set n = 3 where id = 3', 'savepoint r',
     q{insert into bag select 8, 'streamed' from generate_series(1, 2000)}, 'savepoint s', 'delete from item', 'rollback to s';
 $prepared->do($_) for 'begin', q{update item set name = 'prepared' where id = 9}, 'prepare transaction $$q$$';

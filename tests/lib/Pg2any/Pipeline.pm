@@ -37,6 +37,7 @@ sub tool {
 #     slot, publication               # cdc_slot, cdc_pub
 #     ack     => 0,                   # no acknowledgements
 #     args    => {capture => [...], assemble => [...], apply => [...]},
+#     capture => FILE,                # another program than pg-capture
 #     tee     => {capture => FILE},   # a copy of what that stage writes; its process is 'tee-capture'
 #     env     => {NAME => value},     # for all stages
 # )
@@ -51,7 +52,7 @@ sub new {
         dir => fresh_name('pipeline'),
         restarts => 0,
         process => {},
-        map { $_ => $arg{$_} } qw(pg pg_uri target input output env),
+        map { $_ => $arg{$_} } qw(pg pg_uri target input output env capture),
     }, $class;
     mkdir $self->{dir} or croak "mkdir $self->{dir}: $!";
     my %has = map { $_ => 1 } @{ $self->{stages} };
@@ -67,7 +68,7 @@ sub commands {
     my @ack = defined $self->{ack} ? ('--ack', $self->{ack}) : ();
     my %argv = (
         capture => sub {
-            return (tool('pg-capture'), '--slot', $self->{slot},
+            return (tool($self->{capture} // 'pg-capture'), '--slot', $self->{slot},
                 '--publication', $self->{publication}, @ack);
         },
         assemble => sub { return (tool('txn-assemble'), '--spill-dir', $self->spill_dir) },

@@ -2,8 +2,9 @@ package Pg2any::PostgresProxy;
 
 # What may stand between pg-capture and its PostgreSQL. A pooler that spoils what a session is told:
 # it leaves the startup parameter `options` out of the startup packet, refuses one that has it, or
-# changes a text on its way to the server into another of the same length. A firewall that forgets
-# connections. A process of its own, on 127.0.0.1; without TLS it can see everything.
+# changes a text on its way to the server into another of the same length, keeps back the first
+# message that has a text in it. A firewall that forgets connections. A process of its own, on
+# 127.0.0.1; without TLS it can see everything.
 
 use strict;
 use warnings;
@@ -17,18 +18,18 @@ use Pg2any::Scratch qw(fresh_name);
 use Pg2any::Wait qw(wait_for);
 
 # Pg2any::PostgresProxy->new($server, options => 'drop' (the default) or 'refuse',
-#     replace => [TEXT, OTHER])
+#     replace => [TEXT, OTHER], keep => TEXT)
 sub new {
     my ($class, $server, %arg) = @_;
     my ($from, $to) = @{ $arg{replace} // ['', ''] };
     length $from == length $to or croak 'another length';
-    my $self = bless { server => $server, port => Pg2any::Postgres::free_port() }, $class;
+    my $self = bless { server => $server, port => Pg2any::Postgres::free_port(), log => fresh_name('proxy.log') }, $class;
     $self->{process} = Pg2any::Process->start(
         name => 'proxy',
         argv => [$^X, '-I' . dirname(dirname(__FILE__)), '-MPg2any::PostgresProxy',
             '-e', 'Pg2any::PostgresProxy::run(@ARGV)', $self->{port}, $server->port,
-            $arg{options} // 'drop', $from, $to],
-        stderr => fresh_name('proxy.log'));
+            $arg{options} // 'drop', $from, $to, $arg{keep} // ''],
+        stderr => $self->{log});
     wait_for(sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}) },
         10, 'the proxy');
     return $self;
@@ -43,6 +44,10 @@ sub uri {
 
 # Forget the connections that are there: nothing more passes, nothing is closed. New ones are served.
 sub freeze { my ($self) = @_; $self->{process}->signal('USR1'); return }
+
+# Whether there is a message that it keeps back; let that one pass, and all others from now on.
+sub keeps { my ($self) = @_; return Pg2any::Postgres::read_file($self->{log}) =~ /^keeping$/m }
+sub release { my ($self) = @_; $self->{process}->signal('USR2'); return }
 
 # ---- in the proxy ----
 
@@ -93,7 +98,7 @@ sub startup {
 }
 
 sub run {
-    my ($port, $server, $options, $from, $to) = @_;
+    my ($port, $server, $options, $from, $to, $keep) = @_;
     my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp',
         Listen => 16, ReuseAddr => 1) or die "port $port: $!\n";
     my $select = IO::Select->new($listener);
@@ -102,6 +107,14 @@ sub run {
     local $SIG{USR1} = sub {
         push @frozen, grep { $_ != $listener } $select->handles;
         $select->remove(@frozen);
+        return;
+    };
+    my @kept;    # the socket it came from, where it goes, what it is
+    local $SIG{USR2} = sub {
+        give(@kept[1, 2]) if @kept;
+        $select->add($kept[0]) if @kept;
+        @kept = ();
+        $keep = '';
         return;
     };
     while (1) {
@@ -125,6 +138,12 @@ sub run {
                 next;
             }
             $data =~ s/\Q$from\E/$to/g if $is_client{$socket} && length $from;
+            if (length $keep && !@kept && $is_client{$socket} && index($data, $keep) >= 0) {
+                @kept = ($socket, $other, $data);
+                $select->remove($socket);
+                print STDERR "keeping\n";
+                next;
+            }
             give($other, $data);
         }
     }
