@@ -47,7 +47,9 @@ static int choose_conflict(struct driver *d, const char *table, const char **con
 static int append_row_key(const struct target_table *t, struct buf *sql, struct err *err)
 {
     static const char *const names[] = {"rowid", "_rowid_", "oid"};
-    const struct described_index *key = t->there.nindexes > 0 ? &t->there.indexes[0] : NULL;
+    const struct described_index *key = NULL;
+    for (size_t i = 0; i < t->there.nindexes && !key; i++)
+        key = t->there.indexes[i].primary ? &t->there.indexes[i] : NULL;
     for (size_t i = 0; key && i < key->ncolumns; i++) {
         buf_append_str(sql, i == 0 ? "" : ", ");
         text_quote_standard(sql, key->columns[i]);

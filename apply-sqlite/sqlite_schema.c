@@ -80,27 +80,38 @@ static int describe_columns(struct driver *d, const char *table, sqlite3_stmt *s
     return rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "reading the columns", err);
 }
 
-/* Of a table WITHOUT ROWID its primary key, which is what its rows have instead. In the index of
- * another's key there is the rowid, as column -1. */
-static int describe_key(struct driver *d, const char *table, struct described_table *out,
-                        struct err *err)
+/*
+ * The unique indexes: all of a row, and over columns alone. A key of INTEGER is the rowid and has
+ * none, but is listed too. `primary` is the key of a table WITHOUT ROWID, which is what its rows
+ * have instead; in the index of another's key there is the rowid, as column -1. Columns of any key
+ * but that may hold NULL, any number of times.
+ */
+static int describe_keys(struct driver *d, const char *table, struct described_table *out,
+                         struct err *err)
 {
     struct buf sql = {0};
     sqlite3_stmt *s = NULL;
     int rc;
-    buf_append_str(&sql, "SELECT l.name, k.name FROM pragma_index_list(");
+    for (size_t i = 0; i < out->ncolumns; i++)
+        if (out->columns[i].autonumber)
+            described_add_index_column(out, "rowid", false, true, out->columns[i].name);
+    buf_append_str(&sql, "SELECT l.name, k.name, l.origin = 'pk' AND NOT EXISTS (SELECT 1 FROM "
+                         "pragma_index_xinfo(l.name) WHERE cid = -1), c.\"notnull\" FROM "
+                         "pragma_index_list(");
     text_literal(&sql, table, strlen(table));
-    buf_append_str(&sql,
-                   ") l, pragma_index_xinfo(l.name) k WHERE l.origin = 'pk' AND k.key AND NOT "
-                   "EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) WHERE cid = -1) ORDER BY "
-                   "k.seqno");
+    buf_append_str(&sql, ") l, pragma_index_xinfo(l.name) k, pragma_table_xinfo(");
+    text_literal(&sql, table, strlen(table));
+    buf_append_str(&sql, ") c ON c.cid = k.cid WHERE l.\"unique\" AND NOT l.partial AND k.key AND "
+                         "NOT EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) WHERE key AND cid = "
+                         "-2) ORDER BY l.seq DESC, k.seqno");
     if (sqlite_prepare(d, &sql, &s, err))
         return -1;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-        described_add_index_column(out, (const char *)sqlite3_column_text(s, 0), true, true,
+        described_add_index_column(out, (const char *)sqlite3_column_text(s, 0),
+                                   sqlite3_column_int(s, 2) != 0, sqlite3_column_int(s, 3) != 0,
                                    (const char *)sqlite3_column_text(s, 1));
     (void)sqlite3_finalize(s);
-    return rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "reading the primary key", err);
+    return rc == SQLITE_DONE ? 0 : sqlite_fail(d, rc, "reading the unique indexes", err);
 }
 
 /* sqlite_schema has no index: a look for one name reads all of it. Views and virtual tables can be
@@ -166,7 +177,7 @@ int sqlite_describe(struct driver *d, const char *name, const struct describe_ho
         return -1;
     int rc = describe_columns(d, name, s, out, err);
     (void)sqlite3_finalize(s);
-    if (rc || (out->exists && describe_key(d, name, out, err)))
+    if (rc || (out->exists && describe_keys(d, name, out, err)))
         return -1;
     return out->exists && how->rows ? look_for_rows(d, name, &out->empty, err) : 0;
 }

@@ -13,11 +13,13 @@
 
 struct ack_copy {
     uint32_t relid;
-    uint64_t targets; /* a bit for each FIFO */
+    bool whole; /* it is to be copied in one snapshot */
+    struct {
+        bool has, lost; /* lost: also where the target was begun without copies */
+        char *next;     /* NULL: no copy is under way there */
+    } targets[OPTION_LIST_MAX];
     UT_hash_handle hh;
 };
-
-_Static_assert(OPTION_LIST_MAX <= 64, "a bit for each FIFO");
 
 static int make_fifo(struct ack_fifo *f, struct err *err)
 {
@@ -63,6 +65,17 @@ int acks_open(struct acks *a, const struct option_list *paths, struct err *err)
     return 0;
 }
 
+static void forget_copies(struct acks *a)
+{
+    struct ack_copy *copy, *next;
+    HASH_ITER (hh, a->copies, copy, next) {
+        HASH_DEL(a->copies, copy);
+        for (size_t i = 0; i < OPTION_LIST_MAX; i++)
+            free(copy->targets[i].next);
+        free(copy);
+    }
+}
+
 void acks_close(struct acks *a)
 {
     for (size_t i = 0; i < a->n; i++) {
@@ -76,25 +89,21 @@ void acks_close(struct acks *a)
         f->fd = -1;
     }
     a->n = 0;
-    struct ack_copy *copy, *next;
-    HASH_ITER (hh, a->copies, copy, next) {
-        HASH_DEL(a->copies, copy);
-        free(copy);
-    }
+    forget_copies(a);
 }
 
 /* ---- copies ---- */
 
-static const struct ack_copy *find_copy(const struct acks *a, uint32_t relid)
+static struct ack_copy *find_copy(const struct acks *a, uint32_t relid)
 {
     struct ack_copy *copy;
     HASH_FIND(hh, a->copies, &relid, sizeof relid, copy);
     return copy;
 }
 
-static int add_copy(struct acks *a, size_t i, uint32_t relid, struct err *err)
+static struct ack_copy *make_copy(struct acks *a, uint32_t relid, struct err *err)
 {
-    struct ack_copy *copy = (struct ack_copy *)(uintptr_t)find_copy(a, relid);
+    struct ack_copy *copy = find_copy(a, relid);
     bool added = copy != NULL;
     if (!copy && (copy = calloc(1, sizeof *copy))) {
         copy->relid = relid;
@@ -102,16 +111,17 @@ static int add_copy(struct acks *a, size_t i, uint32_t relid, struct err *err)
     }
     if (!added) {
         free(copy);
-        return err_nomem(err);
+        copy = NULL;
+        (void)err_nomem(err);
     }
-    copy->targets |= UINT64_C(1) << i;
-    return 0;
+    return copy;
 }
 
 void acks_hello(struct acks *a)
 {
+    forget_copies(a);
     for (size_t i = 0; i < a->n; i++)
-        a->fifos[i].told = false;
+        a->fifos[i].told = a->fifos[i].all = false;
 }
 
 bool acks_have_told(const struct acks *a)
@@ -122,13 +132,26 @@ bool acks_have_told(const struct acks *a)
     return true;
 }
 
-bool acks_have_copy(const struct acks *a, uint32_t relid)
+const char *acks_copying(const struct acks *a, size_t i, uint32_t relid, bool *has)
 {
     const struct ack_copy *copy = find_copy(a, relid);
-    for (size_t i = 0; i < a->n; i++)
-        if (!a->fifos[i].all && !(copy && copy->targets >> i & 1))
-            return false;
-    return a->n > 0;
+    *has = copy && (copy->targets[i].has || copy->targets[i].lost) ? copy->targets[i].has
+                                                                   : a->fifos[i].all;
+    return copy ? copy->targets[i].next : NULL;
+}
+
+bool acks_have_copy(const struct acks *a, uint32_t relid)
+{
+    bool has = a->n > 0;
+    for (size_t i = 0; i < a->n && has; i++)
+        (void)acks_copying(a, i, relid, &has);
+    return has;
+}
+
+bool acks_want_whole(const struct acks *a, uint32_t relid)
+{
+    const struct ack_copy *copy = find_copy(a, relid);
+    return copy && copy->whole;
 }
 
 /* ---- lines ---- */
@@ -138,30 +161,63 @@ static int bad_line(const struct ack_fifo *f, struct err *err)
     return err_set(err, ERR_PERMANENT, "--ack %s: a line that is not an LSN", f->path);
 }
 
-/* What follows "copied". */
-static int take_copied(struct acks *a, size_t i, const char *rest, struct err *err)
+/* The relid at the beginning of the text, which is passed. */
+static bool take_relid(const char **p, uint32_t *relid)
 {
-    struct ack_fifo *f = &a->fifos[i];
     char *end;
-    f->all = f->all || strcmp(rest, " *") == 0;
-    f->told = f->told || *rest == '\0' || f->all;
-    if (*rest == '\0' || strcmp(rest, " *") == 0)
+    if (**p < '1' || **p > '9')
+        return false;
+    unsigned long long number = strtoull(*p, &end, 10);
+    if (number > UINT32_MAX)
+        return false;
+    *p = end;
+    *relid = (uint32_t)number;
+    return true;
+}
+
+/* A line about a copy; *is: it is one. */
+static int take_copied(struct acks *a, size_t i, bool *is, struct err *err)
+{
+    static const char *const words[] = {"copied", "copying ", "whole "};
+    struct ack_fifo *f = &a->fifos[i];
+    struct ack_copy *copy;
+    uint32_t relid;
+    size_t kind = 0;
+    while (kind < 3 && strncmp(f->line, words[kind], strlen(words[kind])) != 0)
+        kind++;
+    *is = kind < 3;
+    if (!*is)
         return 0;
-    unsigned long relid = strtoul(rest, &end, 10);
-    if (rest[0] != ' ' || rest[1] < '1' || rest[1] > '9' || *end != '\0' || relid > UINT32_MAX)
+    const char *p = f->line + strlen(words[kind]);
+    if (kind == 0 && (*p == '\0' || strcmp(p, " *") == 0)) {
+        f->told = true;
+        f->all = *p != '\0';
+        return 0;
+    }
+    if ((kind == 0 && *p++ != ' ') || !take_relid(&p, &relid) ||
+        (kind == 1 ? *p++ != ' ' || *p == '\0' : *p != '\0'))
         return bad_line(f, err);
-    return add_copy(a, i, (uint32_t)relid, err);
+    if (!(copy = make_copy(a, relid, err)))
+        return -1;
+    free(copy->targets[i].next);
+    copy->targets[i].next = kind == 1 ? strdup(p) : NULL;
+    copy->targets[i].has = kind == 0;
+    copy->targets[i].lost = kind == 2;
+    copy->whole = copy->whole || kind == 2;
+    return kind == 1 && !copy->targets[i].next ? err_nomem(err) : 0;
 }
 
 static int take_line(struct acks *a, size_t i, uint64_t limit, struct err *err)
 {
     struct ack_fifo *f = &a->fifos[i];
-    static const char copied[] = "copied";
     uint64_t lsn;
+    bool is_copied;
     f->line[f->len] = '\0';
-    if (strncmp(f->line, copied, sizeof copied - 1) == 0) {
+    if (take_copied(a, i, &is_copied, err))
+        return -1;
+    if (is_copied) {
         f->len = 0;
-        return take_copied(a, i, f->line + sizeof copied - 1, err);
+        return 0;
     }
     if (!lsn_parse(f->line, f->len, &lsn))
         return bad_line(f, err);

@@ -1,7 +1,15 @@
 /*
  * acks.h - what the targets have made durable: one FIFO for each, with a line "%X/%X" per LSN, and
- * after each hello "copied RELID" for each table that is there whole, then "copied"; "copied *"
- * instead for a target that was begun without a copy.
+ * lines about the copies of tables. After each hello:
+ *
+ *   copied RELID           the table is there whole
+ *   copying RELID NEXT     its copy came that far (frame.h, copy end)
+ *   copied                 that was all; or
+ *   copied *               that target was begun without copies: all tables are there
+ *
+ * and at any time
+ *
+ *   whole RELID            the table is to be copied anew, in one snapshot
  *
  * This process is the reader of the FIFOs and makes them afresh, so that it never finds lines of an
  * earlier run in them, and keeps a writing end of its own, so that they never end. An LSN that was
@@ -11,6 +19,7 @@
 #ifndef PG2ANY_ACKS_H
 #define PG2ANY_ACKS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,9 +28,9 @@
 #include "base/err.h"
 #include "base/options.h"
 
-#define ACK_LINE_MAX 18 /* "FFFFFFFF/FFFFFFFF" or "copied 4294967295", and a newline */
+#define ACK_LINE_MAX PIPE_BUF /* longer ones may come in parts */
 
-/* Which targets have a table whole. */
+/* What the targets have of a table. */
 struct ack_copy;
 
 struct ack_fifo {
@@ -52,7 +61,7 @@ void acks_close(struct acks *a);
 /* Reads what is there. An LSN above `limit`, and anything that is no LSN, is a permanent error. */
 MUST_CHECK int acks_read(struct acks *a, size_t i, uint64_t limit, struct err *err);
 
-/* A new hello: the targets will say anew which tables they have. What they said stays true. */
+/* A new hello: the targets will say anew which tables they have. */
 void acks_hello(struct acks *a);
 
 /* Every target has said which tables it has. */
@@ -60,6 +69,13 @@ bool acks_have_told(const struct acks *a);
 
 /* Every target has that table, and there is one. */
 bool acks_have_copy(const struct acks *a, uint32_t relid);
+
+/* A target has said that the table is to be copied in one snapshot. */
+bool acks_want_whole(const struct acks *a, uint32_t relid);
+
+/* Where the copy of a table may go on at the i-th target, which does not have it whole; NULL: it
+ * has to begin there. *has: it is there whole. */
+const char *acks_copying(const struct acks *a, size_t i, uint32_t relid, bool *has);
 
 /* The LSN that every target has; 0 while one has not spoken, or there is none. */
 uint64_t acks_lsn(const struct acks *a);

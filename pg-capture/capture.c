@@ -42,7 +42,7 @@
 #define AHEAD_LOOK_MS    1000
 #define TLS_LOOK_MS      100
 #define COPY_LOOK_MS     20
-#define COPY_GAP_MS      500 /* of stream between two copies, where there is much of it */
+#define COPY_GAP_MS      500 /* of stream between two copies at most, where there is much of it */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   10000
 #define LEAVE_LIMIT_MS   10000
@@ -517,7 +517,9 @@ static int copy(struct capture *c, bool drained, int64_t now_ms, struct err *err
     if (copying_step(&c->copying, c->position.emitted_lsn, err) || choose_end(c, err))
         return -1;
     frame_output_seal(&c->out);
-    c->copy_due_ms = monotonic_ms() + COPY_GAP_MS;
+    /* The stream gets as much time as the copy has taken. */
+    int64_t taken_ms = monotonic_ms() - now_ms;
+    c->copy_due_ms = now_ms + taken_ms + (taken_ms < COPY_GAP_MS ? taken_ms : COPY_GAP_MS);
     if (c->copying.nleft > 0)
         c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPORT_GAP_MS);
     return 0;
@@ -763,6 +765,7 @@ static void set_up_copying(struct capture *c)
         .acks = &c->acks,
         .output = {&c->out, &c->copying.progress, make_room, c},
         .progress = {.stats = &c->stats, .terminal_fd = isatty(STDERR_FILENO) ? STDERR_FILENO : -1},
+        .chunk_bytes = c->options->copy_chunk,
         .reader = {.source = &u->source,
                    .streaming = &u->replication.session,
                    .waiter = &c->waiter,

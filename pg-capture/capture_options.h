@@ -25,6 +25,7 @@ struct capture_options {
     int origin; /* 0: any, 1: none */
     int copy;   /* enum copy_mode */
     struct option_list copy_tables;
+    uint64_t copy_chunk; /* bytes */
     struct option_list acks;
     const char *until; /* NULL, an LSN, "current" */
     uint64_t status_interval_ms;

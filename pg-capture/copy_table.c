@@ -196,7 +196,59 @@ int copy_table_open(struct copy_table *t, uint32_t relid, enum copy_opened *open
 
 /* ---- rows ---- */
 
-static void append_copy(const struct copy_table *t, const struct relation *rel, struct buf *sql)
+int copy_table_key(struct copy_table *t, uint32_t relid, const struct relation *rel,
+                   struct copy_key *key, struct err *err)
+{
+    char text[16];
+    PGresult *rows;
+    const char *params[] = {text};
+    (void)snprintf(text, sizeof text, "%" PRIu32, relid);
+    *key = (struct copy_key){0};
+    if (ask(t, copy_key_sql, 1, params, (struct shape){COPY_KEY_FIELDS, ANY_ROWS}, &rows, err))
+        return -1;
+    int rc = copy_key_take(key, rows, rel, err);
+    PQclear(rows);
+    return rc;
+}
+
+int copy_table_is_before(struct copy_table *t, const struct copy_key *key, const char *a,
+                         const char *b, bool *before, struct err *err)
+{
+    struct buf sql = {0};
+    PGresult *rows;
+    buf_append_str(&sql, "SELECT (");
+    copy_key_values(key, t->session.conn, a, &sql);
+    buf_append_str(&sql, ") < (");
+    copy_key_values(key, t->session.conn, b, &sql);
+    buf_append_str(&sql, ")");
+    int rc = buf_check(&sql, err);
+    if (rc == 0)
+        rc = ask(t, buf_cstr(&sql), 0, NULL, (struct shape){1, 1}, &rows, err);
+    buf_free(&sql);
+    if (rc)
+        return -1;
+    *before = field_truth(rows, 0, 0);
+    PQclear(rows);
+    return 0;
+}
+
+static void append_chunk(const struct copy_table *t, const struct copy_chunk *chunk,
+                         struct buf *sql)
+{
+    if (chunk->from) {
+        buf_append_str(sql, t->filter ? " AND (" : " WHERE (");
+        copy_key_names(chunk->key, sql);
+        buf_append_str(sql, ") > (");
+        copy_key_values(chunk->key, t->session.conn, chunk->from, sql);
+        buf_append_str(sql, ")");
+    }
+    buf_append_str(sql, " ORDER BY ");
+    copy_key_names(chunk->key, sql);
+    buf_printf(sql, " LIMIT %" PRIu64, chunk->limit);
+}
+
+static void append_copy(const struct copy_table *t, const struct relation *rel,
+                        const struct copy_chunk *chunk, struct buf *sql)
 {
     buf_append_str(sql, "COPY (SELECT ");
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
@@ -208,16 +260,27 @@ static void append_copy(const struct copy_table *t, const struct relation *rel, 
     }
     buf_printf(sql, " FROM %s%s", t->partitioned ? "" : "ONLY ", t->name);
     if (t->filter)
-        buf_printf(sql, " WHERE %s", t->filter);
+        buf_printf(sql, " WHERE (%s)", t->filter);
+    if (chunk->number > 0)
+        append_chunk(t, chunk, sql);
     buf_append_str(sql, ") TO STDOUT");
 }
 
-static int begin_copy(struct copy_table *t, const struct relation *rel, struct err *err)
+/* A chunk is read through the index of its key, and nothing else: what came before it would be read
+ * and sorted again for each. */
+static const char by_index_sql[] =
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off;"
+    " SET LOCAL enable_incremental_sort = off; SET LOCAL max_parallel_workers_per_gather = 0";
+
+static int begin_copy(struct copy_table *t, const struct relation *rel,
+                      const struct copy_chunk *chunk, struct err *err)
 {
     struct buf sql = {0};
     PGresult *result;
-    append_copy(t, rel, &sql);
+    append_copy(t, rel, chunk, &sql);
     int rc = buf_check(&sql, err);
+    if (rc == 0 && chunk->number > 0)
+        rc = tell(t, by_index_sql, err);
     if (rc == 0)
         rc = session_query(&t->session, buf_cstr(&sql), 0, NULL, t->waiter, NO_DEADLINE, &result,
                            err);
@@ -250,26 +313,33 @@ static int next_row(struct copy_table *t, char **row, int *size, struct err *err
     }
 }
 
-static int put_rows(struct copy_table *t, const struct relation *rel, const struct copy_output *o,
-                    uint64_t *nrows, struct err *err)
+static int put_row(const struct relation *rel, struct copy_chunk *chunk, const char *row,
+                   size_t size, struct buf *text, const struct copy_output *o, struct err *err)
+{
+    if (copy_text_row(rel, row, size, text, &o->out->out.buf, err))
+        return -1;
+    chunk->nbytes += size;
+    if (++chunk->nrows == chunk->limit && chunk->number > 0)
+        copy_key_position(chunk->key, row, size, &chunk->next);
+    return frame_output_pending(o->out) >= ROOM_BYTES ? o->make_room(o->ctx, err) : 0;
+}
+
+static int put_rows(struct copy_table *t, const struct relation *rel, struct copy_chunk *chunk,
+                    const struct copy_output *o, struct err *err)
 {
     struct buf text = {0};
-    struct buf *out = &o->out->out.buf;
-    int rc = 0;
-    for (*nrows = 0; rc == 0; ++*nrows) {
-        char *row;
-        int size;
-        rc = next_row(t, &row, &size, err);
-        if (rc || !row)
-            break;
-        rc = copy_text_row(rel, row, (size_t)size, &text, out, err);
+    char *row;
+    int size;
+    int rc;
+    while ((rc = next_row(t, &row, &size, err)) == 0 && row) {
+        rc = put_row(rel, chunk, row, (size_t)size, &text, o, err);
         PQfreemem(row);
         copy_progress_row(o->progress, (size_t)size);
-        if (rc == 0 && frame_output_pending(o->out) >= ROOM_BYTES)
-            rc = o->make_room(o->ctx, err);
+        if (rc)
+            break;
     }
     buf_free(&text);
-    return rc;
+    return rc ? -1 : buf_check(&chunk->next, err);
 }
 
 static int end_copy(struct copy_table *t, struct err *err)
@@ -281,17 +351,17 @@ static int end_copy(struct copy_table *t, struct err *err)
     return 0;
 }
 
-int copy_table_rows(struct copy_table *t, const struct relation *rel, const struct copy_output *o,
-                    uint64_t *nrows, struct err *err)
+int copy_table_rows(struct copy_table *t, const struct relation *rel, struct copy_chunk *chunk,
+                    const struct copy_output *o, struct err *err)
 {
-    const struct frame_copy_begin begin = {rel->relid, 0, t->lsn,
+    const struct frame_copy_begin begin = {rel->relid, chunk->number, t->lsn,
                                            bytes_of(buf_cstr(&t->snapshot_text))};
-    if (begin_copy(t, rel, err))
+    if (begin_copy(t, rel, chunk, err))
         return err_context(err, "copying %s.%s", rel->namespace, rel->name);
     frame_put_copy_begin(&o->out->out.buf, &begin);
-    if (put_rows(t, rel, o, nrows, err) || end_copy(t, err))
+    if (put_rows(t, rel, chunk, o, err) || end_copy(t, err))
         return err_context(err, "copying %s.%s", rel->namespace, rel->name);
-    const struct frame_copy_end end = {rel->relid, *nrows, {0}};
+    const struct frame_copy_end end = {rel->relid, chunk->nrows, bytes_of(buf_cstr(&chunk->next))};
     frame_put_copy_end(&o->out->out.buf, &end);
     return 0;
 }

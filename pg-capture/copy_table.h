@@ -1,5 +1,5 @@
 /*
- * copy_table.h - the rows of one table, as one snapshot sees them, into frames.
+ * copy_table.h - the rows of one table, or a chunk of them, as one snapshot sees them, into frames.
  *
  * Over an ordinary connection of its own: a REPEATABLE READ transaction that locks the table in
  * ACCESS SHARE mode before it takes its snapshot, because TRUNCATE and rewrites of a table do not
@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "copy_key.h"
 #include "copy_progress.h"
 #include "frames/frame_output.h"
 #include "frames/relation.h"
@@ -58,9 +59,30 @@ enum copy_opened { COPY_OPENED, COPY_LOCKED, COPY_GONE };
 MUST_CHECK int copy_table_open(struct copy_table *t, uint32_t relid, enum copy_opened *opened,
                                struct err *err);
 
+/* The key to copy the table by, in the open transaction. */
+MUST_CHECK int copy_table_key(struct copy_table *t, uint32_t relid, const struct relation *rel,
+                              struct copy_key *key, struct err *err);
+
+/* Whether a position is before another, both of that key. */
+MUST_CHECK int copy_table_is_before(struct copy_table *t, const struct copy_key *key, const char *a,
+                                    const char *b, bool *before, struct err *err);
+
+/* A part of a table. */
+struct copy_chunk {
+    uint32_t number; /* frame.h, copy begin */
+    /* Of a chunk: */
+    const struct copy_key *key;
+    uint64_t limit;   /* rows at most */
+    const char *from; /* behind that position; NULL: from the first row on */
+    /* What it was: */
+    uint64_t nrows, nbytes; /* as the source has sent them */
+    struct buf next;        /* the position of its last row, where it may have more; empty: none */
+};
+
 /* Appends copy begin, the rows, copy end. After an error the stream has no end of the copy. */
 MUST_CHECK int copy_table_rows(struct copy_table *t, const struct relation *rel,
-                               const struct copy_output *o, uint64_t *nrows, struct err *err);
+                               struct copy_chunk *chunk, const struct copy_output *o,
+                               struct err *err);
 
 /* Ends the transaction; one that fails to is closed with its connection. */
 void copy_table_end(struct copy_table *t);

@@ -17,7 +17,7 @@ static char unescaped(char c)
     return at ? to[at - from] : c;
 }
 
-static void unescape(const char *data, size_t size, struct buf *text)
+void copy_text_unescape(const char *data, size_t size, struct buf *text)
 {
     buf_reset(text, 64 * 1024);
     while (size > 0) {
@@ -44,7 +44,7 @@ static bool put_value(struct frame_writer *fw, const struct column *c, const cha
     }
     if (!memchr(data, '\\', size))
         return tuple_put_text(fw, bytea, data, size);
-    unescape(data, size, text);
+    copy_text_unescape(data, size, text);
     return tuple_put_text(fw, bytea, buf_cstr(text), text->len);
 }
 
@@ -53,6 +53,19 @@ static const char *value_end(const char *from, const char *end)
 {
     const char *tab = memchr(from, '\t', (size_t)(end - from));
     return tab ? tab : end;
+}
+
+struct bytes copy_text_field(const char *row, size_t size, uint32_t n)
+{
+    const char *end = row + size;
+    if (size > 0 && end[-1] == '\n')
+        end--;
+    const char *at = row, *stop = value_end(at, end);
+    for (; n > 0 && stop < end; n--) {
+        at = stop + 1;
+        stop = value_end(at, end);
+    }
+    return (struct bytes){at, (size_t)(stop - at)};
 }
 
 int copy_text_row(const struct relation *rel, const char *row, size_t size, struct buf *text,

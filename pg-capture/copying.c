@@ -15,6 +15,8 @@
 #define LOOK_AGAIN_MS    50
 #define LOCKED_MS        1000
 #define HOLD_MS          10000 /* and then the stream goes on for as long */
+#define FIRST_ROW_BYTES  1024  /* what rows are taken to have before one is seen */
+#define GROWTH           8     /* of a chunk's rows at most, from one to the next */
 
 /* What one has that was announced. */
 struct copying_table {
@@ -23,6 +25,12 @@ struct copying_table {
     struct relation *described; /* NULL: not yet */
     uint64_t lsn;               /* whatever had been committed when it was described is before it */
     int64_t look_ms;
+    bool whole;      /* in one snapshot, as a target has asked for */
+    uint32_t chunk;  /* the last one that was sent; 0: none */
+    struct buf next; /* behind it */
+    uint64_t limit;  /* rows of the next one */
+    uint64_t nrows;  /* sent so far on this connection */
+    int64_t begun_ms;
     UT_hash_handle hh;
 };
 
@@ -32,6 +40,7 @@ static void forget_tables(struct copying *c)
     HASH_ITER (hh, c->tables, t, next) {
         HASH_DEL(c->tables, t);
         relation_unref(t->described);
+        buf_free(&t->next);
         free(t);
     }
 }
@@ -245,11 +254,25 @@ static bool is_left(const struct copying *c, const struct copying_table *t)
     return !t->done && !acks_have_copy(c->acks, t->relid);
 }
 
+/* A target cannot take it in chunks. */
+static void begin_whole(struct copying *c)
+{
+    for (struct copying_table *t = c->tables; t; t = t->hh.next) {
+        if (t->whole || !acks_want_whole(c->acks, t->relid))
+            continue;
+        t->whole = true;
+        t->done = false;
+        t->chunk = 0;
+        t->nrows = 0;
+    }
+}
+
 bool copying_left(struct copying *c)
 {
     if (!c->on)
         return false;
     c->nleft = 0;
+    begin_whole(c);
     for (const struct copying_table *t = c->tables; t; t = t->hh.next)
         c->nleft += is_left(c, t);
     *c->tables_left = c->nleft;
@@ -358,22 +381,114 @@ static int describe_some(struct copying *c, struct err *err)
 
 /* ---- one table ---- */
 
+/*
+ * Where the copy of a table goes on that nothing was sent of on this connection: where the target
+ * that is furthest behind has come to. `next` stays empty where one has none of it.
+ */
+static int find_next(struct copying *c, struct copying_table *t, const struct copy_key *key,
+                     struct err *err)
+{
+    const char *least = NULL;
+    for (size_t i = 0; i < c->acks->n; i++) {
+        bool has, before = true;
+        const char *next = acks_copying(c->acks, i, t->relid, &has);
+        if (has)
+            continue;
+        if (!next || !copy_key_has(key, next))
+            return 0;
+        if (least && copy_table_is_before(&c->reader, key, next, least, &before, err))
+            return -1;
+        least = before ? next : least;
+    }
+    if (least) {
+        buf_append_str(&t->next, least);
+        t->chunk = 1;
+    }
+    return buf_check(&t->next, err);
+}
+
+/* What of the table comes next, in the open transaction. */
+static int choose_chunk(struct copying *c, struct copying_table *t, struct copy_key *key,
+                        struct copy_chunk *chunk, struct err *err)
+{
+    *chunk = (struct copy_chunk){.key = key};
+    if (copy_table_key(&c->reader, t->relid, t->described, key, err))
+        return -1;
+    if (t->whole || key->n == 0) {
+        t->chunk = 0;
+        return 0;
+    }
+    if (t->chunk > 0 && !copy_key_has(key, buf_cstr(&t->next)))
+        t->chunk = 0; /* it has another key by now */
+    if (t->chunk == 0) {
+        buf_reset(&t->next, 4096);
+        if (find_next(c, t, key, err))
+            return -1;
+    }
+    if (t->limit == 0)
+        t->limit = c->chunk_bytes / FIRST_ROW_BYTES + 1;
+    chunk->number = t->chunk + 1;
+    chunk->from = t->next.len > 0 ? buf_cstr(&t->next) : NULL;
+    chunk->limit = t->limit;
+    return 0;
+}
+
+/* As many rows as fill the next chunk, if they are like those of this one. */
+static uint64_t next_limit(const struct copying *c, const struct copy_chunk *chunk)
+{
+    uint64_t bytes = chunk->nbytes / chunk->nrows + 1;
+    uint64_t limit = c->chunk_bytes / bytes + 1;
+    uint64_t most = chunk->limit * GROWTH;
+    return limit < most ? limit : most;
+}
+
+static void copied(struct copying *c, struct copying_table *t, const struct copy_chunk *chunk)
+{
+    const struct relation *rel = t->described;
+    t->nrows += chunk->nrows;
+    t->chunk = chunk->number;
+    t->done = chunk->next.len == 0;
+    if (t->done)
+        copy_progress_done(&c->progress);
+    if (t->done)
+        log_info("a table is copied", "schema", rel->namespace, "table", rel->name, "rows",
+                 LOG_U64(t->nrows), "ms", LOG_U64((uint64_t)(monotonic_ms() - t->begun_ms)), NULL);
+    else
+        t->limit = next_limit(c, chunk);
+}
+
 static int copy_rows(struct copying *c, struct copying_table *t, struct err *err)
 {
-    int64_t begun_ms = monotonic_ms();
-    uint64_t nrows;
     const struct relation *rel = t->described;
-    log_info("copying a table", "schema", rel->namespace, "table", rel->name, "snapshot",
-             buf_cstr(&c->reader.snapshot_text), NULL);
-    buf_append(&c->output.out->out.buf, rel->frame, rel->frame_size);
-    if (copy_progress_table(&c->progress, &c->upstream->catalog, rel, err) ||
-        copy_table_rows(&c->reader, rel, &c->output, &nrows, err))
-        return -1;
-    t->done = true;
-    copy_progress_done(&c->progress);
-    log_info("a table is copied", "schema", rel->namespace, "table", rel->name, "rows",
-             LOG_U64(nrows), "ms", LOG_U64((uint64_t)(monotonic_ms() - begun_ms)), NULL);
-    return 0;
+    struct copy_key key;
+    struct copy_chunk chunk = {0};
+    int rc = choose_chunk(c, t, &key, &chunk, err);
+    if (rc == 0 && chunk.number <= 1) {
+        t->begun_ms = monotonic_ms();
+        t->nrows = 0;
+        log_info("copying a table", "schema", rel->namespace, "table", rel->name, "snapshot",
+                 buf_cstr(&c->reader.snapshot_text), NULL);
+    } else if (rc == 0 && t->begun_ms == 0) {
+        t->begun_ms = monotonic_ms();
+        log_info("going on with the copy of a table", "schema", rel->namespace, "table", rel->name,
+                 NULL);
+    }
+    if (rc == 0) {
+        buf_append(&c->output.out->out.buf, rel->frame, rel->frame_size);
+        rc = copy_progress_table(&c->progress, &c->upstream->catalog, rel, err) ||
+                     copy_table_rows(&c->reader, rel, &chunk, &c->output, err)
+                 ? -1
+                 : 0;
+    }
+    if (rc == 0) {
+        copied(c, t, &chunk);
+        buf_free(&t->next);
+        t->next = chunk.next;
+        chunk.next = (struct buf){0};
+    }
+    buf_free(&chunk.next);
+    copy_key_free(&key);
+    return rc;
 }
 
 /* The transaction is open. Where its snapshot is too early, or the table another than the stream

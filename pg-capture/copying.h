@@ -15,6 +15,10 @@
  * The rows have the shape that the stream has come to: a table is described, the stream passes what
  * was committed then, and the description is the same still while the table is locked.
  *
+ * A table with a key is copied in chunks, each with a snapshot of its own, and the stream goes on
+ * between them. It goes on where the target that is furthest behind has come to; where one has
+ * none of it, it begins. A target may ask for one snapshot instead.
+ *
  * A failure between copy begin and copy end ends the connection: the next hello undoes it.
  */
 #ifndef PG2ANY_COPYING_H
@@ -42,6 +46,7 @@ struct copying {
     struct copy_output output;
     struct copy_progress progress;
     struct copy_table reader;
+    uint64_t chunk_bytes;         /* about, as the source sends them */
     struct copying_table *tables; /* that were announced on this connection, by relid */
     size_t nleft;                 /* of them: neither copied nor at every target */
     bool joined;                  /* one was announced since `before` */
@@ -70,7 +75,7 @@ MUST_CHECK int copying_sent(struct copying *c, uint32_t xid, struct err *err);
 bool copying_left(struct copying *c);
 
 /* Between two transactions; everything up to `passed_lsn` is sent: does what is due, at most one
- * table. */
+ * table or chunk. */
 MUST_CHECK int copying_step(struct copying *c, uint64_t passed_lsn, struct err *err);
 
 #endif

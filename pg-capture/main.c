@@ -47,6 +47,8 @@ static const struct option_def options[] = {
      0, 0, copy_words},
     {"copy-tables", OPTION_LIST, FIELD(copy_tables), "CDC_COPY_TABLES", NULL, "SCHEMA.TABLE,...",
      "copy these, or SCHEMA.*; of others only changes come [all]", 0, 0, NULL},
+    {"copy-chunk", OPTION_SIZE, FIELD(copy_chunk), "CDC_COPY_CHUNK", "8MB", "SIZE",
+     "about, of a table with a key, before changes go on", 1024, UINT64_C(1) << 40, NULL},
     {"ack", OPTION_LIST, FIELD(acks), NULL, NULL, "FIFO",
      "made and read: LSNs that a target has made durable. Once for\n"
      "each target; without it nothing is confirmed to the slot",

@@ -63,6 +63,7 @@ int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, int input_fd, struc
     if (!a->path || a->fd >= 0)
         return 0;
     int64_t deadline = monotonic_ms() + timeout_ms;
+    a->timeout_ms = timeout_ms;
     for (;;) {
         a->fd = open_alone(a->path);
         if (a->fd >= 0) {
@@ -123,10 +124,9 @@ int ack_send(struct ack *a, uint64_t lsn, struct err *err)
     return ack_flush(a, err);
 }
 
-int ack_tell(struct ack *a, const char *lines, size_t size, int64_t timeout_ms, int stop_fd,
-             struct err *err)
+int ack_tell(struct ack *a, const char *lines, size_t size, int stop_fd, struct err *err)
 {
-    int64_t deadline_ms = monotonic_ms() + timeout_ms;
+    int64_t deadline_ms = monotonic_ms() + a->timeout_ms;
     while (a->fd >= 0 && size > 0) {
         /* A line at a time: longer writes may arrive in parts. */
         size_t len = (size_t)((const char *)memchr(lines, '\n', size) + 1 - lines);

@@ -26,6 +26,7 @@ struct ack {
     uint64_t sent_lsn;
     uint64_t waiting_lsn; /* 0: nothing waits */
     int64_t gone_ms;      /* monotonic: when the reader was found gone; 0: it was not */
+    int64_t timeout_ms;   /* as ack_open() was told */
 };
 
 void ack_init(struct ack *a, const char *path);
@@ -43,9 +44,9 @@ MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, int inpu
 /* Sends an LSN, without blocking; an older one than was sent already is not sent. */
 MUST_CHECK int ack_send(struct ack *a, uint64_t lsn, struct err *err);
 
-/* Sends whole lines of another kind, waiting for room in the FIFO for at most `timeout_ms`. */
-MUST_CHECK int ack_tell(struct ack *a, const char *lines, size_t size, int64_t timeout_ms,
-                        int stop_fd, struct err *err);
+/* Sends whole lines of another kind, waiting for room in the FIFO as long as ack_open() did. */
+MUST_CHECK int ack_tell(struct ack *a, const char *lines, size_t size, int stop_fd,
+                        struct err *err);
 
 /* Sends what waits; call it when poll(2) says that the descriptor can take more. */
 MUST_CHECK int ack_flush(struct ack *a, struct err *err);

@@ -94,9 +94,15 @@ static int reset(struct apply_group *g, struct err *err)
     return target_reset(g->target, err);
 }
 
-/* The LSN that may be acknowledged: durable at the target and come in this stream. */
+/* What the source is to know of copies, and the LSN that may be acknowledged: durable at the target
+ * and come in this stream. */
 static int acknowledge(struct apply_group *g, struct err *err)
 {
+    struct buf *told = &g->rows.told;
+    if (buf_check(told, err) ||
+        ack_tell(&g->ack, (const char *)told->data, told->len, g->signals->fd, err))
+        return -1;
+    buf_reset(told, 0);
     uint64_t durable = g->checkpoint.remote_lsn;
     return ack_send(&g->ack, durable < g->seen_lsn ? durable : g->seen_lsn, err);
 }

@@ -119,15 +119,20 @@ static void free_places(struct inspection *i)
 static int check_copy(struct inspection *i, const struct relation *rel, const char *what,
                       struct foreseen *f, struct err *err)
 {
-    bool holds, rows;
+    struct copied copied;
+    bool known, rows;
     if (i->due != rel->relid || !i->takes_copies) {
         i->uncopied += !f->exists;
         return 0;
     }
-    if (target_holds(i->target, i->origin, rel->relid, &holds, err))
+    int rc = target_copied(i->target, i->origin, rel->relid, &copied, &known, err);
+    bool due = !known || copied.due || copied.after;
+    bool begun = copied.after != NULL;
+    copied_free(&copied);
+    if (rc)
         return -1;
-    i->copied += !holds;
-    if (holds || !f->exists)
+    i->copied += due;
+    if (!due || begun || !f->exists)
         return 0;
     if (target_has_rows(i->target, buf_cstr(&f->name), &rows, err))
         return -1;
@@ -181,7 +186,7 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
     if (relation_from_frame(f, &rel, err))
         return -1;
     (void)snprintf(what, sizeof what, "table %.100s.%.100s", rel->namespace, rel->name);
-    const struct binding binding = {*i->origin ? i->origin : NULL, i->ddl, i->skip, 0, {0}};
+    const struct binding binding = {*i->origin ? i->origin : NULL, i->ddl, i->skip, 0, {0}, false};
     int rc = target_foresee(i->target, &binding, rel, &foreseen, err);
     if (rc == 0 && foreseen.left_out) {
         report_note(&i->report, "%s: its changes are left out, as --skip-table says", what);

@@ -1,5 +1,6 @@
 #include "apply/apply_rows.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct apply_relation {
     bool said;                  /* so in the log */
     bool copied;                /* in this group */
     bool copy_came;             /* the same, whether its rows went in or are left out */
+    bool copy_lost;             /* in this group it was found that it has to be copied anew */
     uint64_t copied_rows;
     UT_hash_handle hh;
 };
@@ -59,6 +61,8 @@ void apply_rows_free(struct apply_rows *a)
         apply_rows_forget(a);
     table_counts_free(&a->tables);
     table_counts_free(&a->left_out);
+    buf_free(&a->telling);
+    buf_free(&a->told);
     table_names_free(&a->skip);
     free(a->rows);
     free(a->values);
@@ -126,17 +130,21 @@ static int add_relation(struct apply_rows *a, const struct frame *f, struct err 
 int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err)
 {
     struct apply_due *d;
-    bool added, holds;
+    struct copied copied;
+    bool added, known;
     HASH_FIND(hh, a->due, &relid, sizeof relid, d);
     if (d)
         return 0;
-    if (target_holds(a->target, a->origin, relid, &holds, err))
+    int rc = target_copied(a->target, a->origin, relid, &copied, &known, err);
+    bool awaited = !known || copied.due || copied.after;
+    copied_free(&copied);
+    if (rc)
         return -1;
     d = calloc(1, sizeof *d);
     if (!d)
         return err_nomem(err);
     d->relid = relid;
-    d->awaited = !holds;
+    d->awaited = awaited;
     HASH_TRY_ADD(a->due, relid, d, added);
     if (!added) {
         free(d);
@@ -153,27 +161,39 @@ static struct apply_due *find_due(const struct apply_rows *a, uint32_t relid)
     return d;
 }
 
-static void await_no_more(struct apply_rows *a, uint32_t relid)
+static void await(struct apply_rows *a, uint32_t relid, bool awaited)
 {
     struct apply_due *d = find_due(a, relid);
-    if (d && d->awaited) {
-        d->awaited = false;
-        --a->nawaited;
-    }
+    if (!d || d->awaited == awaited)
+        return;
+    d->awaited = awaited;
+    a->nawaited += awaited ? 1 : (size_t)-1;
 }
 
 /* Whether the target is to have a copy of the relation and has none yet. */
 static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct err *err)
 {
-    bool holds;
+    struct copied copied;
+    bool known;
     r->awaits_copy = false;
     if (!find_due(a, r->relid) ||
         table_names_has(&a->skip, current(r)->namespace, current(r)->name))
         return 0;
-    if (target_holds(a->target, a->origin, r->relid, &holds, err))
-        return -1;
-    r->awaits_copy = !holds;
-    return 0;
+    int rc = target_copied(a->target, a->origin, r->relid, &copied, &known, err);
+    r->awaits_copy = rc == 0 && (!known || copied.due);
+    copied_free(&copied);
+    return rc;
+}
+
+/* A table whose copy is not whole is none to go on with, where no more of it will come. */
+static int check_whole(const struct apply_rows *a, const struct apply_relation *r, struct err *err)
+{
+    const struct copied *c = &r->table->copied;
+    if ((!c->due && !c->after) || find_due(a, r->relid))
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  "the copy of the table is not whole, and no more of it comes");
+    return err_hint(err, "let pg-capture go on with it: --copy initial (CDC_COPY)");
 }
 
 /* An error of a table names it, and how to go on without it. */
@@ -199,13 +219,18 @@ static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *
         return table_failed(a, rel, err);
     /* A target that gets copies remembers of every table that it is one. */
     bool follows_only = !a->copying && a->due && !find_due(a, relid);
-    const struct binding binding = {a->origin, a->ddl, &a->skip, txn->commit_lsn,
-                                    follows_only ? bytes_of(COPIED_NOTHING) : a->snapshot};
+    const struct binding binding = {a->origin,
+                                    a->ddl,
+                                    &a->skip,
+                                    txn->commit_lsn,
+                                    follows_only ? bytes_of(COPIED_NOTHING) : a->snapshot,
+                                    a->copying != NULL};
     if (r->awaits_copy) {
         r->left_out = true;
         return 0;
     }
-    if (target_bind(a->target, &binding, current(r), &r->table, err))
+    if (target_bind(a->target, &binding, current(r), &r->table, err) ||
+        (r->table && check_whole(a, r, err)))
         return table_failed(a, rel, err);
     r->left_out = !r->table;
     if (r->left_out && !r->said)
@@ -230,13 +255,15 @@ void apply_rows_commit(struct apply_rows *a)
     }
     table_counts_commit(&a->tables);
     table_counts_commit(&a->left_out);
+    buf_append(&a->told, a->telling.data, a->telling.len);
+    buf_reset(&a->telling, 4096);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         if (r->copied)
             log_info("a table is copied", "schema", current(r)->namespace, "table",
                      current(r)->name, "rows", LOG_U64(r->copied_rows), NULL);
-        if (r->copy_came)
-            await_no_more(a, r->relid);
-        r->copied = r->copy_came = r->left_out = r->awaits_copy = false;
+        if (r->copy_came || r->copy_lost)
+            await(a, r->relid, r->copy_lost);
+        r->copy_lost = r->copied = r->copy_came = r->left_out = r->awaits_copy = false;
         if (r->recent) {
             relation_unref(r->settled);
             r->settled = r->recent;
@@ -249,13 +276,14 @@ void apply_rows_rollback(struct apply_rows *a)
 {
     apply_rows_close_tables(a);
     a->copying = NULL;
+    buf_reset(&a->telling, 0);
     memset(a->pending, 0, sizeof a->pending);
     table_counts_reset(&a->tables);
     table_counts_reset(&a->left_out);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         relation_unref(r->recent);
         r->recent = NULL;
-        r->copied = r->copy_came = false;
+        r->copied = r->copy_came = r->copy_lost = false;
     }
 }
 
@@ -330,6 +358,21 @@ static void count_changes(struct apply_rows *a, const struct run *run)
     table_counts_add(&a->tables, run->table->rel, counted_as[kind], run->nrows);
 }
 
+/* What the copy was cannot be carried on: the table is copied anew, in one snapshot. Its changes
+ * are left out until then. */
+static int copy_whole(struct apply_rows *a, struct apply_relation *r, const struct source_txn *txn,
+                      const char *reason, struct err *err)
+{
+    if (target_copy_due(a->target, a->origin, r->relid, txn->commit_lsn, err))
+        return -1;
+    log_info("the table is to be copied in one snapshot", "schema", current(r)->namespace, "table",
+             current(r)->name, "reason", reason, NULL);
+    buf_printf(&a->telling, "whole %" PRIu32 "\n", r->relid);
+    unbind(a, r);
+    r->left_out = r->awaits_copy = r->copy_lost = true;
+    return buf_check(&a->telling, err);
+}
+
 int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, struct err *err)
 {
     struct run *run = &a->run;
@@ -337,7 +380,16 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
     if (run->nrows == 0)
         return 0;
     run->failed = run->nrows;
+    run->unsettled = false;
     int rc = target_apply(a->target, run, err);
+    if (rc && run->unsettled && a->run_relation) {
+        const struct err why = *err;
+        struct apply_relation *r = a->run_relation;
+        const struct source_txn *txn = run->rows[run->failed < run->nrows ? run->failed : 0].txn;
+        err_clear(err);
+        forget_run(a);
+        return copy_whole(a, r, txn, why.text, err);
+    }
     if (rc) {
         char table[512];
         describe_table(run->table->rel, table, sizeof table);
@@ -390,13 +442,17 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
     }
     if (!a->copying && copied_has(&r->table->copied, txn))
         return 0;
+    bool settling = a->copying ? a->chunk > 0 : copied_settles(&r->table->copied, txn);
     const struct relation *rel = current(r);
-    if (a->run.nrows == RUN_ROWS || a->run.kind != kind ||
+    if (a->run.nrows == RUN_ROWS || a->run.kind != kind || a->run.settling != settling ||
         a->nvalues + 2 * (size_t)rel->ncolumns > RUN_VALUES)
         if (apply_rows_flush(a, failed, err))
             return -1;
+    if (!r->table) /* the flush has given it up */
+        return 0;
     a->run_relation = r;
     a->run.kind = kind;
+    a->run.settling = settling;
     a->run.table = r->table;
     struct value *old = a->values + a->nvalues;
     struct value *new = old + rel->ncolumns;
@@ -486,11 +542,34 @@ static int empty_table(struct apply_rows *a, struct target_table *table, struct 
                : 0;
 }
 
+/* Whether the target has to have what the frames of a copy bring. */
+static int wants_copy(struct apply_rows *a, const struct frame_copy_begin *x, bool *wants,
+                      struct err *err)
+{
+    struct copied copied;
+    bool known;
+    int rc = target_copied(a->target, a->origin, x->relid, &copied, &known, err);
+    /* A later chunk goes on with a copy that is not whole; anything else begins one. */
+    *wants = x->chunk > 1 ? copied.after != NULL : !known || copied.due || copied.after;
+    copied_free(&copied);
+    return rc;
+}
+
+/* While a table settles its rows have to be found by a key, and one by one to meet no other. */
+static const char *no_chunks(const struct target_table *t)
+{
+    return t->identity.n == 0 || t->identity.by_all_columns || !t->unique ||
+                   t->rel->replica_identity == REPLICA_IDENTITY_PARTITION
+               ? "the target does not tell its rows apart by the key"
+           : t->there.nindexes > 1 ? "it has more than one unique index in the target"
+                                   : NULL;
+}
+
 static int begin_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
                       const struct source_txn **failed, struct err *err)
 {
     struct frame_copy_begin x;
-    bool holds;
+    bool wants;
     if (frame_get_copy_begin(f, &x, err) || apply_rows_flush(a, failed, err))
         return -1;
     struct apply_relation *r = find(a, x.relid);
@@ -499,28 +578,43 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
                        x.relid);
     unbind(a, r);
     a->copying = r;
-    if (target_holds(a->target, a->origin, x.relid, &holds, err))
+    a->chunk = x.chunk;
+    if (wants_copy(a, &x, &wants, err))
         return table_failed(a, current(r), err);
-    if (holds)
+    if (!wants)
         return 0;
-    a->snapshot = x.snapshot;
+    a->snapshot = x.chunk > 1 ? (struct bytes){0} : x.snapshot;
     int rc = bound(a, x.relid, txn, &r, err);
     a->snapshot = (struct bytes){0};
     if (rc || !r->table)
         return rc;
+    const char *reason = x.chunk > 0 ? no_chunks(r->table) : NULL;
+    if (reason)
+        return copy_whole(a, r, txn, reason, err) ? table_failed(a, current(r), err) : 0;
+    if (x.chunk > 1)
+        return 0;
     return empty_table(a, r->table, err) ? table_failed(a, current(r), err) : 0;
 }
 
-static int end_copy(struct apply_rows *a, const struct frame *f, const struct source_txn **failed,
-                    struct err *err)
+static int end_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
+                    const struct source_txn **failed, struct err *err)
 {
     struct frame_copy_end x;
     if (frame_get_copy_end(f, &x, err) || apply_rows_flush(a, failed, err))
         return -1;
-    a->copying->copied = a->copying->table != NULL;
-    a->copying->copied_rows = x.nrows;
-    a->copying->copy_came = true;
+    struct apply_relation *r = a->copying;
     a->copying = NULL;
+    r->copy_came = x.next.size == 0 && !r->copy_lost;
+    if (!r->table)
+        return 0;
+    if (memchr(x.next.data, '\n', x.next.size) || memchr(x.next.data, '\0', x.next.size))
+        return err_set(err, ERR_PERMANENT, "the end of a chunk without the place of the next one");
+    if (a->chunk > 0 &&
+        target_copied_until(a->target, a->origin, x.relid, txn->commit_lsn, x.next, err))
+        return table_failed(a, current(r), err);
+    r->copied = x.next.size == 0;
+    r->copied_rows = x.nrows;
+    unbind(a, r); /* what it has come to is read again */
     return 0;
 }
 
@@ -540,7 +634,7 @@ static int apply_frame(struct apply_rows *a, const struct frame *f, const struct
     case FRAME_COPY_BEGIN:
         return begin_copy(a, f, txn, failed, err);
     case FRAME_COPY_END:
-        return end_copy(a, f, failed, err);
+        return end_copy(a, f, txn, failed, err);
     default:
         BUG("a frame that is neither a relation nor a change");
     }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "frames/relmap.h"
 #include "sql/table_counts.h"
@@ -45,7 +46,10 @@ struct apply_rows {
     uint64_t nawaited;                /* of them: not here yet */
     struct apply_relation *copying;   /* between copy begin and end; its rows are passed over where
                                          it is not bound */
-    struct bytes snapshot;            /* while it is bound */
+    uint32_t chunk;                   /* of that copy */
+    struct bytes snapshot;            /* while it is bound, if that begins the copy */
+    /* Whole lines for the acknowledgement FIFO; those of the group, and those to send. */
+    struct buf telling, told;
 
     /* The run in the making. */
     struct run run;

@@ -1,6 +1,7 @@
 #include "apply/apply_stream.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -322,24 +323,41 @@ static int on_progress(struct apply_stream *s, const struct frame *f, struct err
 
 /* ---- copies ---- */
 
+/* Lines above this size may arrive in parts (pipe(7)), so they are not sent: such a copy begins
+ * anew. */
+#define TELL_MAX PIPE_BUF
+
+static void put_told(const struct copied *c, uint32_t relid, struct buf *lines)
+{
+    if (!c->after)
+        buf_printf(lines, "copied %" PRIu32 "\n", relid);
+    else if (strlen(c->after) < TELL_MAX - sizeof "copying 4294967295 \n")
+        buf_printf(lines, "copying %" PRIu32 " %s\n", relid, c->after);
+}
+
 /* Which tables the target has, to pg-capture. */
 static int tell_copies(struct apply_stream *s, struct err *err)
 {
     struct apply_group *g = s->group;
     struct buf lines = {0};
-    int rc = target_takes_copies(g->target, g->origin, &s->takes_copies, err);
+    int rc = group_flush(g, err);
+    if (rc == 0)
+        rc = target_takes_copies(g->target, g->origin, &s->takes_copies, err);
     for (uint32_t relid = 0; rc == 0;) {
-        bool copied, left_out;
-        rc = target_next_relation(g->target, g->origin, &relid, &copied, &left_out, err);
-        if (rc || relid == 0)
+        struct copied c;
+        bool left_out;
+        rc = target_next_copied(g->target, g->origin, &relid, &c, &left_out, err);
+        if (relid && !c.due)
+            put_told(&c, relid, &lines);
+        copied_free(&c);
+        if (relid == 0)
             break;
-        buf_printf(&lines, "copied %" PRIu32 "\n", relid);
     }
     buf_append_str(&lines, s->takes_copies ? "copied\n" : "copied *\n");
     if (rc == 0)
         rc = buf_check(&lines, err);
     if (rc == 0)
-        rc = ack_tell(&g->ack, buf_cstr(&lines), lines.len, s->ack_timeout_ms, g->signals->fd, err);
+        rc = ack_tell(&g->ack, buf_cstr(&lines), lines.len, g->signals->fd, err);
     buf_free(&lines);
     if (rc == 0 && !s->takes_copies)
         log_info("the target was begun without copies of its tables: they are taken as they are",

@@ -1,10 +1,19 @@
 /*
- * copied.h - that a table was copied, as pg2any_relation remembers it: a line before the relation's
- * frame, "copied 0/1700000 10:20:10,14", with the position and the snapshot of the copy
- * (frame.h, copy begin).
+ * copied.h - how far the copy of a table has come, as pg2any_relation remembers it: a line before
+ * the relation's frame.
  *
- * What that snapshot saw is in the table, so a transaction that it saw is left out when it comes.
- * It saw none that was committed at that position or later.
+ *   copied 0/1700000 10:20:10,14                          in one snapshot
+ *   copied 0/1700000 10:20:10,14 until 0/1800000          in chunks, all of them
+ *   copied 0/1700000 10:20:10,14 until 0/1800000 after 7  in chunks, the rest is to come
+ *   copy due since 0/1900000                              it is to be copied, or copied again
+ *
+ * The first LSN and the snapshot are those of the whole copy or of its first chunk, the second LSN
+ * is that of the last chunk (frame.h, copy begin); what follows "after" is pg-capture's (frame.h,
+ * copy end). A table without a line was not copied.
+ *
+ * What the first snapshot saw is in the table, so a transaction that it saw is left out when it
+ * comes. It saw none that was committed at the first LSN or later. Chunks saw more and more. Until
+ * the stream has passed the last one's LSN the table settles: a row may be newer than what comes.
  */
 #ifndef PG2ANY_COPIED_H
 #define PG2ANY_COPIED_H
@@ -15,6 +24,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "frames/mp_cursor.h"
 #include "frames/snapshot.h"
 #include "sql/driver.h"
 
@@ -22,25 +32,41 @@
  * transaction it has nothing of any that comes. */
 #define COPIED_NOTHING "1:1:"
 
-/* Zeroed: it was not. */
+/* Zeroed: it was not copied. */
 struct copied {
-    uint64_t lsn;
+    bool due;     /* nothing else is set then */
+    uint64_t lsn; /* 0: it was not copied, or is due */
     struct snapshot snapshot;
+    uint64_t until; /* 0: in one snapshot */
+    char *after;    /* NULL: the copy is whole */
 };
 
-/* Appends the line. */
+/* Appends the line of a copy, or of its first chunk. */
 void copied_put(struct buf *out, uint64_t lsn, const char *snapshot, size_t size);
 
-/* Reads it where `frame` begins with one, and how long it is; otherwise *size is 0. A line that is
- * none is a permanent error. copied_free() also then. */
+/* Reads the line where `frame` begins with one, and how long it is; otherwise *size is 0. A line
+ * that is none is a permanent error. copied_free() also then. */
 MUST_CHECK int copied_parse(struct copied *c, const struct buf *frame, size_t *size,
                             struct err *err);
 void copied_free(struct copied *c);
+
+/* Changes the line that `frame` begins with: a chunk has come. `after` empty: it was the last. */
+MUST_CHECK int copied_advance(struct buf *frame, uint64_t until, struct bytes after,
+                              struct err *err);
+
+/* Puts the line that a copy is due in its place, or where there is none. */
+MUST_CHECK int copied_set_due(struct buf *frame, uint64_t lsn, struct err *err);
 
 /* Whether the table has what the transaction did to it. */
 static inline bool copied_has(const struct copied *c, const struct source_txn *txn)
 {
     return txn->commit_lsn < c->lsn && snapshot_sees(&c->snapshot, txn->xid);
+}
+
+/* Whether rows of the table may be newer than what the transaction did to them. */
+static inline bool copied_settles(const struct copied *c, const struct source_txn *txn)
+{
+    return c->after || txn->commit_lsn < c->until;
 }
 
 #endif

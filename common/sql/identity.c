@@ -80,6 +80,14 @@ static bool same_value(const struct value *a, const struct value *b)
            (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
+bool identity_same_row(const struct identity *id, const struct value *a, const struct value *b)
+{
+    for (uint32_t i = 0; i < id->n; i++)
+        if (!same_value(&a[id->columns[i]], &b[id->columns[i]]))
+            return false;
+    return true;
+}
+
 void identity_choose_columns(const struct identity *id, const struct relation *rel,
                              const struct row_change *row, uint8_t *flags)
 {

@@ -42,6 +42,9 @@ MUST_CHECK int identity_require(const struct identity *id, struct err *err);
 /* The tuple that holds the identity of the row to update or delete, as it was. */
 const struct value *identity_of_row(const struct row_change *row);
 
+/* Whether two tuples have the same in its columns. */
+bool identity_same_row(const struct identity *id, const struct value *a, const struct value *b);
+
 /*
  * Flags, for each column, whether an UPDATE has to write it: what was sent, but for an identity
  * that did not change, which would cost a database the rewriting of its index. At least one column

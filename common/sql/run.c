@@ -7,6 +7,10 @@
 static int meet(struct run *run, size_t row, enum conflict conflict, enum conflict_action *action,
                 struct err *err)
 {
+    if (run->settling) {
+        *action = conflict == CONFLICT_INSERT_EXISTS ? CONFLICT_APPLY : CONFLICT_SKIP;
+        return 0;
+    }
     if (conflicts_meet(run->conflicts, conflict, run->table->rel, run->rows[row].txn, action,
                        err)) {
         run->failed = row;
@@ -17,7 +21,7 @@ static int meet(struct run *run, size_t row, enum conflict conflict, enum confli
 
 static bool rows_may_exist(const struct run *run)
 {
-    return run->conflicts->policy != CONFLICT_STOP;
+    return run->settling || run->conflicts->policy != CONFLICT_STOP;
 }
 
 /* ---- the transaction is gone with an error ---- */
@@ -36,7 +40,7 @@ static int be_careful(struct runner *r, struct run *run, size_t first, bool exis
         return -1;
     if (!run->repeatable) {
         /* It is a row of this transaction, whichever it is. */
-        if (exists && run->conflicts->policy == CONFLICT_STOP)
+        if (exists && !rows_may_exist(run))
             return meet(run, first, CONFLICT_INSERT_EXISTS, &action, err);
         return -1;
     }
@@ -101,6 +105,7 @@ static int execute_row(struct runner *r, struct run *run, size_t i, enum change_
     *result = (struct slice_result){0};
     if (r->ops->execute(r->driver, &slice, result, err) == 0)
         return 0;
+    run->unsettled = run->settling && result->exists && !result->gone;
     if (result->exists && kind == CHANGE_UPDATE)
         return unique_hint(run->table, row->new, err);
     /* An index that was made since, perhaps; one over an expression otherwise. */
@@ -151,6 +156,7 @@ static int insert_exists(struct runner *r, struct run *run, size_t i, struct err
         return -1;
     if (result.outcome == SLICE_DONE)
         return 0;
+    run->unsettled = run->settling;
     (void)err_set(err, ERR_PERMANENT, "another row has the same value in a unique column");
     return unique_hint(t, run->rows[i].new, err);
 }
@@ -168,7 +174,7 @@ static struct value *whole_row(const struct run *run, const struct row_change *r
 static bool lacks_value(const struct run *run, const struct row_change *row)
 {
     for (uint32_t c = 0; c < run->table->rel->ncolumns; c++)
-        if (row->new[c].kind == VALUE_UNCHANGED)
+        if (slice_value(row, c)->kind == VALUE_UNCHANGED)
             return true;
     return false;
 }
@@ -199,19 +205,10 @@ static int key_may_have_changed(struct err *err)
                          "or FULL, for rows to come");
 }
 
-/* The row to update is missing: it is inserted, where all of it was sent. */
-static int update_missing(struct runner *r, struct run *run, size_t i, struct err *err)
+/* Inserts what an UPDATE makes of a row that is missing. */
+static int insert_updated(struct runner *r, struct run *run, size_t i, struct err *err)
 {
-    enum conflict_action action;
     struct slice_result result;
-    bool came_in = run->kind == CHANGE_INSERT;
-    if (!came_in && !run->rows[i].old &&
-        run->table->rel->replica_identity == REPLICA_IDENTITY_PARTITION)
-        return key_may_have_changed(err);
-    if (meet(run, i, CONFLICT_UPDATE_MISSING, &action, err))
-        return came_in ? filter_hint(err) : -1;
-    if (action == CONFLICT_SKIP)
-        return 0;
     struct value *whole = whole_row(run, &run->rows[i]);
     if (!whole)
         return err_nomem(err);
@@ -220,10 +217,81 @@ static int update_missing(struct runner *r, struct run *run, size_t i, struct er
     int rc = execute_row(r, run, i, CHANGE_INSERT, &row, &result, err);
     free(whole);
     if (rc)
-        return came_in ? filter_hint(err) : -1;
+        return -1;
     return result.outcome == SLICE_DONE
                ? 0
                : err_set(err, ERR_PERMANENT, "the row to insert instead is in the target already");
+}
+
+/* The row to update is missing: it is inserted, where all of it was sent. */
+static int update_missing(struct runner *r, struct run *run, size_t i, struct err *err)
+{
+    enum conflict_action action;
+    bool came_in = run->kind == CHANGE_INSERT;
+    if (!came_in && !run->rows[i].old &&
+        run->table->rel->replica_identity == REPLICA_IDENTITY_PARTITION)
+        return key_may_have_changed(err);
+    if (meet(run, i, CONFLICT_UPDATE_MISSING, &action, err))
+        return came_in ? filter_hint(err) : -1;
+    run->unsettled = run->settling && came_in;
+    if (run->unsettled)
+        return err_set(err, ERR_PERMANENT, "a row has come without its unchanged TOASTed values");
+    if (action == CONFLICT_SKIP)
+        return 0;
+    if (insert_updated(r, run, i, err) == 0)
+        return 0;
+    return came_in ? filter_hint(err) : -1;
+}
+
+/* ---- one row while the table settles ---- */
+
+/* Whether an UPDATE gives the row another key. */
+static bool moves(const struct run *run, const struct row_change *row)
+{
+    const struct identity *id = &run->table->identity;
+    return run->kind == CHANGE_UPDATE && row->old && !identity_same_row(id, row->old, row->new);
+}
+
+/* Executes a change of one row; *found: the row was there. */
+static int change_row(struct runner *r, struct run *run, size_t i, enum change_kind kind,
+                      const struct row_change *row, bool *found, struct err *err)
+{
+    struct slice_result result;
+    if (kind == CHANGE_UPDATE)
+        identity_choose_columns(&run->table->identity, run->table->rel, row, run->table->flags);
+    else
+        set_flags(run->table, false);
+    if (execute_row(r, run, i, kind, row, &result, err) ||
+        (result.outcome != SLICE_DONE && only_one(run->table, result.matched, err)))
+        return -1;
+    *found = result.outcome == SLICE_DONE;
+    return 0;
+}
+
+/*
+ * An UPDATE that moves a row to another key. A row that is there under the new one has come from a
+ * snapshot that saw this: it stays, and gets what was sent. Otherwise the row moves; where it is
+ * not there, a snapshot saw that it had gone, or has yet to see it: it is put in anew.
+ */
+static int move_row(struct runner *r, struct run *run, size_t i, struct err *err)
+{
+    const struct row_change *row = &run->rows[i];
+    const struct row_change there = {.new = row->new, .txn = row->txn};
+    const struct row_change gone = {.old = row->old, .txn = row->txn};
+    bool found;
+    if (change_row(r, run, i, CHANGE_UPDATE, &there, &found, err))
+        return -1;
+    if (found)
+        return change_row(r, run, i, CHANGE_DELETE, &gone, &found, err);
+    if (change_row(r, run, i, CHANGE_UPDATE, row, &found, err))
+        return -1;
+    if (found)
+        return 0;
+    if (!lacks_value(run, row))
+        return insert_updated(r, run, i, err);
+    run->unsettled = true;
+    return err_set(err, ERR_PERMANENT,
+                   "a row has moved to another key without its unchanged TOASTed values");
 }
 
 /* What becomes of a row that is not in as it should be. */
@@ -259,6 +327,8 @@ static int apply_row(struct runner *r, struct run *run, size_t i, struct err *er
     else
         set_flags(t, kind == CHANGE_INSERT);
     run->failed = i;
+    if (run->settling && moves(run, &run->rows[i]))
+        return move_row(r, run, i, err);
     if (execute_row(r, run, i, kind, &run->rows[i], &result, err))
         return -1;
     return result.outcome == SLICE_DONE ? 0 : settle_row(r, run, i, kind, &result, err);
@@ -344,7 +414,7 @@ static size_t take_slice(struct runner *r, const struct run *run, size_t first,
         const struct row_change *row = &run->rows[i];
         if (run->kind == CHANGE_UPDATE && i > first && !same_columns(t, row, others))
             break;
-        if (kind_of_row(run, row) != run->kind)
+        if (kind_of_row(run, row) != run->kind || (run->settling && moves(run, row)))
             return i > first ? i - first : 1;
         if (keyed && !key_set_add(&r->keys, &t->identity, row) && i > first)
             break;

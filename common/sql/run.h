@@ -34,8 +34,14 @@ struct run {
                                       key */
     size_t nrows;
     struct conflicts *conflicts;
+    /* Rows of the table may be newer than these (copied.h): an INSERT replaces one that is there,
+     * an UPDATE or DELETE of one that is not is nothing. */
+    bool settling;
     bool repeatable; /* the loop still holds the group: after ERR_RETRY the rows come again */
     size_t failed;   /* set with an error: the row it concerns, or nrows: not one row */
+    /* Set with an error: a row cannot be brought to what it has to be while the table settles; the
+     * transaction goes on. */
+    bool unsettled;
 };
 
 /* What executes runs: a connection, and what is kept for it. */

@@ -258,6 +258,7 @@ struct prospect {
     bool left_out;                /* its changes are, and nothing of what follows is known */
     struct copied copied;         /* what it has by its copy */
     struct buf copied_line;       /* the same as it is remembered */
+    bool begins;                  /* that copy, with what comes now */
     bool as_ever;                 /* and it is what it was, under the same name */
     struct relation *was, *is;    /* the remembered one, and what of this one is proven */
     struct own_row memory, owner; /* of whom the target takes the name's table for */
@@ -383,21 +384,24 @@ static int recall_relation(struct target *t, const struct binding *b, const stru
     return left_out_decide(&l, &p->left_out, err);
 }
 
-/* The copy that the table was made by, or is being made by now. */
+/* The copy that the table was made by, or that its rows begin now. */
 static int recall_copy(const struct binding *b, struct prospect *p, struct err *err)
 {
     struct buf *frame = &p->memory.fields[RELATION_FRAME];
-    size_t size;
-    if (b->snapshot.data)
-        copied_put(&p->copied_line, b->commit_lsn, b->snapshot.data, b->snapshot.size);
-    else if (!p->known)
-        return 0;
-    if (copied_parse(&p->copied, p->known ? frame : &p->copied_line, &size, err))
+    size_t size = 0;
+    if (p->known && copied_parse(&p->copied, frame, &size, err))
         return -1;
-    if (p->known) {
+    if (b->snapshot.data && (b->begins || !p->known)) {
+        copied_put(&p->copied_line, b->commit_lsn, b->snapshot.data, b->snapshot.size);
+        copied_free(&p->copied);
+        if (buf_check(&p->copied_line, err) ||
+            copied_parse(&p->copied, &p->copied_line, &(size_t){0}, err))
+            return -1;
+        p->begins = true;
+    } else {
         buf_append(&p->copied_line, frame->data, size);
-        buf_consume(frame, size);
     }
+    buf_consume(frame, size);
     return buf_check(&p->copied_line, err);
 }
 
@@ -719,7 +723,7 @@ static int bring_in_step(struct target *t, const char *origin, struct relation *
                          struct prospect *p, struct err *err)
 {
     if (p->as_ever)
-        return 0;
+        return p->begins ? remember(t, origin, rel, p, err) : 0;
     if (carry_out(t, rel, &p->plan, err) || remember_aside(t, origin, p, err) ||
         remember(t, origin, rel, p, err))
         return -1;
@@ -761,31 +765,34 @@ int target_bind(struct target *t, const struct binding *b, struct relation *rel,
     return rc;
 }
 
-int target_holds(struct target *t, const char *origin, uint32_t relid, bool *holds, struct err *err)
+int target_copied(struct target *t, const char *origin, uint32_t relid, struct copied *copied,
+                  bool *known, struct err *err)
 {
     const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = relid};
     struct own_row row = {0};
-    int rc = recall(t, &key, &row, holds, err);
+    size_t size;
+    *copied = (struct copied){0};
+    int rc = recall(t, &key, &row, known, err);
+    if (rc == 0 && *known)
+        rc = copied_parse(copied, &row.fields[RELATION_FRAME], &size, err);
     own_row_free(&row);
     return rc;
 }
 
-int target_next_relation(struct target *t, const char *origin, uint32_t *relid, bool *copied,
-                         bool *is_left_out, struct err *err)
+int target_next_copied(struct target *t, const char *origin, uint32_t *relid, struct copied *copied,
+                       bool *is_left_out, struct err *err)
 {
     const struct own_key key = {
         .table = OWN_RELATION, .origin = origin, .relid = *relid, .next = true};
     struct own_row row = {0};
-    struct copied copy = {0};
-    size_t size = 0;
+    size_t size;
     bool found = false;
+    *copied = (struct copied){0};
     int rc = recall(t, &key, &row, &found, err);
     *relid = rc == 0 && found ? row.relid : 0;
     if (*relid)
-        rc = copied_parse(&copy, &row.fields[RELATION_FRAME], &size, err);
-    *copied = size > 0;
+        rc = copied_parse(copied, &row.fields[RELATION_FRAME], &size, err);
     *is_left_out = left_out_is_marked(&row.fields[RELATION_FRAME]);
-    copied_free(&copy);
     own_row_free(&row);
     return rc;
 }
@@ -794,16 +801,51 @@ int target_takes_copies(struct target *t, const char *origin, bool *takes, struc
 {
     bool any_copied = false, any_other = false;
     for (uint32_t relid = 0; !any_copied;) {
-        bool copied, is_left_out;
-        if (target_next_relation(t, origin, &relid, &copied, &is_left_out, err))
+        struct copied c;
+        bool is_left_out;
+        int rc = target_next_copied(t, origin, &relid, &c, &is_left_out, err);
+        any_copied = c.lsn || c.due;
+        copied_free(&c);
+        if (rc)
             return -1;
         if (relid == 0)
             break;
-        any_copied = copied;
         any_other = any_other || !is_left_out;
     }
     *takes = any_copied || !any_other;
     return 0;
+}
+
+/* Changes what is remembered of a relation's copy: `due_lsn` not 0: it is due since then. */
+static int change_copied(struct target *t, const char *origin, uint32_t relid, uint64_t due_lsn,
+                         uint64_t until, struct bytes after, struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = relid};
+    struct own_row row = {0};
+    struct buf *frame = &row.fields[RELATION_FRAME];
+    bool known = false;
+    int rc = recall(t, &key, &row, &known, err);
+    if (rc == 0 && !known)
+        rc = err_set(err, ERR_PERMANENT, RELATION_TABLE " does not have relation %" PRIu32, relid);
+    if (rc == 0)
+        rc = due_lsn ? copied_set_due(frame, due_lsn, err)
+                     : copied_advance(frame, until, after, err);
+    if (rc == 0)
+        rc = remember_row(t, origin, &row, true, err);
+    own_row_free(&row);
+    return rc;
+}
+
+int target_copied_until(struct target *t, const char *origin, uint32_t relid, uint64_t until,
+                        struct bytes after, struct err *err)
+{
+    return change_copied(t, origin, relid, 0, until, after, err);
+}
+
+int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
+                    struct err *err)
+{
+    return change_copied(t, origin, relid, lsn, 0, (struct bytes){0}, err);
 }
 
 void target_unbind(struct target *t, struct target_table *table)

@@ -20,6 +20,7 @@
 #include "base/report.h"
 #include "frames/mp_cursor.h"
 #include "frames/relation.h"
+#include "sql/copied.h"
 #include "sql/driver.h"
 #include "sql/run.h"
 #include "sql/schema_plan.h"
@@ -88,6 +89,7 @@ struct binding {
     uint64_t commit_lsn;      /* of the transaction with its changes */
     struct bytes snapshot;    /* of the copy that its rows are, at commit_lsn (frame.h, copy begin);
                                  .data NULL: they are none */
+    bool begins;              /* whatever is remembered, the copy begins with them */
 };
 
 /*
@@ -101,16 +103,22 @@ MUST_CHECK int target_bind(struct target *t, const struct binding *b, struct rel
                            struct target_table **table, struct err *err);
 void target_unbind(struct target *t, struct target_table *table);
 
-/* Whether the target holds the relation, or leaves it out. */
-MUST_CHECK int target_holds(struct target *t, const char *origin, uint32_t relid, bool *holds,
-                            struct err *err);
+/* What the target remembers of the copy of a relation; *known: it remembers the relation. For
+ * copied_free(), also after an error. */
+MUST_CHECK int target_copied(struct target *t, const char *origin, uint32_t relid,
+                             struct copied *copied, bool *known, struct err *err);
 
-/*
- * The relation after *relid, in the order of relids, that the target holds or leaves out; 0: there
- * is none. *copied: by a copy.
- */
-MUST_CHECK int target_next_relation(struct target *t, const char *origin, uint32_t *relid,
-                                    bool *copied, bool *left_out, struct err *err);
+/* The same of the relation after *relid, in the order of relids; 0: there is none. */
+MUST_CHECK int target_next_copied(struct target *t, const char *origin, uint32_t *relid,
+                                  struct copied *copied, bool *left_out, struct err *err);
+
+/* A chunk of the relation is in, whose copy has begun (copied.h). */
+MUST_CHECK int target_copied_until(struct target *t, const char *origin, uint32_t relid,
+                                   uint64_t until, struct bytes after, struct err *err);
+
+/* The relation, which is remembered, has to be copied, or copied anew. */
+MUST_CHECK int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
+                               struct err *err);
 
 /* Whether the target gets copies. One that was begun without takes every table as it is: it holds
  * relations, and none by a copy. */

@@ -6,8 +6,8 @@ use Pg2any::Test;
 my $initial = { capture => ['--copy', 'initial'] };
 
 sub wait_tables {
-    my ($pipeline, $target, @tables) = @_;
-    $pipeline->wait_while_running(sub { return !grep { !$target->has_table($_) } @tables }, 60, "a copy of @tables");
+    my ($pipeline, @tables) = @_;
+    $pipeline->wait_copied(\@tables);
     $pipeline->wait_caught_up;
     return;
 }
@@ -58,7 +58,7 @@ $open->do($_) for 'begin', q{insert into item values (5003, 'open')}, 'update to
     q{insert into bag select 8, 'streamed' from generate_series(1, 2000)}, 'savepoint s', 'delete from item', 'rollback to s';
 $prepared->do($_) for 'begin', q{update item set name = 'prepared' where id = 9}, 'prepare transaction $$q$$';
 $pg->do(q{update item set name = 'during' where id % 10 = 0}, 'delete from bag where n = 2', 'update item set id = id + 9000 where id < 5');
-wait_tables($pipeline, $target, @tables);
+wait_tables($pipeline, @tables);
 $pg->do('update toasted set n = n + 1 where id > 5', q{update word set word = word || '!' where n < 9}, 'insert into bare values (1)');
 $open->do('commit');
 $prepared->do('commit prepared $$q$$');
@@ -69,7 +69,7 @@ same_content($pg, $target, \@tables, 'tables of each kind are copied, and follow
 $pg->do('create table later (id int primary key, t text)', q{insert into later values (1, 'a')},
     q{begin; insert into later values (2, 'b'); savepoint s; insert into later values (3, 'c'); rollback to s; commit},
     q{insert into later values (4, 'd')});
-wait_tables($pipeline, $target, 'later');
+wait_tables($pipeline, 'later');
 same_content($pg, $target, ['later'], 'a table that joins later');
 is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'asked to stop, all leave with 0');
 

@@ -110,7 +110,9 @@ static void a_line_may_come_in_pieces(void **state)
 static void what_is_no_line_is_refused(void **state)
 {
     struct fixture *f = *state;
-    static const char *const lines[] = {
+    static char too_long[ACK_LINE_MAX + 1];
+    memset(too_long, '0', sizeof too_long - 1);
+    const char *const lines[] = {
         "\n",
         "0\n",
         "x/1\n",
@@ -119,7 +121,16 @@ static void what_is_no_line_is_refused(void **state)
         "2/0\n", /* beyond the limit */
         "FFFFFFFF/FFFFFFFF\n",
         "000000000/000000001\n",
-        "0000000000000000000000000",
+        too_long,
+        "copied\r\n",
+        "copied x\n",
+        "copied 0\n",
+        "copied 1 \n",
+        "copied 4294967296\n",
+        "copying 1\n",
+        "copying 1 \n",
+        "whole\n",
+        "whole 1 2\n",
     };
     for (size_t i = 0; i < LENGTH(lines); i++) {
         struct err err = {0};
