@@ -322,13 +322,37 @@ static int vanished(const struct upstream *u, struct err *err)
     return -1;
 }
 
+/* Where the server still keeps the connection that this process has given up: it may not notice for
+ * long that nobody reads there any more. */
+static int end_former(struct upstream *u, struct err *err)
+{
+    static const char sql[] = "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots"
+                              " WHERE slot_name = $1 AND active_pid = $2::int";
+    char pid[16];
+    const char *params[] = {u->options->slot, pid};
+    PGresult *rows;
+    if (u->former_pid == 0)
+        return 0;
+    (void)snprintf(pid, sizeof pid, "%d", u->former_pid);
+    if (catalog_query(&u->catalog, sql, 2, params, (struct shape){1, ANY_ROWS}, &rows, err))
+        return -1;
+    if (PQntuples(rows) == 1)
+        log_info("the server still had the former connection, which was ended", "slot",
+                 u->options->slot, "pid", pid, NULL);
+    PQclear(rows);
+    u->former_pid = 0;
+    return 0;
+}
+
 static int start_stream(struct upstream *u, struct err *err)
 {
     int64_t begun_ms = monotonic_ms();
     bool said = false;
     for (;;) {
-        if (replication_start(&u->replication, &u->parameters, time_limit(u), err) == 0)
+        if (replication_start(&u->replication, &u->parameters, time_limit(u), err) == 0) {
+            u->former_pid = PQbackendPID(u->replication.session.conn);
             return 0;
+        }
         bool busy = strcmp(u->replication.session.sqlstate, "55006") == 0;
         if (!busy || monotonic_ms() - begun_ms > SLOT_BUSY_LIMIT_MS)
             return vanished(u, err);
@@ -337,7 +361,7 @@ static int start_stream(struct upstream *u, struct err *err)
                      LOG_U64(SLOT_BUSY_LIMIT_MS), "reason", err->text, NULL);
         said = true;
         err_clear(err);
-        if (pause_ms(u, SLOT_BUSY_PAUSE_MS, err))
+        if (end_former(u, err) || pause_ms(u, SLOT_BUSY_PAUSE_MS, err))
             return -1;
     }
 }

@@ -55,6 +55,7 @@ struct upstream {
     struct slot slot;   /* as it was last looked at */
     bool slot_created;
     uint64_t start_lsn; /* the slot's confirmed_flush_lsn, where the stream begins */
+    int former_pid;     /* of the server process that streamed to this one last; 0: none */
 };
 
 /*
