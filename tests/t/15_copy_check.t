@@ -47,6 +47,9 @@ is($status, 0, 'mended, it passes');
 like($out, qr/^ok    user cdc may read the 3 tables/m, 'and says so');
 like($out, qr/^ok    tables whose rows will be copied: \d$/m, 'what will come');
 
+$pg->do('create role reads_all login replication', 'grant pg_read_all_data to reads_all');
+unlike((check(env => { CDC_SOURCE_CONNECTION_STRING => $pg->uri(user => 'reads_all') }))[1], qr/reads_all may not/, 'pg_read_all_data is enough');
+
 # Rows at the target.
 $target->dbh->do('create table item (id integer primary key, v text)');
 $target->dbh->do(q{insert into item values (7, 'target')});

@@ -30,8 +30,8 @@ wait_for(sub { value('capture', 'pg2any_capture_copy_rows{table="public.big"}') 
 my (undef, $status) = $front->command(['status']);
 note($status);
 like($status, qr/^ +copying public\.big: \d+ of about 20000 rows, \d+ bytes, for \d+ s$/m, 'status says where it is');
-like($status, qr/^ +tables that are not copied yet: 2$/m, 'what is to come');
-like($status, qr/^ +tables that await their copy: 2$/m, 'and what the target awaits');
+like($status, qr/^ +tables that are not copied yet: [12]$/m, 'what is to come');
+like($status, qr/^ +tables that await their copy: [12]$/m, 'and what the target awaits');
 wait_for(sub { $front->log_text =~ /msg="copying goes on" table=public\.big rows=\d+ bytes=\d+ rows_per_second=\d+ estimated_rows=20000/ },
     30, 'a line of the log');
 kill CONT => $pid;

@@ -8,7 +8,8 @@ use Pg2any::S6;
 use Pg2any::Test;
 
 my $pg = Pg2any::Postgres->new;
-$pg->do('create table t (id int primary key)');
+$pg->do('create table t (id int primary key)', 'create table full_of_rows (id int primary key)',
+    'insert into full_of_rows select generate_series(1, 1000)');
 my $prefix = Pg2any::S6::install();
 my $dir = Pg2any::S6::writable_dir('data');
 my $root = fresh_name('pipeline');
@@ -23,7 +24,7 @@ chmod 0600, $file or die "chmod: $!\n";
 sub start {
     my ($out) = fresh_name('start.log');
     my $process = Pg2any::Process->start(name => 'svc/start', argv => [$script, $file, $root], stdout => $out, stderr => $out,
-        env => { PATH => "$prefix/bin:$ENV{PATH}", map { $_ => undef } grep { /^(?:CDC_|METRICS_|PG(?!2ANY_))/ } keys %ENV });
+        env => { PATH => "$prefix/bin:$ENV{PATH}", CDC_COPY => undef, map { $_ => undef } grep { /^(?:CDC_|METRICS_|PG(?!2ANY_))/ } keys %ENV });
     return ($process->wait_exit(90), Pg2any::Postgres::read_file($out));
 }
 
@@ -44,7 +45,7 @@ my ($stop) = $text =~ /^  stop:   (.*)$/m;
 my $target = new_target(kind => 'sqlite', file => "$dir/copy.db");
 $pg->do('insert into t select generate_series(1, 1000)');
 wait_for(sub { (eval { $target->value('select count(*) from t') } // 0) == 1000 }, 30, 'rows');
-same_content($pg, $target, ['t'], 'rows come');
+same_content($pg, $target, ['t', 'full_of_rows'], 'rows come, and those that were there are copied');
 ($status, $text) = start();
 is($status, 0, 'once more');
 like($text, qr/what is in \S+\/env counts, \S+my\.env is not read/, 'it says whose configuration counts');
