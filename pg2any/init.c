@@ -94,7 +94,12 @@ static int check_configuration(struct err *err)
         if (is_configuration(*v) && strchr(*v, '\n'))
             return err_set(err, ERR_PERMANENT, "%.*s has more than one line", (int)strcspn(*v, "="),
                            *v);
-    return 0;
+    const char *copy = getenv("CDC_COPY");
+    if (!copy || strcmp(copy, "only") != 0)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  "CDC_COPY=only comes to an end, and a service would be started again");
+    return err_hint(err, "pg2any run with it, once; or CDC_COPY=initial, which goes on");
 }
 
 static int write_configuration(const struct init *in, struct err *err)

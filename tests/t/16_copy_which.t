@@ -21,6 +21,11 @@ $pg->do('create table later (id int primary key)', 'insert into later values (1)
 is(($front->command(['run']))[0], 0, 'once more');
 same_content($pg, $once, ['item', 'far.away', 'other', 'later'], 'what was missing is copied, and the rest caught up');
 unlike(($front->command(['run']))[2], qr/copying a table/, 'nothing is copied again');
+my $dir = fresh_name('services');
+($status, undef, $err) = $front->command(['init', $dir]);
+is($status, 100, 'it is no service');
+like($err, qr/CDC_COPY=only comes to an end.*pg2any run/, 'and told why');
+ok(!-e $dir, 'nothing is set up');
 $pg->drop_slot('cdc_slot');
 $pg->do('drop table later');
 
