@@ -91,6 +91,18 @@ static int find_name(struct copy_table *t, const char *relid, enum copy_opened *
     return *opened == COPY_OPENED && !t->name ? err_nomem(err) : 0;
 }
 
+static int refused(const struct copy_table *t, struct err *err)
+{
+    const char *user = PQuser(t->session.conn);
+    char *quoted = PQescapeIdentifier(t->session.conn, user, strlen(user));
+    (void)err_hint(err,
+                   "GRANT SELECT ON %s TO %s; and USAGE on its schema; pg2any check says which "
+                   "others; or copy nothing: --copy never",
+                   t->name, quoted ? quoted : user);
+    PQfreemem(quoted);
+    return -1;
+}
+
 /* Under a name that the table had a moment ago: whose lock it is, is looked at behind it. */
 static int lock(struct copy_table *t, enum copy_opened *opened, struct err *err)
 {
@@ -107,10 +119,7 @@ static int lock(struct copy_table *t, enum copy_opened *opened, struct err *err)
     if (strcmp(state, "55P03") == 0 || strcmp(state, "42P01") == 0 || strcmp(state, "3F000") == 0)
         *opened = COPY_LOCKED;
     else if (strcmp(state, "42501") == 0)
-        return err_hint(err,
-                        "GRANT SELECT ON %s to the user that replicates, and USAGE on its "
-                        "schema; or copy nothing: --copy never",
-                        t->name);
+        return refused(t, err);
     else
         return -1;
     err_clear(err); /* the transaction is ended by who called */

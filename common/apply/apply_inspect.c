@@ -303,14 +303,16 @@ static void note_copies(struct inspection *i)
                     "begin where the slot stands, at %s%s",
                     i->origin, LSN(i->start_lsn),
                     i->copied > 0 ? "" : "; what was committed before must be there already");
-    else if (!i->goes_on && i->copied == 0)
+    else if (!i->goes_on && i->copied == 0 && i->fit + i->made + i->changed > 0)
         report_note(&i->report, "only changes from the slot's beginning on come: rows that are in "
                                 "the tables already are not copied");
     if (i->copied > 0)
         report_ok(&i->report, "tables whose rows will be copied: %u", i->copied);
-    if (i->goes_on && i->uncopied > 0)
-        report_note(&i->report, "tables that will be made begin empty, without a copy: rows that "
-                                "they have at the source already do not come");
+    if ((i->goes_on || i->copied > 0) && i->uncopied > 0)
+        report_note(&i->report,
+                    "tables that will be made and begin empty, without a copy: %u; rows that they "
+                    "have at the source already do not come",
+                    i->uncopied);
 }
 
 static int check_all(struct inspection *i, const struct driver_ops *ops,
