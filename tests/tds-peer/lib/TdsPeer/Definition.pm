@@ -114,7 +114,7 @@ sub add_constraint {
         $table->{object_id} * 2654435761 % 4294967296;
     TdsPeer::Catalog::add_object($session->{dbh}, db => $table->{db}, schema => $table->{schema}, name => $name,
         type => $primary ? 'PK' : 'UQ', parent => $table->{object_id});
-    return make_index($session, $table, $name, $clustered, 1, $constraint->{k}, @columns);
+    return make_index($session, $table, $name, $clustered, 1, $constraint->{k}, [], @columns);
 }
 
 sub create_index {
@@ -124,7 +124,8 @@ sub create_index {
     my @columns = map { TdsPeer::Change::named($table, $_->{name}) } @{ $s->{columns} };
     $session->write_lock;
     return make_index($session, $table, $s->{name}, $s->{clustered}, $s->{unique},
-        $s->{ignore} ? 'ignoring' : defined $s->{filter} ? 'filtered' : 'index', @columns);
+        $s->{ignore} ? 'ignoring' : $s->{filter} ? 'filtered' : 'index',
+        [map { TdsPeer::Change::named($table, $_) } @{ $s->{filter} // [] }], @columns);
 }
 
 # What an index compares of a column; NULLs are equal in a unique one.
@@ -135,7 +136,7 @@ sub index_key {
 }
 
 sub make_index {
-    my ($session, $table, $name, $clustered, $unique, $kind, @columns) = @_;
+    my ($session, $table, $name, $clustered, $unique, $kind, $filter, @columns) = @_;
     my $dbh = $session->{dbh};
     fail(1902, $table->{name}, $name) if $clustered && grep { $_->{clustered} } @{ $table->{indexes} };
     my $bytes = 0;
@@ -153,7 +154,7 @@ sub make_index {
     TdsPeer::Catalog::write($dbh, 'insert into peer_index_columns values (?, ?, ?, ?)', $table->{object_id}, $n, ++$ordinal, $_->{column_id}) for @columns;
     $session->run_sql('create ' . ($unique ? 'unique ' : '') . 'index ' . quoted($file_name) . ' on ' . quoted($table->{file_name})
         . ' (' . join(', ', map { index_key($_, $unique) } @columns) . ')'
-        . ($kind eq 'filtered' ? ' where ' . quoted($columns[0]{name}) . ' is not null' : ''), { %$table, indexes => [@{ $table->{indexes} },
+        . (@$filter ? ' where ' . join(' and ', map { quoted($_->{name}) . ' is not null' } @$filter) : ''), { %$table, indexes => [@{ $table->{indexes} },
             { name => $name, kind => $kind, file_name => $file_name, creating => 1 }] });
     return;
 }

@@ -50,9 +50,11 @@ sub create_statement {
     $index{columns} = $self->key_columns;
     $index{include} = $self->name_list if $self->accept('INCLUDE');
     if ($self->accept('WHERE')) {
-        $index{filter} = $self->name;
-        $self->expect('IS');
-        $self->expect('NOT', 'NULL');
+        do {
+            push @{ $index{filter} }, $self->name;
+            $self->expect('IS');
+            $self->expect('NOT', 'NULL');
+        } while $self->accept('AND');
     }
     if ($self->accept('WITH')) {
         $self->expect_op('(');
