@@ -9,9 +9,12 @@
 #include "sql/names.h"
 #include "sql/own.h"
 #include "sql/rules.h"
+#include "sql/wanted_index.h"
 
 #define DEFAULT_SCHEMA "dbo"
 #define IDENTITY_INDEX "pg2any_identity"
+#define OTHER_INDEX    "pg2any_index_" /* and its name at the source */
+#define INDEX_BYTES    1700
 #define FILLING        "what column %s holds in the rows that are there"
 #define ALONE          "EXEC sys.sp_executesql " /* for what has to be the only statement of its batch */
 
@@ -311,6 +314,71 @@ static int append_new_column(struct driver *d, const struct step *step, struct b
     return 0;
 }
 
+/*
+ * Beyond its size an index is made, and refuses rows that come. A unique one takes one NULL only,
+ * but for rows that a filter leaves out of it, and texts and bytes for the same that differ in
+ * blanks or zero bytes at their ends.
+ */
+static int append_index(const struct driver *d, const struct step *step, struct buf *sql,
+                        struct err *err)
+{
+    const struct wanted_index *index = step->index;
+    struct buf name = {0};
+    int64_t bytes = 0;
+    bool unique = index->unique && !policy_merges(&d->policy);
+    for (size_t i = 0; i < index->ncolumns; i++) {
+        const struct described_column *c = described_find(step->there, index->columns[i]);
+        unique = unique && !*c->collation && !strstr(c->type, "binary");
+        bytes = c->length < 0 ? INDEX_BYTES + 1 : bytes + c->length;
+        if (bytes > INDEX_BYTES)
+            return err_set(err, ERR_PERMANENT, "column %s: its values may be too long for one",
+                           c->name);
+    }
+    buf_printf(&name, OTHER_INDEX "%s", index->name);
+    buf_printf(sql, "CREATE %sNONCLUSTERED INDEX ", unique ? "UNIQUE " : "");
+    mssql_quote(sql, buf_cstr(&name));
+    buf_printf(sql, " ON %s (", step->table);
+    for (size_t i = 0; i < index->ncolumns; i++) {
+        buf_append_str(sql, i > 0 ? ", " : "");
+        mssql_quote(sql, index->columns[i]);
+    }
+    buf_append_byte(sql, ')');
+    for (size_t i = 0; unique && i < index->ncolumns; i++) {
+        buf_append_str(sql, i == 0 ? " WHERE " : " AND ");
+        mssql_quote(sql, index->columns[i]);
+        buf_append_str(sql, " IS NOT NULL");
+    }
+    end_statement(sql);
+    sql->failed = sql->failed || name.failed;
+    buf_free(&name);
+    return 0;
+}
+
+/* Appends that indexes of ours go that a column is in; those of readers only, or all of them.
+ * Whether there are any. */
+static bool append_index_drops(const struct step *step, const char *column, bool all,
+                               struct buf *sql)
+{
+    const struct described_table *there = step->there;
+    bool any = false;
+    for (size_t i = 0; i < there->nindexes; i++) {
+        const struct described_index *index = &there->indexes[i];
+        bool ours = strncmp(index->name, OTHER_INDEX, sizeof OTHER_INDEX - 1) == 0 ||
+                    (all && strcmp(index->name, IDENTITY_INDEX) == 0);
+        bool in = false;
+        for (size_t k = 0; k < index->ncolumns; k++)
+            in = in || described_same_name(there, index->columns[k], column);
+        if (!ours || !in)
+            continue;
+        buf_append_str(sql, "DROP INDEX IF EXISTS ");
+        mssql_quote(sql, index->name);
+        buf_printf(sql, " ON %s", step->table);
+        end_statement(sql);
+        any = true;
+    }
+    return any;
+}
+
 /* An index keeps its columns from being altered: the primary key is dropped and made again, under
  * its name; so is the index that finds rows. */
 static void append_widening(struct driver *d, const struct step *step, struct buf *sql)
@@ -333,6 +401,10 @@ static void append_widening(struct driver *d, const struct step *step, struct bu
             end_statement(sql);
         }
     }
+    if (append_index_drops(step, rel->columns[step->column].name, false, sql) &&
+        !d->config.look_only)
+        log_warning("a column's indexes go, which keep it from getting another type", "table",
+                    step->table, "column", rel->columns[step->column].name, NULL);
     buf_printf(sql, "ALTER TABLE %s ALTER COLUMN ", step->table);
     text_declaration(d, &dialect, rel, step->column, primary ? " NOT NULL" : NULL, sql);
     end_statement(sql);
@@ -349,20 +421,10 @@ static void append_widening(struct driver *d, const struct step *step, struct bu
 }
 
 /* So does it from being dropped. It was for an identity that is no more, or the column could not go
- * at the source. Another column of it may have gone before. */
+ * at the source, or took its index along. Another column of it may have gone before. */
 static void append_column_drop(const struct step *step, struct buf *sql)
 {
-    const struct described_table *there = step->there;
-    bool indexed = false;
-    for (size_t i = 0; i < there->nindexes; i++)
-        for (size_t k = 0; k < there->indexes[i].ncolumns; k++)
-            indexed =
-                indexed || (strcmp(there->indexes[i].name, IDENTITY_INDEX) == 0 &&
-                            described_same_name(there, there->indexes[i].columns[k], step->name));
-    if (indexed) {
-        buf_printf(sql, "DROP INDEX IF EXISTS [" IDENTITY_INDEX "] ON %s", step->table);
-        end_statement(sql);
-    }
+    (void)append_index_drops(step, step->name, true, sql);
     text_alter(&dialect, step, sql);
     end_statement(sql);
 }
@@ -386,6 +448,8 @@ static int append_step(struct driver *d, const struct step *step, struct buf *sq
         return 0;
     case STEP_ADD_COLUMN:
         return append_new_column(d, step, sql, err);
+    case STEP_CREATE_INDEX:
+        return append_index(d, step, sql, err);
     case STEP_DROP_DEFAULT:
         break;
     }

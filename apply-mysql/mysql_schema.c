@@ -4,12 +4,19 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/log.h"
 #include "mysql_driver.h"
 #include "sql/key_size.h"
 #include "sql/rules.h"
+#include "sql/wanted_index.h"
 
 /* A new column that has not got its values in the rows that are there. */
 #define UNFILLED "pg2any_unfilled"
+
+/* The comment of tables and indexes of ours. */
+#define OURS "made by pg2any"
+
+#define INDEX_CHARACTERS 768 /* an index of InnoDB takes 3072 bytes */
 
 /* ---- what is there ---- */
 
@@ -35,10 +42,11 @@ static int describe_engine(struct driver *d, const char *name, struct described_
 {
     MYSQL_RES *rows;
     char advice[2 * NAME_SIZE + 64];
-    if (ask(d, name, "engine", "tables", "", &rows, err))
+    if (ask(d, name, "engine, table_comment", "tables", "", &rows, err))
         return -1;
     MYSQL_ROW row = mysql_fetch_row(rows);
     out->exists = row != NULL;
+    out->ours = row && row[1] && strcmp(row[1], OURS) == 0;
     (void)snprintf(advice, sizeof advice, "ALTER TABLE %s ENGINE=InnoDB", name);
     int rc = row && !row[0] ? rules_refuse_object(name, "a view", err) : 0;
     if (row && row[0] && strcasecmp(row[0], "InnoDB") != 0)
@@ -161,6 +169,10 @@ static int run_change(struct driver *d, struct buf *sql, size_t said, bool *too_
     *too_big = false;
     if (rc == 0)
         rc = run_said(m, sql, said, err);
+    if (m && rc && mysql_errno(m) == ER_DUP_KEYNAME) { /* it was made just before a crash */
+        err_clear(err);
+        rc = 0;
+    }
     if (m && rc && mysql_errno(m) == ER_TOO_BIG_ROWSIZE) {
         *too_big = true;
         if (my_run(m, "SET SESSION innodb_strict_mode = OFF", &not_allowed) == 0) {
@@ -202,8 +214,88 @@ static void append_create(struct driver *d, const struct step *step, struct buf 
         text_identity(sql, rel, my_quote);
         buf_append_byte(sql, ')');
     }
-    buf_printf(sql, ") ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE %s",
+    buf_printf(sql,
+               ") ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET utf8mb4 COLLATE %s COMMENT '" OURS
+               "'",
                d->collation);
+}
+
+/* How many characters of a column an index of `n` columns takes; 0: all of its values. */
+static unsigned int prefix(const struct described_column *c, size_t n)
+{
+    unsigned int share = (unsigned int)(INDEX_CHARACTERS / n);
+    return c->length > (int64_t)share ? share : 0;
+}
+
+/*
+ * Where the whole of a value has no room in the index, as that of a TEXT, it is one of the values'
+ * beginnings, which is not unique. The name is the source's, of which the table has no other; the
+ * comment says whose it is.
+ */
+static void append_index(const struct driver *d, const struct step *step, struct buf *sql)
+{
+    const struct wanted_index *index = step->index;
+    struct buf columns = {0};
+    bool unique = index->unique && !policy_merges(&d->policy);
+    for (size_t i = 0; i < index->ncolumns; i++) {
+        const struct described_column *c = described_find(step->there, index->columns[i]);
+        unsigned int characters = prefix(c, index->ncolumns);
+        unique = unique && characters == 0;
+        buf_append_str(&columns, i == 0 ? " (" : ", ");
+        my_quote(&columns, c->name);
+        if (characters > 0)
+            buf_printf(&columns, "(%u)", characters);
+    }
+    buf_append_str(sql, unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
+    my_quote(sql, index->name);
+    buf_printf(sql, " ON %s%s) COMMENT '" OURS "'", step->table, buf_cstr(&columns));
+    sql->failed = sql->failed || columns.failed;
+    buf_free(&columns);
+}
+
+/*
+ * Appends that indexes of ours go that a column is in, each with ", " behind it. The column could
+ * not go at the source without them; what is left of a unique one would be unique in less.
+ */
+static int append_index_drops(struct driver *d, const char *table, const char *column,
+                              struct buf *sql, struct err *err)
+{
+    MYSQL_RES *rows;
+    struct buf end = {0};
+    buf_append_str(&end, " AND index_comment = '" OURS "' AND column_name = ");
+    my_text_literal(&end, column, strlen(column));
+    int rc = buf_check(&end, err);
+    if (rc == 0)
+        rc = ask(d, table, "index_name", "statistics", buf_cstr(&end), &rows, err);
+    buf_free(&end);
+    if (rc)
+        return -1;
+    for (MYSQL_ROW row; (row = mysql_fetch_row(rows)) != NULL;) {
+        buf_append_str(sql, "DROP INDEX ");
+        my_quote(sql, row[0]);
+        buf_append_str(sql, ", ");
+    }
+    mysql_free_result(rows);
+    return 0;
+}
+
+/* A text or bytes may become too long for an index of ours, which goes then. */
+static int append_widening(struct driver *d, const struct step *step, struct buf *sql,
+                           struct err *err)
+{
+    const char *name = step->rel->columns[step->column].name;
+    const struct described_column *was = described_find(step->there, name);
+    buf_printf(sql, "ALTER TABLE %s ", step->table);
+    size_t begin = sql->len;
+    if ((!was || was->length >= 0) && append_index_drops(d, step->table, name, sql, err))
+        return -1;
+    if (sql->len > begin && !d->config.look_only)
+        log_warning("a column's indexes go, for which its new type is too long", "table",
+                    step->table, "column", name, NULL);
+    buf_append_str(sql, "MODIFY COLUMN ");
+    text_declaration(d, &my_dialect, step->rel, step->column,
+                     key_has_column(step->rel, step->column) ? " NOT NULL" : NULL, sql);
+    return 0;
 }
 
 /* The literal of what rows that are there get in a new column; nothing: NULL. */
@@ -273,13 +365,19 @@ static int append_step(struct driver *d, const struct step *step, struct buf *sq
         buf_printf(sql, "RENAME TABLE %s TO %s", step->table, step->to);
         return 0;
     case STEP_DROP_COLUMN:
+        buf_printf(sql, "ALTER TABLE %s ", step->table);
+        if (append_index_drops(d, step->table, step->name, sql, err))
+            return -1;
+        buf_append_str(sql, "DROP COLUMN ");
+        my_quote(sql, step->name);
+        return 0;
     case STEP_RENAME_COLUMN:
         text_alter(&my_dialect, step, sql);
         return 0;
     case STEP_WIDEN_COLUMN:
-        buf_printf(sql, "ALTER TABLE %s MODIFY COLUMN ", step->table);
-        text_declaration(d, &my_dialect, step->rel, step->column,
-                         key_has_column(step->rel, step->column) ? " NOT NULL" : NULL, sql);
+        return append_widening(d, step, sql, err);
+    case STEP_CREATE_INDEX:
+        append_index(d, step, sql);
         return 0;
     case STEP_ADD_COLUMN:
     case STEP_DROP_DEFAULT:

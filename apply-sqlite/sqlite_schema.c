@@ -8,6 +8,7 @@
 #include "sql/key_size.h"
 #include "sql/names.h"
 #include "sql/rules.h"
+#include "sql/wanted_index.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
 
@@ -233,6 +234,25 @@ static void append_identity_index(const struct step *step, struct buf *sql)
     buf_free(&name);
 }
 
+/* One for readers. The name is one of the whole file, the relid keeps it unique as above. */
+static void append_index(const struct step *step, struct buf *sql)
+{
+    const struct wanted_index *index = step->index;
+    struct buf name = {0};
+    buf_printf(&name, "pg2any_index_%s_%u_%s", step->table, step->rel->relid, index->name);
+    buf_append_str(sql, index->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
+    text_quote_standard(sql, buf_cstr(&name));
+    buf_append_str(sql, " ON ");
+    text_quote_standard(sql, step->table);
+    for (size_t i = 0; i < index->ncolumns; i++) {
+        buf_append_str(sql, i == 0 ? " (" : ", ");
+        text_quote_standard(sql, index->columns[i]);
+    }
+    buf_append_byte(sql, ')');
+    sql->failed = sql->failed || name.failed;
+    buf_free(&name);
+}
+
 /* Appends the value that the rows before a column was added have in it, as SQLite writes it: not
  * for SQLite to read, which rounds some numbers of very small or large size another way. */
 static int append_fill(struct driver *d, const struct column *c, struct buf *sql, struct err *err)
@@ -320,15 +340,16 @@ static int add_column(struct driver *d, const struct step *step, struct buf *sho
 }
 
 /* An index of ours keeps its columns from being dropped; it was for an identity that is no more, or
- * the column could not go at the source. */
-static int drop_identity_indexes(struct driver *d, const struct step *step, struct buf *show,
-                                 struct err *err)
+ * the column could not go at the source, or took its index along there. */
+static int drop_our_indexes(struct driver *d, const struct step *step, struct buf *show,
+                            struct err *err)
 {
     struct buf query = {0}, sql = {0};
     sqlite3_stmt *s = NULL;
     buf_append_str(&query, "SELECT l.name FROM pragma_index_list(");
     text_literal(&query, step->table, strlen(step->table));
-    buf_append_str(&query, ") l WHERE l.name GLOB 'pg2any_identity_*' AND EXISTS (SELECT 1 FROM "
+    buf_append_str(&query, ") l WHERE (l.name GLOB 'pg2any_identity_*' OR l.name GLOB "
+                           "'pg2any_index_*') AND EXISTS (SELECT 1 FROM "
                            "pragma_index_info(l.name) WHERE name = ");
     text_literal(&query, step->name, strlen(step->name));
     buf_append_str(&query, " COLLATE NOCASE)");
@@ -355,12 +376,15 @@ int sqlite_change(struct driver *d, const struct step *step, struct buf *show, s
     case STEP_ADD_COLUMN:
         return add_column(d, step, show, err);
     case STEP_DROP_COLUMN:
-        if (drop_identity_indexes(d, step, show, err))
+        if (drop_our_indexes(d, step, show, err))
             return -1;
         /* fall through */
     case STEP_RENAME_TABLE:
     case STEP_RENAME_COLUMN:
         text_alter(&sqlite_dialect, step, &sql);
+        return change(d, &sql, show, err);
+    case STEP_CREATE_INDEX:
+        append_index(step, &sql);
         return change(d, &sql, show, err);
     case STEP_WIDEN_COLUMN:
     case STEP_DROP_DEFAULT:

@@ -370,7 +370,8 @@ int copy_table_rows(struct copy_table *t, const struct relation *rel, struct cop
     frame_put_copy_begin(&o->out->out.buf, &begin);
     if (put_rows(t, rel, chunk, o, err) || end_copy(t, err))
         return err_context(err, "copying %s.%s", rel->namespace, rel->name);
-    const struct frame_copy_end end = {rel->relid, chunk->nrows, bytes_of(buf_cstr(&chunk->next))};
+    const struct frame_copy_end end = {rel->relid, chunk->nrows, bytes_of(buf_cstr(&chunk->next)),
+                                       {0}};
     frame_put_copy_end(&o->out->out.buf, &end);
     return 0;
 }

@@ -266,6 +266,80 @@ static int64_t last_commit_us(const struct apply_group *g)
     return 0;
 }
 
+/* ---- indexes of copied tables ---- */
+
+static int make_index(struct apply_group *g, uint32_t relid, bool give_up, bool *more,
+                      struct err *err)
+{
+    return begin(g, err) || target_make_index(g->target, g->origin, relid, give_up, more, err) ||
+                   commit(g, &g->checkpoint, err)
+               ? -1
+               : 0;
+}
+
+static int make_indexes_of(struct apply_group *g, uint32_t relid, struct err *err)
+{
+    bool give_up = false;
+    apply_rows_close_tables(&g->rows); /* what the table is changes */
+    for (bool more = true; more && !signals_stop(g->signals);) {
+        struct err why = {0};
+        if (make_index(g, relid, give_up, &more, &why) == 0) {
+            give_up = false;
+            continue;
+        }
+        bool for_good = why.kind == ERR_PERMANENT;
+        if (!give_up)
+            log_warning("an index of the source is not made", "reason", why.text, "again",
+                        for_good ? "never" : "at the next start", NULL);
+        if (reset(g, err))
+            return -1;
+        if (give_up || !for_good)
+            return 0;
+        give_up = more = true;
+    }
+    return 0;
+}
+
+/* Whether the table is one to index by now; *again: it will be. */
+static int look_whether_settled(struct apply_group *g, struct lacks_indexes *l, bool *settled,
+                                bool *again, struct err *err)
+{
+    struct copied copied;
+    bool known;
+    int rc = target_copied(g->target, g->origin, l->relid, &copied, &known, err);
+    bool whole = rc == 0 && known && !copied.due && !copied.after;
+    l->until = copied.until;
+    *settled = whole && l->until <= g->checkpoint.remote_lsn;
+    *again = whole && !*settled;
+    copied_free(&copied);
+    return rc;
+}
+
+int group_make_indexes(struct apply_group *g, struct err *err)
+{
+    struct buf *lacking = &g->rows.lacking;
+    struct lacks_indexes l;
+    if (g->ntxns > 0 || g->partial || g->failed)
+        return 0;
+    for (size_t at = 0; at < lacking->len;) {
+        bool settled = false, again = true;
+        memcpy(&l, lacking->data + at, sizeof l);
+        if (l.until <= g->checkpoint.remote_lsn &&
+            look_whether_settled(g, &l, &settled, &again, err))
+            return -1;
+        memcpy(lacking->data + at, &l, sizeof l);
+        if (again) {
+            at += sizeof l;
+            continue;
+        }
+        memmove(lacking->data + at, lacking->data + at + sizeof l, lacking->len - at - sizeof l);
+        lacking->len -= sizeof l;
+        if (settled && make_indexes_of(g, l.relid, err))
+            return -1;
+    }
+    return 0;
+}
+
 int group_flush(struct apply_group *g, struct err *err)
 {
     if (g->failed || g->partial)
@@ -285,7 +359,7 @@ int group_flush(struct apply_group *g, struct err *err)
         g->nchanges = 0;
         release(g, g->ntxns);
     }
-    return acknowledge(g, err);
+    return acknowledge(g, err) ? -1 : group_make_indexes(g, err);
 }
 
 /* ---- a transaction too large to be held ---- */
@@ -332,7 +406,7 @@ static int commit_parts(struct apply_group *g, const struct source_txn *txn,
     settled_changes(g, g->begun_us, c->commit_time_us);
     *g->counters.transactions += 1;
     g->seen_lsn = c->end_lsn;
-    return acknowledge(g, err);
+    return acknowledge(g, err) ? -1 : group_make_indexes(g, err);
 }
 
 /* ---- what comes in ---- */
@@ -442,7 +516,7 @@ int group_flush_progress(struct apply_group *g, bool now, struct err *err)
     if (group_put_checkpoint(g, &checkpoint, err))
         return -1;
     g->next_progress_ms = monotonic_ms() + PROGRESS_INTERVAL_MS;
-    return acknowledge(g, err);
+    return acknowledge(g, err) ? -1 : group_make_indexes(g, err);
 }
 
 int group_progress_wait_ms(const struct apply_group *g)

@@ -63,6 +63,7 @@ void apply_rows_free(struct apply_rows *a)
     table_counts_free(&a->left_out);
     buf_free(&a->telling);
     buf_free(&a->told);
+    buf_free(&a->lacking);
     table_names_free(&a->skip);
     free(a->rows);
     free(a->values);
@@ -596,6 +597,24 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
     return empty_table(a, r->table, err) ? table_failed(a, current(r), err) : 0;
 }
 
+int apply_rows_lack_indexes(struct apply_rows *a, uint32_t relid, struct err *err)
+{
+    const struct lacks_indexes l = {.relid = relid};
+    buf_append(&a->lacking, &l, sizeof l);
+    return buf_check(&a->lacking, err);
+}
+
+/* Indexes come with the first rows and are made behind the last. A table made by hand has those
+ * that it is to have. */
+static int note_indexes(struct apply_rows *a, const struct apply_relation *r,
+                        const struct frame_copy_end *x, struct err *err)
+{
+    if (x->indexes.size > 0 && r->table->ours &&
+        target_want_indexes(a->target, a->origin, r->relid, x->indexes, err))
+        return -1;
+    return x->next.size == 0 ? apply_rows_lack_indexes(a, r->relid, err) : 0;
+}
+
 static int end_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
                     const struct source_txn **failed, struct err *err)
 {
@@ -611,6 +630,8 @@ static int end_copy(struct apply_rows *a, const struct frame *f, const struct so
         return err_set(err, ERR_PERMANENT, "the end of a chunk without the place of the next one");
     if (a->chunk > 0 &&
         target_copied_until(a->target, a->origin, x.relid, txn->commit_lsn, x.next, err))
+        return table_failed(a, current(r), err);
+    if (note_indexes(a, r, &x, err))
         return table_failed(a, current(r), err);
     r->copied = x.next.size == 0;
     r->copied_rows = x.nrows;

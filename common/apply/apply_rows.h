@@ -29,6 +29,11 @@ enum apply_count {
     COUNTS
 };
 
+struct lacks_indexes {
+    uint32_t relid;
+    uint64_t until; /* it settles, as far as that is known (copied.h) */
+};
+
 struct apply_rows {
     struct target *target; /* borrowed */
     enum ddl_policy ddl;
@@ -50,6 +55,8 @@ struct apply_rows {
     struct bytes snapshot;            /* while it is bound, if that begins the copy */
     /* Whole lines for the acknowledgement FIFO; those of the group, and those to send. */
     struct buf telling, told;
+    /* Tables that may lack indexes, one struct lacks_indexes behind the other. */
+    struct buf lacking;
 
     /* The run in the making. */
     struct run run;
@@ -72,6 +79,9 @@ MUST_CHECK int apply_rows_describe(struct apply_rows *a, struct relation *rel, s
 /* The relation will be copied: where the target does not hold it, its changes are left out until
  * then. */
 MUST_CHECK int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err);
+
+/* Notes that the target may remember indexes which a relation's table is to get. */
+MUST_CHECK int apply_rows_lack_indexes(struct apply_rows *a, uint32_t relid, struct err *err);
 
 /*
  * Applies the whole frames in `frames` (R, I, U, D, T, X, x; nothing else), all of the transaction

@@ -345,13 +345,15 @@ static int tell_copies(struct apply_stream *s, struct err *err)
         rc = target_takes_copies(g->target, g->origin, &s->takes_copies, err);
     for (uint32_t relid = 0; rc == 0;) {
         struct copied c;
-        bool left_out;
-        rc = target_next_copied(g->target, g->origin, &relid, &c, &left_out, err);
+        bool left_out, lacks_indexes;
+        rc = target_next_copied(g->target, g->origin, &relid, &c, &left_out, &lacks_indexes, err);
         if (relid && !c.due)
             put_told(&c, relid, &lines);
         copied_free(&c);
         if (relid == 0)
             break;
+        if (rc == 0 && lacks_indexes)
+            rc = apply_rows_lack_indexes(&g->rows, relid, err);
     }
     buf_append_str(&lines, s->takes_copies ? "copied\n" : "copied *\n");
     if (rc == 0)
@@ -362,7 +364,7 @@ static int tell_copies(struct apply_stream *s, struct err *err)
     if (rc == 0 && !s->takes_copies)
         log_info("the target was begun without copies of its tables: they are taken as they are",
                  "origin", g->origin, NULL);
-    return rc;
+    return rc ? rc : group_make_indexes(g, err);
 }
 
 static int on_copy_due(struct apply_stream *s, const struct frame *f, struct err *err)

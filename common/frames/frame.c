@@ -165,6 +165,7 @@ static const struct frame_field copy_end_fields[] = {
     {FIELD(frame_copy_end, relid, U32)},
     {FIELD(frame_copy_end, nrows, U64)},
     {FIELD(frame_copy_end, next, STR)},
+    {FIELD(frame_copy_end, indexes, STR)},
 };
 
 static const struct frame_field end_fields[] = {

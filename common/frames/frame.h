@@ -229,6 +229,7 @@ struct frame_copy_end {
     uint32_t relid;
     uint64_t nrows;    /* since the copy begin */
     struct bytes next; /* where the next chunk begins: for pg-capture; empty: that was the last */
+    struct bytes indexes; /* that the table is to get: with chunk 0 or 1; sql/wanted_index.h */
 };
 
 void frame_put_copy_due(struct buf *out, const struct frame_copy_due *w);

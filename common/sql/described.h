@@ -40,6 +40,7 @@ struct described_index {
 struct described_table {
     bool exists;
     bool empty;           /* where it was asked for */
+    bool ours;            /* it says of itself that pg2any made it */
     bool folds_case;      /* names of columns that differ in ASCII case alone are one */
     bool no_container;    /* the schema or database that it would be in is not there either */
     char *unfit, *advice; /* why no row can go there whatever its columns are, and what helps;

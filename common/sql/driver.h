@@ -30,9 +30,8 @@
  *
  * MEMORY. What is handed in is borrowed for the call.
  *
- * Two more operations have their place beside execute: one that loads many rows in bulk, which
- * gets a slice of inserts and may use another path than statements; and one that reads a table
- * back, in the order of its identity or by buckets of it.
+ * One more operation has its place beside execute: one that reads a table back, in the order of its
+ * identity or by buckets of it. For a copy's rows none is needed (tests/bench/copy).
  */
 #ifndef PG2ANY_DRIVER_H
 #define PG2ANY_DRIVER_H

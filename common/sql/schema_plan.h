@@ -29,7 +29,10 @@ enum step_kind {
     STEP_WIDEN_COLUMN, /* gives it the type that the relation asks for; values stay what they are */
     STEP_ADD_COLUMN,   /* with FILL_VALUE the rows that are there get the value, otherwise NULL */
     STEP_DROP_DEFAULT, /* by which a column that was added got its value */
+    STEP_CREATE_INDEX, /* of no plan: wanted_index.h */
 };
+
+struct wanted_index;
 
 struct step {
     enum step_kind kind;
@@ -40,6 +43,7 @@ struct step {
     const struct relation *rel;
     uint32_t column;                     /* of the relation: to widen, to add, whose default goes */
     const struct described_table *there; /* what the table was before the first step */
+    const struct wanted_index *index;    /* to create; what of it the target has */
 };
 
 struct schema_plan {

@@ -11,6 +11,7 @@
 #include "sql/copied.h"
 #include "sql/left_out.h"
 #include "sql/relation_proof.h"
+#include "sql/wanted_index.h"
 
 /* A default of a column that was added beside the open transaction, whose rows need it until they
  * are committed. */
@@ -257,7 +258,7 @@ struct prospect {
     bool known;                   /* the target remembers the relation */
     bool left_out;                /* its changes are, and nothing of what follows is known */
     struct copied copied;         /* what it has by its copy */
-    struct buf copied_line;       /* the same as it is remembered */
+    struct buf lines;             /* the same as it is remembered, and the indexes it lacks */
     bool begins;                  /* that copy, with what comes now */
     bool as_ever;                 /* and it is what it was, under the same name */
     struct relation *was, *is;    /* the remembered one, and what of this one is proven */
@@ -284,7 +285,7 @@ static void prospect_free(struct prospect *p)
     relation_unref(p->was);
     relation_unref(p->is);
     copied_free(&p->copied);
-    buf_free(&p->copied_line);
+    buf_free(&p->lines);
     own_row_free(&p->memory);
     own_row_free(&p->owner);
     buf_free(&p->name);
@@ -392,17 +393,19 @@ static int recall_copy(const struct binding *b, struct prospect *p, struct err *
     if (p->known && copied_parse(&p->copied, frame, &size, err))
         return -1;
     if (b->snapshot.data && (b->begins || !p->known)) {
-        copied_put(&p->copied_line, b->commit_lsn, b->snapshot.data, b->snapshot.size);
+        copied_put(&p->lines, b->commit_lsn, b->snapshot.data, b->snapshot.size);
         copied_free(&p->copied);
-        if (buf_check(&p->copied_line, err) ||
-            copied_parse(&p->copied, &p->copied_line, &(size_t){0}, err))
+        if (buf_check(&p->lines, err) || copied_parse(&p->copied, &p->lines, &(size_t){0}, err))
             return -1;
         p->begins = true;
     } else {
-        buf_append(&p->copied_line, frame->data, size);
+        buf_append(&p->lines, frame->data, size);
     }
     buf_consume(frame, size);
-    return buf_check(&p->copied_line, err);
+    size = wanted_size(frame->data, frame->len);
+    buf_append(&p->lines, frame->data, size);
+    buf_consume(frame, size);
+    return buf_check(&p->lines, err);
 }
 
 /* What follows from what is remembered for what the relation is now. */
@@ -512,6 +515,7 @@ static void say(const struct step *s)
         [STEP_WIDEN_COLUMN] = "column widened",
         [STEP_ADD_COLUMN] = "column added",
         [STEP_DROP_DEFAULT] = NULL,
+        [STEP_CREATE_INDEX] = NULL,
     };
     if (s->kind == STEP_CREATE_TABLE)
         log_info("table created", "target", s->table, NULL);
@@ -661,6 +665,7 @@ static int step_failed(const struct step *s, struct err *err)
     case STEP_RENAME_COLUMN:
     case STEP_ADD_COLUMN:
     case STEP_DROP_DEFAULT:
+    case STEP_CREATE_INDEX:
         break;
     }
     return -1;
@@ -697,7 +702,7 @@ static int remember(struct target *t, const char *origin, const struct relation 
     buf_append_str(&row.fields[RELATION_TARGET], buf_cstr(&p->name));
     buf_append_str(&row.fields[RELATION_NAMESPACE], rel->namespace);
     buf_append_str(&row.fields[RELATION_NAME], rel->name);
-    buf_append(&row.fields[RELATION_FRAME], p->copied_line.data, p->copied_line.len);
+    buf_append(&row.fields[RELATION_FRAME], p->lines.data, p->lines.len);
     buf_append(&row.fields[RELATION_FRAME], p->is->frame, p->is->frame_size);
     int rc = remember_row(t, origin, &row, p->known, err);
     own_row_free(&row);
@@ -744,6 +749,11 @@ static int leave_out(struct target *t, const struct binding *b, const struct rel
     return left_out_remember(&l, b->commit_lsn, err);
 }
 
+static bool makes_table(const struct schema_plan *plan)
+{
+    return plan->n > 0 && plan->steps[0].kind == STEP_CREATE_TABLE;
+}
+
 int target_bind(struct target *t, const struct binding *b, struct relation *rel,
                 struct target_table **table, struct err *err)
 {
@@ -758,6 +768,7 @@ int target_bind(struct target *t, const struct binding *b, struct relation *rel,
         rc = -1;
     if (*table) {
         (*table)->reference = relation_ref(rel);
+        (*table)->ours = (*table)->there.ours || makes_table(&p.plan);
         (*table)->copied = p.copied;
         p.copied = (struct copied){0};
     }
@@ -780,19 +791,21 @@ int target_copied(struct target *t, const char *origin, uint32_t relid, struct c
 }
 
 int target_next_copied(struct target *t, const char *origin, uint32_t *relid, struct copied *copied,
-                       bool *is_left_out, struct err *err)
+                       bool *is_left_out, bool *lacks_indexes, struct err *err)
 {
     const struct own_key key = {
         .table = OWN_RELATION, .origin = origin, .relid = *relid, .next = true};
     struct own_row row = {0};
-    size_t size;
+    size_t size = 0;
     bool found = false;
     *copied = (struct copied){0};
     int rc = recall(t, &key, &row, &found, err);
     *relid = rc == 0 && found ? row.relid : 0;
     if (*relid)
         rc = copied_parse(copied, &row.fields[RELATION_FRAME], &size, err);
-    *is_left_out = left_out_is_marked(&row.fields[RELATION_FRAME]);
+    const struct buf *frame = &row.fields[RELATION_FRAME];
+    *is_left_out = left_out_is_marked(frame);
+    *lacks_indexes = *relid && wanted_size(frame->data + size, frame->len - size) > 0;
     own_row_free(&row);
     return rc;
 }
@@ -802,8 +815,8 @@ int target_takes_copies(struct target *t, const char *origin, bool *takes, struc
     bool any_copied = false, any_other = false;
     for (uint32_t relid = 0; !any_copied;) {
         struct copied c;
-        bool is_left_out;
-        int rc = target_next_copied(t, origin, &relid, &c, &is_left_out, err);
+        bool is_left_out, lacks_indexes;
+        int rc = target_next_copied(t, origin, &relid, &c, &is_left_out, &lacks_indexes, err);
         any_copied = c.lsn || c.due;
         copied_free(&c);
         if (rc)
@@ -912,6 +925,27 @@ const char *target_caveat(struct target *t, const struct relation *rel, uint32_t
     t->runner.ops->declare(t->runner.driver, rel, column, &declared, &caveat);
     buf_free(&declared);
     return caveat;
+}
+
+/* ---- indexes ---- */
+
+static struct wanted wanted(const struct target *t, const char *origin)
+{
+    return (struct wanted){t->runner.ops, t->runner.driver, origin};
+}
+
+int target_want_indexes(struct target *t, const char *origin, uint32_t relid, struct bytes list,
+                        struct err *err)
+{
+    const struct wanted w = wanted(t, origin);
+    return wanted_remember(&w, relid, list, err);
+}
+
+int target_make_index(struct target *t, const char *origin, uint32_t relid, bool give_up,
+                      bool *more, struct err *err)
+{
+    const struct wanted w = wanted(t, origin);
+    return wanted_make(&w, relid, give_up, more, err);
 }
 
 /* ---- rows ---- */

@@ -108,9 +108,11 @@ void target_unbind(struct target *t, struct target_table *table);
 MUST_CHECK int target_copied(struct target *t, const char *origin, uint32_t relid,
                              struct copied *copied, bool *known, struct err *err);
 
-/* The same of the relation after *relid, in the order of relids; 0: there is none. */
+/* The same of the relation after *relid, in the order of relids; 0: there is none. *lacks_indexes:
+ * it remembers some that are to be made. */
 MUST_CHECK int target_next_copied(struct target *t, const char *origin, uint32_t *relid,
-                                  struct copied *copied, bool *left_out, struct err *err);
+                                  struct copied *copied, bool *left_out, bool *lacks_indexes,
+                                  struct err *err);
 
 /* A chunk of the relation is in, whose copy has begun (copied.h). */
 MUST_CHECK int target_copied_until(struct target *t, const char *origin, uint32_t relid,
@@ -124,6 +126,20 @@ MUST_CHECK int target_copy_due(struct target *t, const char *origin, uint32_t re
  * relations, and none by a copy. */
 MUST_CHECK int target_takes_copies(struct target *t, const char *origin, bool *takes,
                                    struct err *err);
+
+/* ---- indexes that a copied table is to get (wanted_index.h) ---- */
+
+/* Remembers a list of them, for a relation that the target holds. */
+MUST_CHECK int target_want_indexes(struct target *t, const char *origin, uint32_t relid,
+                                   struct bytes list, struct err *err);
+
+/* Makes the first of those that are remembered, and forgets it; `give_up`: only forgets it. *more:
+ * there are others. After begin, before anything else; as long as the database takes for it. An
+ * error leaves the target to be reset. */
+MUST_CHECK int target_make_index(struct target *t, const char *origin, uint32_t relid, bool give_up,
+                                 bool *more, struct err *err);
+
+/* ---- foreseeing ---- */
 
 /* What bind would do. */
 struct foreseen {

@@ -24,6 +24,12 @@ MUST_CHECK enum beyond policy_infinity(const struct value_policy *p, struct err 
 /* `what` says where the value lies: "before 1000, outside the years 1000 to 9999". */
 MUST_CHECK enum beyond policy_date(const struct value_policy *p, const char *what, struct err *err);
 
+/* Whether values may be the same at the target that are not at the source. */
+static inline bool policy_merges(const struct value_policy *p)
+{
+    return p->infinity == BEYOND_EXTREME || p->date_range == BEYOND_EXTREME;
+}
+
 /*
  * What --check says of a column (driver.h, declare): where NaN or infinity may come,
  * `dates` where a date may lie outside the target's range or be infinity, NULL for other columns.

@@ -11,6 +11,7 @@
 
 #include "base/lsn.h"
 #include "driver_double.h"
+#include "sql/wanted_index.h"
 
 static bool same_name(const struct driver *d, const char *a, const char *b)
 {
@@ -367,6 +368,9 @@ static int double_change(struct driver *d, const struct step *step, struct buf *
             return -1;
         add_column(d, step);
         return 0;
+    case STEP_CREATE_INDEX:
+        return call(d, err, "index_create %s %s%s", step->table,
+                    step->index->unique ? "unique " : "", step->index->name);
     case STEP_WIDEN_COLUMN:
     case STEP_DROP_DEFAULT:
         break;

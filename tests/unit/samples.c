@@ -138,7 +138,7 @@ static void put_copy_begin(struct buf *out)
 
 static void put_copy_end(struct buf *out)
 {
-    const struct frame_copy_end x = {16384, 3, bytes_of("1\t500")};
+    const struct frame_copy_end x = {16384, 3, bytes_of("1\t500"), bytes_of("plain\ti\tn\n")};
     frame_put_copy_end(out, &x);
 }
 
@@ -345,7 +345,7 @@ const struct sample samples[] = {
     {"progress", FRAME_PROGRESS, "7168 3", put_progress},
     {"copy due", FRAME_COPY_DUE, "16384", put_copy_due},
     {"copy begin", FRAME_COPY_BEGIN, "16384 2 7168 \"700:705:700,703\"", put_copy_begin},
-    {"copy end", FRAME_COPY_END, "16384 3 \"1\t500\"", put_copy_end},
+    {"copy end", FRAME_COPY_END, "16384 3 \"1\t500\" \"plain\ti\tn\n\"", put_copy_end},
     {"end", FRAME_END, "\"stopped\" 7168", put_end},
     {"relation", FRAME_RELATION,
      "16384 \"public\" \"t\" \"i\" [[\"id\", 20, -1, true, 1, true, 20, \"bigint\", nil], "

@@ -109,7 +109,7 @@ static const struct {
     {"copy begin", "{\"type\":\"copy_begin\",\"offset\":5,\"relid\":16384,\"chunk\":2,"
                    "\"lsn\":\"0/1C00\",\"snapshot\":\"700:705:700,703\"}"},
     {"copy end", "{\"type\":\"copy_end\",\"offset\":5,\"relid\":16384,\"nrows\":3,"
-                 "\"next\":\"1\\t500\"}"},
+                 "\"next\":\"1\\t500\",\"indexes\":\"plain\\ti\\tn\\n\"}"},
     {"end", "{\"type\":\"end\",\"offset\":5,\"why\":\"stopped\",\"last_lsn\":\"0/1C00\"}"},
     {"relation",
      "{\"type\":\"relation\",\"offset\":5,\"relid\":16384,\"relation\":\"public.t\","

@@ -662,6 +662,8 @@ static void append_step(const struct step *s, struct buf *out)
     case STEP_DROP_DEFAULT:
         buf_printf(out, "default %s %s", s->table, column);
         return;
+    case STEP_CREATE_INDEX:
+        break;
     }
 }
 

@@ -238,6 +238,21 @@ sub primary_key {
         . " where i.object_id = $id and i.is_primary_key = 1 order by k.key_ordinal");
 }
 
+# Its other indexes: 'unique a,b', 'plain c', in no particular order.
+sub other_indexes {
+    my ($self, $table) = @_;
+    my $id = 'object_id(' . literal($self->tsql_name($table)) . ')';
+    my (%columns, %unique);
+    for my $row ($self->tsql_rows('select i.name, i.is_unique, c.name from sys.indexes as i'
+        . ' inner join sys.index_columns as k on k.object_id = i.object_id and k.index_id = i.index_id'
+        . ' inner join sys.columns as c on c.object_id = k.object_id and c.column_id = k.column_id'
+        . " where i.object_id = $id and i.is_primary_key = 0 order by i.name, k.key_ordinal")) {
+        push @{ $columns{$row->[0]} }, $row->[2];
+        $unique{$row->[0]} = $row->[1];
+    }
+    return map { ($unique{$_} ? 'unique ' : 'plain ') . join ',', @{ $columns{$_} } } keys %columns;
+}
+
 # ---- values ----
 
 # Values that are odd to PostgreSQL and can be held here, as it writes them. SQL Server takes keys

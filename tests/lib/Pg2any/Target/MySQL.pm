@@ -181,6 +181,15 @@ sub primary_key {
         . ' order by seq_in_index', $self->name_parts($table));
 }
 
+# Its other indexes: 'unique a,b', 'plain c', in no particular order.
+sub other_indexes {
+    my ($self, $table) = @_;
+    return map { $_->[0] } $self->rows(q{select concat(if(min(non_unique) = 0, 'unique ', 'plain '),}
+        . q{ group_concat(column_name order by seq_in_index)) from information_schema.statistics}
+        . q{ where table_schema = ? and table_name = ? and index_name <> 'PRIMARY' group by index_name},
+        $self->name_parts($table));
+}
+
 # Values that are odd to PostgreSQL and can be held here, as it writes them.
 sub odd_values {
     return (

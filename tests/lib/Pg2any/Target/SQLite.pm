@@ -124,6 +124,14 @@ sub primary_key {
         'select name from pragma_table_info(?) where pk > 0 order by pk', $table);
 }
 
+# Its other indexes: 'unique a,b', 'plain c', in no particular order.
+sub other_indexes {
+    my ($self, $table) = @_;
+    return map { ($_->[1] ? 'unique ' : 'plain ') . join ',', map { $_->[0] } $self->rows(
+        'select name from pragma_index_info(?) order by seqno', $_->[0]) }
+        $self->rows(q{select name, "unique" from pragma_index_list(?) where origin <> 'pk'}, $table);
+}
+
 # Values that are odd to PostgreSQL and can be held here, as it writes them.
 sub odd_values {
     return (
