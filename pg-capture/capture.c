@@ -769,7 +769,8 @@ static void set_up_copying(struct capture *c)
         .reader = {.source = &u->source,
                    .streaming = &u->replication.session,
                    .waiter = &c->waiter,
-                   .time_limit_ms = (int64_t)c->options->connect_timeout_ms},
+                   .time_limit_ms = (int64_t)c->options->connect_timeout_ms,
+                   .indexes = (enum copy_indexes)c->options->copy_indexes},
         .tables_left = c->stats.copy_tables_left,
     };
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/options.h"
+#include "copy_indexes.h"
 
 enum copy_mode { COPY_INITIAL, COPY_NEVER, COPY_ONLY };
 
@@ -26,6 +27,7 @@ struct capture_options {
     int copy;   /* enum copy_mode */
     struct option_list copy_tables;
     uint64_t copy_chunk; /* bytes */
+    int copy_indexes;    /* enum copy_indexes */
     struct option_list acks;
     const char *until; /* NULL, an LSN, "current" */
     uint64_t status_interval_ms;

@@ -360,6 +360,15 @@ static int end_copy(struct copy_table *t, struct err *err)
     return 0;
 }
 
+/* They come with the first rows, when the target has just made the table. */
+static int read_indexes(struct copy_table *t, const struct relation *rel,
+                        const struct copy_chunk *chunk, struct buf *list, struct err *err)
+{
+    return chunk->number > 1 ? 0
+                             : copy_indexes_read(&t->session, t->waiter, time_limit(t), rel,
+                                                 t->indexes, list, err);
+}
+
 int copy_table_rows(struct copy_table *t, const struct relation *rel, struct copy_chunk *chunk,
                     const struct copy_output *o, struct err *err)
 {
@@ -368,10 +377,15 @@ int copy_table_rows(struct copy_table *t, const struct relation *rel, struct cop
     if (begin_copy(t, rel, chunk, err))
         return err_context(err, "copying %s.%s", rel->namespace, rel->name);
     frame_put_copy_begin(&o->out->out.buf, &begin);
-    if (put_rows(t, rel, chunk, o, err) || end_copy(t, err))
-        return err_context(err, "copying %s.%s", rel->namespace, rel->name);
+    struct buf indexes = {0};
+    int rc = put_rows(t, rel, chunk, o, err) || end_copy(t, err) ||
+                     read_indexes(t, rel, chunk, &indexes, err)
+                 ? err_context(err, "copying %s.%s", rel->namespace, rel->name)
+                 : 0;
     const struct frame_copy_end end = {rel->relid, chunk->nrows, bytes_of(buf_cstr(&chunk->next)),
-                                       {0}};
-    frame_put_copy_end(&o->out->out.buf, &end);
-    return 0;
+                                       bytes_of(buf_cstr(&indexes))};
+    if (rc == 0)
+        frame_put_copy_end(&o->out->out.buf, &end);
+    buf_free(&indexes);
+    return rc;
 }

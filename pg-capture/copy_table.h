@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "copy_indexes.h"
 #include "copy_key.h"
 #include "copy_progress.h"
 #include "frames/frame_output.h"
@@ -38,6 +39,7 @@ struct copy_table {
     int64_t time_limit_ms;           /* for everything but the rows */
     size_t npublications;
     const char *const *publications; /* borrowed */
+    enum copy_indexes indexes;
 
     /* Of the open transaction: */
     char *name; /* SQL as it stands */

@@ -16,6 +16,7 @@
 static const char *const streaming_words[] = {"off=false=no=0", "on=true=yes=1", "parallel", NULL};
 static const char *const origin_words[] = {"any", "none", NULL};
 static const char *const copy_words[] = {"initial", "never", "only", NULL};
+static const char *const copy_indexes_words[] = {"none", "unique", "all", NULL};
 
 #define FIELD(name) offsetof(struct capture_options, name)
 
@@ -49,6 +50,8 @@ static const struct option_def options[] = {
      "copy these, or SCHEMA.*; of others only changes come [all]", 0, 0, NULL},
     {"copy-chunk", OPTION_SIZE, FIELD(copy_chunk), "CDC_COPY_CHUNK", "8MB", "SIZE",
      "about, of a table with a key, before changes go on", 1024, UINT64_C(1) << 40, NULL},
+    {"copy-indexes", OPTION_CHOICE, FIELD(copy_indexes), "CDC_COPY_INDEXES", "unique", "WHICH",
+     "of the secondary indexes a copied table gets: none, unique, all", 0, 0, copy_indexes_words},
     {"ack", OPTION_LIST, FIELD(acks), NULL, NULL, "FIFO",
      "made and read: LSNs that a target has made durable. Once for\n"
      "each target; without it nothing is confirmed to the slot",

@@ -15,7 +15,7 @@ srand $seed;
 my $pg = Pg2any::Postgres->new(settings => { logical_decoding_work_mem => '64kB' });
 my @full = map { "full_$_" } 1 .. 6;
 $pg->do(Pg2any::Load::schema(),
-    (map {; "create table $_ (id int primary key, n int not null, pad text)",
+    (map {; "create table $_ (id int primary key, n int not null, pad text)", "create unique index on $_ (n, id)",
         "insert into $_ select g, 0, repeat('x', 200) from generate_series(1, 20000) g" } @full),
     'create table bag (n int)', 'alter table bag replica identity full',
     'insert into bag select g % 100 from generate_series(1, 20000) g',
@@ -54,6 +54,8 @@ Pg2any::Load::stop(@writers);
 $pipeline->wait_caught_up(120);
 same_content($pg, $target, \@tables, "after $kills kills the target equals the source");
 note('copies that went on after a kill: ' . (() = $pipeline->log_text('capture') =~ /msg="going on with/g));
+$pipeline->wait_while_running(sub { return !grep { "@{[$target->other_indexes($_)]}" ne 'unique n,id' } @full }, 60,
+    'every table to have its index');
 my %copied;
 my $log = $pipeline->log_text('apply');
 $copied{$1}++ while $log =~ /msg="a table is copied" schema=public table=(\S+)/g;

@@ -1,0 +1,116 @@
+# A copied table gets the source's secondary indexes, as far as the target can have them, and they are in nobody's way:
+# not in that of rows, of changes of the table, of a start anew.
+# needs: postgres, any target
+
+use Pg2any::Test;
+
+sub pipeline {
+    my ($pg, $target, @args) = @_;
+    my $pipeline = Pg2any::Pipeline->new(pg => $pg, target => $target,
+        args => { capture => ['--copy', 'initial', @args] });
+    $pipeline->start;
+    $pipeline->wait_while_running(sub { return $target->has_table('item') && $target->has_table('by_hand')
+        && $target->has_table('last') }, 60, 'the copies');
+    $pipeline->wait_caught_up;
+    return $pipeline;
+}
+
+# What stands in the log comes before what it says is there, so it is waited for.
+sub wait_indexes {
+    my ($target, $expected, $name) = @_;
+    my @indexes;
+    if (!eval { wait_for(sub { @indexes = sort $target->other_indexes('item'); "@indexes" eq "@$expected" }, 20, 'indexes') }) {
+        diag('there are: ', join '; ', @indexes);
+    }
+    is_deeply(\@indexes, $expected, $name);
+    return;
+}
+
+my $pg = Pg2any::Postgres->new;
+$pg->do(
+    'create table item (id int primary key, code varchar(20), n int, "a ""b"" \" varchar(5), late int, word varchar(9), at timestamptz)',
+    q{insert into item select g, case when g > 5 then 'c' || g end, g % 10, 'x', g, g::text, 'epoch' from generate_series(1, 500) g},
+    'create unique index item_code on item (code)', 'create unique index "odd "" name\" on item ("a ""b"" \", id desc)',
+    'create unique index item_two on item (n, id)', 'create index item_n on item (n)', 'create index item_n2 on item (n, code)',
+    'create unique index item_part on item (n, id) where n > 3', 'create unique index item_expression on item (id, (n + 1))',
+    'create unique index item_include on item (code) include (n)', 'create index item_hash on item using hash (n)',
+    'alter table item add constraint item_late unique (late) deferrable',
+    'create table by_hand (id int primary key, n int unique)', 'insert into by_hand values (1, 1)',
+    'create table last (id int primary key)', 'create publication cdc_pub for all tables');
+my $target = new_target();
+# SQL Server takes texts for the same that others tell apart.
+my $text = $target->kind eq 'mssql' ? 'plain' : 'unique';
+my @unique = sort 'plain late', "$text a \"b\" \\,id", "$text code", 'unique n,id';
+$target->make->do('create table by_hand (id int primary key, n int)');
+my $pipeline = pipeline($pg, $target);
+wait_indexes($target, \@unique, 'the unique ones, but for those that a target cannot have');
+is_deeply([$target->other_indexes('by_hand')], [], 'a table made by hand is left as it is');
+
+# What those indexes let pass at the source, they let pass at the target.
+$pg->do('insert into item select g, null, null, null, g, null, null from generate_series(1001, 1010) g',
+    q{update item set code = 'c6 ' where id = 7}, q{update item set code = 'C6' where id = 8},
+    'begin; update item set late = late + 1 where id <= 500; commit',
+    q{begin; update item set code = null where id = 9; update item set code = 'c9' where id = 10; commit});
+$pipeline->wait_caught_up;
+same_content($pg, $target, ['item'], 'rows that are no duplicates at the source are none here');
+
+$pg->do('alter table item drop column code', 'insert into item values (2001, 1, $$x$$, 2001)',
+    'alter table item alter column n type bigint', 'insert into item values (2002, 5000000000, $$y$$, 2002)');
+$pipeline->wait_caught_up;
+same_content($pg, $target, ['item'], 'a column that was in an index is dropped, and another gets a wider type');
+ok(!(grep { /code/ } $target->other_indexes('item')), 'the index of a dropped column is gone, not narrower');
+is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'asked to stop, all leave with 0');
+my @left = sort $target->other_indexes('item');
+$pipeline->start;
+$pg->do('insert into item values (2003, 1, $$x$$, 2003)');
+$pipeline->wait_caught_up;
+is_deeply([sort $target->other_indexes('item')], \@left, 'after a restart they are what they were');
+$pipeline->stop;
+if ($target->kind eq 'sqlite') {
+    # As kill -9 leaves it between the commit of the rows and the index.
+    $target->dbh->do(q{update pg2any_relation set frame = cast(substr(frame, 1, instr(frame, x'0a')) || ? ||
+        substr(frame, instr(frame, x'0a') + 1) as blob) where name = 'item'}, undef, "index plain\tword\tword\n");
+    $target->disconnect;
+    $pipeline->start;
+    wait_indexes($target, [sort @left, 'plain word'], 'one that was not made is made after a restart');
+    $pipeline->stop;
+}
+$pg->drop_slot('cdc_slot');
+
+$pg->do('alter table item add column code varchar(20)', 'create index item_code on item (code, n)', 'create index item_word on item (word)');
+my @all = sort 'plain code,n', 'plain late', 'plain n', 'plain word', "$text a \"b\" \\,id", 'unique n,id';
+my $with_all = new_target();
+my $all = pipeline($pg, $with_all, '--copy-indexes', 'all', '--copy-chunk', '4kB');
+wait_indexes($with_all, \@all, '--copy-indexes all: the others, too; of a table that comes in chunks');
+$all->stop;
+$pg->drop_slot('cdc_slot');
+
+my $once = new_target();
+my $only = Pg2any::Pipeline->new(pg => $pg, target => $once, args => { capture => ['--copy', 'only', '--copy-chunk', '4kB'] });
+$only->start;
+is_deeply($only->wait_all(60), { capture => 0, assemble => 0, apply => 0 }, '--copy only ends');
+is_deeply([sort $once->other_indexes('item')], [grep { !/word|,n|n\z/ || /unique/ } @all], 'when the indexes are there');
+$pg->drop_slot('cdc_slot');
+
+my $bare = new_target();
+my $none = pipeline($pg, $bare, '--copy-indexes', 'none');
+is_deeply([$bare->other_indexes('item')], [], '--copy-indexes none: none');
+$none->stop;
+$pg->drop_slot('cdc_slot');
+
+# One that cannot be made is a line in the log. The name of a key is MySQL's own; values of text are too long
+# for SQL Server; in SQLite a name may be taken.
+my $relid = $pg->value(q{select 'item'::regclass::oid});
+$pg->do('create unique index "PRIMARY" on item (word, id)', 'alter table item add column t text', 'create unique index item_t on item (t)');
+my $odd = new_target();
+if ($odd->kind eq 'sqlite') {
+    $odd->make->do($_) for 'create table other (n)', qq{create index "pg2any_index_item_${relid}_item_t" on other (n)};
+}
+my $some = pipeline($pg, $odd);
+$some->wait_while_running(sub { $some->log_text('apply') =~ /msg="an index of the source is not made".*again=never/ }, 20, 'a warning');
+$pg->do(q{insert into item values (3001, 1, 'x', 3001)});
+$some->wait_caught_up;
+same_content($pg, $odd, ['item'], 'an index that cannot be made stops nothing');
+$some->stop;
+
+done_testing;
