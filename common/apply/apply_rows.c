@@ -25,7 +25,6 @@ struct apply_relation {
     bool copied;                /* in this group */
     bool copy_came;             /* the same, whether its rows went in or are left out */
     bool copy_lost;             /* in this group it was found that it has to be copied anew */
-    uint64_t copied_rows;
     UT_hash_handle hh;
 };
 
@@ -261,7 +260,7 @@ void apply_rows_commit(struct apply_rows *a)
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         if (r->copied)
             log_info("a table is copied", "schema", current(r)->namespace, "table",
-                     current(r)->name, "rows", LOG_U64(r->copied_rows), NULL);
+                     current(r)->name, NULL);
         if (r->copy_came || r->copy_lost)
             await(a, r->relid, r->copy_lost);
         r->copy_lost = r->copied = r->copy_came = r->left_out = r->awaits_copy = false;
@@ -634,7 +633,6 @@ static int end_copy(struct apply_rows *a, const struct frame *f, const struct so
     if (note_indexes(a, r, &x, err))
         return table_failed(a, current(r), err);
     r->copied = x.next.size == 0;
-    r->copied_rows = x.nrows;
     unbind(a, r); /* what it has come to is read again */
     return 0;
 }
