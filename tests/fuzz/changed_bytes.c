@@ -247,7 +247,8 @@ static uint64_t content(void)
     return hash;
 }
 
-/* As apply_main() does. `states`: every transaction by itself, and the content after it goes there.
+/* As apply_main() does. `states`: every transaction and copy by itself, and the content after it
+ * goes there.
  */
 static int apply(struct target_world *w, const struct buf *committed, struct stream *states,
                  struct err *err)
@@ -258,7 +259,7 @@ static int apply(struct target_world *w, const struct buf *committed, struct str
     int rc = 0, got = 1;
     while (rc == 0 && !w->stream.ended && (got = next(&r, &f, err)) > 0) {
         rc = apply_stream_frame(&w->stream, &f, err);
-        if (states && rc == 0 && f.type == FRAME_COMMIT) {
+        if (states && rc == 0 && (f.type == FRAME_COMMIT || f.type == FRAME_COPY_END)) {
             rc = group_flush(g, err);
             assert_true(states->nstates < MAX_STATES);
             states->states[states->nstates++] = content();

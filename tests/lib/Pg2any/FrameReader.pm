@@ -99,7 +99,7 @@ sub object {
 sub version_1 {
     my ($bytes) = @_;
     return $bytes if $bytes =~ /\A\xc9.{4}H\x01/s;
-    my %added = ((map { $_ => 9 } qw(R B C E A P p K r k Z)), H => 18, c => 18);
+    my %added = ((map { $_ => 9 } qw(R B C E A P p K r k x Z)), H => 18, c => 18);
     my $out = '';
     for my $frame (split_frames($bytes)) {
         my ($type, $at, $end) = @$frame;
