@@ -122,6 +122,7 @@ struct world {
     uint8_t flags[2 * COLUMNS];
     struct conflicts conflicts;
     struct err err;
+    bool settling, unsettled;
     size_t failed;
 };
 
@@ -201,10 +202,12 @@ static int run_rows(struct world *w, enum change_kind kind, bool repeatable, con
                       .rows = rows,
                       .nrows = n,
                       .conflicts = &w->conflicts,
+                      .settling = w->settling,
                       .repeatable = repeatable};
     w->err = (struct err){0};
     int rc = runner_apply(&w->runner, &run, &w->err);
     w->failed = run.failed;
+    w->unsettled = run.unsettled;
     free(copy);
     return rc;
 }
@@ -451,6 +454,69 @@ static void ways_to_find_rows_are_kept(void **state)
     assert_int_equal(n, 5);
 }
 
+static void has(const struct world *w, const char *keys)
+{
+    char text[4 * MAX_KEYS] = "";
+    for (int i = 0, n = 0; i < MAX_KEYS; i++)
+        if (w->driver.has[i])
+            n += snprintf(text + n, sizeof text - (size_t)n, "%s%d", n ? " " : "", i);
+    assert_string_equal(text, keys);
+}
+
+/* What comes may be older than the rows that are there. Nothing of it is a conflict. */
+static void while_a_table_settles_rows_may_be_newer(void **state)
+{
+    struct world *w = *state;
+    does(w, CHANGE_INSERT, "1,a,b 2,a,b 3,a,b", "Ix3");
+    w->settling = true;
+    does(w, CHANGE_INSERT, "3,c,d 4,c,d", "Ix2 Ix1 U111x1 Ix1");
+    has(w, "1 2 3 4");
+    does(w, CHANGE_UPDATE, "1,c,d 9,c,d 2,c,d", "U011x3 U011x1 U011x1 U011x1");
+    has(w, "1 2 3 4");
+    does(w, CHANGE_DELETE, "9 4", "Dx2 Dx1 Dx1");
+    has(w, "1 2 3");
+    for (int c = 0; c < CONFLICTS; c++)
+        assert_int_equal(w->conflicts.pending[c], 0);
+}
+
+static void while_a_table_settles_a_row_moves_wherever_it_is(void **state)
+{
+    struct world *w = *state;
+    does(w, CHANGE_INSERT, "1,a,b 2,a,b 3,a,b", "Ix3");
+    w->settling = true;
+    /* Under the old key; under the new one already; under both; under neither. */
+    does(w, CHANGE_UPDATE, "1>11,c,^", "U010x1 U110x1");
+    has(w, "2 3 11");
+    does(w, CHANGE_UPDATE, "1>11,c,^", "U010x1 Dx1");
+    has(w, "2 3 11");
+    does(w, CHANGE_UPDATE, "2>11,c,^", "U010x1 Dx1");
+    has(w, "3 11");
+    does(w, CHANGE_UPDATE, "2>12,c,d", "U011x1 U111x1 Ix1");
+    has(w, "3 11 12");
+    /* They go one by one, in their place among the others. */
+    does(w, CHANGE_UPDATE, "3,c,d 12,c,d 3>4,c,d 4,c,d 11,c,d", "U011x2 U011x1 U111x1 U011x2");
+    has(w, "4 11 12");
+    /* A key that was sent because it is long is the same. */
+    does(w, CHANGE_UPDATE, "4>4,c,d", "U011x1");
+    has(w, "4 11 12");
+}
+
+static void a_row_that_cannot_be_had_while_a_table_settles_is_told(void **state)
+{
+    struct world *w = *state;
+    does(w, CHANGE_INSERT, "1,a,b", "Ix1");
+    w->settling = true;
+    stops(w, CHANGE_UPDATE, true, "1,c,d 5>6,c,^", ERR_PERMANENT, "TOASTed", 1,
+          "U011x1 U010x1 U110x1");
+    assert_true(w->unsettled);
+    stops(w, CHANGE_INSERT, true, "7,c,^", ERR_PERMANENT, "TOASTed", 0, "U010x1");
+    assert_true(w->unsettled);
+    w->driver.poison = 1;
+    w->driver.poison_kind = ERR_PERMANENT;
+    stops(w, CHANGE_UPDATE, true, "1,c,d", ERR_PERMANENT, "poison", 0, "U011x1");
+    assert_false(w->unsettled);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -468,6 +534,9 @@ int main(void)
         TEST(without_a_unique_key_all_that_was_sent_counts),
         TEST(what_does_not_tell_the_row_stops),
         TEST(ways_to_find_rows_are_kept),
+        TEST(while_a_table_settles_rows_may_be_newer),
+        TEST(while_a_table_settles_a_row_moves_wherever_it_is),
+        TEST(a_row_that_cannot_be_had_while_a_table_settles_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
