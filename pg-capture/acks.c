@@ -14,6 +14,7 @@
 struct ack_copy {
     uint32_t relid;
     bool whole; /* it is to be copied in one snapshot */
+    bool lost;  /* acks_take_lost() is to tell */
     struct {
         bool has, lost; /* lost: also where the target was begun without copies */
         char *next;     /* NULL: no copy is under way there */
@@ -148,6 +149,15 @@ bool acks_have_copy(const struct acks *a, uint32_t relid)
     return has;
 }
 
+bool acks_take_lost(struct acks *a, uint32_t relid)
+{
+    struct ack_copy *copy = find_copy(a, relid);
+    bool lost = copy && copy->lost;
+    if (lost)
+        copy->lost = false;
+    return lost;
+}
+
 bool acks_want_whole(const struct acks *a, uint32_t relid)
 {
     const struct ack_copy *copy = find_copy(a, relid);
@@ -178,14 +188,15 @@ static bool take_relid(const char **p, uint32_t *relid)
 /* A line about a copy; *is: it is one. */
 static int take_copied(struct acks *a, size_t i, bool *is, struct err *err)
 {
-    static const char *const words[] = {"copied", "copying ", "whole "};
+    static const char *const words[] = {"copied", "copying ", "whole ", "again "};
+    enum { NWORDS = sizeof words / sizeof *words };
     struct ack_fifo *f = &a->fifos[i];
     struct ack_copy *copy;
     uint32_t relid;
     size_t kind = 0;
-    while (kind < 3 && strncmp(f->line, words[kind], strlen(words[kind])) != 0)
+    while (kind < NWORDS && strncmp(f->line, words[kind], strlen(words[kind])) != 0)
         kind++;
-    *is = kind < 3;
+    *is = kind < NWORDS;
     if (!*is)
         return 0;
     const char *p = f->line + strlen(words[kind]);
@@ -202,7 +213,8 @@ static int take_copied(struct acks *a, size_t i, bool *is, struct err *err)
     free(copy->targets[i].next);
     copy->targets[i].next = kind == 1 ? strdup(p) : NULL;
     copy->targets[i].has = kind == 0;
-    copy->targets[i].lost = kind == 2;
+    copy->targets[i].lost = kind >= 2;
+    copy->lost = copy->lost || kind >= 2;
     copy->whole = copy->whole || kind == 2;
     return kind == 1 && !copy->targets[i].next ? err_nomem(err) : 0;
 }

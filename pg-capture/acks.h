@@ -10,6 +10,7 @@
  * and at any time
  *
  *   whole RELID            the table is to be copied anew, in one snapshot
+ *   again RELID            it is to be copied again
  *
  * This process is the reader of the FIFOs and makes them afresh, so that it never finds lines of an
  * earlier run in them, and keeps a writing end of its own, so that they never end. An LSN that was
@@ -69,6 +70,9 @@ bool acks_have_told(const struct acks *a);
 
 /* Every target has that table, and there is one. */
 bool acks_have_copy(const struct acks *a, uint32_t relid);
+
+/* A target has said since the last time that it does not have the table any more. */
+bool acks_take_lost(struct acks *a, uint32_t relid);
 
 /* A target has said that the table is to be copied in one snapshot. */
 bool acks_want_whole(const struct acks *a, uint32_t relid);

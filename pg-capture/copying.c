@@ -249,21 +249,31 @@ int copying_begin(struct copying *c, struct err *err)
                : 0;
 }
 
+static void take_description(struct copying_table *t, struct relation *rel)
+{
+    relation_unref(t->described);
+    t->described = rel;
+    t->lsn = 0;
+}
+
 static bool is_left(const struct copying *c, const struct copying_table *t)
 {
     return !t->done && !acks_have_copy(c->acks, t->relid);
 }
 
-/* A target cannot take it in chunks. */
-static void begin_whole(struct copying *c)
+/* A target does not have it any more, or cannot take it in chunks: it begins anew, as the table is
+ * by now. What was sent meanwhile is not known. */
+static void begin_again(struct copying *c)
 {
     for (struct copying_table *t = c->tables; t; t = t->hh.next) {
-        if (t->whole || !acks_want_whole(c->acks, t->relid))
+        if (!acks_take_lost(c->acks, t->relid))
             continue;
-        t->whole = true;
+        take_description(t, NULL);
+        t->whole = acks_want_whole(c->acks, t->relid);
         t->done = false;
         t->chunk = 0;
         t->nrows = 0;
+        c->joined = true;
     }
 }
 
@@ -272,7 +282,7 @@ bool copying_left(struct copying *c)
     if (!c->on)
         return false;
     c->nleft = 0;
-    begin_whole(c);
+    begin_again(c);
     for (const struct copying_table *t = c->tables; t; t = t->hh.next)
         c->nleft += is_left(c, t);
     *c->tables_left = c->nleft;
@@ -343,13 +353,6 @@ static bool same_table(const struct relation *a, const struct relation *b)
 {
     return a && b && a->attributes && b->attributes && relation_same_message(a, b) &&
            same_states(a->attributes, b->attributes) && same_files(a, b) && same_memberships(a, b);
-}
-
-static void take_description(struct copying_table *t, struct relation *rel)
-{
-    relation_unref(t->described);
-    t->described = rel;
-    t->lsn = 0;
 }
 
 /* Describes some of those that are due, and notes what the stream has to pass then. */

@@ -17,7 +17,7 @@
  *
  * A table with a key is copied in chunks, each with a snapshot of its own, and the stream goes on
  * between them. It goes on where the target that is furthest behind has come to; where one has
- * none of it, it begins. A target may ask for one snapshot instead.
+ * none of it, it begins. A target may ask for one snapshot instead, or for a table again.
  *
  * A failure between copy begin and copy end ends the connection: the next hello undoes it.
  */
@@ -42,14 +42,14 @@ struct copying_xids {
 struct copying {
     bool on;
     struct upstream *upstream; /* borrowed */
-    const struct acks *acks;   /* borrowed */
+    struct acks *acks;         /* borrowed */
     struct copy_output output;
     struct copy_progress progress;
     struct copy_table reader;
     uint64_t chunk_bytes;         /* about, as the source sends them */
     struct copying_table *tables; /* that were announced on this connection, by relid */
     size_t nleft;                 /* of them: neither copied nor at every target */
-    bool joined;                  /* one was announced since `before` */
+    bool joined;                  /* one was announced, or asked for again, since `before` */
     struct copying_xids before;   /* ran then; no snapshot has been found to see them */
     struct copying_xids unseen;   /* were sent; no snapshot has been found to see them */
     int64_t look_ms;              /* not before */

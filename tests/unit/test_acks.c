@@ -131,6 +131,8 @@ static void what_is_no_line_is_refused(void **state)
         "copying 1 \n",
         "whole\n",
         "whole 1 2\n",
+        "again\n",
+        "again 0\n",
     };
     for (size_t i = 0; i < LENGTH(lines); i++) {
         struct err err = {0};
@@ -141,6 +143,34 @@ static void what_is_no_line_is_refused(void **state)
         assert_non_null(strstr(err.text, f->paths[0]));
         acks_close(&f->acks);
     }
+}
+
+/* Also of a target that has all tables; and once for each time that it was said. */
+static void a_table_may_be_lost_again(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    assert_int_equal(open_fifos(f, 2, &err), 0);
+    say(f, 0, "copied 7\ncopied 8\ncopied\n");
+    say(f, 1, "copied *\n");
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(acks_read(&f->acks, i, LIMIT, &err), 0);
+    assert_true(acks_have_copy(&f->acks, 7));
+    assert_false(acks_take_lost(&f->acks, 7));
+    for (size_t i = 0; i < 2; i++) {
+        say(f, i, "again 7\n");
+        assert_int_equal(acks_read(&f->acks, i, LIMIT, &err), 0);
+        assert_false(acks_have_copy(&f->acks, 7));
+        assert_true(acks_have_copy(&f->acks, 8));
+        assert_false(acks_want_whole(&f->acks, 7));
+        assert_true(acks_take_lost(&f->acks, 7));
+        assert_false(acks_take_lost(&f->acks, 7));
+        assert_false(acks_take_lost(&f->acks, 8));
+        say(f, i, "copied 7\n");
+        assert_int_equal(acks_read(&f->acks, i, LIMIT, &err), 0);
+        assert_true(acks_have_copy(&f->acks, 7));
+    }
+    acks_close(&f->acks);
 }
 
 static void an_old_fifo_is_made_afresh_and_removed(void **state)
@@ -243,6 +273,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_smallest_of_all_targets_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_line_may_come_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_line_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_table_may_be_lost_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_old_fifo_is_made_afresh_and_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_ours_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_readers_never_share_a_fifo, set_up, tear_down),
