@@ -175,6 +175,23 @@ static int describe_indexes(struct driver *d, const char *name, struct described
     return rc;
 }
 
+static int describe_more(struct driver *d, const char *name, struct described_table *out,
+                         struct err *err)
+{
+    struct mssql_result rows;
+    int rc = ask(d, name,
+                 "SELECT (SELECT COUNT(*) FROM sys.indexes WHERE object_id = @id AND type > 0 AND "
+                 "is_primary_key = 0 AND name NOT LIKE N'pg2any[_]%'), (SELECT COUNT(*) FROM "
+                 "sys.triggers WHERE parent_id = @id), (SELECT COUNT(*) FROM sys.foreign_keys "
+                 "WHERE parent_object_id = @id OR referenced_object_id = @id), (SELECT COUNT(*) "
+                 "FROM sys.database_permissions WHERE class = 1 AND major_id = @id)",
+                 &rows, err);
+    for (size_t i = 0; rc == 0 && i < rows.ncolumns; i++)
+        out->has_more = out->has_more || mssql_result_number(&rows, 0, i) > 0;
+    mssql_result_free(&rows);
+    return rc;
+}
+
 int mssql_describe(struct driver *d, const char *name, const struct describe_how *how,
                    struct described_table *out, struct err *err)
 {
@@ -184,7 +201,8 @@ int mssql_describe(struct driver *d, const char *name, const struct describe_how
         return -1;
     if (!out->exists)
         return 0;
-    if (describe_columns(d, name, out, err) || describe_indexes(d, name, out, err))
+    if (describe_columns(d, name, out, err) || describe_indexes(d, name, out, err) ||
+        (how->more && describe_more(d, name, out, err)))
         return -1;
     if (!how->rows)
         return 0;
@@ -429,6 +447,12 @@ static void append_column_drop(const struct step *step, struct buf *sql)
     end_statement(sql);
 }
 
+static void append_drop(const char *table, struct buf *sql)
+{
+    buf_printf(sql, "DROP TABLE %s", table);
+    end_statement(sql);
+}
+
 static int append_step(struct driver *d, const struct step *step, struct buf *sql, struct err *err)
 {
     switch (step->kind) {
@@ -450,6 +474,13 @@ static int append_step(struct driver *d, const struct step *step, struct buf *sq
         return append_new_column(d, step, sql, err);
     case STEP_CREATE_INDEX:
         return append_index(d, step, sql, err);
+    case STEP_DROP_TABLE:
+        append_drop(step->table, sql);
+        return 0;
+    case STEP_REPLACE_TABLE:
+        if (step->name)
+            append_drop(step->name, sql);
+        return append_table_rename(step, sql, err);
     case STEP_DROP_DEFAULT:
         break;
     }

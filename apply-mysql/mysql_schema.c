@@ -132,6 +132,38 @@ static int describe_rest(struct driver *d, const char *name, const struct descri
     return 0;
 }
 
+static int describe_more(struct driver *d, const char *name, struct described_table *out,
+                         struct err *err)
+{
+    static const char *const others[][3] = {
+        {"index_name", "statistics",
+         " AND index_name NOT IN ('PRIMARY', 'pg2any_identity') AND index_comment <> '" OURS
+         "' LIMIT 1"},
+        {"trigger_name", "triggers", " LIMIT 1"},
+        {"constraint_name", "key_column_usage", " AND referenced_table_name IS NOT NULL LIMIT 1"},
+    };
+    struct buf sql = {0};
+    char database[NAME_SIZE], table[NAME_SIZE];
+    MYSQL_RES *rows;
+    for (size_t i = 0; i < sizeof others / sizeof *others && !out->has_more; i++) {
+        if (ask(d, name, others[i][0], others[i][1], others[i][2], &rows, err))
+            return -1;
+        out->has_more = mysql_num_rows(rows) > 0;
+        mysql_free_result(rows);
+    }
+    my_split_name(name, database, table);
+    buf_append_str(&sql, "SELECT 1 FROM information_schema.key_column_usage WHERE ");
+    my_same_name(&sql, "referenced_table_schema", database);
+    buf_append_str(&sql, " AND ");
+    my_same_name(&sql, "referenced_table_name", table);
+    buf_append_str(&sql, " LIMIT 1");
+    if (my_rows(d->schema, &sql, &rows, err))
+        return -1;
+    out->has_more = out->has_more || mysql_num_rows(rows) > 0;
+    mysql_free_result(rows);
+    return 0;
+}
+
 int my_describe(struct driver *d, const char *name, const struct describe_how *how,
                 struct described_table *out, struct err *err)
 {
@@ -140,6 +172,8 @@ int my_describe(struct driver *d, const char *name, const struct describe_how *h
         (out->exists &&
          (describe_triggers(d, name, out, err) || describe_columns(d, name, out, err) ||
           describe_indexes(d, name, out, err))))
+        return -1;
+    if (out->exists && how->more && describe_more(d, name, out, err))
         return -1;
     return out->exists && !how->rows ? 0 : describe_rest(d, name, how, out, err);
 }
@@ -382,6 +416,15 @@ static int append_step(struct driver *d, const struct step *step, struct buf *sq
     case STEP_ADD_COLUMN:
     case STEP_DROP_DEFAULT:
         return append_new_column(d, step, sql, said, err);
+    case STEP_DROP_TABLE:
+        buf_printf(sql, "DROP TABLE %s", step->table);
+        return 0;
+    case STEP_REPLACE_TABLE:
+        buf_append_str(sql, "RENAME TABLE ");
+        if (step->name)
+            buf_printf(sql, "%s TO %s, ", step->name, step->aside);
+        buf_printf(sql, "%s TO %s", step->table, step->to);
+        return 0;
     }
     BUG("unknown step");
 }
@@ -461,9 +504,12 @@ int my_change(struct driver *d, const struct step *step, struct buf *show, struc
     }
     const struct column *c =
         step->kind == STEP_ADD_COLUMN ? &step->rel->columns[step->column] : NULL;
+    const struct step drop = {.kind = STEP_DROP_TABLE, .table = step->aside, .rel = step->rel};
     int rc = c && c->fill == FILL_VALUE && c->fill_size > MY_DEFAULT_BYTES
                  ? add_filled_column(d, step, show, err)
                  : change(d, step, show, err);
+    if (rc == 0 && step->kind == STEP_REPLACE_TABLE && step->name)
+        rc = change(d, &drop, show, err);
     if (rc && err->kind == ERR_RETRY && step->kind != STEP_CREATE_TABLE)
         (void)err_hint(err, "something else uses %s", step->table);
     return rc;

@@ -158,6 +158,20 @@ static int append_object(struct driver *d, const char *name, struct buf *sql, st
     return 0;
 }
 
+static int look_for_more(struct driver *d, const char *table, bool *has_more, struct err *err)
+{
+    struct buf sql = {0};
+    int64_t n;
+    buf_append_str(&sql, "SELECT count(*) FROM sqlite_schema WHERE tbl_name = ");
+    text_literal(&sql, table, strlen(table));
+    buf_append_str(&sql, " COLLATE NOCASE AND (type = 'trigger' OR (type = 'index' AND sql IS NOT "
+                         "NULL AND name NOT GLOB 'pg2any_*'))");
+    if (sqlite_number(d, &sql, "reading what a table has", &n, err))
+        return -1;
+    *has_more = n > 0;
+    return 0;
+}
+
 int sqlite_describe(struct driver *d, const char *name, const struct describe_how *how,
                     struct described_table *out, struct err *err)
 {
@@ -179,6 +193,8 @@ int sqlite_describe(struct driver *d, const char *name, const struct describe_ho
     int rc = describe_columns(d, name, s, out, err);
     (void)sqlite3_finalize(s);
     if (rc || (out->exists && describe_keys(d, name, out, err)))
+        return -1;
+    if (out->exists && how->more && look_for_more(d, name, &out->has_more, err))
         return -1;
     return out->exists && how->rows ? look_for_rows(d, name, &out->empty, err) : 0;
 }
@@ -219,19 +235,24 @@ const struct text_dialect sqlite_dialect = {
  * may choose another index later and let these columns repeat. An index keeps its name when its
  * table gets another one; the relid keeps it unique.
  */
-static void append_identity_index(const struct step *step, struct buf *sql)
+static void append_index_name(const struct step *step, struct buf *sql)
 {
     struct buf name = {0};
     buf_printf(&name, "pg2any_identity_%s_%u", step->table, step->rel->relid);
-    buf_append_str(sql, "CREATE INDEX ");
     text_quote_standard(sql, buf_cstr(&name));
+    sql->failed = sql->failed || name.failed;
+    buf_free(&name);
+}
+
+static void append_identity_index(const struct step *step, struct buf *sql)
+{
+    buf_append_str(sql, "CREATE INDEX ");
+    append_index_name(step, sql);
     buf_append_str(sql, " ON ");
     text_quote_standard(sql, step->table);
     buf_append_str(sql, " (");
     text_identity(sql, step->rel, text_quote_standard);
     buf_append_byte(sql, ')');
-    sql->failed = sql->failed || name.failed;
-    buf_free(&name);
 }
 
 /* One for readers. The name is one of the whole file, the relid keeps it unique as above. */
@@ -367,6 +388,33 @@ static int drop_our_indexes(struct driver *d, const struct step *step, struct bu
     return sqlite_fail(d, rc, "reading the indexes", err);
 }
 
+/* Views and triggers go by names, and so they stay as they are. An index keeps its name when its
+ * table gets another one: that of the table which comes next would be in the way. */
+static int replace_table(struct driver *d, const struct step *step, struct err *err)
+{
+    const struct step named = {.table = step->to, .rel = step->rel};
+    struct buf sql = {0}, off = {0};
+    struct err ignored = {0};
+    if (step->name) {
+        buf_append_str(&sql, "DROP TABLE ");
+        text_quote_standard(&sql, step->name);
+        buf_append_str(&sql, "; ");
+    }
+    buf_append_str(&sql, "PRAGMA legacy_alter_table = ON; ALTER TABLE ");
+    text_quote_standard(&sql, step->table);
+    buf_append_str(&sql, " RENAME TO ");
+    text_quote_standard(&sql, step->to);
+    if (key_needs_identity_index(step->rel)) {
+        buf_append_str(&sql, "; DROP INDEX IF EXISTS ");
+        append_index_name(step, &sql);
+        buf_append_str(&sql, "; ");
+        append_identity_index(&named, &sql);
+    }
+    int rc = sqlite_run(d, &sql, err);
+    buf_append_str(&off, "PRAGMA legacy_alter_table = OFF");
+    return sqlite_run(d, &off, rc ? &ignored : err) ? -1 : rc;
+}
+
 int sqlite_change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
 {
     struct buf sql = {0};
@@ -386,6 +434,12 @@ int sqlite_change(struct driver *d, const struct step *step, struct buf *show, s
     case STEP_CREATE_INDEX:
         append_index(step, &sql);
         return change(d, &sql, show, err);
+    case STEP_DROP_TABLE:
+        buf_append_str(&sql, "DROP TABLE ");
+        text_quote_standard(&sql, step->table);
+        return change(d, &sql, show, err);
+    case STEP_REPLACE_TABLE:
+        return replace_table(d, step, err);
     case STEP_WIDEN_COLUMN:
     case STEP_DROP_DEFAULT:
         break;

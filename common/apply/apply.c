@@ -34,6 +34,7 @@ struct apply_options {
     uint64_t group_bytes;
     int conflict;
     int ddl;
+    int unknown;
     int nan;
     int infinity;
     int date_range;
@@ -45,6 +46,7 @@ struct apply_options {
 
 static const char *const conflict_words[] = {"stop", "apply", "skip", NULL};
 static const char *const ddl_words[] = {"none", "create", "evolve", NULL};
+static const char *const unknown_words[] = {"copy", "stop", NULL};
 static const char *const nan_words[] = {"stop", "null", NULL};
 static const char *const beyond_words[] = {"stop", "null", "extreme", NULL};
 
@@ -70,6 +72,9 @@ static const struct option_def option_defs[] = {
      conflict_words},
     {"ddl", OPTION_CHOICE, FIELD(ddl), "CDC_DDL", "evolve", "MODE",
      "none, create (missing tables) or evolve (columns too)", 0, 0, ddl_words},
+    {"unknown", OPTION_CHOICE, FIELD(unknown), "CDC_UNKNOWN", "copy", "POLICY",
+     "copy or stop: where it cannot be known what rows of a table\nhold, copy it again", 0, 0,
+     unknown_words},
     {"nan", OPTION_CHOICE, FIELD(nan), "CDC_NAN", "stop", "POLICY",
      "stop or null: NaN where the target's type has none", 0, 0, nan_words},
     {"infinity", OPTION_CHOICE, FIELD(infinity), "CDC_INFINITY", "stop", "POLICY",
@@ -325,8 +330,8 @@ static int inspect(struct apply *a, const struct driver_ops *ops, struct err *er
     const struct apply_options *o = &a->options;
     const struct driver_config config = driver_config(a);
     if (o->check)
-        return apply_check(ops, &config, (enum ddl_policy)o->ddl, &a->group.rows.skip, o->origin,
-                           err);
+        return apply_check(ops, &config, (enum ddl_policy)o->ddl, o->unknown == 0,
+                           &a->group.rows.skip, o->origin, err);
     if (o->status)
         return apply_status(ops, &config, o->origin, err);
     return apply_drop_checkpoint(ops, &config, o->origin, err);
@@ -343,6 +348,7 @@ static int start(struct apply *a, const struct driver_ops *ops, struct err *err)
                 OUTPUT_PIPE_SIZE); /* fails where it is no pipe, which is fine */
     ack_init(&g->ack, o->ack);
     g->signals = &a->signals;
+    g->rows.copy_unknown = o->unknown == 0;
     g->conflicts.policy = (enum conflict_action)o->conflict;
     g->max_transactions = o->group_transactions;
     g->max_changes = o->group_changes;

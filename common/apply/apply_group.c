@@ -94,19 +94,6 @@ static int reset(struct apply_group *g, struct err *err)
     return target_reset(g->target, err);
 }
 
-/* What the source is to know of copies, and the LSN that may be acknowledged: durable at the target
- * and come in this stream. */
-static int acknowledge(struct apply_group *g, struct err *err)
-{
-    struct buf *told = &g->rows.told;
-    if (buf_check(told, err) ||
-        ack_tell(&g->ack, (const char *)told->data, told->len, g->signals->fd, err))
-        return -1;
-    buf_reset(told, 0);
-    uint64_t durable = g->checkpoint.remote_lsn;
-    return ack_send(&g->ack, durable < g->seen_lsn ? durable : g->seen_lsn, err);
-}
-
 /* ---- one group ---- */
 
 /*
@@ -131,6 +118,8 @@ static int apply_once(struct apply_group *g, size_t n, const struct checkpoint *
 {
     *failed = NULL;
     if (begin(g, err))
+        return -1;
+    if (n == 0 && apply_rows_take_places(&g->rows, err))
         return -1;
     size_t at = 0;
     g->rows.run.repeatable = true;
@@ -215,6 +204,22 @@ static int apply_with_retries(struct apply_group *g, size_t n, const struct chec
             return 0;
         }
     }
+}
+
+/* What the source is to know of copies, and the LSN that may be acknowledged: durable at the target
+ * and come in this stream. */
+static int acknowledge(struct apply_group *g, struct err *err)
+{
+    const struct source_txn *failed;
+    if (apply_rows_have_places(&g->rows) && apply_with_retries(g, 0, &g->checkpoint, &failed, err))
+        return -1;
+    struct buf *told = &g->rows.told;
+    if (buf_check(told, err) ||
+        ack_tell(&g->ack, (const char *)told->data, told->len, g->signals->fd, err))
+        return -1;
+    buf_reset(told, 0);
+    uint64_t durable = g->checkpoint.remote_lsn;
+    return ack_send(&g->ack, durable < g->seen_lsn ? durable : g->seen_lsn, err);
 }
 
 /* Takes the first `n` transactions out of what is held. */
@@ -360,6 +365,12 @@ int group_flush(struct apply_group *g, struct err *err)
         release(g, g->ntxns);
     }
     return acknowledge(g, err) ? -1 : group_make_indexes(g, err);
+}
+
+int group_place_tables(struct apply_group *g, struct err *err)
+{
+    return group_flush(g, err) || apply_rows_find_places(&g->rows, err) || acknowledge(g, err) ? -1
+                                                                                               : 0;
 }
 
 /* ---- a transaction too large to be held ---- */

@@ -107,6 +107,10 @@ MUST_CHECK int group_make_indexes(struct apply_group *g, struct err *err);
 /* The rest of the transaction that is not whole will never come. */
 MUST_CHECK int group_discard_open(struct apply_group *g, struct err *err);
 
+/* The same as group_flush(); and tables whose copy is whole take their places, as they would have
+ * but for a crash. */
+MUST_CHECK int group_place_tables(struct apply_group *g, struct err *err);
+
 /* Applies and acknowledges every whole transaction: when the input is idle or ends. */
 MUST_CHECK int group_flush(struct apply_group *g, struct err *err);
 

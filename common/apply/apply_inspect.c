@@ -43,6 +43,7 @@ struct inspection {
     uint64_t start_lsn;
 
     bool takes_copies;
+    bool copy_unknown;
     uint32_t due;              /* the relation that was announced last */
     unsigned copied, uncopied; /* tables that will be copied, or will be made without */
 };
@@ -186,17 +187,26 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
     if (relation_from_frame(f, &rel, err))
         return -1;
     (void)snprintf(what, sizeof what, "table %.100s.%.100s", rel->namespace, rel->name);
-    const struct binding binding = {*i->origin ? i->origin : NULL, i->ddl, i->skip, 0, {0}, false};
+    const struct binding binding = {
+        .origin = *i->origin ? i->origin : NULL,
+        .policy = i->ddl,
+        .skip = i->skip,
+        .may_await = i->due == rel->relid,
+        .copy_unknown = i->copy_unknown,
+    };
     int rc = target_foresee(i->target, &binding, rel, &foreseen, err);
     if (rc == 0 && foreseen.left_out) {
         report_note(&i->report, "%s: its changes are left out, as --skip-table says", what);
+    } else if (rc == 0 && foreseen.awaits) {
+        report_note(&i->report, "%s: it will be copied again", what);
+        i->copied++;
     } else if (rc == 0) {
         report_plan(i, what, &foreseen);
     } else if (err->kind == ERR_PERMANENT) {
         report_misfit(i, what, &foreseen, err);
         rc = 0;
     }
-    if (rc == 0 && !foreseen.left_out) {
+    if (rc == 0 && !foreseen.left_out && !foreseen.awaits) {
         note_caveats(i, rel);
         if (foreseen.name.len > 0)
             rc = check_place(i, what, buf_cstr(&foreseen.name), err) ||
@@ -340,10 +350,16 @@ static int check_all(struct inspection *i, const struct driver_ops *ops,
 }
 
 int apply_check(const struct driver_ops *ops, const struct driver_config *config,
-                enum ddl_policy ddl, struct table_names *skip, const char *origin, struct err *err)
+                enum ddl_policy ddl, bool copy_unknown, struct table_names *skip,
+                const char *origin, struct err *err)
 {
     struct inspection i = {
-        .ddl = ddl, .skip = skip, .given_origin = origin, .report.fd = STDERR_FILENO};
+        .ddl = ddl,
+        .skip = skip,
+        .given_origin = origin,
+        .copy_unknown = copy_unknown,
+        .report.fd = STDERR_FILENO,
+    };
     struct driver_config look = *config;
     look.look_only = true;
     int rc = check_all(&i, ops, &look, err);

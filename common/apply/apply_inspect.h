@@ -15,8 +15,8 @@
  * place in it. An error is set where something fails.
  */
 MUST_CHECK int apply_check(const struct driver_ops *ops, const struct driver_config *config,
-                           enum ddl_policy ddl, struct table_names *skip, const char *origin,
-                           struct err *err);
+                           enum ddl_policy ddl, bool copy_unknown, struct table_names *skip,
+                           const char *origin, struct err *err);
 
 /* --status: the checkpoint of an origin, on stdout. */
 MUST_CHECK int apply_status(const struct driver_ops *ops, const struct driver_config *config,

@@ -60,6 +60,8 @@ void apply_rows_free(struct apply_rows *a)
         apply_rows_forget(a);
     table_counts_free(&a->tables);
     table_counts_free(&a->left_out);
+    buf_free(&a->placing);
+    buf_free(&a->placed);
     buf_free(&a->telling);
     buf_free(&a->told);
     buf_free(&a->lacking);
@@ -136,7 +138,7 @@ int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err)
     if (d)
         return 0;
     int rc = target_copied(a->target, a->origin, relid, &copied, &known, err);
-    bool awaited = !known || copied.due || copied.after;
+    bool awaited = (a->takes_copies && !known) || copied.due || copied.after;
     copied_free(&copied);
     if (rc)
         return -1;
@@ -180,7 +182,7 @@ static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct e
         table_names_has(&a->skip, current(r)->namespace, current(r)->name))
         return 0;
     int rc = target_copied(a->target, a->origin, r->relid, &copied, &known, err);
-    r->awaits_copy = rc == 0 && (!known || copied.due);
+    r->awaits_copy = rc == 0 && (copied.due || (a->takes_copies && !known));
     copied_free(&copied);
     return rc;
 }
@@ -189,7 +191,7 @@ static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct e
 static int check_whole(const struct apply_rows *a, const struct apply_relation *r, struct err *err)
 {
     const struct copied *c = &r->table->copied;
-    if ((!c->due && !c->after) || find_due(a, r->relid))
+    if (!c->after || find_due(a, r->relid))
         return 0;
     (void)err_set(err, ERR_PERMANENT,
                   "the copy of the table is not whole, and no more of it comes");
@@ -218,20 +220,28 @@ static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *
     if (!a->copying && find_awaited(a, r, err))
         return table_failed(a, rel, err);
     /* A target that gets copies remembers of every table that it is one. */
-    bool follows_only = !a->copying && a->due && !find_due(a, relid);
+    bool comes = find_due(a, relid) != NULL, awaits;
+    bool follows_only = !a->copying && a->takes_copies && a->due && !comes;
     const struct binding binding = {a->origin,
                                     a->ddl,
                                     &a->skip,
                                     txn->commit_lsn,
                                     follows_only ? bytes_of(COPIED_NOTHING) : a->snapshot,
-                                    a->copying != NULL};
+                                    a->copying != NULL,
+                                    comes,
+                                    a->copy_unknown};
     if (r->awaits_copy) {
         r->left_out = true;
         return 0;
     }
-    if (target_bind(a->target, &binding, current(r), &r->table, err) ||
+    if (target_bind(a->target, &binding, current(r), &r->table, &awaits, err) ||
         (r->table && check_whole(a, r, err)))
         return table_failed(a, rel, err);
+    if (awaits) {
+        r->left_out = r->awaits_copy = r->copy_lost = true;
+        buf_printf(&a->telling, "again %" PRIu32 "\n", relid);
+        return buf_check(&a->telling, err);
+    }
     r->left_out = !r->table;
     if (r->left_out && !r->said)
         log_warning("changes of a table are left out", "schema", rel->namespace, "table", rel->name,
@@ -257,6 +267,9 @@ void apply_rows_commit(struct apply_rows *a)
     table_counts_commit(&a->left_out);
     buf_append(&a->told, a->telling.data, a->telling.len);
     buf_reset(&a->telling, 4096);
+    buf_free(&a->placed);
+    a->placed = a->placing;
+    a->placing = (struct buf){0};
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         if (r->copied)
             log_info("a table is copied", "schema", current(r)->namespace, "table",
@@ -277,6 +290,7 @@ void apply_rows_rollback(struct apply_rows *a)
     apply_rows_close_tables(a);
     a->copying = NULL;
     buf_reset(&a->telling, 0);
+    buf_reset(&a->placing, 0);
     memset(a->pending, 0, sizeof a->pending);
     table_counts_reset(&a->tables);
     table_counts_reset(&a->left_out);
@@ -550,7 +564,8 @@ static int wants_copy(struct apply_rows *a, const struct frame_copy_begin *x, bo
     bool known;
     int rc = target_copied(a->target, a->origin, x->relid, &copied, &known, err);
     /* A later chunk goes on with a copy that is not whole; anything else begins one. */
-    *wants = x->chunk > 1 ? copied.after != NULL : !known || copied.due || copied.after;
+    *wants = x->chunk > 1 ? copied.after != NULL
+                          : (a->takes_copies && !known) || copied.due || copied.after;
     copied_free(&copied);
     return rc;
 }
@@ -614,6 +629,45 @@ static int note_indexes(struct apply_rows *a, const struct apply_relation *r,
     return x->next.size == 0 ? apply_rows_lack_indexes(a, r->relid, err) : 0;
 }
 
+/* Where changes commit by themselves, they wait until the rows are committed. */
+static int place_copy(struct apply_rows *a, uint32_t relid, struct err *err)
+{
+    if (!target_ddl_commits(a->target))
+        return target_take_place(a->target, a->origin, relid, err);
+    buf_append(&a->placing, &relid, sizeof relid);
+    return buf_check(&a->placing, err);
+}
+
+int apply_rows_take_places(struct apply_rows *a, struct err *err)
+{
+    for (size_t at = 0; at < a->placed.len; at += sizeof(uint32_t)) {
+        uint32_t relid;
+        memcpy(&relid, a->placed.data + at, sizeof relid);
+        if (target_take_place(a->target, a->origin, relid, err))
+            return err_context(err, "putting a table that was copied into its place");
+    }
+    return 0;
+}
+
+int apply_rows_find_places(struct apply_rows *a, struct err *err)
+{
+    buf_reset(&a->placed, 0);
+    for (uint32_t relid = 0;;) {
+        struct copied c;
+        bool left_out, lacks_indexes;
+        int rc =
+            target_next_copied(a->target, a->origin, &relid, &c, &left_out, &lacks_indexes, err);
+        bool waits = c.beside && !c.after;
+        copied_free(&c);
+        if (rc)
+            return -1;
+        if (relid == 0)
+            return buf_check(&a->placed, err);
+        if (waits)
+            buf_append(&a->placed, &relid, sizeof relid);
+    }
+}
+
 static int end_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
                     const struct source_txn **failed, struct err *err)
 {
@@ -633,8 +687,9 @@ static int end_copy(struct apply_rows *a, const struct frame *f, const struct so
     if (note_indexes(a, r, &x, err))
         return table_failed(a, current(r), err);
     r->copied = x.next.size == 0;
+    bool beside = r->copied && target_is_beside(r->table);
     unbind(a, r); /* what it has come to is read again */
-    return 0;
+    return beside && place_copy(a, x.relid, err) ? table_failed(a, current(r), err) : 0;
 }
 
 static int apply_frame(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,

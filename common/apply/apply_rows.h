@@ -39,6 +39,8 @@ struct apply_rows {
     enum ddl_policy ddl;
     const char *origin;           /* borrowed */
     struct table_names skip;      /* --skip-table */
+    bool copy_unknown;            /* --unknown copy */
+    bool takes_copies;            /* of tables that the target does not have */
     uint64_t *counted[COUNTS];    /* statistics; after the commit */
     uint64_t pending[COUNTS];     /* in the group that is being applied */
     struct table_counts tables;   /* changes by table */
@@ -53,6 +55,8 @@ struct apply_rows {
                                          it is not bound */
     uint32_t chunk;                   /* of that copy */
     struct bytes snapshot;            /* while it is bound, if that begins the copy */
+    /* Relations whose table beside takes its place when the group is committed. */
+    struct buf placing, placed;
     /* Whole lines for the acknowledgement FIFO; those of the group, and those to send. */
     struct buf telling, told;
     /* Tables that may lack indexes, one struct lacks_indexes behind the other. */
@@ -103,6 +107,17 @@ void apply_rows_close_tables(struct apply_rows *a);
 
 /* The group is committed: its relations are the relations, its changes count. */
 void apply_rows_commit(struct apply_rows *a);
+
+/* Whether tables wait to take their places, in a group of their own; lets them, before any frames.
+ */
+static inline bool apply_rows_have_places(const struct apply_rows *a)
+{
+    return a->placed.len > 0;
+}
+MUST_CHECK int apply_rows_take_places(struct apply_rows *a, struct err *err);
+
+/* The same of all that are found: after a start. */
+MUST_CHECK int apply_rows_find_places(struct apply_rows *a, struct err *err);
 
 /* The group was rolled back: forgets its run, its relations and every table that the driver has
  * open. */

@@ -118,7 +118,7 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
                  "system identifier", err))
         return -1;
     s->open = s->copying = false;
-    s->told = s->takes_copies = false;
+    s->told = g->rows.takes_copies = false;
     s->hello = true;
     if (target_checkpoint(g->target, g->origin, &c, &found, err))
         return -1;
@@ -340,9 +340,9 @@ static int tell_copies(struct apply_stream *s, struct err *err)
 {
     struct apply_group *g = s->group;
     struct buf lines = {0};
-    int rc = group_flush(g, err);
+    int rc = group_place_tables(g, err);
     if (rc == 0)
-        rc = target_takes_copies(g->target, g->origin, &s->takes_copies, err);
+        rc = target_takes_copies(g->target, g->origin, &g->rows.takes_copies, err);
     for (uint32_t relid = 0; rc == 0;) {
         struct copied c;
         bool left_out, lacks_indexes;
@@ -355,13 +355,13 @@ static int tell_copies(struct apply_stream *s, struct err *err)
         if (rc == 0 && lacks_indexes)
             rc = apply_rows_lack_indexes(&g->rows, relid, err);
     }
-    buf_append_str(&lines, s->takes_copies ? "copied\n" : "copied *\n");
+    buf_append_str(&lines, g->rows.takes_copies ? "copied\n" : "copied *\n");
     if (rc == 0)
         rc = buf_check(&lines, err);
     if (rc == 0)
         rc = ack_tell(&g->ack, buf_cstr(&lines), lines.len, g->signals->fd, err);
     buf_free(&lines);
-    if (rc == 0 && !s->takes_copies)
+    if (rc == 0 && !g->rows.takes_copies)
         log_info("the target was begun without copies of its tables: they are taken as they are",
                  "origin", g->origin, NULL);
     return rc ? rc : group_make_indexes(g, err);
@@ -373,7 +373,7 @@ static int on_copy_due(struct apply_stream *s, const struct frame *f, struct err
     if (frame_get_copy_due(f, &w, err) || (!s->told && tell_copies(s, err)))
         return -1;
     s->told = true;
-    return s->takes_copies ? apply_rows_due(&s->group->rows, w.relid, err) : 0;
+    return apply_rows_due(&s->group->rows, w.relid, err);
 }
 
 static int on_copy_begin(struct apply_stream *s, const struct frame *f, struct err *err)
@@ -384,11 +384,11 @@ static int on_copy_begin(struct apply_stream *s, const struct frame *f, struct e
     if (s->open)
         return err_set(err, ERR_PERMANENT, "a copy within transaction %u", s->txn.xid);
     s->open = s->copying = true;
-    s->skip = !s->takes_copies;
+    s->skip = false;
     s->txn = (struct source_txn){.commit_lsn = x.lsn};
     s->commit_time_us = 0;
     s->nchanges = 0;
-    return s->skip ? 0 : group_hold(s->group, f, &s->txn, err);
+    return group_hold(s->group, f, &s->txn, err);
 }
 
 static int on_copy_end(struct apply_stream *s, const struct frame *f, struct err *err)
@@ -400,8 +400,6 @@ static int on_copy_end(struct apply_stream *s, const struct frame *f, struct err
         return err_set(err, ERR_PERMANENT, "the end of a copy of %" PRIu64 " rows after %" PRIu64,
                        x.nrows, s->copying ? s->nchanges : 0);
     s->open = s->copying = false;
-    if (s->skip)
-        return 0;
     return group_hold(s->group, f, &s->txn, err) ||
                    group_commit_copy(s->group, &s->txn, x.nrows, err)
                ? -1

@@ -23,7 +23,6 @@ struct apply_stream {
     bool hello;          /* one has come */
     bool ended;          /* Z has come */
     bool told;           /* the source, since the hello, which tables the target has */
-    bool takes_copies;   /* of those that it does not have */
     uint64_t passed_lsn; /* since the hello: nothing from before it comes any more */
 
     /* The transaction whose commit has not come yet. */

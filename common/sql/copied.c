@@ -6,16 +6,24 @@
 #include "base/lsn.h"
 #include "sql/own.h"
 
-#define MARK  "copied "
-#define DUE   "copy due since "
-#define UNTIL "until "
-#define AFTER "after "
+#define MARK   "copied "
+#define DUE    "copy due since "
+#define BESIDE "beside"
+#define UNTIL  "until "
+#define AFTER  "after "
 
-void copied_put(struct buf *out, uint64_t lsn, const char *snapshot, size_t size)
+void copied_put(struct buf *out, uint64_t lsn, struct bytes snapshot, bool beside)
 {
     buf_printf(out, MARK "%s ", LSN(lsn));
-    buf_append(out, snapshot, size);
-    buf_append_byte(out, '\n');
+    buf_append(out, snapshot.data, snapshot.size);
+    buf_append_str(out, beside ? " " BESIDE "\n" : "\n");
+}
+
+size_t copied_made_size(const uint8_t *data, size_t size)
+{
+    static const char made[] = COPIED_MADE;
+    const size_t n = sizeof made - 1;
+    return size > n && memcmp(data, made, n) == 0 ? n : 0;
 }
 
 /* A line that is read from its beginning. */
@@ -65,6 +73,13 @@ static int parse_line(struct copied *c, struct line *l, const char **first, stru
     *first = snapshot.data + snapshot.size;
     if (snapshot_parse(&c->snapshot, snapshot.data, snapshot.size, err))
         return -1;
+    struct line rest = *l;
+    const struct bytes word = take_word(&rest);
+    c->beside = word.size == strlen(BESIDE) && memcmp(word.data, BESIDE, word.size) == 0;
+    if (c->beside) {
+        *first = word.data + word.size;
+        *l = rest;
+    }
     if (take_mark(l, UNTIL) && !take_lsn(l, &c->until))
         return err_set(err, ERR_PERMANENT, "a copy without the LSN of its last chunk");
     if (c->until && take_mark(l, AFTER)) {
@@ -144,6 +159,22 @@ int copied_advance(struct buf *frame, uint64_t until, struct bytes after, struct
         buf_append_str(&line, " " AFTER);
     buf_append(&line, after.data, after.size);
     buf_append_byte(&line, '\n');
+    return replace_line(frame, size, &line, err);
+}
+
+int copied_set_placed(struct buf *frame, struct err *err)
+{
+    struct copied c;
+    struct buf line = {0};
+    size_t size;
+    const char *first;
+    int rc = parse(&c, frame, &size, &first, err);
+    bool beside = c.beside;
+    copied_free(&c);
+    if (rc || !beside)
+        return rc;
+    size = (size_t)(first - (const char *)frame->data);
+    buf_append(&line, frame->data, size - strlen(" " BESIDE));
     return replace_line(frame, size, &line, err);
 }
 

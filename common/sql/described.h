@@ -41,6 +41,8 @@ struct described_table {
     bool exists;
     bool empty;           /* where it was asked for */
     bool ours;            /* it says of itself that pg2any made it */
+    bool has_more;        /* where it was asked for: more than columns, a key and what we make: an
+                             index, a trigger, a foreign key, a right that was given */
     bool folds_case;      /* names of columns that differ in ASCII case alone are one */
     bool no_container;    /* the schema or database that it would be in is not there either */
     char *unfit, *advice; /* why no row can go there whatever its columns are, and what helps;

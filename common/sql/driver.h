@@ -205,6 +205,7 @@ typedef void driver_declare_fn(struct driver *d, const struct relation *rel, uin
 /* What of describe() is wanted, and from where. */
 struct describe_how {
     bool rows;    /* whether there are any; otherwise `empty` is not set */
+    bool more;    /* what else it has; otherwise `has_more` is not set */
     bool changed; /* by the open transaction: they are to be looked for in it */
 };
 

@@ -5,15 +5,22 @@
 #include <string.h>
 
 #include "base/lsn.h"
+#include "sql/copied.h"
 
 /* The line is MARK, an LSN, OF, the name as table_names_put() writes it. */
-#define MARK "changes left out since "
-#define OF   " of "
+#define MARK    "changes left out since "
+#define OF      " of "
+#define UNBOUND "relid " /* no name of a table, in no target */
 
 bool left_out_is_marked(const struct buf *frame)
 {
     const size_t size = sizeof MARK - 1;
     return frame->len > size && memcmp(frame->data, MARK, size) == 0;
+}
+
+bool left_out_is_unbound(struct own_row *row)
+{
+    return strncmp(buf_cstr(&row->fields[RELATION_TARGET]), UNBOUND, sizeof UNBOUND - 1) == 0;
 }
 
 /* What stands behind MARK; NULL: no change was left out. */
@@ -127,7 +134,7 @@ static int make_row(const struct left_out *l, struct own_row *row, struct err *e
     int rc = find_name(l, target, err) || find_owner(l, buf_cstr(target), &owner, err) ? -1 : 0;
     if (target->len == 0 || owner.relid) {
         buf_reset(target, 0);
-        buf_printf(target, "relid %" PRIu32, l->rel->relid);
+        buf_printf(target, UNBOUND "%" PRIu32, l->rel->relid);
     }
     row->relid = l->rel->relid;
     buf_append_str(&row->fields[RELATION_NAMESPACE], l->rel->namespace);
@@ -137,9 +144,32 @@ static int make_row(const struct left_out *l, struct own_row *row, struct err *e
     return rc;
 }
 
-int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err *err)
+void left_out_end(const struct left_out *l)
+{
+    const char *mark = find_mark(l);
+    if (mark)
+        buf_consume(&l->memory->fields[RELATION_FRAME], strlen(MARK) + strcspn(mark, "\n") + 1);
+}
+
+static int write_row(const struct left_out *l, struct err *err)
 {
     const struct own_key key = {.table = OWN_RELATION, .origin = l->origin, .relid = l->rel->relid};
+    return own_row_check(l->memory, err) ||
+                   l->ops->remember(l->driver, &key, l->memory, l->known, err)
+               ? err_context(err, "writing " RELATION_TABLE)
+               : 0;
+}
+
+int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn, struct err *err)
+{
+    return (!l->known && make_row(l, l->memory, err)) ||
+                   copied_set_due(&l->memory->fields[RELATION_FRAME], commit_lsn, err)
+               ? -1
+               : write_row(l, err);
+}
+
+int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err *err)
+{
     if (find_mark(l))
         return 0;
     if (!l->known && make_row(l, l->memory, err))
@@ -150,8 +180,5 @@ int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err 
     buf_append(&marked, frame->data, frame->len);
     buf_free(frame);
     *frame = marked;
-    if (own_row_check(l->memory, err) ||
-        l->ops->remember(l->driver, &key, l->memory, l->known, err))
-        return err_context(err, "writing " RELATION_TABLE);
-    return 0;
+    return write_row(l, err);
 }

@@ -39,6 +39,16 @@ bool left_out_is_marked(const struct buf *frame);
  */
 MUST_CHECK int left_out_decide(const struct left_out *l, bool *leave_out, struct err *err);
 
+/* Whether the row is that of a relation that was never bound to a table. */
+bool left_out_is_unbound(struct own_row *row);
+
+/* They do not go on being: takes the line away that says so, in memory. */
+void left_out_end(const struct left_out *l);
+
+/* Remembers that they are until a copy comes (copied.h), since the commit at that LSN. */
+MUST_CHECK int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn,
+                                     struct err *err);
+
 /* Remembers that they are, since the commit at that LSN or an earlier one. */
 MUST_CHECK int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err *err);
 

@@ -32,8 +32,12 @@ int schema_plan_stop(const char *table, const struct relation *rel, struct err *
         table, rel->relid);
 }
 
-static int stop(const struct planner *p, struct err *err)
+/* What it is about is unknown. */
+static int stop(struct planner *p, struct err *err)
 {
+    p->plan->unknown = true;
+    if (p->in->may_await)
+        return -1;
     return schema_plan_stop(p->in->name, p->in->is, err);
 }
 
@@ -191,23 +195,29 @@ static int add_column(struct planner *p, uint32_t i, bool known, struct err *err
         return err_hint(err, "add it, or allow it with --ddl evolve");
     }
     if (!p->there->empty && !known) {
+        p->plan->unknown = true;
         (void)err_set(err, ERR_PERMANENT,
                       "the target table %s has rows, but no column %s to hold what they have there "
                       "at the source",
                       name, c->name);
-        return err_hint(err, "add the column, fill it from the source, and start again");
+        return p->in->may_await
+                   ? -1
+                   : err_hint(err, "add the column, fill it from the source, and start again");
     }
     if (!p->there->empty && c->fill == FILL_UNKNOWN) {
+        p->plan->unknown = true;
         (void)err_set(
             err, ERR_PERMANENT,
             "column %s is new in the stream, which does not say what it holds in the rows that were "
             "there before (it was there unpublished, has a default that is not one constant, is "
             "NOT NULL, or the table has changed in other ways since)",
             c->name);
-        return err_hint(
-            err,
-            "add the column to the table %s in the target, fill it from the source, and start again",
-            name);
+        return p->in->may_await
+                   ? -1
+                   : err_hint(err,
+                              "add the column to the table %s in the target, fill it from the "
+                              "source, and start again",
+                              name);
     }
     p->standing[p->nstanding++] = (struct standing){c->name, NULL};
     if (add_step(p, &(struct step){.kind = STEP_ADD_COLUMN, .column = i}, err))
@@ -296,7 +306,7 @@ static bool same_primary_key(const struct relation *was, const struct relation *
     return true;
 }
 
-static int check_types(const struct planner *p, struct err *err)
+static int check_types(struct planner *p, struct err *err)
 {
     const struct relation *was = p->in->was, *rel = p->in->is;
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
@@ -335,7 +345,7 @@ static const struct column *doubtful_column(const struct planner *p)
  * Columns are others perhaps where it is not known which they are, or was not when they were
  * remembered. A table that is in the catalog no more is as it was, as far as anybody will ever see.
  */
-static int check_proven(const struct planner *p, struct err *err)
+static int check_proven(struct planner *p, struct err *err)
 {
     const struct relation *was = p->in->was, *rel = p->in->is;
     if (rel->ncolumns == 0 || !rel->attributes ||
@@ -353,7 +363,7 @@ static int check_proven(const struct planner *p, struct err *err)
  * A column that was not known when the relation was remembered, by an older version, and is known
  * now by the same name, was dropped or renamed in between, and this is another one.
  */
-static int check_not_replaced(const struct planner *p, struct err *err)
+static int check_not_replaced(struct planner *p, struct err *err)
 {
     const struct relation *was = p->in->was, *rel = p->in->is;
     for (uint32_t i = 0; i < rel->ncolumns; i++) {
@@ -375,7 +385,7 @@ static int check_not_replaced(const struct planner *p, struct err *err)
  * Without attnum a column that is gone and one that is new may be one that was renamed. Then
  * nothing can be followed.
  */
-static int check_identifiable(const struct planner *p, struct err *err)
+static int check_identifiable(struct planner *p, struct err *err)
 {
     const struct relation *was = p->in->was, *is = p->in->is;
     const struct column *gone = NULL, *new = NULL;
@@ -523,7 +533,7 @@ static int follow_rename(struct planner *p, struct err *err)
         (void)err_set(err, ERR_PERMANENT,
                       "the relation was renamed; its table in the target is %s%s", in->was_name,
                       new_exists ? ", and the new name is taken" : "");
-        return stop(p, err);
+        return schema_plan_stop(in->name, in->is, err);
     }
     if (!old_exists)
         return 0;
@@ -578,11 +588,39 @@ int schema_plan_make(const struct plan_input *in, struct schema_plan *plan, stru
     if (rc == 0 && in->was && !same_name)
         rc = follow_rename(&p, err);
     if (rc == 0)
-        rc = in->was ? follow(&p, err) : meet(&p, err);
+        rc = in->was && !in->emptied ? follow(&p, err) : meet(&p, err);
     free(p.standing);
-    if (rc)
+    if (rc) {
+        bool unknown = plan->unknown;
         schema_plan_free(plan);
+        plan->unknown = unknown;
+    }
     return rc;
+}
+
+int schema_plan_make_beside(const struct relation *rel, const char *name,
+                            const struct described_table *there, struct schema_plan *plan,
+                            struct err *err)
+{
+    const struct plan_input in = {.is = rel, .name = name, .there = there};
+    struct planner p = {.in = &in, .there = there, .plan = plan};
+    const struct step drop = {.kind = STEP_DROP_TABLE}, create = {.kind = STEP_CREATE_TABLE};
+    *plan = (struct schema_plan){0};
+    if ((there->exists && add_step(&p, &drop, err)) || add_step(&p, &create, err)) {
+        schema_plan_free(plan);
+        return -1;
+    }
+    return 0;
+}
+
+bool schema_plan_is_as_made(const struct relation *rel, const struct described_table *there)
+{
+    for (uint32_t i = 0; i < rel->ncolumns; i++)
+        if (!described_find(there, rel->columns[i].name))
+            return false;
+    /* One without columns has one of ours. */
+    size_t most = rel->ncolumns > 0 ? rel->ncolumns : 1;
+    return there->ncolumns <= most && !there->has_more && !there->unfit;
 }
 
 void schema_plan_free(struct schema_plan *plan)

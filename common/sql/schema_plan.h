@@ -30,6 +30,9 @@ enum step_kind {
     STEP_ADD_COLUMN,   /* with FILL_VALUE the rows that are there get the value, otherwise NULL */
     STEP_DROP_DEFAULT, /* by which a column that was added got its value */
     STEP_CREATE_INDEX, /* of no plan: wanted_index.h */
+    /* Never shown: */
+    STEP_DROP_TABLE,
+    STEP_REPLACE_TABLE, /* the table gets the name `to`, and at once the one called `name` goes */
 };
 
 struct wanted_index;
@@ -37,8 +40,11 @@ struct wanted_index;
 struct step {
     enum step_kind kind;
     const char *table; /* its name when the step comes */
-    const char *name;  /* of a column to drop or to rename, as the relation had it */
+    const char *name;  /* of a column to drop or to rename, as the relation had it; of a table that
+                          goes, NULL: there is none */
     const char *to;    /* the new name of a table or column */
+    const char *aside; /* where a table that goes is put, to be dropped later, by a driver whose
+                          changes commit */
     bool no_container; /* what a table is to be in, made or renamed, is not there either */
     const struct relation *rel;
     uint32_t column;                     /* of the relation: to widen, to add, whose default goes */
@@ -49,7 +55,9 @@ struct step {
 struct schema_plan {
     size_t n;
     struct step *steps;
-    bool aside; /* the table of another relation that had the name is elsewhere then */
+    bool aside;   /* the table of another relation that had the name is elsewhere then */
+    bool unknown; /* with an error: what rows hold, or where they are, is not known; a copy of the
+                     table would mend that */
 };
 
 /* What the driver knows of types; pure as well. */
@@ -72,6 +80,8 @@ struct plan_input {
 
     const struct relation *was; /* what the target remembers, likewise; NULL: nothing */
     const char *was_name;       /* of the table then */
+    bool may_await; /* a copy, which will mend what is unknown: there is nothing to do */
+    bool emptied;   /* all rows of the table are about to be replaced */
     uint32_t owner; /* the relid that the target remembers for `name`; 0: none. Asked for where the
                        relation is new or was renamed */
 
@@ -94,6 +104,15 @@ struct plan_input {
 MUST_CHECK int schema_plan_make(const struct plan_input *in, struct schema_plan *plan,
                                 struct err *err);
 void schema_plan_free(struct schema_plan *plan);
+
+/* A plan for a new table of the relation, of that name, whatever `there` is. */
+MUST_CHECK int schema_plan_make_beside(const struct relation *rel, const char *name,
+                                       const struct described_table *there,
+                                       struct schema_plan *plan, struct err *err);
+
+/* Whether a table that we made for the relation is as it was made, so that nothing is lost with it
+ * but its rows. `there` with `has_more`. */
+bool schema_plan_is_as_made(const struct relation *rel, const struct described_table *there);
 
 /* Whether the plan may add a column to the table, so that it matters whether that has rows. A
  * column that is new may be missing even where its name is there: the one that has it may go. */

@@ -32,6 +32,8 @@ struct target {
     char **changed; /* the tables that the open transaction has changed */
     size_t nchanged, changed_cap;
     struct buf repeated; /* the column that was altered before the group was repeated */
+    struct buf made;     /* tables that were made beside it, each ended by a zero byte */
+    bool copy_mends;     /* what the last change was refused for */
     struct default_left *defaults;
 };
 
@@ -82,6 +84,7 @@ void target_close(struct target *t)
         free_default(d);
     }
     buf_free(&t->repeated);
+    buf_free(&t->made);
     free(t);
 }
 
@@ -193,6 +196,7 @@ void target_committed(struct target *t)
 {
     set_clean(t);
     buf_free(&t->repeated);
+    buf_free(&t->made);
     runner_committed(&t->runner);
     drop_defaults(t);
 }
@@ -255,12 +259,16 @@ static int mark_changed(struct target *t, struct target_table *table, struct err
 /* All that is known when a relation is to be bound. */
 struct prospect {
     struct buf name;
-    bool known;                   /* the target remembers the relation */
-    bool left_out;                /* its changes are, and nothing of what follows is known */
-    struct copied copied;         /* what it has by its copy */
-    struct buf lines;             /* the same as it is remembered, and the indexes it lacks */
-    bool begins;                  /* that copy, with what comes now */
-    bool as_ever;                 /* and it is what it was, under the same name */
+    struct buf beside;    /* the table's while it has not taken that place; empty: it has */
+    bool known;           /* the target remembers the relation */
+    bool left_out;        /* its changes are, and nothing of what follows is known */
+    bool awaits;          /* or are until a copy comes; the same */
+    bool unknown;         /* with an error: a copy would mend it */
+    struct copied copied; /* what it has by its copy */
+    bool begins;          /* that copy, with what comes now */
+    struct buf lines; /* the same as it is remembered, if it does not begin, and indexes it lacks */
+    bool made;        /* the table is one that we made */
+    bool as_ever;     /* and it is what it was, under the same name */
     struct relation *was, *is;    /* the remembered one, and what of this one is proven */
     struct own_row memory, owner; /* of whom the target takes the name's table for */
     struct buf aside;             /* where that goes */
@@ -289,6 +297,7 @@ static void prospect_free(struct prospect *p)
     own_row_free(&p->memory);
     own_row_free(&p->owner);
     buf_free(&p->name);
+    buf_free(&p->beside);
     buf_free(&p->aside);
 }
 
@@ -374,6 +383,13 @@ static struct left_out left_out(const struct target *t, const struct binding *b,
                              rel,           &p->memory,       p->known};
 }
 
+/* Whether a copy mends what is unknown: one that is not whole has to begin anew anyhow. */
+static bool will_await(const struct binding *b, const struct prospect *p)
+{
+    bool begins = b->begins && b->snapshot.data;
+    return b->may_await && !begins && (b->copy_unknown || p->copied.after);
+}
+
 /* What the target remembers of the relation, if anything; whether its changes are left out. */
 static int recall_relation(struct target *t, const struct binding *b, const struct relation *rel,
                            struct prospect *p, struct err *err)
@@ -382,7 +398,14 @@ static int recall_relation(struct target *t, const struct binding *b, const stru
     if (b->origin && recall(t, &key, &p->memory, &p->known, err))
         return -1;
     const struct left_out l = left_out(t, b, rel, p);
-    return left_out_decide(&l, &p->left_out, err);
+    if (left_out_decide(&l, &p->left_out, err) == 0)
+        return 0;
+    p->unknown = will_await(b, p) && err->kind == ERR_PERMANENT;
+    if (p->unknown) {
+        left_out_end(&l);
+        (void)err_set(err, ERR_PERMANENT, "its changes were left out for a while");
+    }
+    return -1;
 }
 
 /* The copy that the table was made by, or that its rows begin now. */
@@ -392,33 +415,59 @@ static int recall_copy(const struct binding *b, struct prospect *p, struct err *
     size_t size = 0;
     if (p->known && copied_parse(&p->copied, frame, &size, err))
         return -1;
-    if (b->snapshot.data && (b->begins || !p->known)) {
-        copied_put(&p->lines, b->commit_lsn, b->snapshot.data, b->snapshot.size);
-        copied_free(&p->copied);
+    p->begins = b->begins && b->snapshot.data;
+    p->awaits = p->copied.due && !p->begins;
+    if (b->snapshot.data && !b->begins && !p->known) {
+        copied_put(&p->lines, b->commit_lsn, b->snapshot, false);
         if (buf_check(&p->lines, err) || copied_parse(&p->copied, &p->lines, &(size_t){0}, err))
             return -1;
-        p->begins = true;
-    } else {
+    } else if (!p->begins) {
         buf_append(&p->lines, frame->data, size);
     }
     buf_consume(frame, size);
     size = wanted_size(frame->data, frame->len);
     buf_append(&p->lines, frame->data, size);
     buf_consume(frame, size);
-    return buf_check(&p->lines, err);
+    if (!p->awaits || b->may_await)
+        return buf_check(&p->lines, err);
+    (void)err_set(err, ERR_PERMANENT, "the table awaits a copy, and none comes");
+    return err_hint(err, "let pg-capture copy it: --copy initial (CDC_COPY)");
+}
+
+/* Where the rows of a copy are before the table takes its place. */
+static int name_beside(struct target *t, const struct relation *rel, struct buf *out,
+                       struct err *err)
+{
+    char name[32];
+    struct relation beside = *rel;
+    (void)snprintf(name, sizeof name, "pg2any_copy_%" PRIu32, rel->relid);
+    beside.name = name;
+    return t->runner.ops->table_name(t->runner.driver, &beside, out, err) || buf_check(out, err)
+               ? -1
+               : 0;
+}
+
+/* The name of the table that the relation is bound to. */
+static const char *bound_name(struct prospect *p)
+{
+    return buf_cstr(p->beside.len > 0 ? &p->beside : &p->name);
 }
 
 /* What follows from what is remembered for what the relation is now. */
 static int compare_memory(struct relation *rel, struct prospect *p, struct err *err)
 {
     const struct buf *frame = &p->memory.fields[RELATION_FRAME];
-    if (p->known && relation_from_bytes(frame->data, frame->len, &p->was, err))
+    size_t at = copied_made_size(frame->data, frame->len);
+    p->made = at > 0;
+    /* One that was only left out, and has no table. */
+    bool bound = p->known && !left_out_is_unbound(&p->memory);
+    if (bound && relation_from_bytes(frame->data + at, frame->len - at, &p->was, err))
         return err_context(err, RELATION_TABLE);
     if (relation_prove(p->was, rel, &p->is, err))
         return -1;
     const char *was_name = buf_cstr(&p->memory.fields[RELATION_TARGET]);
-    p->as_ever = p->known && strcmp(was_name, buf_cstr(&p->name)) == 0 &&
-                 relation_is_proven(p->is) && relation_same_frame(p->was, p->is);
+    p->as_ever = p->was && strcmp(was_name, buf_cstr(&p->name)) == 0 && relation_is_proven(p->is) &&
+                 relation_same_frame(p->was, p->is);
     return 0;
 }
 
@@ -453,22 +502,13 @@ static int find_aside(struct target *t, struct prospect *p, struct plan_input *i
     return 0;
 }
 
-static int look(struct target *t, const struct binding *b, struct relation *rel, struct prospect *p,
-                struct err *err)
+/* What the table needs, as the relation is now. */
+static int make_plan(struct target *t, const struct binding *b, struct relation *rel,
+                     struct prospect *p, bool emptied, struct err *err)
 {
-    const struct driver_ops *ops = t->runner.ops;
-    const char *origin = b->origin;
-    if (recall_relation(t, b, rel, p, err))
-        return -1;
-    if (p->left_out)
-        return 0;
-    if (ops->table_name(t->runner.driver, rel, &p->name, err) || buf_check(&p->name, err))
-        return -1;
     const char *name = buf_cstr(&p->name);
-    if (recall_copy(b, p, err) || compare_memory(rel, p, err))
-        return -1;
-    if (p->as_ever)
-        return describe(t, name, false, &p->there, err);
+    own_row_free(&p->owner);
+    buf_reset(&p->aside, 0);
     struct type_questions questions = {.target = t, .err = err};
     struct plan_input in = {
         .policy = b->policy,
@@ -477,25 +517,125 @@ static int look(struct target *t, const struct binding *b, struct relation *rel,
         .name = name,
         .was = p->was,
         .was_name = p->was ? buf_cstr(&p->memory.fields[RELATION_TARGET]) : NULL,
+        .may_await = will_await(b, p) || p->begins,
+        .emptied = emptied,
         .there = &p->there,
         .was_there = &p->was_there,
         .types = {&questions, types_same, types_hold, t->runner.traits.widens,
                   t->runner.traits.default_bytes},
     };
     bool renamed = p->was && strcmp(in.was_name, name) != 0;
-    if ((origin && (!p->was || renamed) &&
-         (recall_owner(t, origin, p, &in, err) || find_aside(t, p, &in, err))) ||
+    if ((b->origin && (!p->was || renamed) &&
+         (recall_owner(t, b->origin, p, &in, err) || find_aside(t, p, &in, err))) ||
         describe_for(t, name, p->is, p->was, &p->there, err) ||
         (renamed && in.owner != rel->relid &&
          describe_for(t, in.was_name, p->is, p->was, &p->was_there, err)))
         return -1;
+    if (p->begins)
+        p->there.empty = p->was_there.empty = true; /* as good as */
     struct err why = {0};
     int rc = schema_plan_make(&in, &p->plan, &why);
     if (questions.failed)
         return -1;
+    p->unknown = rc && p->plan.unknown;
     if (rc)
         *err = why;
     return rc;
+}
+
+/* What is proven of the relation where nothing of before matters. */
+static int prove_alone(struct relation *rel, struct prospect *p, struct err *err)
+{
+    relation_unref(p->is);
+    p->is = NULL;
+    return relation_prove(NULL, rel, &p->is, err);
+}
+
+/* Whether a table that we made can be replaced by a new one, which may be made beside it. */
+static int look_beside(struct target *t, const struct binding *b, const struct relation *rel,
+                       struct prospect *p, bool *beside, struct err *err)
+{
+    const char *name = buf_cstr(&p->name), *was_name = buf_cstr(&p->memory.fields[RELATION_TARGET]);
+    const struct describe_how how = {.more = true};
+    struct own_key taken = {.table = OWN_RELATION, .origin = b->origin};
+    struct own_row owner = {0};
+    bool found = false;
+    *beside = false;
+    if (!p->was || !p->made || b->policy == DDL_NONE || b->policy == DDL_CREATE)
+        return 0;
+    described_free(&p->was_there);
+    if (t->runner.ops->describe(t->runner.driver, was_name, &how, &p->was_there, err) ||
+        described_check(&p->was_there, err) ||
+        (strcmp(name, was_name) != 0 && describe(t, name, false, &p->there, err)))
+        return -1;
+    if (!p->was_there.exists || p->there.exists || !schema_plan_is_as_made(p->was, &p->was_there))
+        return 0;
+    if (name_beside(t, rel, &p->beside, err))
+        return -1;
+    taken.target = buf_cstr(&p->beside);
+    int rc = recall(t, &taken, &owner, &found, err);
+    own_row_free(&owner);
+    *beside = !found;
+    return rc ? rc : describe(t, taken.target, false, &p->there, err);
+}
+
+/* A copy begins: into a new table beside the one that is there, or into that one, emptied. */
+static int look_for_copy(struct target *t, const struct binding *b, struct relation *rel,
+                         struct prospect *p, struct err *err)
+{
+    bool beside;
+    if (look_beside(t, b, rel, p, &beside, err))
+        return -1;
+    if (beside) {
+        p->as_ever = false;
+        return prove_alone(rel, p, err) || schema_plan_make_beside(p->is, buf_cstr(&p->beside),
+                                                                   &p->there, &p->plan, err)
+                   ? -1
+                   : 0;
+    }
+    buf_reset(&p->beside, 0);
+    if (p->as_ever)
+        return describe(t, buf_cstr(&p->name), false, &p->there, err);
+    if (make_plan(t, b, rel, p, false, err) == 0)
+        return 0;
+    if (!p->unknown)
+        return -1;
+    err_clear(err);
+    return prove_alone(rel, p, err) || make_plan(t, b, rel, p, true, err) ? -1 : 0;
+}
+
+/* The copy of the table is not whole: nothing but more of it fits the table beside. */
+static int look_at_beside(struct target *t, const struct relation *rel, struct prospect *p,
+                          struct err *err)
+{
+    if (name_beside(t, rel, &p->beside, err))
+        return -1;
+    if (p->as_ever)
+        return describe(t, buf_cstr(&p->beside), false, &p->there, err);
+    p->unknown = true;
+    return err_set(err, ERR_PERMANENT, "the table was changed while it was copied");
+}
+
+static int look(struct target *t, const struct binding *b, struct relation *rel, struct prospect *p,
+                struct err *err)
+{
+    if (recall_relation(t, b, rel, p, err))
+        return -1;
+    if (p->left_out)
+        return 0;
+    if (t->runner.ops->table_name(t->runner.driver, rel, &p->name, err) ||
+        buf_check(&p->name, err) || recall_copy(b, p, err))
+        return -1;
+    if (p->awaits)
+        return 0;
+    if (compare_memory(rel, p, err))
+        return -1;
+    if (p->begins)
+        return look_for_copy(t, b, rel, p, err);
+    if (p->copied.beside)
+        return look_at_beside(t, rel, p, err);
+    return p->as_ever ? describe(t, buf_cstr(&p->name), false, &p->there, err)
+                      : make_plan(t, b, rel, p, false, err);
 }
 
 /* ---- steps ---- */
@@ -529,10 +669,12 @@ static void say(const struct step *s)
 /* Defaults that are left on a column, or on all of a table, are no matter any more. */
 static void forget_defaults(struct target *t, const struct step *s)
 {
-    bool whole = s->kind == STEP_RENAME_TABLE || s->kind == STEP_CREATE_TABLE;
+    bool whole = s->kind == STEP_RENAME_TABLE || s->kind == STEP_CREATE_TABLE ||
+                 s->kind == STEP_DROP_TABLE || s->kind == STEP_REPLACE_TABLE;
     for (struct default_left **p = &t->defaults; *p;) {
         struct default_left *d = *p;
-        bool touched = strcmp(d->table, s->table) == 0;
+        bool touched = strcmp(d->table, s->table) == 0 ||
+                       (s->kind == STEP_REPLACE_TABLE && s->name && strcmp(d->table, s->name) == 0);
         if (touched && !whole)
             touched = strcmp(d->rel->columns[d->column].name,
                              s->kind == STEP_RENAME_COLUMN ? s->name : step_column(s)) == 0;
@@ -585,6 +727,7 @@ static int change_and_repeat(struct target *t, const struct step *s, struct rela
                       "column %s of %s was dropped and made again between rows of one source "
                       "transaction, and %s has no such change within a transaction",
                       column, s->table, t->runner.ops->title);
+        t->copy_mends = true;
         return err_hint(err, "the table has to be copied anew");
     }
     if (target_reset(t, err) || t->runner.ops->change(t->runner.driver, s, NULL, err) ||
@@ -602,8 +745,9 @@ static int change_and_repeat(struct target *t, const struct step *s, struct rela
 }
 
 /* The same for a change that the rows before it must not meet. */
-static int refuse(const struct target *t, const struct step *s, struct err *err)
+static int refuse(struct target *t, const struct step *s, struct err *err)
 {
+    t->copy_mends = true;
     (void)err_set(err, ERR_PERMANENT,
                   "the same source transaction changed rows of %s before this change of the table, "
                   "and %s has no such change within a transaction",
@@ -666,18 +810,39 @@ static int step_failed(const struct step *s, struct err *err)
     case STEP_ADD_COLUMN:
     case STEP_DROP_DEFAULT:
     case STEP_CREATE_INDEX:
+    case STEP_DROP_TABLE:
+    case STEP_REPLACE_TABLE:
         break;
     }
     return -1;
 }
 
+/* Before the transaction that remembers it is committed it may be given up, and the table stays. */
+static int note_made(struct target *t, const char *table, struct err *err)
+{
+    if (t->runner.traits.ddl_commits)
+        buf_append(&t->made, table, strlen(table) + 1);
+    return buf_check(&t->made, err);
+}
+
+static bool is_made(const struct target *t, const char *table)
+{
+    for (size_t at = 0; at < t->made.len; at += strlen((const char *)t->made.data + at) + 1)
+        if (strcmp((const char *)t->made.data + at, table) == 0)
+            return true;
+    return false;
+}
+
 static int carry_out(struct target *t, struct relation *rel, const struct schema_plan *plan,
                      struct err *err)
 {
+    t->copy_mends = false;
     for (size_t i = 0; i < plan->n; i++) {
         bool keeps_default = i + 1 < plan->n && plan->steps[i + 1].kind == STEP_DROP_DEFAULT;
         if (change(t, &plan->steps[i], keeps_default ? rel : NULL, err))
             return step_failed(&plan->steps[i], err);
+        if (plan->steps[i].kind == STEP_CREATE_TABLE && note_made(t, plan->steps[i].table, err))
+            return -1;
         say(&plan->steps[i]);
     }
     return 0;
@@ -695,16 +860,31 @@ static int remember_row(struct target *t, const char *origin, const struct own_r
     return err_context(err, "writing " RELATION_TABLE);
 }
 
-static int remember(struct target *t, const char *origin, const struct relation *rel,
+/* `row` keeps the place that the table is for, until it has taken it. */
+static int remember(struct target *t, const struct binding *b, const struct relation *rel,
                     struct prospect *p, struct err *err)
 {
     struct own_row row = {.relid = rel->relid};
-    buf_append_str(&row.fields[RELATION_TARGET], buf_cstr(&p->name));
+    const struct buf *place = p->beside.len > 0 ? &p->memory.fields[RELATION_TARGET] : &p->name;
+    struct buf *frame = &row.fields[RELATION_FRAME];
+    buf_append(&row.fields[RELATION_TARGET], place->data, place->len);
     buf_append_str(&row.fields[RELATION_NAMESPACE], rel->namespace);
     buf_append_str(&row.fields[RELATION_NAME], rel->name);
-    buf_append(&row.fields[RELATION_FRAME], p->lines.data, p->lines.len);
-    buf_append(&row.fields[RELATION_FRAME], p->is->frame, p->is->frame_size);
-    int rc = remember_row(t, origin, &row, p->known, err);
+    if (p->begins)
+        copied_put(frame, b->commit_lsn, b->snapshot, p->beside.len > 0);
+    if (p->begins) {
+        size_t size;
+        copied_free(&p->copied);
+        if (buf_check(frame, err) || copied_parse(&p->copied, frame, &size, err)) {
+            own_row_free(&row);
+            return -1;
+        }
+    }
+    buf_append(frame, p->lines.data, p->lines.len);
+    if (p->made)
+        buf_append_str(frame, COPIED_MADE);
+    buf_append(frame, p->is->frame, p->is->frame_size);
+    int rc = remember_row(t, b->origin, &row, p->known, err);
     own_row_free(&row);
     return rc;
 }
@@ -724,22 +904,28 @@ static int remember_aside(struct target *t, const char *origin, struct prospect 
 }
 
 /* Brings the table in step with the relation, where it is not. */
-static int bring_in_step(struct target *t, const char *origin, struct relation *rel,
+static int bring_in_step(struct target *t, const struct binding *b, struct relation *rel,
                          struct prospect *p, struct err *err)
 {
-    if (p->as_ever)
-        return p->begins ? remember(t, origin, rel, p, err) : 0;
-    if (carry_out(t, rel, &p->plan, err) || remember_aside(t, origin, p, err) ||
-        remember(t, origin, rel, p, err))
+    if (p->as_ever && !p->begins)
+        return 0;
+    int rc = carry_out(t, rel, &p->plan, err);
+    p->unknown = rc && t->copy_mends;
+    for (size_t i = 0; i < p->plan.n; i++)
+        p->made = p->made || p->plan.steps[i].kind == STEP_CREATE_TABLE;
+    p->made = p->made || is_made(t, bound_name(p));
+    if (rc == 0 && p->begins && p->there.exists && p->beside.len == 0)
+        log_info("the rows of a table are replaced where they are", "target", buf_cstr(&p->name),
+                 NULL);
+    if (rc || remember_aside(t, b->origin, p, err) || remember(t, b, rel, p, err))
         return -1;
-    return p->plan.n > 0 ? describe(t, buf_cstr(&p->name), false, &p->there, err) : 0;
+    return p->plan.n > 0 ? describe(t, bound_name(p), false, &p->there, err) : 0;
 }
 
 static int bind_table(struct target *t, const struct relation *rel, struct prospect *p,
                       struct target_table **table, struct err *err)
 {
-    return table_bind(t->runner.ops, t->runner.driver, buf_cstr(&p->name), rel, &p->there, table,
-                      err);
+    return table_bind(t->runner.ops, t->runner.driver, bound_name(p), rel, &p->there, table, err);
 }
 
 static int leave_out(struct target *t, const struct binding *b, const struct relation *rel,
@@ -749,13 +935,22 @@ static int leave_out(struct target *t, const struct binding *b, const struct rel
     return left_out_remember(&l, b->commit_lsn, err);
 }
 
-static bool makes_table(const struct schema_plan *plan)
+/* What the table's rows are is unknown: they stay, and the changes are left out, until a copy
+ * comes.
+ */
+static int await_copy(struct target *t, const struct binding *b, const struct relation *rel,
+                      struct prospect *p, struct err *err)
 {
-    return plan->n > 0 && plan->steps[0].kind == STEP_CREATE_TABLE;
+    const struct left_out l = left_out(t, b, rel, p);
+    log_warning("a table is to be copied again; until then its rows stay as they are", "schema",
+                rel->namespace, "table", rel->name, "relid", LOG_U64(rel->relid), "commit_lsn",
+                LSN(b->commit_lsn), "reason", err->text, NULL);
+    err_clear(err);
+    return left_out_until_copied(&l, b->commit_lsn, err);
 }
 
 int target_bind(struct target *t, const struct binding *b, struct relation *rel,
-                struct target_table **table, struct err *err)
+                struct target_table **table, bool *awaits, struct err *err)
 {
     struct prospect p;
     prospect_init(&p);
@@ -763,12 +958,16 @@ int target_bind(struct target *t, const struct binding *b, struct relation *rel,
     int rc = look(t, b, rel, &p, err);
     if (rc == 0 && p.left_out)
         rc = leave_out(t, b, rel, &p, err);
-    else if (rc == 0 &&
-             (bring_in_step(t, b->origin, rel, &p, err) || bind_table(t, rel, &p, table, err)))
-        rc = -1;
+    else if (rc == 0 && !p.awaits)
+        rc = bring_in_step(t, b, rel, &p, err) || bind_table(t, rel, &p, table, err) ? -1 : 0;
+    if (rc && p.unknown && will_await(b, &p)) {
+        rc = await_copy(t, b, rel, &p, err);
+        p.awaits = true;
+    }
+    *awaits = rc == 0 && p.awaits;
     if (*table) {
         (*table)->reference = relation_ref(rel);
-        (*table)->ours = (*table)->there.ours || makes_table(&p.plan);
+        (*table)->ours = (*table)->there.ours || p.made;
         (*table)->copied = p.copied;
         p.copied = (struct copied){0};
     }
@@ -817,13 +1016,13 @@ int target_takes_copies(struct target *t, const char *origin, bool *takes, struc
         struct copied c;
         bool is_left_out, lacks_indexes;
         int rc = target_next_copied(t, origin, &relid, &c, &is_left_out, &lacks_indexes, err);
-        any_copied = c.lsn || c.due;
+        any_copied = c.lsn != 0;
+        any_other = any_other || (relid != 0 && !is_left_out && !c.due);
         copied_free(&c);
         if (rc)
             return -1;
         if (relid == 0)
             break;
-        any_other = any_other || !is_left_out;
     }
     *takes = any_copied || !any_other;
     return 0;
@@ -861,6 +1060,113 @@ int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64
     return change_copied(t, origin, relid, lsn, 0, (struct bytes){0}, err);
 }
 
+/* ---- tables that take a place ---- */
+
+bool target_is_beside(const struct target_table *table)
+{
+    return table->copied.beside;
+}
+
+/* The table beside, where it is to go, where what is there may go for a while. */
+struct place {
+    struct relation *rel;
+    struct buf beside, name, aside;
+    struct described_table there, was_there, aside_there;
+};
+
+static int find_place(struct target *t, struct own_row *row, struct place *place, struct err *err)
+{
+    const struct buf *frame = &row->fields[RELATION_FRAME];
+    const char *end = memchr(frame->data, '\n', frame->len);
+    size_t at = (size_t)(end + 1 - (const char *)frame->data);
+    at += wanted_size(frame->data + at, frame->len - at);
+    at += copied_made_size(frame->data + at, frame->len - at);
+    if (relation_from_bytes(frame->data + at, frame->len - at, &place->rel, err))
+        return err_context(err, RELATION_TABLE);
+    char name[32];
+    struct relation aside = *place->rel;
+    (void)snprintf(name, sizeof name, "pg2any_old_%" PRIu32, row->relid);
+    aside.name = name;
+    if (t->runner.ops->table_name(t->runner.driver, place->rel, &place->name, err) ||
+        t->runner.ops->table_name(t->runner.driver, &aside, &place->aside, err) ||
+        buf_check(&place->name, err) || buf_check(&place->aside, err) ||
+        name_beside(t, place->rel, &place->beside, err))
+        return -1;
+    return describe(t, buf_cstr(&place->beside), false, &place->there, err) ||
+                   describe(t, buf_cstr(&row->fields[RELATION_TARGET]), false, &place->was_there,
+                            err) ||
+                   describe(t, buf_cstr(&place->aside), false, &place->aside_there, err)
+               ? -1
+               : 0;
+}
+
+/*
+ * Where changes commit, a crash leaves each of them done or not: the tables have changed names, the
+ * old one is dropped, pg2any_relation says so. What is neither is not known: it is copied once
+ * more.
+ */
+static int take_place(struct target *t, struct own_row *row, struct place *place, bool *placed,
+                      struct err *err)
+{
+    const struct step drop = {.kind = STEP_DROP_TABLE,
+                              .table = buf_cstr(&place->aside),
+                              .rel = place->rel,
+                              .there = &place->aside_there},
+                      replace = {.kind = STEP_REPLACE_TABLE,
+                                 .table = buf_cstr(&place->beside),
+                                 .name = place->was_there.exists
+                                             ? buf_cstr(&row->fields[RELATION_TARGET])
+                                             : NULL,
+                                 .to = buf_cstr(&place->name),
+                                 .aside = buf_cstr(&place->aside),
+                                 .rel = place->rel,
+                                 .there = &place->there};
+    *placed = place->there.exists || place->aside_there.exists;
+    if ((place->aside_there.exists && change(t, &drop, NULL, err)) ||
+        (place->there.exists && change(t, &replace, NULL, err)))
+        return -1;
+    if (!*placed)
+        return 0;
+    log_info("a table that was copied again has taken its place", "target", buf_cstr(&place->name),
+             NULL);
+    buf_reset(&row->fields[RELATION_TARGET], 0);
+    buf_append_str(&row->fields[RELATION_TARGET], buf_cstr(&place->name));
+    return copied_set_placed(&row->fields[RELATION_FRAME], err);
+}
+
+int target_take_place(struct target *t, const char *origin, uint32_t relid, struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = relid};
+    struct own_row row = {0};
+    struct copied copied = {0};
+    struct place place = {0};
+    bool known = false, placed;
+    size_t size;
+    described_init(&place.there);
+    described_init(&place.was_there);
+    described_init(&place.aside_there);
+    int rc = recall(t, &key, &row, &known, err);
+    if (rc == 0 && known)
+        rc = copied_parse(&copied, &row.fields[RELATION_FRAME], &size, err);
+    if (rc == 0 && copied.beside && !copied.after) {
+        rc = find_place(t, &row, &place, err) || take_place(t, &row, &place, &placed, err) ? -1 : 0;
+        if (rc == 0 && !placed)
+            rc = copied_set_due(&row.fields[RELATION_FRAME], copied.lsn, err);
+        if (rc == 0)
+            rc = remember_row(t, origin, &row, true, err);
+    }
+    copied_free(&copied);
+    own_row_free(&row);
+    relation_unref(place.rel);
+    buf_free(&place.beside);
+    buf_free(&place.name);
+    buf_free(&place.aside);
+    described_free(&place.there);
+    described_free(&place.was_there);
+    described_free(&place.aside_there);
+    return rc;
+}
+
 void target_unbind(struct target *t, struct target_table *table)
 {
     if (!table)
@@ -895,7 +1201,11 @@ int target_foresee(struct target *t, const struct binding *b, struct relation *r
     int rc = look(t, b, rel, &p, err);
     out->exists = p.there.exists || p.was_there.exists;
     out->left_out = p.left_out;
-    if (rc == 0 && !p.left_out)
+    out->awaits = p.awaits || (rc && p.unknown && will_await(b, &p));
+    if (rc && out->awaits) {
+        err_clear(err);
+        rc = 0;
+    } else if (rc == 0 && !p.left_out && !p.awaits)
         rc = show(t, rel, &p, &out->statements, err);
     buf_append_str(&out->name, buf_cstr(&p.name));
     prospect_free(&p);

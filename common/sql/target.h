@@ -90,17 +90,20 @@ struct binding {
     struct bytes snapshot;    /* of the copy that its rows are, at commit_lsn (frame.h, copy begin);
                                  .data NULL: they are none */
     bool begins;              /* whatever is remembered, the copy begins with them */
+    bool may_await;           /* a copy: it comes in this stream, when it is asked for */
+    bool copy_unknown;        /* it is, where it is not known what the table's rows are */
 };
 
 /*
  * Makes the target fit `rel` as far as the policy allows, remembers it and binds it to its table,
  * which keeps a reference. The relation was read from a frame.
  *
- * *table NULL: its changes are to be left out, and the target remembers that. Nothing else of the
- * relation or its table was looked at. It is to be asked in each target transaction anew.
+ * *table NULL: its changes are to be left out, and the target remembers that. It is to be asked in
+ * each target transaction anew. *awaits: because it is not known what the table's rows are, which
+ * stay as they are until a copy comes, and otherwise would have been an error.
  */
 MUST_CHECK int target_bind(struct target *t, const struct binding *b, struct relation *rel,
-                           struct target_table **table, struct err *err);
+                           struct target_table **table, bool *awaits, struct err *err);
 void target_unbind(struct target *t, struct target_table *table);
 
 /* What the target remembers of the copy of a relation; *known: it remembers the relation. For
@@ -121,6 +124,14 @@ MUST_CHECK int target_copied_until(struct target *t, const char *origin, uint32_
 /* The relation, which is remembered, has to be copied, or copied anew. */
 MUST_CHECK int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
                                struct err *err);
+
+/* Whether the table is beside the one that it is for (copied.h). */
+bool target_is_beside(const struct target_table *table);
+
+/* It takes its place, where it is beside and whole. None of the two must be bound, and where
+ * changes commit, neither may have been changed by the open transaction. */
+MUST_CHECK int target_take_place(struct target *t, const char *origin, uint32_t relid,
+                                 struct err *err);
 
 /* Whether the target gets copies. One that was begun without takes every table as it is: it holds
  * relations, and none by a copy. */
@@ -147,6 +158,7 @@ struct foreseen {
     struct buf statements; /* each ended by ";\n"; empty: the table fits already */
     bool exists;           /* the table does, before any of them */
     bool left_out;         /* changes of it are; the rest was not looked at */
+    bool awaits;           /* or are, until a copy comes; the same */
 };
 
 /*

@@ -208,6 +208,7 @@ static int make_first(const struct wanted *w, struct memory *m, const struct wan
     const char *table = buf_cstr(&m->row.fields[RELATION_TARGET]);
     size_t at = m->at + wanted_size(frame->data + m->at, frame->len - m->at);
     struct relation *rel = NULL;
+    at += copied_made_size(frame->data + at, frame->len - at);
     int rc = relation_from_bytes(frame->data + at, frame->len - at, &rel, err);
     if (rc == 0)
         rc = make(w, index, table, rel, err);

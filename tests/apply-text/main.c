@@ -249,9 +249,31 @@ static int append_alter(const struct step *step, struct buf *sql, struct err *er
     return append_value(sql, c->fill == FILL_VALUE ? &fill : &none, err);
 }
 
+static int drop_table(struct driver *d, const char *name, struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_str(&sql, "DROP TABLE ");
+    text_quote_standard(&sql, name);
+    return run(d, &sql, err);
+}
+
+static int replace_table(struct driver *d, const struct step *step, struct err *err)
+{
+    const struct step rename = {.kind = STEP_RENAME_TABLE, .table = step->table, .to = step->to};
+    struct buf sql = {0};
+    if (step->name && drop_table(d, step->name, err))
+        return -1;
+    text_alter(&sql_dialect, &rename, &sql);
+    return run(d, &sql, err);
+}
+
 static int file_change(struct driver *d, const struct step *step, struct buf *show, struct err *err)
 {
     struct buf sql = {0};
+    if (step->kind == STEP_DROP_TABLE)
+        return drop_table(d, step->table, err);
+    if (step->kind == STEP_REPLACE_TABLE)
+        return replace_table(d, step, err);
     if (step->kind == STEP_CREATE_TABLE) {
         text_table(d, &sql_dialect, step, "", "PRIMARY KEY", &sql);
         buf_append_byte(&sql, ')');

@@ -197,6 +197,9 @@ static void carry_out(struct table *t, const struct step *s)
     case STEP_CREATE_INDEX:
         check(false, "an index is part of a plan");
         break;
+    case STEP_DROP_TABLE:
+    case STEP_REPLACE_TABLE:
+        check(false, "a step that no plan of a change has");
     }
 }
 

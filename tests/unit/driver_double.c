@@ -284,6 +284,7 @@ static int double_describe(struct driver *d, const char *name, const struct desc
     const struct double_table *t = find_table(d, name);
     out->exists = t != NULL;
     out->folds_case = d->folds_case;
+    out->has_more = how->more && t && strncmp(t->name, DOUBLE_INDEXED, strlen(DOUBLE_INDEXED)) == 0;
     out->empty = how->rows && t && t->nrows == 0; /* not to be known where nobody asked */
     for (size_t i = 0; t && i < t->ncolumns; i++)
         (void)described_add_column(out, t->columns[i]);
@@ -307,6 +308,12 @@ static void create_table(struct driver *d, const struct step *step)
     struct double_table *t = make_table(d, step->table);
     for (uint32_t i = 0; i < step->rel->ncolumns; i++)
         make_column(t, step->rel->columns[i].name, "~");
+}
+
+static void drop_table(struct driver *d, const char *name)
+{
+    struct double_table *t = get_table(d, name), *last = &d->now.tables[--d->now.ntables];
+    memmove(t, t + 1, (size_t)(last - t) * sizeof *t);
 }
 
 static void drop_column(struct driver *d, const struct step *step)
@@ -371,6 +378,20 @@ static int double_change(struct driver *d, const struct step *step, struct buf *
     case STEP_CREATE_INDEX:
         return call(d, err, "index_create %s %s%s", step->table,
                     step->index->unique ? "unique " : "", step->index->name);
+    case STEP_DROP_TABLE:
+        if (call(d, err, "table_drop %s", step->table))
+            return -1;
+        drop_table(d, step->table);
+        return 0;
+    case STEP_REPLACE_TABLE:
+        if (call(d, err, "table_replace %s %s %s", step->table, step->name ? step->name : "-",
+                 step->to))
+            return -1;
+        if (step->name)
+            drop_table(d, step->name);
+        assert_null(find_table(d, step->to));
+        copy_text(get_table(d, step->table)->name, step->to, strlen(step->to));
+        return 0;
     case STEP_WIDEN_COLUMN:
     case STEP_DROP_DEFAULT:
         break;

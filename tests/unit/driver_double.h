@@ -24,6 +24,7 @@
 #define DOUBLE_FRAME   1024
 #define DOUBLE_POISON  "poison"  /* a value that the database cannot hold */
 #define DOUBLE_UNNAMED "unnamed" /* a table whose name it does not take */
+#define DOUBLE_INDEXED "indexed" /* a table to which a person has added something */
 #define DOUBLE_MISFIT  "misfit"  /* the column that never fits */
 
 struct double_row {

@@ -172,8 +172,9 @@ static int bind(struct driver *d, const char *skip, uint32_t relid, const char *
     *err = (struct err){0};
     assert_int_equal(skip_tables_parse(&list, &given, err), 0);
     assert_int_equal(target_begin(t, "origin", &now, &found, err), 0);
-    const struct binding binding = {"origin", DDL_EVOLVE, &list, 256, {0}, false};
-    int rc = target_bind(t, &binding, rel, &table, err);
+    const struct binding binding = {
+        .origin = "origin", .policy = DDL_EVOLVE, .skip = &list, .commit_lsn = 256};
+    int rc = target_bind(t, &binding, rel, &table, &(bool){false}, err);
     assert_true(rc == 0 || !table);
     rc = rc == 0 && !table ? 1 : rc;
     target_unbind(t, table);

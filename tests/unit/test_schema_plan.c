@@ -664,6 +664,9 @@ static void append_step(const struct step *s, struct buf *out)
         return;
     case STEP_CREATE_INDEX:
         break;
+    case STEP_DROP_TABLE:
+    case STEP_REPLACE_TABLE:
+        fail_msg("a step that no plan of a change has");
     }
 }
 

@@ -47,10 +47,13 @@ static void remember_proven(struct driver *d, const struct relation *rel, const 
 
 static void assert_remembers(const struct double_memory *m, const struct relation *is)
 {
+    static const char made[] = "made\n";
+    size_t at =
+        m->size > sizeof made && memcmp(m->frame, made, sizeof made - 1) == 0 ? sizeof made - 1 : 0;
     struct relation *rel;
     struct err err = {0};
     assert_string_equal(m->target, is->name);
-    assert_int_equal(relation_from_bytes(m->frame, m->size, &rel, &err), 0);
+    assert_int_equal(relation_from_bytes(m->frame + at, m->size - at, &rel, &err), 0);
     assert_true(relation_same_message(rel, is));
     for (uint32_t i = 0; i < is->ncolumns; i++)
         assert_int_equal(rel->columns[i].attnum, is->columns[i].attnum);
@@ -80,8 +83,8 @@ static int bind(struct driver *d, enum ddl_policy ddl, const struct relation *re
     bool found;
     assert_int_equal(target_begin(t, "origin", &now, &found, err), 0);
     fail_at = bind_fails_at;
-    int rc =
-        target_bind(t, &(struct binding){.origin = "origin", .policy = ddl}, read, &table, err);
+    int rc = target_bind(t, &(struct binding){.origin = "origin", .policy = ddl}, read, &table,
+                         &(bool){false}, err);
     bind_fails_at = fail_at;
     fail_at = 0;
     if (rc == 0)

@@ -225,6 +225,7 @@ my %VIEW = (
         q{peer_objects where db = :db and type = 'F'}],
     'sys.default_constraints' => [['name:n=default_name', 'parent_object_id:i=object_id', 'parent_column_id:i=column_id',
         'definition:m=default_text'], 'peer_columns where default_text is not null'],
+    'sys.database_permissions' => [['class:t=1', 'major_id:i=0', 'minor_id:i=0'], 'peer_objects where 0'],
     'sys.identity_columns' => [['object_id:i', 'name:n', 'column_id:i'], 'peer_columns where identity is not null'],
     'information_schema.tables' => [['TABLE_CATALOG:n=db', 'TABLE_SCHEMA:n=schema', 'TABLE_NAME:n=name',
         q{TABLE_TYPE:n='BASE TABLE'}], q{peer_objects where db = :db and type = 'U'}],

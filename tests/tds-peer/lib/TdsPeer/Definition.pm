@@ -147,7 +147,7 @@ sub make_index {
     }
     $session->warn_of_index($name, $KEY_BYTES{ $clustered ? 1 : 0 }, $bytes) if $bytes > $KEY_BYTES{ $clustered ? 1 : 0 };
     my $n = @{ $table->{indexes} } ? $table->{indexes}[-1]{index_id} + 1 : $clustered ? 1 : 2;
-    my $file_name = "$table->{file_name}.$name";
+    my $file_name = "$table->{file_name}.$name.$table->{object_id}";    # the table may get another name
     TdsPeer::Catalog::write($dbh, 'insert into peer_indexes values (?, ?, ?, ?, ?, ?, ?)', $table->{object_id}, $n, $name,
         $clustered ? 1 : 0, $unique ? 1 : 0, $kind, $file_name);
     my $ordinal = 0;
