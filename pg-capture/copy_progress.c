@@ -2,14 +2,17 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "base/utf8.h"
 
 #define LOG_GAP_MS      10000
 #define TERMINAL_GAP_MS 250
-#define LINE_BYTES      80
+#define NAME_BYTES      26
+#define LINE_BYTES      160
 
 /* ---- the table ---- */
 
@@ -75,10 +78,25 @@ static int64_t left_s(const struct copy_progress *p, uint64_t rate)
                                                   : (int64_t)((p->estimated_rows - rows) / rate);
 }
 
+/* As much of the name as has room, and of a terminal's own characters none. */
+static void put_name(struct copy_progress *p, char *out, size_t size)
+{
+    const unsigned char *name = (const unsigned char *)buf_cstr(&p->table), *at = name;
+    const unsigned char *end = name + p->table.len;
+    for (size_t n; at < end && (n = utf8_character(at, end)) > 0; at += n) {
+        if ((size_t)(at - name) + n >= size)
+            break;
+        memcpy(out + (at - name), at, n);
+        if (*at < ' ' || *at == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0))
+            memset(out + (at - name), '?', n);
+    }
+    out[at - name] = '\0';
+}
+
 /* Written over by what comes next: it ends at the beginning of its own line. */
 static void draw(struct copy_progress *p, uint64_t rate)
 {
-    char rest[LINE_BYTES], line[LINE_BYTES + 16];
+    char name[NAME_BYTES], rest[LINE_BYTES], line[LINE_BYTES + NAME_BYTES + 16];
     int64_t to_go_s = left_s(p, rate);
     int n = snprintf(rest, sizeof rest, ": %" PRIu64 " rows", *p->counts.rows);
     if (p->estimated_rows)
@@ -88,7 +106,8 @@ static void draw(struct copy_progress *p, uint64_t rate)
     if (to_go_s >= 0 && n < (int)sizeof rest)
         (void)snprintf(rest + n, sizeof rest - (size_t)n, ", ~%jd:%02d left",
                        (intmax_t)(to_go_s / 60), (int)(to_go_s % 60));
-    n = snprintf(line, sizeof line, "\033[Kcopying %.25s%s\r", buf_cstr(&p->table), rest);
+    put_name(p, name, sizeof name);
+    n = snprintf(line, sizeof line, "\033[Kcopying %s%s\r", name, rest);
     if (n > 0 && write(p->terminal_fd, line, (size_t)n) < 0)
         return; /* a terminal that is gone is no matter */
 }

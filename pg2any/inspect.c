@@ -145,6 +145,7 @@ static const char *number(const struct stats_file *f, const char *name, char *ou
 static void show_copies(const struct stats_file *f)
 {
     static const char active[] = "\npg2any_capture_copy_active{table=\"";
+    struct report r = {.fd = STDOUT_FILENO};
     double rows, bytes, estimated, begun, left;
     for (const char *p = (const char *)f->text.data; p && (p = strstr(p, active));) {
         char label[512];
@@ -158,16 +159,16 @@ static void show_copies(const struct stats_file *f)
             !stats_file_value(f, "pg2any_capture_copy_estimated_rows", label, &estimated) ||
             !stats_file_value(f, "pg2any_capture_copy_begun_timestamp_seconds", label, &begun))
             continue;
-        (void)printf("%-17s copying %.*s: %.15g", "", (int)(end - p), p, rows);
+        char of[40] = "";
         if (estimated > 0)
-            (void)printf(" of about %.15g", estimated);
-        (void)printf(" rows, %.15g bytes, for %.0f s\n", bytes,
-                     difftime(time(NULL), (time_t)begun));
+            (void)snprintf(of, sizeof of, " of about %.15g", estimated);
+        report_value(&r, "", "copying %.*s: %.15g%s rows, %.15g bytes, for %.0f s", (int)(end - p),
+                     p, rows, of, bytes, difftime(time(NULL), (time_t)begun));
     }
     if (stats_file_value(f, "pg2any_capture_copy_tables_left", NULL, &left) && left > 0)
-        (void)printf("%-17s tables that are not copied yet: %.15g\n", "", left);
+        report_value(&r, "", "tables that are not copied yet: %.15g", left);
     if (stats_file_value(f, "pg2any_copy_tables_awaited", NULL, &left) && left > 0)
-        (void)printf("%-17s tables that await their copy: %.15g\n", "", left);
+        report_value(&r, "", "tables that await their copy: %.15g", left);
 }
 
 /* One line for a process. What stops the pipeline goes into `err`, a permanent reason first. */
@@ -197,6 +198,7 @@ static void show_process(const struct stage *s, struct err *err)
                 (void)printf(", %s %s", shown[i].label, text);
         }
         (void)printf("\n");
+        (void)fflush(stdout);
         show_copies(&f);
     }
     if (rc && !f.alive)

@@ -45,6 +45,7 @@ is(value('capture', 'pg2any_capture_copy_tables_left'), 0, 'none is left');
 unlike(($front->command(['status']))[1], qr/copying|copied yet|await/, 'and status has nothing to say of it');
 is($front->stop, 0, 'it stops');
 $pg->drop_slot('cdc_slot');
+$pg->do(qq{alter table big rename to "big\e[2J"});
 
 # On a terminal a line that is written over; the reader of stdout waits in the middle of the table.
 my ($screen, $go) = (fresh_name('screen'), fresh_name('go'));
@@ -52,14 +53,14 @@ POSIX::mkfifo($go, 0600) or die "mkfifo: $!\n";
 my $capture = Pg2any::Pipeline::tool('pg-capture');
 my $terminal = Pg2any::Process->start(name => 'script', env => { CDC_SOURCE_CONNECTION_STRING => $pg->uri, CDC_COPY => 'only' },
     argv => ['script', '-qfec', "$capture | { head -c 300000 > /dev/null; read line < $go; cat > /dev/null; }", $screen]);
-my $drawn = qr/\e\[Kcopying public\.big: \d+ rows of ~20000, \d+ MB, \d+\/s, ~\d+:\d\d left\r/;
+my $drawn = qr/\e\[Kcopying public\.big\?\[2J: \d+ rows of ~20000, \d+ MB, \d+\/s, ~\d+:\d\d left\r/;
 wait_for(sub { -e $screen && Pg2any::Postgres::read_file($screen) =~ $drawn }, 30, 'a line on the terminal');
 open my $fh, '>', $go or die "$go: $!\n";
 print {$fh} "go\n";
 close $fh or die "$go: $!\n";
 is($terminal->wait_exit(60), 0, 'on a terminal, too, it comes to its end');
 my $shown = Pg2any::Postgres::read_file($screen);
-like($shown, qr/.*$drawn.*\e\[K.*msg="a table is copied" schema=public table=big rows=20000/s, 'the line makes room for the log');
+like($shown, qr/.*$drawn.*\e\[K.*msg="a table is copied" schema=public table=\S*big\S* rows=20000/s, 'the line makes room for the log');
 unlike($shown, qr/copying goes on/, 'which has no lines of it there');
 
 done_testing;
