@@ -125,6 +125,28 @@ MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel,
 /* Frees what the last one points to. */
 void catalog_forget_relation(struct catalog *c);
 
+/*
+ * What a query begins with that asks of the tables of publications: published (pub, relid), as
+ * pg_publication_tables has them, of the publications $1 and of the table $2 (0: of all). That view
+ * opens each of them from PostgreSQL 16 on: it would wait for whoever holds a lock.
+ */
+#define PUBLISHED_SQL(schemas)                                                                     \
+    "WITH RECURSIVE line AS (SELECT oid AS relid, oid AS member FROM pg_class"                     \
+    "  WHERE relkind IN ('r', 'p') AND relpersistence = 'p' AND oid >= 16384"                      \
+    "   AND ($2::oid = 0 OR oid = $2::oid)"                                                        \
+    "  UNION ALL SELECT line.relid, i.inhparent FROM line"                                         \
+    "  JOIN pg_class c ON c.oid = line.member AND c.relispartition"                                \
+    "  JOIN pg_inherits i ON i.inhrelid = line.member),"                                           \
+    " published AS (SELECT p.oid AS pub, line.relid FROM pg_publication p JOIN line"               \
+    "  ON p.puballtables OR EXISTS (SELECT FROM pg_publication_rel m"                              \
+    "   WHERE m.prpubid = p.oid AND m.prrelid = line.member)" schemas                              \
+    "  JOIN pg_class c ON c.oid = line.relid WHERE p.pubname = ANY ($1::text[])"                   \
+    "  GROUP BY p.oid, line.relid, c.relkind HAVING CASE WHEN p.pubviaroot"                        \
+    "   THEN bool_and(line.member = line.relid) ELSE c.relkind = 'r' END)"
+#define PUBLISHED_SCHEMAS                                                                          \
+    " OR EXISTS (SELECT FROM pg_publication_namespace m JOIN pg_class c"                           \
+    "  ON c.relnamespace = m.pnnspid WHERE m.pnpubid = p.oid AND c.oid = line.member)"
+
 /* A table of the publications as a Relation message would describe it now; borrowed. */
 typedef int catalog_published_fn(void *ctx, struct relation *rel, struct err *err);
 

@@ -6,19 +6,22 @@
 #include "catalog.h"
 
 /* Column lists are as old as PostgreSQL 15; generated columns may be published from 18 on. */
-static const char columns_sql_head[] =
-    "SELECT DISTINCT c.oid, n.nspname, c.relname, c.relreplident, a.attname, a.atttypid,"
+static const char columns_sql[] =
+    " SELECT DISTINCT c.oid, n.nspname, c.relname, c.relreplident, a.attname, a.atttypid,"
     " a.atttypmod, c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid"
     "  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate"
     "   WHEN 'i' THEN i.indisreplident END"
     "  AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])), a.attnum"
-    " FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
-    " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
-    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped";
-static const char columns_sql_lists[] = " AND a.attname = ANY (p.attnames)";
-static const char columns_sql_stored[] = " AND a.attgenerated = ''";
-static const char columns_sql_tail[] =
-    " WHERE p.pubname = ANY ($1::text[]) AND ($2::oid = 0 OR c.oid = $2::oid) ORDER BY n.nspname, c.relname, c.oid, a.attnum";
+    " FROM published JOIN pg_class c ON c.oid = published.relid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_publication p ON p.oid = published.pub"
+    " LEFT JOIN pg_publication_rel m ON m.prpubid = p.oid AND m.prrelid = c.oid"
+    " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND ";
+static const char columns_sql_14[] = "a.attgenerated = ''";
+static const char columns_sql_15[] =
+    "a.attgenerated = '' AND (m.prattrs IS NULL OR a.attnum = ANY (m.prattrs::int2[]))";
+static const char columns_sql_18[] =
+    "CASE WHEN m.prattrs IS NOT NULL THEN a.attnum = ANY (m.prattrs::int2[])"
+    " ELSE a.attgenerated = '' OR a.attgenerated = 's' AND p.pubgencols = 's' END";
 
 /* The relation whose columns are in the rows `from` to before `to`. */
 static int take_relation(const PGresult *rows, int from, int to, catalog_published_fn *fn,
@@ -51,22 +54,24 @@ static int take_relation(const PGresult *rows, int from, int to, catalog_publish
 
 static int ask(struct catalog *c, uint32_t relid, PGresult **rows, struct err *err)
 {
-    char sql[sizeof columns_sql_head + sizeof columns_sql_lists + sizeof columns_sql_stored +
-             sizeof columns_sql_tail];
     char relid_text[16];
-    struct buf publications = {0};
+    struct buf sql = {0}, publications = {0};
     if (catalog_connect(c, err))
         return -1;
     int version = PQserverVersion(c->session.conn);
-    (void)snprintf(sql, sizeof sql, "%s%s%s%s", columns_sql_head,
-                   version >= 150000 ? columns_sql_lists : "",
-                   version < 180000 ? columns_sql_stored : "", columns_sql_tail);
+    buf_append_str(&sql, version >= 150000 ? PUBLISHED_SQL(PUBLISHED_SCHEMAS) : PUBLISHED_SQL(""));
+    buf_append_str(&sql, columns_sql);
+    buf_append_str(&sql, version >= 180000   ? columns_sql_18
+                         : version >= 150000 ? columns_sql_15
+                                             : columns_sql_14);
+    buf_append_str(&sql, " ORDER BY n.nspname, c.relname, c.oid, a.attnum");
     (void)snprintf(relid_text, sizeof relid_text, "%" PRIu32, relid);
     array_of_text(&publications, c->subject.npublications, c->subject.publications);
     const char *params[] = {buf_cstr(&publications), relid_text};
-    int rc = buf_check(&publications, err);
+    int rc = buf_check(&sql, err) || buf_check(&publications, err) ? -1 : 0;
     if (rc == 0)
-        rc = catalog_query(c, sql, 2, params, (struct shape){9, ANY_ROWS}, rows, err);
+        rc = catalog_query(c, buf_cstr(&sql), 2, params, (struct shape){9, ANY_ROWS}, rows, err);
+    buf_free(&sql);
     buf_free(&publications);
     return rc;
 }

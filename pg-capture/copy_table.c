@@ -128,14 +128,12 @@ static int lock(struct copy_table *t, enum copy_opened *opened, struct err *err)
 
 /* Publications whose filters a row may pass, one or the other; none has one where one has none. */
 static const char snapshot_sql[] =
-    "SELECT s::text, pg_current_wal_insert_lsn(), %s,"
-    " coalesce($1::oid = to_regclass($3)::oid, false) FROM pg_current_snapshot() s";
+    "%s SELECT s::text, pg_current_wal_insert_lsn(), %s,"
+    " coalesce($2::oid = to_regclass($3)::oid, false) FROM pg_current_snapshot() s";
 static const char filter_sql[] =
-    "(SELECT CASE WHEN bool_and(p.rowfilter IS NOT NULL)"
-    "   THEN string_agg('(' || p.rowfilter || ')', ' OR ') END"
-    "  FROM pg_publication_tables p JOIN pg_namespace n ON n.nspname = p.schemaname"
-    "  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename"
-    "  WHERE p.pubname = ANY ($2::text[]) AND c.oid = $1::oid)";
+    "(SELECT CASE WHEN bool_and(m.prqual IS NOT NULL)"
+    "   THEN string_agg('(' || pg_get_expr(m.prqual, m.prrelid) || ')', ' OR ') END FROM published"
+    "  LEFT JOIN pg_publication_rel m ON m.prpubid = published.pub AND m.prrelid = published.relid)";
 
 static int read_snapshot(struct copy_table *t, PGresult *rows, bool *same, struct err *err)
 {
@@ -155,18 +153,18 @@ static int read_snapshot(struct copy_table *t, PGresult *rows, bool *same, struc
 /* The position is asked for behind the snapshot: every commit that this sees is before it. */
 static int take_snapshot(struct copy_table *t, const char *relid, bool *same, struct err *err)
 {
-    char sql[sizeof snapshot_sql + sizeof filter_sql];
+    struct buf sql = {0};
     struct buf publications = {0};
     PGresult *rows;
-    (void)snprintf(sql, sizeof sql, snapshot_sql,
-                   PQserverVersion(t->session.conn) >= 150000
-                       ? filter_sql
-                       : "CASE WHEN $2::text IS NULL THEN '' END");
+    bool filters = PQserverVersion(t->session.conn) >= 150000;
+    buf_printf(&sql, snapshot_sql, filters ? PUBLISHED_SQL(PUBLISHED_SCHEMAS) : "",
+               filters ? filter_sql : "CASE WHEN $1::text IS NULL THEN '' END");
     array_of_text(&publications, t->npublications, t->publications);
-    const char *params[] = {relid, buf_cstr(&publications), t->name};
-    int rc = buf_check(&publications, err);
+    const char *params[] = {buf_cstr(&publications), relid, t->name};
+    int rc = buf_check(&sql, err) || buf_check(&publications, err) ? -1 : 0;
     if (rc == 0)
-        rc = ask(t, sql, 3, params, (struct shape){4, 1}, &rows, err);
+        rc = ask(t, buf_cstr(&sql), 3, params, (struct shape){4, 1}, &rows, err);
+    buf_free(&sql);
     buf_free(&publications);
     if (rc)
         return -1;
