@@ -48,7 +48,7 @@ static const struct option_def options[] = {
      0, 0, copy_words},
     {"copy-tables", OPTION_LIST, FIELD(copy_tables), "CDC_COPY_TABLES", NULL, "SCHEMA.TABLE,...",
      "copy these, or SCHEMA.*; of others only changes come [all]", 0, 0, NULL},
-    {"copy-chunk", OPTION_SIZE, FIELD(copy_chunk), "CDC_COPY_CHUNK", "8MB", "SIZE",
+    {"copy-chunk", OPTION_SIZE, FIELD(copy_chunk), "CDC_COPY_CHUNK", "4MB", "SIZE",
      "about, of a table with a key, before changes go on", 1024, UINT64_C(1) << 40, NULL},
     {"copy-indexes", OPTION_CHOICE, FIELD(copy_indexes), "CDC_COPY_INDEXES", "unique", "WHICH",
      "of the secondary indexes a copied table gets: none, unique, all", 0, 0, copy_indexes_words},
