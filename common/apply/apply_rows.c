@@ -594,6 +594,7 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
     unbind(a, r);
     a->copying = r;
     a->chunk = x.chunk;
+    a->ours = false;
     if (wants_copy(a, &x, &wants, err))
         return table_failed(a, current(r), err);
     if (!wants)
@@ -603,6 +604,7 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
     a->snapshot = (struct bytes){0};
     if (rc || !r->table)
         return rc;
+    a->ours = r->table->ours;
     const char *reason = x.chunk > 0 ? no_chunks(r->table) : NULL;
     if (reason)
         return copy_whole(a, r, txn, reason, err) ? table_failed(a, current(r), err) : 0;
@@ -618,15 +620,15 @@ int apply_rows_lack_indexes(struct apply_rows *a, uint32_t relid, struct err *er
     return buf_check(&a->lacking, err);
 }
 
-/* Indexes come with the first rows and are made behind the last. A table made by hand has those
- * that it is to have. */
+/* Indexes come with the first rows, also where these are given up, and are made behind the last. A
+ * table made by hand has those that it is to have. */
 static int note_indexes(struct apply_rows *a, const struct apply_relation *r,
                         const struct frame_copy_end *x, struct err *err)
 {
-    if (x->indexes.size > 0 && r->table->ours &&
+    if (x->indexes.size > 0 && a->ours &&
         target_want_indexes(a->target, a->origin, r->relid, x->indexes, err))
         return -1;
-    return x->next.size == 0 ? apply_rows_lack_indexes(a, r->relid, err) : 0;
+    return r->table && x->next.size == 0 ? apply_rows_lack_indexes(a, r->relid, err) : 0;
 }
 
 /* Where changes commit by themselves, they wait until the rows are committed. */
@@ -677,14 +679,14 @@ static int end_copy(struct apply_rows *a, const struct frame *f, const struct so
     struct apply_relation *r = a->copying;
     a->copying = NULL;
     r->copy_came = x.next.size == 0 && !r->copy_lost;
+    if (note_indexes(a, r, &x, err))
+        return table_failed(a, current(r), err);
     if (!r->table)
         return 0;
     if (memchr(x.next.data, '\n', x.next.size) || memchr(x.next.data, '\0', x.next.size))
         return err_set(err, ERR_PERMANENT, "the end of a chunk without the place of the next one");
     if (a->chunk > 0 &&
         target_copied_until(a->target, a->origin, x.relid, txn->commit_lsn, x.next, err))
-        return table_failed(a, current(r), err);
-    if (note_indexes(a, r, &x, err))
         return table_failed(a, current(r), err);
     r->copied = x.next.size == 0;
     bool beside = r->copied && target_is_beside(r->table);

@@ -54,6 +54,7 @@ struct apply_rows {
     struct apply_relation *copying;   /* between copy begin and end; its rows are passed over where
                                          it is not bound */
     uint32_t chunk;                   /* of that copy */
+    bool ours;                        /* into a table that pg2any made */
     struct bytes snapshot;            /* while it is bound, if that begins the copy */
     /* Relations whose table beside takes its place when the group is committed. */
     struct buf placing, placed;
