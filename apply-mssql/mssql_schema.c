@@ -333,9 +333,9 @@ static int append_new_column(struct driver *d, const struct step *step, struct b
 }
 
 /*
- * Beyond its size an index is made, and refuses rows that come. A unique one takes one NULL only,
- * but for rows that a filter leaves out of it, and texts and bytes for the same that differ in
- * blanks or zero bytes at their ends.
+ * A table that is copied again in its place may have it. Beyond its size an index is made, and
+ * refuses rows that come. A unique one takes one NULL only, but for rows that a filter leaves out
+ * of it, and texts and bytes for the same that differ in blanks or zero bytes at their ends.
  */
 static int append_index(const struct driver *d, const struct step *step, struct buf *sql,
                         struct err *err)
@@ -353,6 +353,11 @@ static int append_index(const struct driver *d, const struct step *step, struct 
                            c->name);
     }
     buf_printf(&name, OTHER_INDEX "%s", index->name);
+    for (size_t i = 0; i < step->there->nindexes; i++)
+        if (strcmp(step->there->indexes[i].name, buf_cstr(&name)) == 0) {
+            buf_free(&name);
+            return 0;
+        }
     buf_printf(sql, "CREATE %sNONCLUSTERED INDEX ", unique ? "UNIQUE " : "");
     mssql_quote(sql, buf_cstr(&name));
     buf_printf(sql, " ON %s (", step->table);

@@ -203,7 +203,8 @@ static int run_change(struct driver *d, struct buf *sql, size_t said, bool *too_
     *too_big = false;
     if (rc == 0)
         rc = run_said(m, sql, said, err);
-    if (m && rc && mysql_errno(m) == ER_DUP_KEYNAME) { /* it was made just before a crash */
+    if (m && rc &&
+        mysql_errno(m) == ER_DUP_KEYNAME) { /* the table had it before, or before a crash */
         err_clear(err);
         rc = 0;
     }

@@ -255,25 +255,6 @@ static void append_identity_index(const struct step *step, struct buf *sql)
     buf_append_byte(sql, ')');
 }
 
-/* One for readers. The name is one of the whole file, the relid keeps it unique as above. */
-static void append_index(const struct step *step, struct buf *sql)
-{
-    const struct wanted_index *index = step->index;
-    struct buf name = {0};
-    buf_printf(&name, "pg2any_index_%s_%u_%s", step->table, step->rel->relid, index->name);
-    buf_append_str(sql, index->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
-    text_quote_standard(sql, buf_cstr(&name));
-    buf_append_str(sql, " ON ");
-    text_quote_standard(sql, step->table);
-    for (size_t i = 0; i < index->ncolumns; i++) {
-        buf_append_str(sql, i == 0 ? " (" : ", ");
-        text_quote_standard(sql, index->columns[i]);
-    }
-    buf_append_byte(sql, ')');
-    sql->failed = sql->failed || name.failed;
-    buf_free(&name);
-}
-
 /* Appends the value that the rows before a column was added have in it, as SQLite writes it: not
  * for SQLite to read, which rounds some numbers of very small or large size another way. */
 static int append_fill(struct driver *d, const struct column *c, struct buf *sql, struct err *err)
@@ -315,6 +296,47 @@ static int run_fill(struct driver *d, const struct column *c, struct buf *sql, s
 static int change(struct driver *d, struct buf *sql, struct buf *show, struct err *err)
 {
     return text_change(d, sql, show, sqlite_run, err);
+}
+
+/* Whether the table has an index of that name. */
+static int has_index(struct driver *d, const char *table, const struct buf *name, bool *has,
+                     struct err *err)
+{
+    struct buf sql = {0};
+    int64_t n = 0;
+    buf_append_str(&sql, "SELECT count(*) FROM pragma_index_list(");
+    text_literal(&sql, table, strlen(table));
+    buf_append_str(&sql, ") WHERE name = ");
+    text_literal(&sql, (const char *)name->data, name->len);
+    int rc = sqlite_number(d, &sql, "reading the indexes", &n, err);
+    *has = n > 0;
+    return rc;
+}
+
+/* One for readers. The name is one of the whole file, the relid keeps it unique as above. A table
+ * that is copied again in its place may have it. */
+static int create_index(struct driver *d, const struct step *step, struct buf *show,
+                        struct err *err)
+{
+    const struct wanted_index *index = step->index;
+    struct buf name = {0}, statement = {0}, *sql = &statement;
+    bool has = false;
+    buf_printf(&name, "pg2any_index_%s_%u_%s", step->table, step->rel->relid, index->name);
+    if (buf_check(&name, err) || has_index(d, step->table, &name, &has, err) || has) {
+        buf_free(&name);
+        return has ? 0 : -1;
+    }
+    buf_append_str(sql, index->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
+    text_quote_standard(sql, buf_cstr(&name));
+    buf_append_str(sql, " ON ");
+    text_quote_standard(sql, step->table);
+    for (size_t i = 0; i < index->ncolumns; i++) {
+        buf_append_str(sql, i == 0 ? " (" : ", ");
+        text_quote_standard(sql, index->columns[i]);
+    }
+    buf_append_byte(sql, ')');
+    buf_free(&name);
+    return change(d, sql, show, err);
 }
 
 static int create_table(struct driver *d, const struct step *step, struct buf *show,
@@ -432,8 +454,7 @@ int sqlite_change(struct driver *d, const struct step *step, struct buf *show, s
         text_alter(&sqlite_dialect, step, &sql);
         return change(d, &sql, show, err);
     case STEP_CREATE_INDEX:
-        append_index(step, &sql);
-        return change(d, &sql, show, err);
+        return create_index(d, step, show, err);
     case STEP_DROP_TABLE:
         buf_append_str(&sql, "DROP TABLE ");
         text_quote_standard(&sql, step->table);

@@ -305,22 +305,23 @@ static int make_indexes_of(struct apply_group *g, uint32_t relid, struct err *er
     return 0;
 }
 
-/* Whether the table is one to index by now; *again: it will be. */
-static int look_whether_settled(struct apply_group *g, struct lacks_indexes *l, bool *settled,
-                                bool *again, struct err *err)
+/* Whether the table is one to index by now; *again: it will be. `ended`: nothing more comes that it
+ * could settle with. */
+static int look_whether_settled(struct apply_group *g, struct lacks_indexes *l, bool ended,
+                                bool *settled, bool *again, struct err *err)
 {
     struct copied copied;
     bool known;
     int rc = target_copied(g->target, g->origin, l->relid, &copied, &known, err);
     bool whole = rc == 0 && known && !copied.due && !copied.after;
     l->until = copied.until;
-    *settled = whole && l->until <= g->checkpoint.remote_lsn;
+    *settled = whole && !copied.beside && (ended || l->until <= g->checkpoint.remote_lsn);
     *again = whole && !*settled;
     copied_free(&copied);
     return rc;
 }
 
-int group_make_indexes(struct apply_group *g, struct err *err)
+int group_make_indexes(struct apply_group *g, bool ended, struct err *err)
 {
     struct buf *lacking = &g->rows.lacking;
     struct lacks_indexes l;
@@ -329,8 +330,8 @@ int group_make_indexes(struct apply_group *g, struct err *err)
     for (size_t at = 0; at < lacking->len;) {
         bool settled = false, again = true;
         memcpy(&l, lacking->data + at, sizeof l);
-        if (l.until <= g->checkpoint.remote_lsn &&
-            look_whether_settled(g, &l, &settled, &again, err))
+        if ((ended || l.until <= g->checkpoint.remote_lsn) &&
+            look_whether_settled(g, &l, ended, &settled, &again, err))
             return -1;
         memcpy(lacking->data + at, &l, sizeof l);
         if (again) {
@@ -364,7 +365,7 @@ int group_flush(struct apply_group *g, struct err *err)
         g->nchanges = 0;
         release(g, g->ntxns);
     }
-    return acknowledge(g, err) ? -1 : group_make_indexes(g, err);
+    return acknowledge(g, err) ? -1 : group_make_indexes(g, false, err);
 }
 
 int group_place_tables(struct apply_group *g, struct err *err)
@@ -417,7 +418,7 @@ static int commit_parts(struct apply_group *g, const struct source_txn *txn,
     settled_changes(g, g->begun_us, c->commit_time_us);
     *g->counters.transactions += 1;
     g->seen_lsn = c->end_lsn;
-    return acknowledge(g, err) ? -1 : group_make_indexes(g, err);
+    return acknowledge(g, err) ? -1 : group_make_indexes(g, false, err);
 }
 
 /* ---- what comes in ---- */
@@ -527,7 +528,7 @@ int group_flush_progress(struct apply_group *g, bool now, struct err *err)
     if (group_put_checkpoint(g, &checkpoint, err))
         return -1;
     g->next_progress_ms = monotonic_ms() + PROGRESS_INTERVAL_MS;
-    return acknowledge(g, err) ? -1 : group_make_indexes(g, err);
+    return acknowledge(g, err) ? -1 : group_make_indexes(g, false, err);
 }
 
 int group_progress_wait_ms(const struct apply_group *g)

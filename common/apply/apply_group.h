@@ -100,9 +100,14 @@ MUST_CHECK int group_commit_txn(struct apply_group *g, const struct source_txn *
 MUST_CHECK int group_commit_copy(struct apply_group *g, const struct source_txn *txn,
                                  uint64_t nrows, struct err *err);
 
-/* Makes the indexes that copied tables lack; waits as long as the target takes for them. One that
- * cannot be made is said in the log. With nothing held. */
-MUST_CHECK int group_make_indexes(struct apply_group *g, struct err *err);
+/*
+ * Makes the indexes that copied tables lack, as far as these have settled; waits as long as the
+ * target takes for them. One that cannot be made is said in the log. With nothing held.
+ *
+ * `ended`: the stream has, on purpose. What a table has yet to settle with may be nothing, and not
+ * come for long; if an index is in its way after all, the table is copied again.
+ */
+MUST_CHECK int group_make_indexes(struct apply_group *g, bool ended, struct err *err);
 
 /* The rest of the transaction that is not whole will never come. */
 MUST_CHECK int group_discard_open(struct apply_group *g, struct err *err);

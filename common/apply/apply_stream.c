@@ -364,7 +364,7 @@ static int tell_copies(struct apply_stream *s, struct err *err)
     if (rc == 0 && !g->rows.takes_copies)
         log_info("the target was begun without copies of its tables: they are taken as they are",
                  "origin", g->origin, NULL);
-    return rc ? rc : group_make_indexes(g, err);
+    return rc ? rc : group_make_indexes(g, false, err);
 }
 
 static int on_copy_due(struct apply_stream *s, const struct frame *f, struct err *err)
