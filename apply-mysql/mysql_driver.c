@@ -200,7 +200,7 @@ static int my_recall(struct driver *d, const struct own_key *key, struct own_row
     if (!d->have_tables && d->config.look_only)
         return 0;
     bool lock = key->table == OWN_CHECKPOINT && !d->config.look_only;
-    if (lock && !d->in_place)
+    if (lock && !d->in_place && !d->config.beside)
         take_place(d, key->origin);
     own_select(&dialect, key, lock, &sql);
     if (my_rows(d->rows, &sql, &rows, err))

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/exit.h"
 #include "base/folder.h"
 #include "base/log.h"
@@ -239,20 +241,29 @@ int inspect_status(const struct plan *plan, struct err *err)
 
 /* ---- drop ---- */
 
-static int ask(const struct plan *plan, struct err *err)
+static int failed(int status, const char *what, struct err *err)
+{
+    if (status == STATUS_OK)
+        return 0;
+    if (status < 0)
+        return -1;
+    (void)err_set(err, status == STATUS_TEMPORARY ? ERR_TEMPORARY : ERR_PERMANENT,
+                  "%s; the error above says why", what);
+    return err_follows(err);
+}
+
+/* What it is about was printed. */
+static int ask(const struct plan *plan, const char *otherwise, struct err *err)
 {
     char answer[80];
-    (void)printf("This drops replication slot %s, and the checkpoint in %u target%s. What changes "
-                 "at the source\nfrom now on will be missing at the target, until it is copied "
-                 "anew. The rows at the target stay.\nType the slot's name to go on: ",
-                 plan->slot, plan->ntargets, plan->ntargets > 1 ? "s" : "");
+    (void)printf("Type the slot's name to go on: ");
     (void)fflush(stdout);
     if (!fgets(answer, sizeof answer, stdin))
         answer[0] = '\0';
     answer[strcspn(answer, "\n")] = '\0';
     if (strcmp(answer, plan->slot) == 0)
         return 0;
-    (void)err_set(err, ERR_PERMANENT, "nothing was dropped");
+    (void)err_set(err, ERR_PERMANENT, "%s", otherwise);
     return err_hint(err, "the answer was not the slot's name; --yes does not ask");
 }
 
@@ -275,17 +286,103 @@ static int check_that_nothing_runs(const struct plan *plan, struct err *err)
 int inspect_drop(const struct plan *plan, bool sure, struct err *err)
 {
     const char *const capture[] = {"pg-capture", "--drop-slot", NULL};
-    if (check_that_nothing_runs(plan, err) || (!sure && ask(plan, err)))
+    if (check_that_nothing_runs(plan, err))
+        return -1;
+    if (!sure)
+        (void)printf("This drops replication slot %s, and the checkpoint in %u target%s. What "
+                     "changes at the source\nfrom now on will be missing at the target, until it "
+                     "is copied anew. The rows at the target stay.\n",
+                     plan->slot, plan->ntargets, plan->ntargets > 1 ? "s" : "");
+    if (!sure && ask(plan, "nothing was dropped", err))
         return -1;
     int status = run_program(plan, &plan->stages[0], capture, -1, -1, false, err);
     for (size_t i = 0; status == STATUS_OK && i < plan->nstages; i++)
         if (plan->stages[i].kind == STAGE_APPLY)
             status = run_applier(plan, &plan->stages[i], "--drop-checkpoint", "info", err);
-    if (status == STATUS_OK)
+    return failed(status, "not everything was dropped", err);
+}
+
+/* ---- copies ---- */
+
+static int check_copies(const struct plan *plan, unsigned target, struct err *err)
+{
+    const char *copy = getenv("CDC_COPY");
+    if (target > plan->ntargets)
+        return err_set(err, ERR_PERMANENT, "--target %u: there are %u", target, plan->ntargets);
+    if (!copy || strcmp(copy, "never") != 0)
         return 0;
-    if (status < 0)
+    (void)err_set(err, ERR_PERMANENT, "CDC_COPY=never: nothing would copy the tables");
+    return err_hint(err, "CDC_COPY=initial, for the pipeline, too");
+}
+
+static bool is_meant(const struct stage *s, unsigned target)
+{
+    return s->kind == STAGE_APPLY && (target == 0 || s->target == target);
+}
+
+/* An applier that runs looks by itself; what it stands for at the next start is the same. */
+static void tell_applier(const struct stage *s)
+{
+    struct stats_file f;
+    struct err unread = {0};
+    bool told = stats_file_read(&f, s->stats, &unread) == 0 && f.alive && f.state == STATS_READY &&
+                kill(f.pid, SIGHUP) == 0;
+    (void)printf("%s: %s\n", s->name,
+                 told ? "asked for; the pipeline that runs copies them"
+                      : "asked for; they are copied when the pipeline runs");
+    stats_file_free(&f);
+}
+
+/* The tables as one argument; NULL: no memory. */
+static const char *join_tables(const struct copy_request *r, struct buf *out)
+{
+    for (size_t i = 0; i < r->ntables; i++)
+        buf_printf(out, "%s%s", i ? "," : "", r->tables[i]);
+    return out->failed ? NULL : r->ntables ? buf_cstr(out) : "all";
+}
+
+int inspect_copy(const struct plan *plan, const struct copy_request *r, struct err *err)
+{
+    struct buf list = {0};
+    int status = STATUS_OK;
+    const char *tables = join_tables(r, &list);
+    if (!tables || check_copies(plan, r->target, err)) {
+        buf_free(&list);
+        return tables ? -1 : err_nomem(err);
+    }
+    for (size_t i = 0; status == STATUS_OK && i < plan->nstages; i++) {
+        const struct stage *s = &plan->stages[i];
+        if (!is_meant(s, r->target))
+            continue;
+        const char *const argv[] = {s->program, "--copy-again",     tables,
+                                    "--origin", origin_of(plan, s), NULL};
+        status = run_program(plan, s, argv, -1, -1, false, err);
+        if (status == STATUS_OK)
+            tell_applier(s);
+    }
+    buf_free(&list);
+    return failed(status, "not every table was asked for", err);
+}
+
+int inspect_resync(const struct plan *plan, unsigned target, bool sure, struct err *err)
+{
+    const char *const capture[] = {"pg-capture", "--drop-slot", NULL};
+    if (check_copies(plan, target, err) || check_that_nothing_runs(plan, err))
         return -1;
-    (void)err_set(err, status == STATUS_TEMPORARY ? ERR_TEMPORARY : ERR_PERMANENT,
-                  "not everything was dropped; the error above says why");
-    return err_follows(err);
+    if (!sure && target == 0)
+        (void)printf("This drops replication slot %s; the next start makes it anew and copies all "
+                     "tables to %u target%s.\nUntil then the rows there stay as they are.\n",
+                     plan->slot, plan->ntargets, plan->ntargets > 1 ? "s" : "");
+    else if (!sure)
+        (void)printf("This gives up the checkpoint in target %u; the next start copies all tables "
+                     "to it.\nUntil then the rows there stay as they are.\n",
+                     target);
+    if (!sure && ask(plan, "nothing was changed", err))
+        return -1;
+    int status =
+        target == 0 ? run_program(plan, &plan->stages[0], capture, -1, -1, false, err) : STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < plan->nstages; i++)
+        if (is_meant(&plan->stages[i], target))
+            status = run_applier(plan, &plan->stages[i], "--copy-anew", "info", err);
+    return failed(status, "not every target begins anew", err);
 }

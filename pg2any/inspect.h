@@ -1,5 +1,5 @@
 /*
- * inspect.h - pg2any check, status and drop: the stages look each at their own side.
+ * inspect.h - pg2any check, status, drop, copy and resync: the stages look each at their own side.
  */
 #ifndef PG2ANY_PG2ANY_INSPECT_H
 #define PG2ANY_PG2ANY_INSPECT_H
@@ -16,6 +16,22 @@ MUST_CHECK int inspect_check(const struct plan *plan, struct err *err);
 /* Slot, checkpoints and processes, on stdout. Permanent error where a stage has stopped for good,
  * with its reason; temporary where one does not run. */
 MUST_CHECK int inspect_status(const struct plan *plan, struct err *err);
+
+/* Which targets, and which tables of theirs. */
+struct copy_request {
+    unsigned target;     /* 0: all */
+    size_t ntables;      /* 0: all */
+    char *const *tables; /* "public.t" */
+};
+
+/* Asks for tables to be copied again; appliers that run are told. */
+MUST_CHECK int inspect_copy(const struct plan *plan, const struct copy_request *r, struct err *err);
+
+/*
+ * Begins anew, with the rows that are at the targets until others have come: of all targets, with
+ * a new slot, or of one. Asks on stdin first, unless `sure`. Refuses while a stage runs.
+ */
+MUST_CHECK int inspect_resync(const struct plan *plan, unsigned target, bool sure, struct err *err);
 
 /* Drops the slot, then each target's checkpoint. Asks for the slot's name on stdin first, unless
  * `sure`. */

@@ -26,6 +26,9 @@ struct settings {
     const char *env_file, *env_dir;
     const char *until_lsn;
     bool yes;
+    uint64_t target;
+    size_t noperands;
+    char *const *operands;
     uint64_t notify_fd;
 };
 
@@ -58,6 +61,22 @@ static const struct option_def run_options[] = {
 
 static const struct option_def drop_options[] = {
     ENVIRONMENT,
+    {"yes", OPTION_FLAG, offsetof(struct settings, yes), NULL, NULL, NULL, "do not ask", 0, 0,
+     NULL},
+    {.name = NULL},
+};
+
+#define TARGET                                                                                     \
+    {                                                                                              \
+        "target", OPTION_UINT, offsetof(struct settings, target), NULL, NULL, "N",                 \
+            "of this target only", 1, PLAN_MAX_TARGETS, NULL                                       \
+    }
+
+static const struct option_def copy_options[] = {ENVIRONMENT, TARGET, {.name = NULL}};
+
+static const struct option_def resync_options[] = {
+    ENVIRONMENT,
+    TARGET,
     {"yes", OPTION_FLAG, offsetof(struct settings, yes), NULL, NULL, NULL, "do not ask", 0, 0,
      NULL},
     {.name = NULL},
@@ -100,6 +119,21 @@ static int do_drop(const struct plan *p, const struct settings *s, const char *o
     return inspect_drop(p, s->yes, err);
 }
 
+static int do_copy(const struct plan *p, const struct settings *s, const char *operand,
+                   struct err *err)
+{
+    const struct copy_request r = {(unsigned)s->target, s->noperands, s->operands};
+    (void)operand;
+    return inspect_copy(p, &r, err);
+}
+
+static int do_resync(const struct plan *p, const struct settings *s, const char *operand,
+                     struct err *err)
+{
+    (void)operand;
+    return inspect_resync(p, (unsigned)s->target, s->yes, err);
+}
+
 static int do_init(const struct plan *p, const struct settings *s, const char *operand,
                    struct err *err)
 {
@@ -116,7 +150,7 @@ static int do_stage(const struct plan *p, const struct settings *s, const char *
 static const struct command {
     const char *name;
     const char *operand; /* NULL: it takes none */
-    const char *example; /* of it */
+    const char *example; /* of it; NULL: it takes any number of them */
     const char *purpose;
     const struct option_def *options;
     int (*run)(const struct plan *, const struct settings *, const char *, struct err *);
@@ -132,6 +166,13 @@ static const struct command {
     {"status", NULL, NULL, "Shows processes, slot, lag and checkpoints.", plain_options, do_status},
     {"init", "DIR", "a directory for the pipeline, such as /srv/shop",
      "Writes the pipeline into DIR as service directories for s6.", plain_options, do_init},
+    {"copy", "[TABLE...]", NULL,
+     "Asks for tables to be copied again, of a pipeline that runs or not; all without a name.",
+     copy_options, do_copy},
+    {"resync", NULL, NULL,
+     "Begins anew, after asking: a new slot, and all tables are copied again. Until then the\n"
+     "targets keep the rows that they have.",
+     resync_options, do_resync},
     {"drop", NULL, NULL, "Drops the slot and the checkpoints, after asking.", drop_options,
      do_drop},
     {"stage", "NAME", "of a stage, such as capture",
@@ -151,11 +192,11 @@ static void print_help(void)
         char name[24];
         (void)snprintf(name, sizeof name, "%s %s", commands[i].name,
                        commands[i].operand ? commands[i].operand : "");
-        (void)printf("  %-12s", name);
+        (void)printf("  %-17s", name);
         for (const char *p = commands[i].purpose; *p; p++) {
             (void)putchar(*p);
             if (*p == '\n')
-                (void)printf("%14s", "");
+                (void)printf("%19s", "");
         }
         (void)putchar('\n');
     }
@@ -179,6 +220,28 @@ static int load_environment(const struct settings *s, struct err *err)
     return s->env_dir ? env_dir_load(s->env_dir, err) : 0;
 }
 
+/* Whether the word is an option whose value is the next one. */
+static bool takes_value(const struct command *c, const char *word)
+{
+    if (strncmp(word, "--", 2) != 0 || strchr(word, '='))
+        return false;
+    for (const struct option_def *o = c->options; o->name; o++)
+        if (o->type == OPTION_FLAG && strcmp(o->name, word + 2) == 0)
+            return false;
+    return true;
+}
+
+/* Takes the words at the end that are no options, and no value of one. */
+static int take_operands(const struct command *c, int argc, char **argv, struct settings *s)
+{
+    int n = argc;
+    while (n > 1 && argv[n - 1][0] != '-' && !takes_value(c, argv[n - 2]))
+        n--;
+    s->noperands = (size_t)(argc - n);
+    s->operands = argv + n;
+    return n;
+}
+
 /* `argv` begins with the command's name. The operand, where there is one, is the last word. */
 static int run_command(const struct command *c, int argc, char **argv, struct err *err)
 {
@@ -190,7 +253,10 @@ static int run_command(const struct command *c, int argc, char **argv, struct er
     (void)snprintf(synopsis, sizeof synopsis, "[OPTION]...%s%s", c->operand ? " " : "",
                    c->operand ? c->operand : "");
     const struct program program = {name, synopsis, c->purpose, c->options};
-    if (c->operand && argc > 1 && argv[argc - 1][0] != '-')
+    bool any_number = c->operand && !c->example;
+    if (any_number)
+        argc = take_operands(c, argc, argv, &s);
+    else if (c->operand && argc > 1 && argv[argc - 1][0] != '-')
         operand = argv[--argc];
     char *last = argv[argc];
     argv[argc] = NULL;
@@ -198,7 +264,7 @@ static int run_command(const struct command *c, int argc, char **argv, struct er
     argv[argc] = last;
     if (result != OPTIONS_RUN)
         return result == OPTIONS_LEAVE ? 0 : -1;
-    if (c->operand && !operand) {
+    if (c->operand && !any_number && !operand) {
         (void)err_set(err, ERR_PERMANENT, "%s: %s is missing", name, c->operand);
         return err_hint(err, "%s %s: %s", name, synopsis, c->example);
     }

@@ -41,7 +41,9 @@ struct apply_options {
     bool accept_gap;
     uint64_t query_timeout_ms;
     uint64_t connect_timeout_ms;
-    bool check, status, drop_checkpoint; /* at most one: do that instead (apply_inspect.h) */
+    /* At most one: do that instead (apply_inspect.h). */
+    bool check, status, drop_checkpoint, copy_anew;
+    struct option_list copy_again;
 };
 
 static const char *const conflict_words[] = {"stop", "apply", "skip", NULL};
@@ -97,6 +99,10 @@ static const struct option_def option_defs[] = {
      "print the checkpoint of --origin, and leave", 0, 0, NULL},
     {"drop-checkpoint", OPTION_FLAG, FIELD(drop_checkpoint), NULL, NULL, NULL,
      "forget the checkpoint of --origin, and leave", 0, 0, NULL},
+    {"copy-again", OPTION_LIST, FIELD(copy_again), NULL, NULL, "SCHEMA.TABLE,...",
+     "ask for these tables of --origin to be copied again, or all,\nand leave", 0, 0, NULL},
+    {"copy-anew", OPTION_FLAG, FIELD(copy_anew), NULL, NULL, NULL,
+     "ask for all of them, forget the checkpoint, and leave", 0, 0, NULL},
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
@@ -188,6 +194,8 @@ static int read_input(struct apply *a, struct err *err)
         }
         if (a->signals.stop)
             return 0;
+        if (a->signals.look_again && apply_stream_look_again(&a->stream, err))
+            return -1;
         if (readable && frame_reader_fill(&a->input, err) < 0)
             return -1;
     }
@@ -299,9 +307,10 @@ static int check_options(struct apply *a, const struct driver_ops *ops, struct e
         (void)err_set(err, ERR_PERMANENT, "no target");
         return err_hint(err, "give it with --dest: %s", ops->uri_help);
     }
-    if (o->check + o->status + o->drop_checkpoint > 1)
+    if (o->check + o->status + o->drop_checkpoint + o->copy_anew + (o->copy_again.n > 0) > 1)
         return err_set(err, ERR_PERMANENT,
-                       "--check, --status and --drop-checkpoint exclude each other");
+                       "--check, --status, --drop-checkpoint, --copy-again and --copy-anew exclude "
+                       "each other");
     return schema_map_parse(&a->schema_map, o->schema_map, err) ||
                    skip_tables_parse(&a->group.rows.skip, &o->skip_table, err)
                ? -1
@@ -324,7 +333,8 @@ static struct driver_config driver_config(const struct apply *a)
 
 static bool is_inspection(const struct apply *a)
 {
-    return a->options.check || a->options.status || a->options.drop_checkpoint;
+    const struct apply_options *o = &a->options;
+    return o->check || o->status || o->drop_checkpoint || o->copy_anew || o->copy_again.n > 0;
 }
 
 static int inspect(struct apply *a, const struct driver_ops *ops, struct err *err)
@@ -334,6 +344,9 @@ static int inspect(struct apply *a, const struct driver_ops *ops, struct err *er
     if (o->check)
         return apply_check(ops, &config, (enum ddl_policy)o->ddl, o->unknown == 0,
                            &a->group.rows.skip, o->origin, err);
+    if (o->copy_anew || o->copy_again.n > 0)
+        return apply_copy_again(ops, &config, o->origin, &o->copy_again, o->copy_anew,
+                                &a->group.rows.skip, err);
     if (o->status)
         return apply_status(ops, &config, o->origin, err);
     return apply_drop_checkpoint(ops, &config, o->origin, err);
@@ -343,7 +356,7 @@ static int start(struct apply *a, const struct driver_ops *ops, struct err *err)
 {
     const struct apply_options *o = &a->options;
     struct apply_group *g = &a->group;
-    if (signals_init(&a->signals, err))
+    if (signals_init(&a->signals, err) || signals_take_hup(&a->signals, err))
         return -1;
     frame_reader_init(&a->input, STDIN_FILENO);
     (void)fcntl(STDIN_FILENO, F_SETPIPE_SZ,

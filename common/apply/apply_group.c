@@ -368,6 +368,12 @@ int group_flush(struct apply_group *g, struct err *err)
     return acknowledge(g, err) ? -1 : group_make_indexes(g, false, err);
 }
 
+int group_ask_again(struct apply_group *g, struct err *err)
+{
+    return group_flush(g, err) || apply_rows_ask_again(&g->rows, err) || acknowledge(g, err) ? -1
+                                                                                             : 0;
+}
+
 int group_place_tables(struct apply_group *g, struct err *err)
 {
     return group_flush(g, err) || apply_rows_find_places(&g->rows, err) || acknowledge(g, err) ? -1

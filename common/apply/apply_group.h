@@ -116,6 +116,9 @@ MUST_CHECK int group_discard_open(struct apply_group *g, struct err *err);
  * but for a crash. */
 MUST_CHECK int group_place_tables(struct apply_group *g, struct err *err);
 
+/* The same as group_flush(); and asks the source for tables that have come to be due. */
+MUST_CHECK int group_ask_again(struct apply_group *g, struct err *err);
+
 /* Applies and acknowledges every whole transaction: when the input is idle or ends. */
 MUST_CHECK int group_flush(struct apply_group *g, struct err *err);
 

@@ -444,3 +444,43 @@ int apply_drop_checkpoint(const struct driver_ops *ops, const struct driver_conf
     target_close(target);
     return rc;
 }
+
+static int ask_for_copies(struct target *t, struct asked_copies *asked, bool anew, struct err *err)
+{
+    struct checkpoint c = {0};
+    bool found;
+    if (target_begin(t, asked->origin, &c, &found, err))
+        return -1;
+    if (!found && !anew)
+        return err_set(err, ERR_PERMANENT, "the target has nothing of origin %s", asked->origin);
+    /* Without a checkpoint, after an interruption, any LSN says it as well. */
+    asked->lsn = found ? c.remote_lsn : 1;
+    return target_ask_copy(t, asked, anew, err);
+}
+
+int apply_copy_again(const struct driver_ops *ops, const struct driver_config *config,
+                     const char *origin, const struct option_list *tables, bool anew,
+                     struct table_names *skip, struct err *err)
+{
+    struct driver_config beside = *config;
+    struct table_names names = {0};
+    struct asked_copies asked = {.origin = origin, .skip = skip};
+    struct target *target = NULL;
+    bool all = anew || (tables->n == 1 && strcmp(tables->items[0], "all") == 0);
+    int rc = origin ? 0 : no_origin(err);
+    beside.beside = !anew;
+    asked.names = all ? NULL : &names;
+    for (size_t i = 0; rc == 0 && !all && i < tables->n; i++)
+        rc = table_names_add(&names, tables->items[i], true, err);
+    if (rc == 0)
+        rc = target_open(ops, &beside, &target, err);
+    if (rc == 0)
+        rc = ask_for_copies(target, &asked, anew, err);
+    if (rc && err->kind == ERR_RETRY)
+        err->kind = ERR_TEMPORARY;
+    if (rc == 0 && anew)
+        log_info("the checkpoint is dropped", "origin", origin, NULL);
+    target_close(target);
+    table_names_free(&names);
+    return rc;
+}

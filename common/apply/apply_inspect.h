@@ -1,11 +1,12 @@
 /*
  * apply_inspect.h - an applier beside its work: looks whether it could do it, tells how far the
- * target is, forgets a checkpoint.
+ * target is, forgets a checkpoint, asks for tables to be copied again.
  */
 #ifndef PG2ANY_APPLY_INSPECT_H
 #define PG2ANY_APPLY_INSPECT_H
 
 #include "base/err.h"
+#include "base/options.h"
 #include "sql/target.h"
 
 /*
@@ -21,6 +22,13 @@ MUST_CHECK int apply_check(const struct driver_ops *ops, const struct driver_con
 /* --status: the checkpoint of an origin, on stdout. */
 MUST_CHECK int apply_status(const struct driver_ops *ops, const struct driver_config *config,
                             const char *origin, struct err *err);
+
+/* --copy-again: the tables of an origin that are named, all where it says "all", are to be copied
+ * again, beside an applier that may be at work. --copy-anew: all of them, and the checkpoint is
+ * forgotten. */
+MUST_CHECK int apply_copy_again(const struct driver_ops *ops, const struct driver_config *config,
+                                const char *origin, const struct option_list *tables, bool anew,
+                                struct table_names *skip, struct err *err);
 
 /* --drop-checkpoint: forgets the checkpoint and the relations of an origin; the rows stay. */
 MUST_CHECK int apply_drop_checkpoint(const struct driver_ops *ops,

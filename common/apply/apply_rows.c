@@ -651,6 +651,25 @@ int apply_rows_take_places(struct apply_rows *a, struct err *err)
     return 0;
 }
 
+int apply_rows_ask_again(struct apply_rows *a, struct err *err)
+{
+    apply_rows_close_tables(a);
+    for (struct apply_due *d = a->due; d; d = d->hh.next) {
+        struct copied copied;
+        bool known;
+        int rc = target_copied(a->target, a->origin, d->relid, &copied, &known, err);
+        bool asked = copied.due && !d->awaited;
+        copied_free(&copied);
+        if (rc)
+            return -1;
+        if (!asked)
+            continue;
+        await(a, d->relid, true);
+        buf_printf(&a->told, "again %" PRIu32 "\n", d->relid);
+    }
+    return buf_check(&a->told, err);
+}
+
 int apply_rows_find_places(struct apply_rows *a, struct err *err)
 {
     buf_reset(&a->placed, 0);

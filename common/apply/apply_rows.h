@@ -120,6 +120,9 @@ MUST_CHECK int apply_rows_take_places(struct apply_rows *a, struct err *err);
 /* The same of all that are found: after a start. */
 MUST_CHECK int apply_rows_find_places(struct apply_rows *a, struct err *err);
 
+/* Between two groups: asks for tables that have come to be due by another hand. */
+MUST_CHECK int apply_rows_ask_again(struct apply_rows *a, struct err *err);
+
 /* The group was rolled back: forgets its run, its relations and every table that the driver has
  * open. */
 void apply_rows_rollback(struct apply_rows *a);

@@ -367,6 +367,16 @@ static int tell_copies(struct apply_stream *s, struct err *err)
     return rc ? rc : group_make_indexes(g, false, err);
 }
 
+int apply_stream_look_again(struct apply_stream *s, struct err *err)
+{
+    struct apply_group *g = s->group;
+    if (s->open)
+        return 0;
+    g->signals->look_again = false;
+    /* Before that the next hello says all. */
+    return s->told ? group_ask_again(g, err) : 0;
+}
+
 static int on_copy_due(struct apply_stream *s, const struct frame *f, struct err *err)
 {
     struct frame_copy_due w;

@@ -34,6 +34,10 @@ struct apply_stream {
     uint64_t nchanges;
 };
 
+/* SIGHUP: somebody has asked for tables to be copied again (ask_copy.h). Between two transactions,
+ * so perhaps later. */
+MUST_CHECK int apply_stream_look_again(struct apply_stream *s, struct err *err);
+
 /* One frame. A permanent error for one that makes no sense where it stands; nothing of its
  * transaction is committed then. */
 MUST_CHECK int apply_stream_frame(struct apply_stream *s, const struct frame *f, struct err *err);

@@ -26,10 +26,24 @@ int signals_init(struct signals *s, struct err *err)
     return 0;
 }
 
+int signals_take_hup(struct signals *s, struct err *err)
+{
+    sigset_t set;
+    stop_set(&set);
+    (void)sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0 || signalfd(s->fd, &set, 0) < 0)
+        return err_errno(err, ERR_TEMPORARY, "setting up signals");
+    return 0;
+}
+
 bool signals_stop(struct signals *s)
 {
     struct signalfd_siginfo info;
-    if (!s->stop && read(s->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+    while (!s->stop && read(s->fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP) {
+            s->look_again = true;
+            continue;
+        }
         s->stop = true;
         sigset_t set;
         stop_set(&set);

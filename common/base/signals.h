@@ -1,8 +1,10 @@
 /*
- * signals.h - SIGTERM and SIGINT as a descriptor for poll(2).
+ * signals.h - SIGTERM, SIGINT and SIGHUP as a descriptor for poll(2).
  *
  * The first of them asks the program to stop in good order; after it both have their default action
- * again, so that a second one ends the process at once. SIGPIPE is ignored: writers get EPIPE.
+ * again, so that a second one ends the process at once. SIGHUP asks it to look again at what it
+ * has found before; it counts where a program has taken it over. SIGPIPE is ignored: writers get
+ * EPIPE.
  */
 #ifndef PG2ANY_SIGNALS_H
 #define PG2ANY_SIGNALS_H
@@ -14,9 +16,13 @@
 struct signals {
     int fd; /* poll for POLLIN */
     bool stop;
+    bool look_again; /* for its user to set back */
 };
 
 MUST_CHECK int signals_init(struct signals *s, struct err *err);
+
+/* Takes SIGHUP over, too, which otherwise ends the process. After init. */
+MUST_CHECK int signals_take_hup(struct signals *s, struct err *err);
 
 /* Takes what is waiting, without blocking; returns s->stop. */
 bool signals_stop(struct signals *s);

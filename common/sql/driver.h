@@ -69,6 +69,7 @@ struct driver_config {
     enum beyond infinity;   /* ±infinity of floats, dates and timestamps */
     enum beyond date_range; /* dates and timestamps outside the target's range */
     bool look_only;         /* nothing is changed: open makes no tables */
+    bool beside;            /* an applier of the same origin may be at work, and is not disturbed */
 };
 
 /* A timeout for a library that takes whole seconds. */

@@ -144,11 +144,12 @@ static int make_row(const struct left_out *l, struct own_row *row, struct err *e
     return rc;
 }
 
-void left_out_end(const struct left_out *l)
+void left_out_clear(struct buf *frame)
 {
-    const char *mark = find_mark(l);
-    if (mark)
-        buf_consume(&l->memory->fields[RELATION_FRAME], strlen(MARK) + strcspn(mark, "\n") + 1);
+    if (left_out_is_marked(frame)) {
+        const uint8_t *end = memchr(frame->data, '\n', frame->len);
+        buf_consume(frame, end ? (size_t)(end + 1 - frame->data) : 0);
+    }
 }
 
 static int write_row(const struct left_out *l, struct err *err)

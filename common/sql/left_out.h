@@ -42,8 +42,8 @@ MUST_CHECK int left_out_decide(const struct left_out *l, bool *leave_out, struct
 /* Whether the row is that of a relation that was never bound to a table. */
 bool left_out_is_unbound(struct own_row *row);
 
-/* They do not go on being: takes the line away that says so, in memory. */
-void left_out_end(const struct left_out *l);
+/* Takes the line away that says so. */
+void left_out_clear(struct buf *frame);
 
 /* Remembers that they are until a copy comes (copied.h), since the commit at that LSN. */
 MUST_CHECK int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn,

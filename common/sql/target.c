@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/option_name.h"
+#include "sql/ask_copy.h"
 #include "sql/copied.h"
 #include "sql/left_out.h"
 #include "sql/relation_proof.h"
@@ -224,6 +225,17 @@ int target_forget(struct target *t, const char *origin, struct err *err)
     return 0;
 }
 
+int target_ask_copy(struct target *t, const struct asked_copies *asked, bool anew, struct err *err)
+{
+    const struct own_key key = checkpoint_key(asked->origin);
+    if (ask_copy(t->runner.ops, t->runner.driver, asked, err) ||
+        (anew && t->runner.ops->remember(t->runner.driver, &key, NULL, true, err)) ||
+        t->runner.ops->commit(t->runner.driver, err))
+        return -1;
+    set_clean(t);
+    return 0;
+}
+
 /* ---- tables that the transaction has changed ---- */
 
 static bool is_changed(const struct target *t, const char *name)
@@ -402,7 +414,7 @@ static int recall_relation(struct target *t, const struct binding *b, const stru
         return 0;
     p->unknown = will_await(b, p) && err->kind == ERR_PERMANENT;
     if (p->unknown) {
-        left_out_end(&l);
+        left_out_clear(&p->memory.fields[RELATION_FRAME]);
         (void)err_set(err, ERR_PERMANENT, "its changes were left out for a while");
     }
     return -1;

@@ -20,6 +20,7 @@
 #include "base/report.h"
 #include "frames/mp_cursor.h"
 #include "frames/relation.h"
+#include "sql/ask_copy.h"
 #include "sql/copied.h"
 #include "sql/driver.h"
 #include "sql/run.h"
@@ -78,6 +79,11 @@ void target_committed(struct target *t);
 
 /* Forgets what is kept of that origin, its checkpoint and relations, and commits. After begin. */
 MUST_CHECK int target_forget(struct target *t, const char *origin, struct err *err);
+
+/* Asks for tables to be copied again; with `anew` the checkpoint is forgotten. Commits. After
+ * begin. */
+MUST_CHECK int target_ask_copy(struct target *t, const struct asked_copies *asked, bool anew,
+                               struct err *err);
 
 /* ---- tables ---- */
 
