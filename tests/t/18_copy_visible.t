@@ -1,6 +1,7 @@
 # A commit is in the WAL, and in the stream, before others see it: long before, where a synchronous standby answers
 # late. A copy sees whatever came before it, also of a transaction that an earlier pg-capture sent, or that wrote to
-# a table before the publication had it. Without the conditions for that the same would find rows that are lost.
+# a table before the publication had it. Without the conditions for that the same would find rows that are lost. And with
+# xids on both sides of 2^32.
 # needs: postgres
 
 use DBD::Pg qw(:async);
@@ -59,14 +60,15 @@ sub differences {
     my $late = hide($pg, 'delete from bag where n = 5', 'insert into bag values (2000)');
     my $lsn = $pg->current_lsn;
     $pipeline->wait_applied($lsn);
-    $open->do("rollback") if !$arg{kill};
+    $open->do('rollback') if !$arg{kill};
     if ($arg{kill}) {
         wait_for(sub { lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn}) >= lsn_number($lsn) }, 30, 'the slot to have both');
-        $open->do("rollback");
+        $open->do('rollback');
         $pipeline->signal('capture', 'KILL');
         $pipeline->wait_all(30);
         $pipeline->{pg} = $proxy if $proxy;
         $pipeline->start;
+        $pipeline->{pg} = $pg;
     }
     if ($proxy && $arg{proxy}{keep}) {
         $pipeline->wait_while_running(sub { $proxy->keeps }, 30, 'the question that is kept back');
@@ -78,7 +80,7 @@ sub differences {
     }
     show($pg, $early, $late);
     $proxy->release if $proxy && $arg{proxy}{keep};
-    $pipeline->wait_while_running(sub { !grep { !$target->has_table($_) } @tables }, 60, 'the copies');
+    $pipeline->wait_copied(\@tables);
     $pg->do('update keyed set n = n + 1 where id between 5 and 30', 'delete from bag where n = 7');
     $pipeline->wait_applied($pg->current_lsn);
     my @differences = compare_tables($pg->dbh, $target, \@tables);
@@ -106,7 +108,7 @@ wait_for(sub { $pg->value('select count(*) from account') > 100 }, 60, 'rows tha
 my $target = new_target();
 my $pipeline = Pg2any::Pipeline->new(pg => $pg, target => $target, args => { capture => ['--copy', 'initial'] });
 $pipeline->start;
-$pipeline->wait_while_running(sub { !grep { !$target->has_table($_) } @Pg2any::Load::TABLES }, 60, 'the copies');
+$pipeline->wait_copied(\@Pg2any::Load::TABLES);
 Pg2any::Load::check(@writers);
 $standby->stop;
 Pg2any::Load::stop(@writers);
@@ -120,7 +122,7 @@ $pg->do('create table later (id int primary key, t text)', q{insert into later v
 $target = new_target();
 $pipeline = Pg2any::Pipeline->new(pg => $pg, target => $target, args => { capture => ['--copy', 'initial'] });
 $pipeline->start;
-$pipeline->wait_while_running(sub { !grep { !$target->has_table($_) } @tables }, 60, 'the copies');
+$pipeline->wait_copied(\@tables);
 my $open = $pg->connect;
 $open->do($_) for 'begin', q{insert into later values (2, 'open')};
 $pg->do('alter publication cdc_pub add table later', q{insert into later values (3, 'after')}, 'create table other (id int primary key)');
@@ -129,10 +131,56 @@ let_pass(0.5);
 ok(!$target->has_table('later'), 'a table that joins is not copied while one that wrote before is open');
 $pg->do('alter publication cdc_pub add table other');
 $open->do('commit');
-$pipeline->wait_while_running(sub { $target->has_table('later') }, 60, 'the copy');
+$pipeline->wait_copied(['later']);
 $pg->do(q{insert into later values (4, 'after')});
 $pipeline->wait_caught_up;
 same_content($pg, $target, ['later'], 'a table that joins while one that wrote before is open');
 $pipeline->stop;
+
+# xids just below 2^32 and beyond, in a cluster whose rows are all frozen, so that no xid is older than those.
+my $resetwal = Pg2any::Postgres::bin_dir() . '/pg_resetwal';
+SKIP: {
+    skip("no $resetwal", 2) if !-x $resetwal;
+    my $FIRST = 4_294_967_296 - 1_500;
+    my $near = Pg2any::Postgres->new(settings => { logical_decoding_work_mem => '64kB' });
+    $near->connect(db => $_)->do('vacuum freeze') for qw(template1 postgres);
+    $near->stop;
+    my $clog = sprintf '%s/pg_xact/%04X', $near->data_dir, int($FIRST / 1_048_576);
+    open my $fh, '>', $clog or die "$clog: $!\n";
+    print {$fh} "\0" x 262_144;
+    close $fh or die "$clog: $!\n";
+    chown((stat $near->data_dir)[4, 5], $clog) or die "chown: $!\n";
+    my $reset = Pg2any::Process->start(name => 'pg_resetwal', $near->server_process,
+        argv => [$resetwal, '-e', 0, '-x', $FIRST, '-u', $FIRST - 100, '-D', $near->data_dir]);
+    is($reset->wait_exit(30), 0, 'the xids are near the end of an epoch');
+    $near->start;
+    $near->do(Pg2any::Load::schema(), 'create table keyed (id int primary key, n int, pad text)', 'create table bag (n int)',
+        'alter table bag replica identity full', q{insert into keyed select g, 0, repeat('x', 50) from generate_series(1, 5000) g},
+        'insert into bag select g % 100 from generate_series(1, 2000) g', 'create publication cdc_pub for all tables',
+        q{select pg_create_logical_replication_slot('cdc_slot', 'pgoutput')});
+    my @prepared = map { $near->connect } 1 .. 2;
+    $prepared[$_]->do('begin') for 0 .. 1;
+    $prepared[0]->do('update keyed set n = 7 where id % 100 = 0');
+    $prepared[1]->do('delete from keyed where id % 100 = 1');
+    $prepared[$_]->do("prepare transaction 'p$_'") for 0 .. 1;
+    $target = new_target();
+    $pipeline = Pg2any::Pipeline->new(pg => $near, target => $target, args => {
+        capture => ['--copy', 'initial', '--copy-chunk', '32kB', $near->major >= 15 ? '--two-phase' : ()] });
+    @writers = Pg2any::Load::start($near, writers => 3, seed => 1, pause => 0.02, prepare => 1);
+    $pipeline->start;
+    my $xid = sub { return $near->value('select pg_snapshot_xmax(pg_current_snapshot())') };
+    $pipeline->wait_copied(['account', 'entry']);
+    $near->do("commit prepared 'p0'", "rollback prepared 'p1'");
+    $near->do('do $$ begin for i in 1 .. 200 loop perform pg_current_xact_id(); commit; end loop; end $$') while $xid->() < 4_294_967_296 + 50;
+    my @both = (@Pg2any::Load::TABLES, 'keyed', 'bag');
+    $pipeline->wait_copied(\@both);
+    $near->do('create table later (id int primary key)', 'insert into later select generate_series(1, 500)');
+    $pipeline->wait_copied(['later']);
+    Pg2any::Load::check(@writers);
+    Pg2any::Load::stop(@writers);
+    $pipeline->wait_caught_up;
+    same_content($near, $target, [@both, 'later'], 'copied across the end of an epoch of xids');
+    $pipeline->stop;
+}
 
 done_testing;
