@@ -274,6 +274,12 @@ check-chaos: ## let everything go wrong at random under load, for MINUTES (10), 
 	+@$(build_now) all
 	@$(test_env) tests/chaos --minutes $(MINUTES) --seed $(SEED)
 
+ROWS  ?= 1000000
+KILLS ?= 20
+.PHONY: check-copy
+check-copy: all ## copy ROWS (1000000) rows into two targets under load, with kill -9 of a stage, KILLS times (20)
+	@PG2ANY_ROWS=$(ROWS) PG2ANY_KILLS=$(KILLS) $(test_env) tests/run --limit 14400 --logs $(BUILD)/test-logs tests/t/92_copy_many.t
+
 MOST ?= 600
 .PHONY: check-faults
 check-faults: all $(FAULTS) ## let each call of each program fail, MOST (600) of a kind: it leaves in order, or goes on
