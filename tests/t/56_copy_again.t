@@ -65,7 +65,7 @@ same_content($pg, $target, [grep { $_ ne 't_list' } @tables], 'the first copy');
 my $copies = sub {
     my ($table) = @_;
     my $log = $pipeline->log_text('apply');
-    return scalar(() = $log =~ /msg="a table is copied" schema=public table=\Q$table\E /g);
+    return scalar(() = $log =~ /msg="a table is copied" schema=public table=\Q$table\E\s/g);
 };
 # Whether the last copy is where it is seen.
 my $placed = sub {
