@@ -225,6 +225,8 @@ static int take_line(struct acks *a, size_t i, uint64_t limit, struct err *err)
     uint64_t lsn;
     bool is_copied;
     f->line[f->len] = '\0';
+    if (strlen(f->line) != f->len)
+        return bad_line(f, err);
     if (take_copied(a, i, &is_copied, err))
         return -1;
     if (is_copied) {
