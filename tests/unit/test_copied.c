@@ -1,0 +1,188 @@
+/* common/sql/copied.c: how far the copy of a table has come, as the target remembers it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "frames/frame.h"
+#include "sql/copied.h"
+
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+
+/* The line of `text`, to which a frame is put. */
+static int parsed(const char *text, struct copied *c, size_t *size, struct err *err)
+{
+    struct buf frame = {0};
+    buf_append_str(&frame, text);
+    *err = (struct err){0};
+    int rc = copied_parse(c, &frame, size, err);
+    buf_free(&frame);
+    return rc;
+}
+
+static void a_line_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        bool due;
+        uint64_t lsn, until;
+        const char *after;
+    } cases[] = {
+        {"copied 0/17 10:20:10,14\n", false, 0x17, 0, NULL},
+        {"copied 1/17 10:20:10,14 until 0/18\n", false, 0x100000017, 0x18, NULL},
+        {"copied 0/17 10:20: until 0/18 after 7\n", false, 0x17, 0x18, "7"},
+        {"copied 0/17 10:20: until 0/18 after a\\tb until 0/9 \n", false, 0x17, 0x18,
+         "a\\tb until 0/9 "},
+        {"copied 0/17 10:20: until 0/18 after after 1\n", false, 0x17, 0x18, "after 1"},
+        {"copy due since 0/19\n", true, 0, 0, NULL},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct copied c;
+        struct err err;
+        size_t size;
+        char text[128];
+        (void)snprintf(text, sizeof text, "%s\xc9 the frame", cases[i].line);
+        if (parsed(text, &c, &size, &err))
+            fail_msg("%s: %s", cases[i].line, err.text);
+        assert_int_equal(size, strlen(cases[i].line));
+        assert_int_equal(c.due, cases[i].due);
+        assert_int_equal(c.lsn, cases[i].lsn);
+        assert_int_equal(c.until, cases[i].until);
+        assert_int_equal(c.after != NULL, cases[i].after != NULL);
+        if (c.after)
+            assert_string_equal(c.after, cases[i].after);
+        copied_free(&c);
+    }
+}
+
+static void a_frame_without_a_line_was_not_copied(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "\xc9", "c", "copie", "\xc9 copied 0/17 1:1:\n"};
+    for (size_t i = 0; i < LENGTH(texts); i++) {
+        struct copied c;
+        struct err err;
+        size_t size = 1;
+        assert_int_equal(parsed(texts[i], &c, &size, &err), 0);
+        assert_int_equal(size, 0);
+        assert_int_equal(c.lsn, 0);
+        assert_false(c.due);
+        copied_free(&c);
+    }
+}
+
+static void what_is_no_line_is_refused(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "copied 0/17 1:1:", /* no end */
+        "copied \n",
+        "copied 0/17\n",
+        "copied 0/0 1:1:\n",
+        "copied x/17 1:1:\n",
+        "copied 0/17 1:1\n",
+        "copied 0/17 1:1: until\n",
+        "copied 0/17 1:1: until 0/0\n",
+        "copied 0/17 1:1: after 7\n",
+        "copied 0/17 1:1: until 0/18 behind 7\n",
+        "copied 0/17 1:1: more\n",
+        "copy due since\n",
+        "copy due since \n",
+        "copy due since 0/0\n",
+        "copy due since 0/19 x\n",
+    };
+    for (size_t i = 0; i < LENGTH(texts); i++) {
+        struct copied c;
+        struct err err;
+        size_t size;
+        bool refused = parsed(texts[i], &c, &size, &err) != 0;
+        copied_free(&c);
+        if (!refused && size > 0)
+            fail_msg("\"%s\" was taken", texts[i]);
+        if (refused)
+            assert_int_equal(err.kind, ERR_PERMANENT);
+    }
+}
+
+static void is_frame(const struct buf *frame, const char *text)
+{
+    assert_int_equal(frame->len, strlen(text));
+    assert_memory_equal(frame->data, text, frame->len);
+}
+
+static void a_copy_goes_on(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct buf frame = {0};
+    copied_put(&frame, 0x17, bytes_of("10:20:10,14"), false);
+    buf_append_str(&frame, "FRAME\n");
+    is_frame(&frame, "copied 0/17 10:20:10,14\nFRAME\n");
+    assert_int_equal(copied_advance(&frame, 0x18, bytes_of("7"), &err), 0);
+    is_frame(&frame, "copied 0/17 10:20:10,14 until 0/18 after 7\nFRAME\n");
+    assert_int_equal(copied_advance(&frame, 0x19, bytes_of("a until 0/1"), &err), 0);
+    is_frame(&frame, "copied 0/17 10:20:10,14 until 0/19 after a until 0/1\nFRAME\n");
+    assert_int_equal(copied_advance(&frame, 0x1a, (struct bytes){0}, &err), 0);
+    is_frame(&frame, "copied 0/17 10:20:10,14 until 0/1A\nFRAME\n");
+    assert_int_equal(copied_set_due(&frame, 0x20, &err), 0);
+    is_frame(&frame, "copy due since 0/20\nFRAME\n");
+    buf_free(&frame);
+    copied_put(&frame, 0x17, bytes_of("10:20:"), true);
+    assert_int_equal(copied_advance(&frame, 0x18, bytes_of("7"), &err), 0);
+    is_frame(&frame, "copied 0/17 10:20: beside until 0/18 after 7\n");
+    assert_int_equal(copied_set_placed(&frame, &err), 0);
+    is_frame(&frame, "copied 0/17 10:20: until 0/18 after 7\n");
+    buf_free(&frame);
+    buf_append_str(&frame, "FRAME\n");
+    assert_int_equal(copied_set_due(&frame, 0x20, &err), 0);
+    is_frame(&frame, "copy due since 0/20\nFRAME\n");
+    buf_free(&frame);
+}
+
+/* By the first snapshot, below its LSN only; and it settles up to the last chunk's. */
+static void it_has_what_its_first_snapshot_saw(void **state)
+{
+    (void)state;
+    struct copied c;
+    struct err err;
+    size_t size;
+    assert_int_equal(parsed("copied 0/100 10:20:14 until 0/200\n", &c, &size, &err), 0);
+    static const struct {
+        uint32_t xid;
+        uint64_t lsn;
+        bool has, settles;
+    } cases[] = {{9, 0xff, true, true},     {14, 0xff, false, true},  {19, 0xff, true, true},
+                 {20, 0xff, false, true},   {9, 0x100, false, true},  {19, 0x1ff, false, true},
+                 {19, 0x200, false, false}, {30, 0x300, false, false}};
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        const struct source_txn txn = {.xid = cases[i].xid, .commit_lsn = cases[i].lsn};
+        assert_int_equal(copied_has(&c, &txn), cases[i].has);
+        assert_int_equal(copied_settles(&c, &txn), cases[i].settles);
+    }
+    copied_free(&c);
+    const struct source_txn late = {.xid = 30, .commit_lsn = UINT64_MAX};
+    assert_int_equal(parsed("copied 0/100 10:20:14 until 0/200 after x\n", &c, &size, &err), 0);
+    assert_true(copied_settles(&c, &late)); /* the rest is to come */
+    copied_free(&c);
+    assert_int_equal(parsed("copied 0/100 10:20:14\n", &c, &size, &err), 0);
+    assert_false(copied_settles(&c, &late));
+    copied_free(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_is_read),
+        cmocka_unit_test(a_frame_without_a_line_was_not_copied),
+        cmocka_unit_test(what_is_no_line_is_refused),
+        cmocka_unit_test(a_copy_goes_on),
+        cmocka_unit_test(it_has_what_its_first_snapshot_saw),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
