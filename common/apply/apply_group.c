@@ -119,8 +119,8 @@ static int apply_once(struct apply_group *g, size_t n, const struct checkpoint *
     *failed = NULL;
     if (begin(g, err))
         return -1;
-    if (n == 0 && apply_rows_take_places(&g->rows, err))
-        return -1;
+    if (g->placing && target_take_place(g->target, g->origin, g->placing, err))
+        return err_context(err, "putting a table that was copied into its place");
     size_t at = 0;
     g->rows.run.repeatable = true;
     for (size_t i = 0; i < n; i++) {
@@ -210,9 +210,6 @@ static int apply_with_retries(struct apply_group *g, size_t n, const struct chec
  * and come in this stream. */
 static int acknowledge(struct apply_group *g, struct err *err)
 {
-    const struct source_txn *failed;
-    if (apply_rows_have_places(&g->rows) && apply_with_retries(g, 0, &g->checkpoint, &failed, err))
-        return -1;
     struct buf *told = &g->rows.told;
     if (buf_check(told, err) ||
         ack_tell(&g->ack, (const char *)told->data, told->len, g->signals->fd, err))
@@ -305,17 +302,29 @@ static int make_indexes_of(struct apply_group *g, uint32_t relid, struct err *er
     return 0;
 }
 
-/* Whether the table is one to index by now; *again: it will be. `ended`: nothing more comes that it
- * could settle with. */
+/* The table beside takes the place of the one that readers see. */
+static int place_table(struct apply_group *g, uint32_t relid, struct err *err)
+{
+    const struct source_txn *failed;
+    apply_rows_close_tables(&g->rows);
+    g->placing = relid;
+    int rc = apply_with_retries(g, 0, &g->checkpoint, &failed, err);
+    g->placing = 0;
+    return rc;
+}
+
+/* Whether the table is one to place and to index by now; *again: it will be. `ended`: nothing more
+ * comes that it could settle with. */
 static int look_whether_settled(struct apply_group *g, struct lacks_indexes *l, bool ended,
-                                bool *settled, bool *again, struct err *err)
+                                bool *settled, bool *again, bool *beside, struct err *err)
 {
     struct copied copied;
     bool known;
     int rc = target_copied(g->target, g->origin, l->relid, &copied, &known, err);
     bool whole = rc == 0 && known && !copied.due && !copied.after;
     l->until = copied.until;
-    *settled = whole && !copied.beside && (ended || l->until <= g->checkpoint.remote_lsn);
+    *beside = copied.beside;
+    *settled = whole && (ended || l->until <= g->checkpoint.remote_lsn);
     *again = whole && !*settled;
     copied_free(&copied);
     return rc;
@@ -328,10 +337,10 @@ int group_make_indexes(struct apply_group *g, bool ended, struct err *err)
     if (g->ntxns > 0 || g->partial || g->failed)
         return 0;
     for (size_t at = 0; at < lacking->len;) {
-        bool settled = false, again = true;
+        bool settled = false, again = true, beside = false;
         memcpy(&l, lacking->data + at, sizeof l);
         if ((ended || l.until <= g->checkpoint.remote_lsn) &&
-            look_whether_settled(g, &l, ended, &settled, &again, err))
+            look_whether_settled(g, &l, ended, &settled, &again, &beside, err))
             return -1;
         memcpy(lacking->data + at, &l, sizeof l);
         if (again) {
@@ -340,7 +349,8 @@ int group_make_indexes(struct apply_group *g, bool ended, struct err *err)
         }
         memmove(lacking->data + at, lacking->data + at + sizeof l, lacking->len - at - sizeof l);
         lacking->len -= sizeof l;
-        if (settled && make_indexes_of(g, l.relid, err))
+        if (settled &&
+            ((beside && place_table(g, l.relid, err)) || make_indexes_of(g, l.relid, err)))
             return -1;
     }
     return 0;
@@ -372,12 +382,6 @@ int group_ask_again(struct apply_group *g, struct err *err)
 {
     return group_flush(g, err) || apply_rows_ask_again(&g->rows, err) || acknowledge(g, err) ? -1
                                                                                              : 0;
-}
-
-int group_place_tables(struct apply_group *g, struct err *err)
-{
-    return group_flush(g, err) || apply_rows_find_places(&g->rows, err) || acknowledge(g, err) ? -1
-                                                                                               : 0;
 }
 
 /* ---- a transaction too large to be held ---- */

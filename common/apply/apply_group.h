@@ -62,6 +62,7 @@ struct apply_group {
     size_t ntxns, txns_cap;
     uint64_t nchanges; /* of txns */
     bool partial;      /* the transaction that is not whole yet is applied in part */
+    uint32_t placing;  /* the relation whose table takes its place in a group of its own; 0: none */
     bool failed;       /* a group could not be applied: nothing more goes in */
     int64_t next_progress_ms;
     int64_t begun_us;       /* of the target transaction that is applied in part; monotonic */
@@ -111,10 +112,6 @@ MUST_CHECK int group_make_indexes(struct apply_group *g, bool ended, struct err 
 
 /* The rest of the transaction that is not whole will never come. */
 MUST_CHECK int group_discard_open(struct apply_group *g, struct err *err);
-
-/* The same as group_flush(); and tables whose copy is whole take their places, as they would have
- * but for a crash. */
-MUST_CHECK int group_place_tables(struct apply_group *g, struct err *err);
 
 /* The same as group_flush(); and asks the source for tables that have come to be due. */
 MUST_CHECK int group_ask_again(struct apply_group *g, struct err *err);

@@ -60,8 +60,6 @@ void apply_rows_free(struct apply_rows *a)
         apply_rows_forget(a);
     table_counts_free(&a->tables);
     table_counts_free(&a->left_out);
-    buf_free(&a->placing);
-    buf_free(&a->placed);
     buf_free(&a->telling);
     buf_free(&a->told);
     buf_free(&a->lacking);
@@ -242,6 +240,9 @@ static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *
         buf_printf(&a->telling, "again %" PRIu32 "\n", relid);
         return buf_check(&a->telling, err);
     }
+    if (r->table && !a->copying && target_waits_for_place(r->table) &&
+        apply_rows_lack_indexes(a, relid, err))
+        return -1;
     r->left_out = !r->table;
     if (r->left_out && !r->said)
         log_warning("changes of a table are left out", "schema", rel->namespace, "table", rel->name,
@@ -267,9 +268,6 @@ void apply_rows_commit(struct apply_rows *a)
     table_counts_commit(&a->left_out);
     buf_append(&a->told, a->telling.data, a->telling.len);
     buf_reset(&a->telling, 4096);
-    buf_free(&a->placed);
-    a->placed = a->placing;
-    a->placing = (struct buf){0};
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         if (r->copied)
             log_info("a table is copied", "schema", current(r)->namespace, "table",
@@ -290,7 +288,6 @@ void apply_rows_rollback(struct apply_rows *a)
     apply_rows_close_tables(a);
     a->copying = NULL;
     buf_reset(&a->telling, 0);
-    buf_reset(&a->placing, 0);
     memset(a->pending, 0, sizeof a->pending);
     table_counts_reset(&a->tables);
     table_counts_reset(&a->left_out);
@@ -616,6 +613,12 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
 int apply_rows_lack_indexes(struct apply_rows *a, uint32_t relid, struct err *err)
 {
     const struct lacks_indexes l = {.relid = relid};
+    for (size_t at = 0; at < a->lacking.len; at += sizeof l) {
+        struct lacks_indexes other;
+        memcpy(&other, a->lacking.data + at, sizeof other);
+        if (other.relid == relid)
+            return 0;
+    }
     buf_append(&a->lacking, &l, sizeof l);
     return buf_check(&a->lacking, err);
 }
@@ -629,26 +632,6 @@ static int note_indexes(struct apply_rows *a, const struct apply_relation *r,
         target_want_indexes(a->target, a->origin, r->relid, x->indexes, err))
         return -1;
     return r->table && x->next.size == 0 ? apply_rows_lack_indexes(a, r->relid, err) : 0;
-}
-
-/* Where changes commit by themselves, they wait until the rows are committed. */
-static int place_copy(struct apply_rows *a, uint32_t relid, struct err *err)
-{
-    if (!target_ddl_commits(a->target))
-        return target_take_place(a->target, a->origin, relid, err);
-    buf_append(&a->placing, &relid, sizeof relid);
-    return buf_check(&a->placing, err);
-}
-
-int apply_rows_take_places(struct apply_rows *a, struct err *err)
-{
-    for (size_t at = 0; at < a->placed.len; at += sizeof(uint32_t)) {
-        uint32_t relid;
-        memcpy(&relid, a->placed.data + at, sizeof relid);
-        if (target_take_place(a->target, a->origin, relid, err))
-            return err_context(err, "putting a table that was copied into its place");
-    }
-    return 0;
 }
 
 int apply_rows_ask_again(struct apply_rows *a, struct err *err)
@@ -670,25 +653,6 @@ int apply_rows_ask_again(struct apply_rows *a, struct err *err)
     return buf_check(&a->told, err);
 }
 
-int apply_rows_find_places(struct apply_rows *a, struct err *err)
-{
-    buf_reset(&a->placed, 0);
-    for (uint32_t relid = 0;;) {
-        struct copied c;
-        bool left_out, lacks_indexes;
-        int rc =
-            target_next_copied(a->target, a->origin, &relid, &c, &left_out, &lacks_indexes, err);
-        bool waits = c.beside && !c.after;
-        copied_free(&c);
-        if (rc)
-            return -1;
-        if (relid == 0)
-            return buf_check(&a->placed, err);
-        if (waits)
-            buf_append(&a->placed, &relid, sizeof relid);
-    }
-}
-
 static int end_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
                     const struct source_txn **failed, struct err *err)
 {
@@ -708,9 +672,8 @@ static int end_copy(struct apply_rows *a, const struct frame *f, const struct so
         target_copied_until(a->target, a->origin, x.relid, txn->commit_lsn, x.next, err))
         return table_failed(a, current(r), err);
     r->copied = x.next.size == 0;
-    bool beside = r->copied && target_is_beside(r->table);
     unbind(a, r); /* what it has come to is read again */
-    return beside && place_copy(a, x.relid, err) ? table_failed(a, current(r), err) : 0;
+    return 0;
 }
 
 static int apply_frame(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,

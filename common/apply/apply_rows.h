@@ -56,11 +56,10 @@ struct apply_rows {
     uint32_t chunk;                   /* of that copy */
     bool ours;                        /* into a table that pg2any made */
     struct bytes snapshot;            /* while it is bound, if that begins the copy */
-    /* Relations whose table beside takes its place when the group is committed. */
-    struct buf placing, placed;
     /* Whole lines for the acknowledgement FIFO; those of the group, and those to send. */
     struct buf telling, told;
-    /* Tables that may lack indexes, one struct lacks_indexes behind the other. */
+    /* Tables that may lack indexes, or are not in their places, one struct lacks_indexes behind the
+     * other. */
     struct buf lacking;
 
     /* The run in the making. */
@@ -108,17 +107,6 @@ void apply_rows_close_tables(struct apply_rows *a);
 
 /* The group is committed: its relations are the relations, its changes count. */
 void apply_rows_commit(struct apply_rows *a);
-
-/* Whether tables wait to take their places, in a group of their own; lets them, before any frames.
- */
-static inline bool apply_rows_have_places(const struct apply_rows *a)
-{
-    return a->placed.len > 0;
-}
-MUST_CHECK int apply_rows_take_places(struct apply_rows *a, struct err *err);
-
-/* The same of all that are found: after a start. */
-MUST_CHECK int apply_rows_find_places(struct apply_rows *a, struct err *err);
 
 /* Between two groups: asks for tables that have come to be due by another hand. */
 MUST_CHECK int apply_rows_ask_again(struct apply_rows *a, struct err *err);

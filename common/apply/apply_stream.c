@@ -340,7 +340,7 @@ static int tell_copies(struct apply_stream *s, struct err *err)
 {
     struct apply_group *g = s->group;
     struct buf lines = {0};
-    int rc = group_place_tables(g, err);
+    int rc = group_flush(g, err);
     if (rc == 0)
         rc = target_takes_copies(g->target, g->origin, &g->rows.takes_copies, err);
     for (uint32_t relid = 0; rc == 0;) {
@@ -349,10 +349,11 @@ static int tell_copies(struct apply_stream *s, struct err *err)
         rc = target_next_copied(g->target, g->origin, &relid, &c, &left_out, &lacks_indexes, err);
         if (relid && !c.due)
             put_told(&c, relid, &lines);
+        bool lacks = lacks_indexes || (c.beside && !c.after);
         copied_free(&c);
         if (relid == 0)
             break;
-        if (rc == 0 && lacks_indexes)
+        if (rc == 0 && lacks)
             rc = apply_rows_lack_indexes(&g->rows, relid, err);
     }
     buf_append_str(&lines, g->rows.takes_copies ? "copied\n" : "copied *\n");

@@ -395,11 +395,11 @@ static struct left_out left_out(const struct target *t, const struct binding *b,
                              rel,           &p->memory,       p->known};
 }
 
-/* Whether a copy mends what is unknown: one that is not whole has to begin anew anyhow. */
+/* Whether a copy mends what is unknown: one that has not come to its end begins anew anyhow. */
 static bool will_await(const struct binding *b, const struct prospect *p)
 {
     bool begins = b->begins && b->snapshot.data;
-    return b->may_await && !begins && (b->copy_unknown || p->copied.after);
+    return b->may_await && !begins && (b->copy_unknown || p->copied.after || p->copied.beside);
 }
 
 /* What the target remembers of the relation, if anything; whether its changes are left out. */
@@ -1074,9 +1074,9 @@ int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64
 
 /* ---- tables that take a place ---- */
 
-bool target_is_beside(const struct target_table *table)
+bool target_waits_for_place(const struct target_table *table)
 {
-    return table->copied.beside;
+    return table->copied.beside && !table->copied.after;
 }
 
 /* The table beside, where it is to go, where what is there may go for a while. */

@@ -131,8 +131,8 @@ MUST_CHECK int target_copied_until(struct target *t, const char *origin, uint32_
 MUST_CHECK int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
                                struct err *err);
 
-/* Whether the table is beside the one that it is for (copied.h). */
-bool target_is_beside(const struct target_table *table);
+/* Whether the table is beside the one that it is for (copied.h), and whole. */
+bool target_waits_for_place(const struct target_table *table);
 
 /* It takes its place, where it is beside and whole. None of the two must be bound, and where
  * changes commit, neither may have been changed by the open transaction. */

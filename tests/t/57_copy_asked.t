@@ -16,9 +16,8 @@ my @targets = (new_target(), new_target());
 my $front = Pg2any::Front->new(pg => $pg, targets => \@targets, env => { CDC_COPY => 'initial',
     $targets[0]->kind eq 'mssql' ? (CDC_SCHEMA_MAPPING => 'public:dbo') : () });
 my @tables = ('a', 'b');
-my $table = sub { my ($target, $name) = @_; return $target->kind eq 'mssql' ? "dbo.$name" : $name };
-my $spoil = sub { $_->dbh->do('delete from ' . $table->($_, 'a') . ' where id = 7'), $_->disconnect for @_; return };
-my $missing = sub { return grep { !$_->value('select count(*) from ' . $table->($_, 'a') . ' where id = 7') } @targets };
+my $spoil = sub { $_->dbh->do('delete from a where id = 7'), $_->disconnect for @_; return };
+my $missing = sub { return grep { !$_->value('select count(*) from a where id = 7') } @targets };
 my $wait = sub {
     my ($what, $condition) = @_;
     wait_for(sub { $front->process->running or die "pg2any run has ended\n" . $front->log_text; return $condition->() }, 60, $what);
@@ -30,7 +29,7 @@ is($status, 100, 'before anything was there: exit 100');
 like($err, qr/has nothing of origin cdc_slot|holds no table/, 'and says so');
 
 $front->start;
-$wait->('the first copy', sub { return !grep { !eval { $_->value('select count(*) from ' . $table->($_, 'b')) } || ($_->value('select count(*) from ' . $table->($_, 'a')) // 0) < 3000 } @targets });
+$wait->('the first copy', sub { return !grep { !eval { $_->value('select count(*) from b') } || ($_->value('select count(*) from a') // 0) < 3000 } @targets });
 $front->wait_caught_up;
 
 $spoil->(@targets);
@@ -69,7 +68,7 @@ like($out, qr/^apply: asked for; they are copied when the pipeline runs/m, 'and 
 $pg->do(q{insert into a values (4000, 'down')}, 'delete from b where id = 3');
 $front->start;
 $wait->('the rows', sub {
-    return !$missing->() && !grep { $_->value('select count(*) from ' . $table->($_, 'b') . ' where id = 3') } @targets;
+    return !$missing->() && !grep { $_->value('select count(*) from b where id = 3') } @targets;
 });
 $front->wait_caught_up;
 same_content($pg, $_, \@tables, 'copied at the start') for @targets;
@@ -87,15 +86,15 @@ close $fh or die $!;
 ($status, $out) = $front->command(['resync'], stdin => $no);
 is($status, 100, 'resync asks');
 like($out, qr/Until then the rows there stay/, 'and says what it is about');
-my @rows = map { $_->value('select count(*) from ' . $table->($_, 'a')) } @targets;
+my @rows = map { $_->value('select count(*) from a') } @targets;
 ($status, undef, $err) = $front->command(['resync', '--yes']);
 is($status, 0, 'resync --yes') or diag($err);
-is_deeply([map { $_->value('select count(*) from ' . $table->($_, 'a')) } @targets], \@rows, 'the rows are there');
+is_deeply([map { $_->value('select count(*) from a') } @targets], \@rows, 'the rows are there');
 $front->start;
 my $empty = 0;
 $wait->('all to be copied', sub {
-    $empty += grep { !$_->value('select count(*) from ' . $table->($_, 'a')) } @targets;
-    return !grep { $_->value('select count(*) from ' . $table->($_, 'a') . ' where id = 200') } @targets;
+    $empty += grep { !$_->value('select count(*) from a') } @targets;
+    return !grep { $_->value('select count(*) from a where id = 200') } @targets;
 });
 $front->wait_caught_up;
 is($empty, 0, 'no table was seen empty');
@@ -108,7 +107,7 @@ is($status, 0, 'one target begins anew');
 ok($pg->value(q{select count(*) from pg_replication_slots where slot_name = 'cdc_slot'}), 'the slot stays');
 $pg->do(q{insert into a values (6000, 'last')});
 $front->start;
-$wait->('the last row', sub { return !grep { !$_->value('select count(*) from ' . $table->($_, 'a') . ' where id = 6000') } @targets });
+$wait->('the last row', sub { return !grep { !$_->value('select count(*) from a where id = 6000') } @targets });
 $front->wait_caught_up;
 same_content($pg, $_, \@tables, 'and is equal') for @targets;
 is($front->stop, 0, 'stopped');
