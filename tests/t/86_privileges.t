@@ -8,7 +8,7 @@ use Pg2any::Test;
 
 my $pg = Pg2any::Postgres->new;
 $pg->do('revoke all on schema public from public', 'create table t (id int primary key, v text, n numeric(10,2))',
-    'create table secret (id int primary key)', 'create role cdc login replication',
+    'create table secret (id int primary key)', q{insert into t values (-1, 'before', 0)}, 'create role cdc login replication',
     'grant usage on schema public to cdc', 'grant select on t to cdc', 'create publication cdc_pub for table t');
 my $mariadb = Pg2any::MySQL->new(fast => 1);
 my $target = new_target(kind => 'mysql', server => $mariadb, database => 'shop');
@@ -22,7 +22,7 @@ sub uri {
 }
 
 my $front = Pg2any::Front->new(pg => $pg, targets => [$target], env => {
-    CDC_SOURCE_CONNECTION_STRING => $pg->uri(user => 'cdc'), CDC_DEST_URI => uri('writer'), CDC_DDL => 'none' });
+    CDC_SOURCE_CONNECTION_STRING => $pg->uri(user => 'cdc'), CDC_DEST_URI => uri('writer'), CDC_DDL => 'none', CDC_COPY => undef });
 
 # A database that is missing is made, if the user may; a user with an @ in the name; a database that only
 # --schema-map names; a grant on a table.
@@ -68,12 +68,15 @@ $front->{env}{CDC_DEST_URI} = uri('writer');
 ($status, $out) = $front->command(['check']);
 is($status, 0, 'the user without DDL passes now');
 like($out, qr/^ok    this user has the privileges that are needed on database shop/m, 'and is told so');
+$pg->do('create table late (id int primary key)', 'insert into late values (1)', 'grant select on late to cdc',
+    'alter publication cdc_pub add table late');
+$mariadb->do($_) for 'create table shop.late (id int primary key)', 'insert into shop.late values (7)';
 $front->start;
 $front->wait_all_ready;
 $pg->do(q{insert into t select g, 'by the writer', g from generate_series(10, 500) g}, q{update t set v = 'changed' where id % 3 = 0},
     'delete from t where id between 20 and 40');
 $front->wait_caught_up;
-same_content($pg, $target, ['t'], 'the user without DDL applies rows');
+same_content($pg, $target, ['t', 'late'], 'the user without DDL applies rows, and a copy over others');
 $pg->do('truncate t', q{insert into t values (1, 'after', 0)});
 $front->wait_caught_up;
 same_content($pg, $target, ['t'], 'and TRUNCATE, which is a DELETE there');
