@@ -91,8 +91,11 @@ static int find_name(struct copy_table *t, const char *relid, enum copy_opened *
     return *opened == COPY_OPENED && !t->name ? err_nomem(err) : 0;
 }
 
+/* Says what would help, where an error is that something may not be read. */
 static int refused(const struct copy_table *t, struct err *err)
 {
+    if (strcmp(t->session.sqlstate, "42501") != 0)
+        return -1;
     const char *user = PQuser(t->session.conn);
     char *quoted = PQescapeIdentifier(t->session.conn, user, strlen(user));
     (void)err_hint(err,
@@ -103,12 +106,31 @@ static int refused(const struct copy_table *t, struct err *err)
     return -1;
 }
 
+static void append_select(const struct copy_table *t, const struct relation *rel, struct buf *sql)
+{
+    buf_append_str(sql, "SELECT ");
+    for (uint32_t i = 0; i < rel->ncolumns; i++) {
+        const char *name = rel->columns[i].name;
+        char *quoted = PQescapeIdentifier(t->session.conn, name, strlen(name));
+        sql->failed = sql->failed || !quoted;
+        buf_printf(sql, "%s%s", i ? ", " : "", quoted ? quoted : "");
+        PQfreemem(quoted);
+    }
+    buf_printf(sql, " FROM %s%s", t->partitioned ? "" : "ONLY ", t->name);
+}
+
 /* Under a name that the table had a moment ago: whose lock it is, is looked at behind it. */
-static int lock(struct copy_table *t, enum copy_opened *opened, struct err *err)
+static int lock(struct copy_table *t, const struct relation *rel, enum copy_opened *opened,
+                struct err *err)
 {
     struct buf sql = {0};
-    buf_printf(&sql, "LOCK TABLE %s%s IN ACCESS SHARE MODE", t->partitioned ? "" : "ONLY ",
-               t->name);
+    bool by_columns = t->columns_of == rel->relid;
+    if (by_columns)
+        append_select(t, rel, &sql);
+    else
+        buf_printf(&sql, "LOCK TABLE %s%s IN ACCESS SHARE MODE", t->partitioned ? "" : "ONLY ",
+                   t->name);
+    buf_append_str(&sql, by_columns ? " LIMIT 0" : "");
     int rc = buf_check(&sql, err);
     if (rc == 0)
         rc = tell(t, buf_cstr(&sql), err);
@@ -116,12 +138,16 @@ static int lock(struct copy_table *t, enum copy_opened *opened, struct err *err)
     if (rc == 0)
         return 0;
     const char *state = t->session.sqlstate;
-    if (strcmp(state, "55P03") == 0 || strcmp(state, "42P01") == 0 || strcmp(state, "3F000") == 0)
-        *opened = COPY_LOCKED;
-    else if (strcmp(state, "42501") == 0)
+    bool refuses = strcmp(state, "42501") == 0;
+    if (refuses && by_columns)
         return refused(t, err);
-    else
+    if (refuses)
+        t->columns_of = rel->relid;
+    else if (strcmp(state, "55P03") != 0 && strcmp(state, "42P01") != 0 &&
+             strcmp(state, "3F000") != 0 && strcmp(state, "42703") != 0)
         return -1;
+    if (strcmp(state, "42703") != 0) /* a column that is gone: who called will see that */
+        *opened = COPY_LOCKED;
     err_clear(err); /* the transaction is ended by who called */
     return 0;
 }
@@ -173,29 +199,47 @@ static int take_snapshot(struct copy_table *t, const char *relid, bool *same, st
     return rc;
 }
 
+/* The lock first, where that can be. *same: the name is the relation's. */
+static int lock_and_see(struct copy_table *t, const struct relation *rel, const char *relid,
+                        enum copy_opened *opened, bool *same, struct err *err)
+{
+    if (tell(t, begin_sql, err))
+        return -1;
+    if (t->columns_of == rel->relid)
+        return take_snapshot(t, relid, same, err) ? refused(t, err) : lock(t, rel, opened, err);
+    if (lock(t, rel, opened, err))
+        return -1;
+    return *opened == COPY_OPENED ? take_snapshot(t, relid, same, err) : 0;
+}
+
 /* Before the transaction, whose snapshot is to be younger than the lock. */
-static int open_all(struct copy_table *t, uint32_t relid, enum copy_opened *opened, struct err *err)
+static int open_all(struct copy_table *t, const struct relation *rel, enum copy_opened *opened,
+                    struct err *err)
 {
     char relid_text[16];
     bool same = false;
-    (void)snprintf(relid_text, sizeof relid_text, "%" PRIu32, relid);
+    (void)snprintf(relid_text, sizeof relid_text, "%" PRIu32, rel->relid);
     if (!t->session.conn && session_open(&t->session, SESSION_CATALOG, t->source, t->streaming,
                                          t->waiter, time_limit(t), err))
         return -1;
     if (find_name(t, relid_text, opened, err))
         return -1;
-    if (*opened == COPY_OPENED && (tell(t, begin_sql, err) || lock(t, opened, err)))
-        return -1;
-    if (*opened == COPY_OPENED && take_snapshot(t, relid_text, &same, err))
+    if (*opened == COPY_OPENED && lock_and_see(t, rel, relid_text, opened, &same, err))
         return -1;
     if (*opened == COPY_OPENED && !same)
         *opened = COPY_LOCKED; /* another table has the name: look again */
     return 0;
 }
 
-int copy_table_open(struct copy_table *t, uint32_t relid, enum copy_opened *opened, struct err *err)
+int copy_table_open(struct copy_table *t, const struct relation *rel, enum copy_opened *opened,
+                    struct err *err)
 {
-    int rc = open_all(t, relid, opened, err);
+    bool by_columns = t->columns_of == rel->relid;
+    int rc = open_all(t, rel, opened, err);
+    if (rc == 0 && !by_columns && t->columns_of == rel->relid) {
+        copy_table_end(t);
+        rc = open_all(t, rel, opened, err);
+    }
     if (rc || *opened != COPY_OPENED)
         copy_table_end(t);
     return rc;
@@ -257,15 +301,8 @@ static void append_chunk(const struct copy_table *t, const struct copy_chunk *ch
 static void append_copy(const struct copy_table *t, const struct relation *rel,
                         const struct copy_chunk *chunk, struct buf *sql)
 {
-    buf_append_str(sql, "COPY (SELECT ");
-    for (uint32_t i = 0; i < rel->ncolumns; i++) {
-        const char *name = rel->columns[i].name;
-        char *quoted = PQescapeIdentifier(t->session.conn, name, strlen(name));
-        sql->failed = sql->failed || !quoted;
-        buf_printf(sql, "%s%s", i ? ", " : "", quoted ? quoted : "");
-        PQfreemem(quoted);
-    }
-    buf_printf(sql, " FROM %s%s", t->partitioned ? "" : "ONLY ", t->name);
+    buf_append_str(sql, "COPY (");
+    append_select(t, rel, sql);
     if (t->filter)
         buf_printf(sql, " WHERE (%s)", t->filter);
     if (chunk->number > 0)

@@ -5,6 +5,10 @@
  * ACCESS SHARE mode before it takes its snapshot, because TRUNCATE and rewrites of a table do not
  * heed older snapshots (PostgreSQL documentation, "Caveats" of MVCC). While the lock is held nobody
  * changes the table's definition.
+ *
+ * LOCK TABLE is for who may read the whole table. Where this user may read the published columns
+ * only, a query takes the lock, and the snapshot before it: a TRUNCATE or a rewrite between the two
+ * gives the table another file, which who called has to look for.
  */
 #ifndef PG2ANY_COPY_TABLE_H
 #define PG2ANY_COPY_TABLE_H
@@ -37,6 +41,7 @@ struct copy_table {
     const struct session *streaming; /* borrowed: whose server this one goes to */
     const struct waiter *waiter;     /* borrowed */
     int64_t time_limit_ms;           /* for everything but the rows */
+    uint32_t columns_of;             /* a relation of which columns only may be read; 0: none */
     size_t npublications;
     const char *const *publications; /* borrowed */
     enum copy_indexes indexes;
@@ -53,13 +58,14 @@ struct copy_table {
 enum copy_opened { COPY_OPENED, COPY_LOCKED, COPY_GONE };
 
 /*
- * Opens the transaction, the lock and the snapshot. *opened: COPY_LOCKED where somebody has the
+ * Opens the transaction, the lock and the snapshot. Behind that the table may not be the one of
+ * `rel` any more. *opened: COPY_LOCKED where somebody has the
  * table locked, or has just renamed it, COPY_GONE where there is no such table any more; nothing is
  * open then. Permanent error where the table may not be read, or the server is a standby, whose
  * snapshots leave transactions out.
  */
-MUST_CHECK int copy_table_open(struct copy_table *t, uint32_t relid, enum copy_opened *opened,
-                               struct err *err);
+MUST_CHECK int copy_table_open(struct copy_table *t, const struct relation *rel,
+                               enum copy_opened *opened, struct err *err);
 
 /* The key to copy the table by, in the open transaction. */
 MUST_CHECK int copy_table_key(struct copy_table *t, uint32_t relid, const struct relation *rel,

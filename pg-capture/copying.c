@@ -525,7 +525,7 @@ static int copy_table(struct copying *c, struct copying_table *t, struct err *er
         t->look_ms = monotonic_ms() + LOOK_AGAIN_MS;
         return 0;
     }
-    if (copy_table_open(&c->reader, t->relid, &opened, err))
+    if (copy_table_open(&c->reader, t->described, &opened, err))
         return -1;
     switch (opened) {
     case COPY_GONE:

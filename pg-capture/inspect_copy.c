@@ -1,5 +1,6 @@
 #include "inspect_copy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int ask(struct catalog *c, const char *sql, const char *publications, int columns,
@@ -23,26 +24,32 @@ static int check_primary(struct catalog *c, struct report *r, struct err *err)
     return 0;
 }
 
-/*
- * The copy locks each table, for which PostgreSQL asks for SELECT on the whole of it
- * (LockTableAclCheck()). row_security_active(): of this user, who may own the table or have
- * BYPASSRLS.
- */
+/* SELECT on the columns that are published is enough. row_security_active(): of this user, who may
+ * own the table or have BYPASSRLS. */
 static const char readable_sql[] =
-    "SELECT quote_ident(n.nspname), format('%I.%I', n.nspname, t.relname),"
-    " has_schema_privilege(n.oid, 'USAGE'), has_table_privilege(t.oid, 'SELECT'),"
-    " row_security_active(t.oid), current_user, quote_ident(current_user), n.nspname, t.relname"
+    "SELECT quote_ident(n.nspname), format('%%I.%%I', n.nspname, t.relname),"
+    " has_schema_privilege(n.oid, 'USAGE'), coalesce(c.readable, has_table_privilege(t.oid, 'SELECT')),"
+    " row_security_active(t.oid), current_user, quote_ident(current_user), n.nspname, t.relname,"
+    " CASE WHEN c.n < (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attnum > 0"
+    "  AND NOT a.attisdropped AND a.attgenerated = '') THEN format(' (%%s)', c.names) END"
     " FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace"
+    " CROSS JOIN LATERAL (SELECT count(*) AS n, string_agg(quote_ident(a.attname), ', ') AS names,"
+    "  bool_and(has_column_privilege(t.oid, a.attnum, 'SELECT')) AS readable"
+    "  FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped"
+    "  AND %s) c"
     " WHERE EXISTS (SELECT FROM pg_publication_tables p WHERE p.pubname = ANY ($1::text[])"
     "  AND p.schemaname = n.nspname AND p.tablename = t.relname)"
     " ORDER BY n.nspname, t.relname";
+static const char published_sql[] =
+    "EXISTS (SELECT FROM pg_publication_tables p WHERE p.pubname = ANY ($1::text[])"
+    " AND p.schemaname = n.nspname AND p.tablename = t.relname AND a.attname = ANY (p.attnames))";
 
 static void check_table(const PGresult *rows, int row, const char *table, struct report *r)
 {
     const char *user = field(rows, row, 5), *quoted = field(rows, row, 6);
     if (!field_truth(rows, row, 3)) {
         report_fail(r, "user %s may not read table %s, which is to be copied", user, table);
-        report_mend(r, "GRANT SELECT ON %s TO %s;", table, quoted);
+        report_mend(r, "GRANT SELECT%s ON %s TO %s;", field(rows, row, 9), table, quoted);
     } else if (field_truth(rows, row, 4)) {
         report_fail(r,
                     "row-level security hides rows of table %s from user %s: it could not be "
@@ -73,7 +80,11 @@ static int check_tables(struct upstream *u, const char *publications, struct rep
     PGresult *rows;
     const char *schema = "";
     unsigned before = r->failures, n = 0;
-    if (ask(&u->catalog, readable_sql, publications, 9, &rows, err))
+    char sql[sizeof readable_sql + sizeof published_sql];
+    (void)snprintf(sql, sizeof sql, readable_sql,
+                   PQserverVersion(u->catalog.session.conn) >= 150000 ? published_sql
+                                                                      : "a.attgenerated = ''");
+    if (ask(&u->catalog, sql, publications, 10, &rows, err))
         return -1;
     for (int i = 0; i < PQntuples(rows); i++) {
         if (!upstream_copies(u, field(rows, i, 7), field(rows, i, 8)))
