@@ -1133,12 +1133,17 @@ static int take_place(struct target *t, struct own_row *row, struct place *place
                                  .aside = buf_cstr(&place->aside),
                                  .rel = place->rel,
                                  .there = &place->there};
-    *placed = place->there.exists || place->aside_there.exists;
-    if ((place->aside_there.exists && change(t, &drop, NULL, err)) ||
-        (place->there.exists && change(t, &replace, NULL, err)))
+    bool beside = place->there.exists;
+    /* Otherwise it has the name, if the old one has gone aside. */
+    if (!beside && place->aside_there.exists &&
+        describe(t, buf_cstr(&place->name), false, &place->there, err))
         return -1;
+    *placed = place->there.exists;
     if (!*placed)
         return 0;
+    if ((place->aside_there.exists && change(t, &drop, NULL, err)) ||
+        (beside && change(t, &replace, NULL, err)))
+        return -1;
     log_info("a table that was copied again has taken its place", "target", buf_cstr(&place->name),
              NULL);
     buf_reset(&row->fields[RELATION_TARGET], 0);

@@ -368,6 +368,54 @@ static void a_name_may_be_taken(void **state)
     free(d);
 }
 
+/* Each step may have been the last before a crash, of a target whose changes commit. What leaves no
+ * trace that it was done is not taken for done. */
+static void a_table_takes_its_place_from_wherever_it_stood(void **state)
+{
+    static const struct {
+        const char *tables[3], *content, *line;
+    } places[] = {
+        {{"t", "pg2any_copy_7"}, "t(id,new)\n", "copied 0/10 5:5:\n"},
+        {{"pg2any_copy_7"}, "t(id,new)\n", "copied 0/10 5:5:\n"},
+        {{"t", "pg2any_copy_7", "pg2any_old_7"}, "t(id,new)\n", "copied 0/10 5:5:\n"},
+        {{"t", "pg2any_old_7"}, "t(id)\n", "copied 0/10 5:5:\n"},
+        {{"pg2any_old_7"}, "pg2any_old_7(id)\n", "copy due since 0/10\n"},
+        {{"t"}, "t(id)\n", "copy due since 0/10\n"},
+    };
+    static const char beside[] = "copied 0/10 5:5: beside\n";
+    (void)state;
+    struct parsed_relation is;
+    relation_spec_parse(&(struct relation_spec){"t id/1/int4", 1, 7}, &is);
+    for (size_t i = 0; i < LENGTH(places); i++) {
+        struct driver *d = calloc(1, sizeof *d);
+        struct checkpoint now;
+        struct err err = {0};
+        struct buf content = {0};
+        bool found;
+        assert_non_null(d);
+        for (size_t k = 0; k < 3 && places[i].tables[k]; k++)
+            double_make(d, places[i].tables[k],
+                        strstr(places[i].tables[k], "copy") ? "id new" : "id", NULL);
+        remember(d, &is.rel, "t");
+        struct double_memory *m = &d->now.memories[0];
+        memmove(m->frame + sizeof beside - 1, m->frame, m->size);
+        memcpy(m->frame, beside, sizeof beside - 1);
+        m->size += sizeof beside - 1;
+        struct target *t = double_open(d);
+        assert_int_equal(target_begin(t, "origin", &now, &found, &err), 0);
+        for (int again = 0; again < 2; again++)
+            assert_int_equal(target_take_place(t, "origin", 7, &err), 0);
+        double_content(&d->now, &content);
+        assert_string_equal(buf_cstr(&content), places[i].content);
+        assert_memory_equal(m->frame, places[i].line, strlen(places[i].line));
+        target_close(t);
+        buf_free(&content);
+        double_free(d);
+        free(d);
+    }
+    free(is.copy);
+}
+
 static void a_table_that_nobody_remembers_may_have_the_new_name(void **state)
 {
     (void)state;
@@ -441,6 +489,7 @@ int main(void)
         cmocka_unit_test(a_table_follows_its_relation_or_stops),
         cmocka_unit_test(a_relation_that_is_as_before_is_only_opened),
         cmocka_unit_test(a_name_may_be_taken),
+        cmocka_unit_test(a_table_takes_its_place_from_wherever_it_stood),
         cmocka_unit_test(a_table_that_nobody_remembers_may_have_the_new_name),
         cmocka_unit_test(what_is_remembered_may_be_damaged),
         cmocka_unit_test(no_memory_makes_no_table_fit),
