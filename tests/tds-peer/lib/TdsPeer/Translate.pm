@@ -390,7 +390,7 @@ sub condition_between {
 
 sub condition_like {
     my ($self, $c) = @_;
-    return $self->expression($c->{e})->{sql} . ($c->{not} ? ' not' : '') . ' like ' . $self->expression($c->{pattern})->{sql};
+    return $self->expression($c->{e})->{sql} . ($c->{not} ? ' not' : '') . ' like ' . $self->expression($c->{pattern})->{sql} =~ s/\[_\]/\\_/gr . q{ escape '\\'};
 }
 
 # --- sources: {alias, columns => [{name, sql, type, collation}], column => {name => …}}
