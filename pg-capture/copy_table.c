@@ -51,7 +51,8 @@ void copy_table_end(struct copy_table *t)
 {
     struct err ignored = {0};
     forget(t);
-    if (t->session.conn && tell(t, "ROLLBACK", &ignored))
+    PGconn *conn = t->session.conn;
+    if (conn && PQtransactionStatus(conn) != PQTRANS_IDLE && tell(t, "ROLLBACK", &ignored))
         session_close(&t->session);
 }
 

@@ -14,6 +14,7 @@
 #define DESCRIBE_AT_ONCE 64
 #define LOOK_AGAIN_MS    50
 #define LOCKED_MS        1000
+#define SAY_WAIT_MS      10000 /* that a table cannot be copied, and again after as long */
 #define HOLD_MS          10000 /* and then the stream goes on for as long */
 #define FIRST_ROW_BYTES  1024  /* what rows are taken to have before one is seen */
 #define GROWTH           8     /* of a chunk's rows at most, from one to the next */
@@ -25,11 +26,12 @@ struct copying_table {
     struct relation *described; /* NULL: not yet */
     uint64_t lsn;               /* whatever had been committed when it was described is before it */
     int64_t look_ms;
-    bool whole;      /* in one snapshot, as a target has asked for */
-    uint32_t chunk;  /* the last one that was sent; 0: none */
-    struct buf next; /* behind it */
-    uint64_t limit;  /* rows of the next one */
-    uint64_t nrows;  /* sent so far on this connection */
+    int64_t waits_ms; /* since when it could not be, or was said to; 0: it could */
+    bool whole;       /* in one snapshot, as a target has asked for */
+    uint32_t chunk;   /* the last one that was sent; 0: none */
+    struct buf next;  /* behind it */
+    uint64_t limit;   /* rows of the next one */
+    uint64_t nrows;   /* sent so far on this connection */
     int64_t begun_ms;
     UT_hash_handle hh;
 };
@@ -514,6 +516,20 @@ static int copy_opened(struct copying *c, struct copying_table *t, struct err *e
     return 0;
 }
 
+/* It is tried again after a while. */
+static void put_off(struct copying_table *t, int64_t pause_ms, const char *reason)
+{
+    int64_t now_ms = monotonic_ms();
+    t->look_ms = now_ms + pause_ms;
+    if (t->waits_ms == 0)
+        t->waits_ms = now_ms;
+    if (now_ms - t->waits_ms < SAY_WAIT_MS)
+        return;
+    t->waits_ms = now_ms;
+    log_warning("a table waits to be copied", "schema", t->described->namespace, "table",
+                t->described->name, "reason", reason, NULL);
+}
+
 static int copy_table(struct copying *c, struct copying_table *t, struct err *err)
 {
     enum copy_opened opened;
@@ -522,7 +538,9 @@ static int copy_table(struct copying *c, struct copying_table *t, struct err *er
     if (c->before.n > 0 && ask_writers(c, t->relid, &writers, err))
         return -1;
     if (writers) {
-        t->look_ms = monotonic_ms() + LOOK_AGAIN_MS;
+        put_off(t, LOOK_AGAIN_MS,
+                "a transaction that has written to it, and began before, is open "
+                "(pg_locks shows it)");
         return 0;
     }
     if (copy_table_open(&c->reader, t->described, &opened, err))
@@ -532,9 +550,10 @@ static int copy_table(struct copying *c, struct copying_table *t, struct err *er
         t->done = true;
         return 0;
     case COPY_LOCKED:
-        t->look_ms = monotonic_ms() + LOCKED_MS;
+        put_off(t, LOCKED_MS, "somebody has it locked (pg_locks shows it)");
         return 0;
     case COPY_OPENED:
+        t->waits_ms = 0;
         break;
     }
     int rc = copy_opened(c, t, err);
