@@ -603,6 +603,8 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
         return rc;
     a->ours = r->table->ours;
     const char *reason = x.chunk > 0 ? no_chunks(r->table) : NULL;
+    if (x.chunk == 1 && r->table->refilled)
+        reason = "readers see the old rows until all are replaced";
     if (reason)
         return copy_whole(a, r, txn, reason, err) ? table_failed(a, current(r), err) : 0;
     if (x.chunk > 1)

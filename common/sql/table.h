@@ -42,6 +42,7 @@ struct target_table {
     struct table_index *indexes;
     struct statement_list statements;
     struct copied copied;
+    bool refilled;       /* a copy has begun that replaces the rows of one before, where they are */
     bool ours;           /* pg2any made it: just now, or it says so itself */
     uint64_t changed_in; /* the transaction that is known to have changed it; target.c's */
     struct target_table *variants; /* the same table, its rows found in another way */

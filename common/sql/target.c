@@ -278,6 +278,7 @@ struct prospect {
     bool unknown;         /* with an error: a copy would mend it */
     struct copied copied; /* what it has by its copy */
     bool begins;          /* that copy, with what comes now */
+    bool refills;         /* the table that held the relation before */
     struct buf lines; /* the same as it is remembered, if it does not begin, and indexes it lacks */
     bool made;        /* the table is one that we made */
     bool as_ever;     /* and it is what it was, under the same name */
@@ -926,7 +927,9 @@ static int bring_in_step(struct target *t, const struct binding *b, struct relat
     for (size_t i = 0; i < p->plan.n; i++)
         p->made = p->made || p->plan.steps[i].kind == STEP_CREATE_TABLE;
     p->made = p->made || is_made(t, bound_name(p));
-    if (rc == 0 && p->begins && p->there.exists && p->beside.len == 0)
+    bool stays = p->begins && p->there.exists && p->beside.len == 0;
+    p->refills = stays && p->copied.due;
+    if (rc == 0 && stays)
         log_info("the rows of a table are replaced where they are", "target", buf_cstr(&p->name),
                  NULL);
     if (rc || remember_aside(t, b->origin, p, err) || remember(t, b, rel, p, err))
@@ -980,6 +983,7 @@ int target_bind(struct target *t, const struct binding *b, struct relation *rel,
     if (*table) {
         (*table)->reference = relation_ref(rel);
         (*table)->ours = (*table)->there.ours || p.made;
+        (*table)->refilled = p.refills;
         (*table)->copied = p.copied;
         p.copied = (struct copied){0};
     }

@@ -121,6 +121,7 @@ $dbh->do(q{commit prepared 'p'}) if $pg->major >= 15;
 $again->($prepared, 3) if $pg->major >= 15;
 same_content($pg, $target, \@tables, 'read late, streamed, prepared, within a transaction');
 like($pipeline->log_text('apply'), qr/rows of a table are replaced where they are" target=\S*$hand/, 'what a person has changed is not replaced');
+like($pipeline->log_text('apply'), qr/copied in one snapshot" schema=public table=$hand .*old rows until/, 'and filled in one transaction');
 is_deeply($pipeline->stop, $all_0, 'asked to stop, all leave with 0');
 
 # ---- and without ----
