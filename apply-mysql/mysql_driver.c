@@ -68,6 +68,7 @@ static void describe_driver(const struct driver *d, struct driver_traits *traits
         .slice_bytes = most < SLICE_BYTES ? most : SLICE_BYTES,
         .ddl_commits = true,
         .widens = true,
+        .merges_times = policy_merges(&d->policy),
         .default_bytes = MY_DEFAULT_BYTES,
         .free_statement = my_free_statement,
     };

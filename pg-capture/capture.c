@@ -514,7 +514,7 @@ static int copy(struct capture *c, bool drained, int64_t now_ms, struct err *err
         (!drained && !c->copying.holds && now_ms < c->copy_due_ms))
         return 0;
     c->copied_any = c->copied_any || copying_left(&c->copying);
-    if (copying_step(&c->copying, c->position.emitted_lsn, err) || choose_end(c, err))
+    if (copying_step(&c->copying, c->position.passed_lsn, err) || choose_end(c, err))
         return -1;
     frame_output_seal(&c->out);
     /* The stream gets as much time as the copy has taken. */

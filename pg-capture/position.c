@@ -33,6 +33,7 @@ void position_stream(struct position *p, uint64_t start_lsn, uint64_t wal_lsn, u
 {
     p->start_lsn = start_lsn;
     p->until_lsn = until_lsn;
+    p->passed_lsn = start_lsn;
     raise_lsn(&p->emitted_lsn, start_lsn);
     raise_lsn(&p->covered_lsn, start_lsn);
     raise_lsn(&p->ack_limit_lsn, p->emitted_lsn);
@@ -57,11 +58,13 @@ void position_keepalive(struct position *p, uint64_t end_lsn, bool outside)
     if (!outside)
         return;
     p->progress_lsn = end_lsn;
+    raise_lsn(&p->passed_lsn, end_lsn);
     reach(p, end_lsn);
 }
 
 static void emit(struct position *p, uint64_t end_lsn)
 {
+    raise_lsn(&p->passed_lsn, end_lsn);
     raise_lsn(&p->emitted_lsn, end_lsn);
     raise_lsn(&p->ack_limit_lsn, end_lsn);
 }

@@ -44,6 +44,7 @@ struct position {
     uint64_t start_lsn; /* the slot's confirmed_flush_lsn when this connection began */
     uint64_t received_lsn;
     uint64_t server_lsn;    /* the end of the server's WAL, as far as it has told */
+    uint64_t passed_lsn;    /* whatever was committed before it has come on this connection */
     uint64_t emitted_lsn;   /* never goes back */
     uint64_t committed_lsn; /* the last whole transaction's end, among what was emitted */
     uint64_t covered_lsn; /* the last that a target acknowledges by itself: a commit's, a progress',

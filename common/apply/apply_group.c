@@ -23,10 +23,12 @@ void group_free(struct apply_group *g)
     free(g->origin);
 }
 
-/* Its time never goes back: commits are not in the order of their times, and clocks are set. */
+/* It never goes back. A copy is held at the place where the stream is, which may be behind what the
+ * target has. Commits are not in the order of their times, and clocks are set. */
 static struct checkpoint checkpoint_at(struct checkpoint c, uint64_t lsn, int64_t time_us)
 {
-    c.remote_lsn = lsn;
+    if (lsn > c.remote_lsn)
+        c.remote_lsn = lsn;
     if (time_us && (!c.commit_time_us || time_us > c.commit_time_us))
         c.commit_time_us = time_us;
     return c;

@@ -568,8 +568,10 @@ static int wants_copy(struct apply_rows *a, const struct frame_copy_begin *x, bo
 }
 
 /* While a table settles its rows have to be found by a key, and one by one to meet no other. */
-static const char *no_chunks(const struct target_table *t)
+static const char *no_chunks(const struct target *target, const struct target_table *t)
 {
+    if (target_merges_keys(target, t))
+        return "keys may be the same in the target that differ at the source";
     return t->identity.n == 0 || t->identity.by_all_columns || !t->unique ||
                    t->rel->replica_identity == REPLICA_IDENTITY_PARTITION
                ? "the target does not tell its rows apart by the key"
@@ -602,7 +604,7 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
     if (rc || !r->table)
         return rc;
     a->ours = r->table->ours;
-    const char *reason = x.chunk > 0 ? no_chunks(r->table) : NULL;
+    const char *reason = x.chunk > 0 ? no_chunks(a->target, r->table) : NULL;
     if (x.chunk == 1 && r->table->refilled)
         reason = "readers see the old rows until all are replaced";
     if (reason)

@@ -102,6 +102,8 @@ struct driver_traits {
     /* Names of tables that differ in the case of ASCII letters only are one there, though
      * table_name does not write them as one. */
     bool folds_names;
+    /* Dates, timestamps and floats that differ at the source may be one in a column. */
+    bool merges_times;
     /* A new column gets its value in the rows that are there from a default, which is then taken
      * away, where the value has no more bytes than that; 0: never. */
     size_t default_bytes;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/option_name.h"
+#include "frames/pg_type.h"
 #include "sql/ask_copy.h"
 #include "sql/copied.h"
 #include "sql/left_out.h"
@@ -97,6 +98,22 @@ bool target_ddl_commits(const struct target *t)
 bool target_folds_names(const struct target *t)
 {
     return t->runner.traits.folds_names;
+}
+
+static bool is_merged(uint32_t type_oid)
+{
+    return type_oid == PG_TYPE_DATE || type_oid == PG_TYPE_TIMESTAMP ||
+           type_oid == PG_TYPE_TIMESTAMPTZ || type_oid == PG_TYPE_FLOAT4 ||
+           type_oid == PG_TYPE_FLOAT8;
+}
+
+bool target_merges_keys(const struct target *t, const struct target_table *table)
+{
+    const struct identity *id = &table->identity;
+    for (uint32_t i = 0; i < id->n && t->runner.traits.merges_times; i++)
+        if (is_merged(table->rel->columns[id->columns[i]].base_type_oid))
+            return true;
+    return false;
 }
 
 /* ---- transactions ---- */

@@ -54,6 +54,9 @@ bool target_ddl_commits(const struct target *t);
 /* Whether names of tables that differ in the case of ASCII letters only are one. */
 bool target_folds_names(const struct target *t);
 
+/* Whether rows with other keys at the source may have the same in that table. */
+bool target_merges_keys(const struct target *t, const struct target_table *table);
+
 /* ---- transactions ---- */
 
 /* Abandons whatever is open and makes begin possible again, reconnecting if need be. Tables that
