@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Copies up to an unescaped dot or comma; returns where it stopped. */
-static const char *take_name(const char *p, char *out)
+const char *table_names_take(const char *p, char stop, char *out)
 {
-    while (*p && *p != '.' && *p != ',') {
+    while (*p && *p != stop && *p != ',') {
         if (*p == '\\' && p[1])
             p++;
         *out++ = *p++;
@@ -38,11 +37,11 @@ int table_names_add(struct table_names *t, const char *text, bool schemas, struc
         *item = (struct table_name){.namespace = malloc(room), .name = calloc(1, room)};
         if (!item->namespace || !item->name)
             return err_nomem(err);
-        p = take_name(p, item->namespace);
+        p = table_names_take(p, '.', item->namespace);
         if (*p++ != '.' || !*item->namespace)
             return refuse(text, schemas, err);
         item->whole = schemas && *p == '*' && (p[1] == ',' || p[1] == '\0');
-        p = item->whole ? p + 1 : take_name(p, item->name);
+        p = item->whole ? p + 1 : table_names_take(p, '.', item->name);
         if (*p == '.' || (!*item->name && !item->whole))
             return refuse(text, schemas, err);
     } while (*p++ == ',');
@@ -71,8 +70,8 @@ bool table_names_has(struct table_names *t, const char *namespace, const char *n
     return has;
 }
 
-/* As take_name() reads it, and without the end of a line that is not escaped. A * alone may be
- * taken for every table. */
+/* As table_names_take() reads it, and without the end of a line that is not escaped. A * alone may
+ * be taken for every table. */
 static void put_name(struct buf *out, const char *name)
 {
     if (strcmp(name, "*") == 0)

@@ -34,6 +34,9 @@ void table_names_free(struct table_names *t);
 /* Whether the table is among them, which has been met then. `t` NULL: there are none. */
 bool table_names_has(struct table_names *t, const char *namespace, const char *name);
 
+/* Copies one name, up to an unescaped `stop` or comma; returns where it stopped. */
+const char *table_names_take(const char *p, char stop, char *out);
+
 /* Appends a table as table_names_add() takes it; an end of line in it has a backslash before it. */
 void table_names_put(struct buf *out, const char *namespace, const char *name);
 

@@ -3,17 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Copies up to an unescaped `stop` or comma; returns where it stopped. */
-static const char *take_name(const char *p, char stop, char *out)
-{
-    while (*p && *p != stop && *p != ',') {
-        if (*p == '\\' && p[1])
-            p++;
-        *out++ = *p++;
-    }
-    *out = '\0';
-    return p;
-}
+#include "base/table_names.h"
 
 static int add_entry(struct schema_map *m, struct err *err)
 {
@@ -39,11 +29,11 @@ int schema_map_parse(struct schema_map *m, const char *text, struct err *err)
         if (!e->from || !e->to)
             return err_nomem(err);
         *e->to = '\0';
-        p = take_name(p, ':', e->from);
+        p = table_names_take(p, ':', e->from);
         if (*p != ':' || !*e->from)
             return err_set(err, ERR_PERMANENT,
                            "--schema-map: \"%s\" is not a list of from:to,from:to", text);
-        p = take_name(p + 1, ',', e->to);
+        p = table_names_take(p + 1, ',', e->to);
         if (*p == ',')
             p++;
         for (size_t i = 0; i + 1 < m->n; i++)
