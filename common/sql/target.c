@@ -13,31 +13,8 @@
 #include "sql/copied.h"
 #include "sql/left_out.h"
 #include "sql/relation_proof.h"
+#include "sql/target_state.h"
 #include "sql/wanted_index.h"
-
-/* A default of a column that was added beside the open transaction, whose rows need it until they
- * are committed. */
-struct default_left {
-    struct default_left *next;
-    char *table;
-    struct relation *rel;
-    uint32_t column;
-};
-
-struct target {
-    struct runner runner;
-    bool in_transaction;
-    uint64_t transaction; /* a number for the open one */
-    bool has_checkpoint;  /* its origin */
-
-    /* Of a driver whose schema changes commit: */
-    char **changed; /* the tables that the open transaction has changed */
-    size_t nchanged, changed_cap;
-    struct buf repeated; /* the column that was altered before the group was repeated */
-    struct buf made;     /* tables that were made beside it, each ended by a zero byte */
-    bool copy_mends;     /* what the last change was refused for */
-    struct default_left *defaults;
-};
 
 /* ---- opening ---- */
 
@@ -379,7 +356,7 @@ static bool types_hold(void *ctx, const struct column *c, const struct described
     return false;
 }
 
-static int describe(struct target *t, const char *name, bool rows, struct described_table *out,
+int target_describe(struct target *t, const char *name, bool rows, struct described_table *out,
                     struct err *err)
 {
     const struct describe_how how = {.rows = rows, .changed = is_changed(t, name)};
@@ -393,12 +370,12 @@ static int describe(struct target *t, const char *name, bool rows, struct descri
 static int describe_for(struct target *t, const char *name, const struct relation *rel,
                         const struct relation *was, struct described_table *out, struct err *err)
 {
-    if (describe(t, name, false, out, err))
+    if (target_describe(t, name, false, out, err))
         return -1;
-    return schema_plan_needs_rows(rel, was, out) ? describe(t, name, true, out, err) : 0;
+    return schema_plan_needs_rows(rel, was, out) ? target_describe(t, name, true, out, err) : 0;
 }
 
-static int recall(struct target *t, const struct own_key *key, struct own_row *row, bool *found,
+int target_recall(struct target *t, const struct own_key *key, struct own_row *row, bool *found,
                   struct err *err)
 {
     if (t->runner.ops->recall(t->runner.driver, key, row, found, err))
@@ -425,7 +402,7 @@ static int recall_relation(struct target *t, const struct binding *b, const stru
                            struct prospect *p, struct err *err)
 {
     const struct own_key key = {.table = OWN_RELATION, .origin = b->origin, .relid = rel->relid};
-    if (b->origin && recall(t, &key, &p->memory, &p->known, err))
+    if (b->origin && target_recall(t, &key, &p->memory, &p->known, err))
         return -1;
     const struct left_out l = left_out(t, b, rel, p);
     if (left_out_decide(&l, &p->left_out, err) == 0)
@@ -465,7 +442,7 @@ static int recall_copy(const struct binding *b, struct prospect *p, struct err *
 }
 
 /* Where the rows of a copy are before the table takes its place. */
-static int name_beside(struct target *t, const struct relation *rel, struct buf *out,
+int target_name_beside(struct target *t, const struct relation *rel, struct buf *out,
                        struct err *err)
 {
     char name[32];
@@ -507,7 +484,7 @@ static int recall_owner(struct target *t, const char *origin, struct prospect *p
 {
     const struct own_key key = {.table = OWN_RELATION, .origin = origin, .target = in->name};
     bool found = false;
-    if (recall(t, &key, &p->owner, &found, err))
+    if (target_recall(t, &key, &p->owner, &found, err))
         return -1;
     in->owner = found ? p->owner.relid : 0;
     return 0;
@@ -525,7 +502,8 @@ static int find_aside(struct target *t, struct prospect *p, struct plan_input *i
     (void)snprintf(name, sizeof name, "pg2any_aside_%" PRIu32, in->owner);
     aside.name = name;
     if (t->runner.ops->table_name(t->runner.driver, &aside, &p->aside, err) ||
-        buf_check(&p->aside, err) || describe(t, buf_cstr(&p->aside), false, &p->aside_there, err))
+        buf_check(&p->aside, err) ||
+        target_describe(t, buf_cstr(&p->aside), false, &p->aside_there, err))
         return -1;
     in->aside = buf_cstr(&p->aside);
     in->aside_there = &p->aside_there;
@@ -596,17 +574,17 @@ static int look_beside(struct target *t, const struct binding *b, const struct r
     described_free(&p->was_there);
     if (t->runner.ops->describe(t->runner.driver, was_name, &how, &p->was_there, err) ||
         described_check(&p->was_there, err) ||
-        (strcmp(name, was_name) != 0 && describe(t, name, false, &p->there, err)))
+        (strcmp(name, was_name) != 0 && target_describe(t, name, false, &p->there, err)))
         return -1;
     if (!p->was_there.exists || p->there.exists || !schema_plan_is_as_made(p->was, &p->was_there))
         return 0;
-    if (name_beside(t, rel, &p->beside, err))
+    if (target_name_beside(t, rel, &p->beside, err))
         return -1;
     taken.target = buf_cstr(&p->beside);
-    int rc = recall(t, &taken, &owner, &found, err);
+    int rc = target_recall(t, &taken, &owner, &found, err);
     own_row_free(&owner);
     *beside = !found;
-    return rc ? rc : describe(t, taken.target, false, &p->there, err);
+    return rc ? rc : target_describe(t, taken.target, false, &p->there, err);
 }
 
 /* A copy begins: into a new table beside the one that is there, or into that one, emptied. */
@@ -625,7 +603,7 @@ static int look_for_copy(struct target *t, const struct binding *b, struct relat
     }
     buf_reset(&p->beside, 0);
     if (p->as_ever)
-        return describe(t, buf_cstr(&p->name), false, &p->there, err);
+        return target_describe(t, buf_cstr(&p->name), false, &p->there, err);
     if (make_plan(t, b, rel, p, false, err) == 0)
         return 0;
     if (!p->unknown)
@@ -638,10 +616,10 @@ static int look_for_copy(struct target *t, const struct binding *b, struct relat
 static int look_at_beside(struct target *t, const struct relation *rel, struct prospect *p,
                           struct err *err)
 {
-    if (name_beside(t, rel, &p->beside, err))
+    if (target_name_beside(t, rel, &p->beside, err))
         return -1;
     if (p->as_ever)
-        return describe(t, buf_cstr(&p->beside), false, &p->there, err);
+        return target_describe(t, buf_cstr(&p->beside), false, &p->there, err);
     p->unknown = true;
     return err_set(err, ERR_PERMANENT, "the table was changed while it was copied");
 }
@@ -664,7 +642,7 @@ static int look(struct target *t, const struct binding *b, struct relation *rel,
         return look_for_copy(t, b, rel, p, err);
     if (p->copied.beside)
         return look_at_beside(t, rel, p, err);
-    return p->as_ever ? describe(t, buf_cstr(&p->name), false, &p->there, err)
+    return p->as_ever ? target_describe(t, buf_cstr(&p->name), false, &p->there, err)
                       : make_plan(t, b, rel, p, false, err);
 }
 
@@ -808,7 +786,7 @@ static int change_alone(struct target *t, const struct step *s, struct relation 
 }
 
 /* `defaults_of`: the relation, where the step leaves a default that the next one takes away. */
-static int change(struct target *t, const struct step *s, struct relation *defaults_of,
+int target_change(struct target *t, const struct step *s, struct relation *defaults_of,
                   struct err *err)
 {
     forget_defaults(t, s);
@@ -869,7 +847,7 @@ static int carry_out(struct target *t, struct relation *rel, const struct schema
     t->copy_mends = false;
     for (size_t i = 0; i < plan->n; i++) {
         bool keeps_default = i + 1 < plan->n && plan->steps[i + 1].kind == STEP_DROP_DEFAULT;
-        if (change(t, &plan->steps[i], keeps_default ? rel : NULL, err))
+        if (target_change(t, &plan->steps[i], keeps_default ? rel : NULL, err))
             return step_failed(&plan->steps[i], err);
         if (plan->steps[i].kind == STEP_CREATE_TABLE && note_made(t, plan->steps[i].table, err))
             return -1;
@@ -880,8 +858,8 @@ static int carry_out(struct target *t, struct relation *rel, const struct schema
 
 /* ---- binding ---- */
 
-static int remember_row(struct target *t, const char *origin, const struct own_row *row,
-                        bool exists, struct err *err)
+int target_remember(struct target *t, const char *origin, const struct own_row *row, bool exists,
+                    struct err *err)
 {
     const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = row->relid};
     if (own_row_check(row, err) == 0 &&
@@ -914,7 +892,7 @@ static int remember(struct target *t, const struct binding *b, const struct rela
     if (p->made)
         buf_append_str(frame, COPIED_MADE);
     buf_append(frame, p->is->frame, p->is->frame_size);
-    int rc = remember_row(t, b->origin, &row, p->known, err);
+    int rc = target_remember(t, b->origin, &row, p->known, err);
     own_row_free(&row);
     return rc;
 }
@@ -930,7 +908,7 @@ static int remember_aside(struct target *t, const char *origin, struct prospect 
                 "for another one of its name",
                 "target", buf_cstr(&p->name), "relid", LOG_U64(p->owner.relid), "now",
                 buf_cstr(&p->aside), NULL);
-    return remember_row(t, origin, &p->owner, true, err);
+    return target_remember(t, origin, &p->owner, true, err);
 }
 
 /* Brings the table in step with the relation, where it is not. */
@@ -951,7 +929,7 @@ static int bring_in_step(struct target *t, const struct binding *b, struct relat
                  NULL);
     if (rc || remember_aside(t, b->origin, p, err) || remember(t, b, rel, p, err))
         return -1;
-    return p->plan.n > 0 ? describe(t, bound_name(p), false, &p->there, err) : 0;
+    return p->plan.n > 0 ? target_describe(t, bound_name(p), false, &p->there, err) : 0;
 }
 
 static int bind_table(struct target *t, const struct relation *rel, struct prospect *p,
@@ -1008,203 +986,6 @@ int target_bind(struct target *t, const struct binding *b, struct relation *rel,
     return rc;
 }
 
-int target_copied(struct target *t, const char *origin, uint32_t relid, struct copied *copied,
-                  bool *known, struct err *err)
-{
-    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = relid};
-    struct own_row row = {0};
-    size_t size;
-    *copied = (struct copied){0};
-    int rc = recall(t, &key, &row, known, err);
-    if (rc == 0 && *known)
-        rc = copied_parse(copied, &row.fields[RELATION_FRAME], &size, err);
-    own_row_free(&row);
-    return rc;
-}
-
-int target_next_copied(struct target *t, const char *origin, uint32_t *relid, struct copied *copied,
-                       bool *is_left_out, bool *lacks_indexes, struct err *err)
-{
-    const struct own_key key = {
-        .table = OWN_RELATION, .origin = origin, .relid = *relid, .next = true};
-    struct own_row row = {0};
-    size_t size = 0;
-    bool found = false;
-    *copied = (struct copied){0};
-    int rc = recall(t, &key, &row, &found, err);
-    *relid = rc == 0 && found ? row.relid : 0;
-    if (*relid)
-        rc = copied_parse(copied, &row.fields[RELATION_FRAME], &size, err);
-    const struct buf *frame = &row.fields[RELATION_FRAME];
-    *is_left_out = left_out_is_marked(frame);
-    *lacks_indexes = *relid && wanted_size(frame->data + size, frame->len - size) > 0;
-    own_row_free(&row);
-    return rc;
-}
-
-int target_takes_copies(struct target *t, const char *origin, bool *takes, struct err *err)
-{
-    bool any_copied = false, any_other = false;
-    for (uint32_t relid = 0; !any_copied;) {
-        struct copied c;
-        bool is_left_out, lacks_indexes;
-        int rc = target_next_copied(t, origin, &relid, &c, &is_left_out, &lacks_indexes, err);
-        any_copied = c.lsn != 0;
-        any_other = any_other || (relid != 0 && !is_left_out && !c.due);
-        copied_free(&c);
-        if (rc)
-            return -1;
-        if (relid == 0)
-            break;
-    }
-    *takes = any_copied || !any_other;
-    return 0;
-}
-
-/* Changes what is remembered of a relation's copy: `due_lsn` not 0: it is due since then. */
-static int change_copied(struct target *t, const char *origin, uint32_t relid, uint64_t due_lsn,
-                         uint64_t until, struct bytes after, struct err *err)
-{
-    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = relid};
-    struct own_row row = {0};
-    struct buf *frame = &row.fields[RELATION_FRAME];
-    bool known = false;
-    int rc = recall(t, &key, &row, &known, err);
-    if (rc == 0 && !known)
-        rc = err_set(err, ERR_PERMANENT, RELATION_TABLE " does not have relation %" PRIu32, relid);
-    if (rc == 0)
-        rc = due_lsn ? copied_set_due(frame, due_lsn, err)
-                     : copied_advance(frame, until, after, err);
-    if (rc == 0)
-        rc = remember_row(t, origin, &row, true, err);
-    own_row_free(&row);
-    return rc;
-}
-
-int target_copied_until(struct target *t, const char *origin, uint32_t relid, uint64_t until,
-                        struct bytes after, struct err *err)
-{
-    return change_copied(t, origin, relid, 0, until, after, err);
-}
-
-int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
-                    struct err *err)
-{
-    return change_copied(t, origin, relid, lsn, 0, (struct bytes){0}, err);
-}
-
-/* ---- tables that take a place ---- */
-
-bool target_waits_for_place(const struct target_table *table)
-{
-    return table->copied.beside && !table->copied.after;
-}
-
-/* The table beside, where it is to go, where what is there may go for a while. */
-struct place {
-    struct relation *rel;
-    struct buf beside, name, aside;
-    struct described_table there, was_there, aside_there;
-};
-
-static int find_place(struct target *t, struct own_row *row, struct place *place, struct err *err)
-{
-    const struct buf *frame = &row->fields[RELATION_FRAME];
-    const char *end = memchr(frame->data, '\n', frame->len);
-    size_t at = (size_t)(end + 1 - (const char *)frame->data);
-    at += wanted_size(frame->data + at, frame->len - at);
-    at += copied_made_size(frame->data + at, frame->len - at);
-    if (relation_from_bytes(frame->data + at, frame->len - at, &place->rel, err))
-        return err_context(err, RELATION_TABLE);
-    char name[32];
-    struct relation aside = *place->rel;
-    (void)snprintf(name, sizeof name, "pg2any_old_%" PRIu32, row->relid);
-    aside.name = name;
-    if (t->runner.ops->table_name(t->runner.driver, place->rel, &place->name, err) ||
-        t->runner.ops->table_name(t->runner.driver, &aside, &place->aside, err) ||
-        buf_check(&place->name, err) || buf_check(&place->aside, err) ||
-        name_beside(t, place->rel, &place->beside, err))
-        return -1;
-    return describe(t, buf_cstr(&place->beside), false, &place->there, err) ||
-                   describe(t, buf_cstr(&row->fields[RELATION_TARGET]), false, &place->was_there,
-                            err) ||
-                   describe(t, buf_cstr(&place->aside), false, &place->aside_there, err)
-               ? -1
-               : 0;
-}
-
-/*
- * Where changes commit, a crash leaves each of them done or not: the tables have changed names, the
- * old one is dropped, pg2any_relation says so. What is neither is not known: it is copied once
- * more.
- */
-static int take_place(struct target *t, struct own_row *row, struct place *place, bool *placed,
-                      struct err *err)
-{
-    const struct step drop = {.kind = STEP_DROP_TABLE,
-                              .table = buf_cstr(&place->aside),
-                              .rel = place->rel,
-                              .there = &place->aside_there},
-                      replace = {.kind = STEP_REPLACE_TABLE,
-                                 .table = buf_cstr(&place->beside),
-                                 .name = place->was_there.exists
-                                             ? buf_cstr(&row->fields[RELATION_TARGET])
-                                             : NULL,
-                                 .to = buf_cstr(&place->name),
-                                 .aside = buf_cstr(&place->aside),
-                                 .rel = place->rel,
-                                 .there = &place->there};
-    bool beside = place->there.exists;
-    /* Otherwise it has the name, if the old one has gone aside. */
-    if (!beside && place->aside_there.exists &&
-        describe(t, buf_cstr(&place->name), false, &place->there, err))
-        return -1;
-    *placed = place->there.exists;
-    if (!*placed)
-        return 0;
-    if ((place->aside_there.exists && change(t, &drop, NULL, err)) ||
-        (beside && change(t, &replace, NULL, err)))
-        return -1;
-    log_info("a table that was copied again has taken its place", "target", buf_cstr(&place->name),
-             NULL);
-    buf_reset(&row->fields[RELATION_TARGET], 0);
-    buf_append_str(&row->fields[RELATION_TARGET], buf_cstr(&place->name));
-    return copied_set_placed(&row->fields[RELATION_FRAME], err);
-}
-
-int target_take_place(struct target *t, const char *origin, uint32_t relid, struct err *err)
-{
-    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = relid};
-    struct own_row row = {0};
-    struct copied copied = {0};
-    struct place place = {0};
-    bool known = false, placed;
-    size_t size;
-    described_init(&place.there);
-    described_init(&place.was_there);
-    described_init(&place.aside_there);
-    int rc = recall(t, &key, &row, &known, err);
-    if (rc == 0 && known)
-        rc = copied_parse(&copied, &row.fields[RELATION_FRAME], &size, err);
-    if (rc == 0 && copied.beside && !copied.after) {
-        rc = find_place(t, &row, &place, err) || take_place(t, &row, &place, &placed, err) ? -1 : 0;
-        if (rc == 0 && !placed)
-            rc = copied_set_due(&row.fields[RELATION_FRAME], copied.lsn, err);
-        if (rc == 0)
-            rc = remember_row(t, origin, &row, true, err);
-    }
-    copied_free(&copied);
-    own_row_free(&row);
-    relation_unref(place.rel);
-    buf_free(&place.beside);
-    buf_free(&place.name);
-    buf_free(&place.aside);
-    described_free(&place.there);
-    described_free(&place.was_there);
-    described_free(&place.aside_there);
-    return rc;
-}
-
 void target_unbind(struct target *t, struct target_table *table)
 {
     if (!table)
@@ -1254,7 +1035,7 @@ int target_has_rows(struct target *t, const char *name, bool *rows, struct err *
 {
     struct described_table there;
     described_init(&there);
-    int rc = describe(t, name, true, &there, err);
+    int rc = target_describe(t, name, true, &there, err);
     *rows = rc == 0 && there.exists && !there.empty;
     described_free(&there);
     return rc;
@@ -1273,27 +1054,6 @@ const char *target_caveat(struct target *t, const struct relation *rel, uint32_t
     t->runner.ops->declare(t->runner.driver, rel, column, &declared, &caveat);
     buf_free(&declared);
     return caveat;
-}
-
-/* ---- indexes ---- */
-
-static struct wanted wanted(const struct target *t, const char *origin)
-{
-    return (struct wanted){t->runner.ops, t->runner.driver, origin};
-}
-
-int target_want_indexes(struct target *t, const char *origin, uint32_t relid, struct bytes list,
-                        struct err *err)
-{
-    const struct wanted w = wanted(t, origin);
-    return wanted_remember(&w, relid, list, err);
-}
-
-int target_make_index(struct target *t, const char *origin, uint32_t relid, bool give_up,
-                      bool *more, struct err *err)
-{
-    const struct wanted w = wanted(t, origin);
-    return wanted_make(&w, relid, give_up, more, err);
 }
 
 /* ---- rows ---- */
