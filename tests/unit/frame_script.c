@@ -251,6 +251,25 @@ static void put_frame(struct buf *out, int64_t time_us, char *line)
         frame_put_progress(out, &k);
         break;
     }
+    case FRAME_COPY_DUE: {
+        struct frame_copy_due w = {number32(&line)};
+        frame_put_copy_due(out, &w);
+        break;
+    }
+    case FRAME_COPY_BEGIN: {
+        struct frame_copy_begin x = {.relid = number32(&line), .snapshot = bytes_of("10:10:")};
+        x.chunk = number32(&line);
+        x.lsn = number(&line);
+        frame_put_copy_begin(out, &x);
+        break;
+    }
+    case FRAME_COPY_END: {
+        struct frame_copy_end x = {.relid = number32(&line)};
+        x.nrows = number(&line);
+        x.next = line ? word(&line) : (struct bytes){0};
+        frame_put_copy_end(out, &x);
+        break;
+    }
     case FRAME_END: {
         struct frame_end z = {.why = word(&line)};
         z.last_lsn = number(&line);
@@ -370,6 +389,24 @@ static void print_frame(struct buf *out, const struct frame *f)
         struct frame_progress k;
         bad = frame_get_progress(f, &k, &err);
         buf_printf(out, " %ju", (uintmax_t)k.lsn);
+        break;
+    }
+    case FRAME_COPY_DUE: {
+        struct frame_copy_due w;
+        bad = frame_get_copy_due(f, &w, &err);
+        buf_printf(out, " %u", w.relid);
+        break;
+    }
+    case FRAME_COPY_BEGIN: {
+        struct frame_copy_begin x;
+        bad = frame_get_copy_begin(f, &x, &err);
+        buf_printf(out, " %u %u %ju", x.relid, x.chunk, (uintmax_t)x.lsn);
+        break;
+    }
+    case FRAME_COPY_END: {
+        struct frame_copy_end x;
+        bad = frame_get_copy_end(f, &x, &err);
+        buf_printf(out, " %u %ju %.*s", x.relid, (uintmax_t)x.nrows, TEXT(x.next));
         break;
     }
     case FRAME_END: {

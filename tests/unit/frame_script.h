@@ -13,6 +13,7 @@
  *     A xid subxid                K xid commit_lsn end_lsn gid  r xid gid
  *     b xid prepare_lsn gid       P xid prepare_lsn gid         p xid prepare_lsn gid
  *     k lsn                       Z why last_lsn
+ *     W relid                     X relid chunk lsn           x relid rows [next]
  *
  * What follows "@N" has a time N microseconds after that of the rest: B, C and k.
  * An M of xid 0 is not transactional.
