@@ -75,6 +75,7 @@ $front->start;
 $front->wait_all_ready;
 $pg->do(q{insert into t select g, 'by the writer', g from generate_series(10, 500) g}, q{update t set v = 'changed' where id % 3 = 0},
     'delete from t where id between 20 and 40');
+wait_for(sub { ($target->value('select max(id) from late') // 0) == 1 }, 60, 'the copy over others');
 $front->wait_caught_up;
 same_content($pg, $target, ['t', 'late'], 'the user without DDL applies rows, and a copy over others');
 $pg->do('truncate t', q{insert into t values (1, 'after', 0)});
