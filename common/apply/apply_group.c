@@ -342,8 +342,10 @@ int group_make_indexes(struct apply_group *g, bool ended, struct err *err)
         bool settled = false, again = true, beside = false;
         memcpy(&l, lacking->data + at, sizeof l);
         if ((ended || l.until <= g->checkpoint.remote_lsn) &&
-            look_whether_settled(g, &l, ended, &settled, &again, &beside, err))
+            look_whether_settled(g, &l, ended, &settled, &again, &beside, err)) {
+            g->failed = true;
             return -1;
+        }
         memcpy(lacking->data + at, &l, sizeof l);
         if (again) {
             at += sizeof l;
@@ -352,8 +354,10 @@ int group_make_indexes(struct apply_group *g, bool ended, struct err *err)
         memmove(lacking->data + at, lacking->data + at + sizeof l, lacking->len - at - sizeof l);
         lacking->len -= sizeof l;
         if (settled &&
-            ((beside && place_table(g, l.relid, err)) || make_indexes_of(g, l.relid, err)))
+            ((beside && place_table(g, l.relid, err)) || make_indexes_of(g, l.relid, err))) {
+            g->failed = true;
             return -1;
+        }
     }
     return 0;
 }

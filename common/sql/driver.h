@@ -21,7 +21,8 @@
  * front.
  *
  * ORDER OF CALLS. open; then any number of [begin, recall of the checkpoint, …, commit], reset at
- * any time; close at last. remember, change, execute and truncate come between begin and commit.
+ * any time; close at last. remember, change, execute and truncate come between begin and commit;
+ * recall of a relation may come without, and then says what is committed.
  * Under look_only nothing but table_name, declare, describe, fit, recall, check and a change that
  * only shows comes after open.
  *

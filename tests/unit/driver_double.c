@@ -51,7 +51,7 @@ static int call(struct driver *d, struct err *err, const char *fmt, ...)
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     if (d->broken)
-        fail_msg("%s after a failure, without a reset", text);
+        fail_msg("%s after a failure, without a reset\n%s", text, buf_cstr(&d->calls));
     if (fails_now(d))
         return let_fail(d, err);
     buf_printf(&d->calls, "%s\n", text);
@@ -149,6 +149,17 @@ static struct double_memory *find_memory(struct driver *d, uint32_t relid, const
     return NULL;
 }
 
+static const struct double_memory *next_memory(const struct driver *d, uint32_t relid)
+{
+    const struct double_memory *next = NULL;
+    for (size_t i = 0; i < d->now.nmemories; i++) {
+        const struct double_memory *m = &d->now.memories[i];
+        if (m->relid > relid && (!next || m->relid < next->relid))
+            next = m;
+    }
+    return next;
+}
+
 static int double_recall(struct driver *d, const struct own_key *key, struct own_row *row,
                          bool *found, struct err *err)
 {
@@ -158,10 +169,10 @@ static int double_recall(struct driver *d, const struct own_key *key, struct own
             append_checkpoint(&d->now.checkpoint, row);
         return call(d, err, "checkpoint_get %s", key->origin);
     }
-    within(d, "relation_get");
-    if (call(d, err, "relation_get %s %u", key->origin, key->relid))
+    if (call(d, err, "relation_get %s %s%u", key->origin, key->next ? ">" : "", key->relid))
         return -1;
-    const struct double_memory *m = find_memory(d, key->relid, key->target);
+    const struct double_memory *m =
+        key->next ? next_memory(d, key->relid) : find_memory(d, key->relid, key->target);
     *found = m != NULL;
     if (!m)
         return 0;

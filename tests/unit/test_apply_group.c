@@ -39,6 +39,26 @@ static const char whole_story[] =
 static const char end_of_story[] = "t1(id,v2) [a,~]*4 [c,~] [d,~]\n"
                                    "t2(id,v3) [z,~]*3 [q,~] [r,~] [s,~]\n";
 
+/* Tables that are copied: what came before is left out, and what the snapshot, which sees xids
+ * below 10, saw; an xid that comes again later is another one. A hello comes within a copy. */
+static const char copy_story[] =
+    "H 100; W 1; W 2;"
+    "B 9 200; R 1 1; I 9 1 a; C 9 200 210 1;"
+    "R 1 1; X 1 0 500; I 0 1 a; I 0 1 b;"
+    "H 100; W 1; W 2;"
+    "B 9 200; R 1 1; I 9 1 a; C 9 200 210 1;"
+    "R 1 1; X 1 0 500; I 0 1 a; I 0 1 b; I 0 1 c; I 0 1 d; I 0 1 e; x 1 5;"
+    "B 8 300; I 8 1 b; C 8 300 310 1;"
+    "B 11 400; I 11 1 f; D 11 1 a; C 11 400 410 2;"
+    "R 2 1; X 2 0 450; x 2 0;"
+    "B 7 600; I 7 1 g; R 2 1; I 7 2 x; C 7 600 610 2;"
+    "k 900; Z done 900";
+
+static const char end_of_copies[] =
+    "t1(id,v1) [b,~] [c,~] [d,~] [e,~] [f,~] [g,~]\nt2(id,v1) [x,~]\n";
+
+static const char *story = whole_story, *end_of_it = end_of_story;
+
 /* The target after each checkpoint, from a run in which nothing fails and every transaction has a
  * commit of its own. */
 struct history {
@@ -57,18 +77,22 @@ static void note(void *arg, struct driver *d)
     double_content(&d->now, &h->at[h->n++].content);
 }
 
-/* What is visible at the target is a state of the source, and the one that the checkpoint says. */
+/* What is visible at the target is a state of the source, and the one that the checkpoint says, or
+ * one of those: a copy does not move it. */
 static void compare(void *arg, struct driver *d)
 {
     const struct history *h = arg;
-    const struct buf *expected = NULL;
-    for (size_t i = 0; i < h->n && h->at[i].lsn <= d->now.checkpoint.remote_lsn; i++)
-        expected = &h->at[i].content;
-    assert_non_null(expected);
+    uint64_t lsn = 0;
+    bool any = false;
     struct buf is = {0};
     double_content(&d->now, &is);
-    assert_int_equal(is.len, expected->len);
-    assert_memory_equal(buf_cstr(&is), expected->data, is.len);
+    for (size_t i = 0; i < h->n && h->at[i].lsn <= d->now.checkpoint.remote_lsn; i++)
+        lsn = h->at[i].lsn;
+    for (size_t i = 0; i < h->n; i++)
+        any = any || (h->at[i].lsn == lsn && h->at[i].content.len == is.len &&
+                      memcmp(h->at[i].content.data, buf_cstr(&is), is.len) == 0);
+    if (!any)
+        fail_msg("at %ju: %s", (uintmax_t)d->now.checkpoint.remote_lsn, buf_cstr(&is));
     buf_free(&is);
 }
 
@@ -80,7 +104,7 @@ static int tell_story(struct apply_world *w, const struct limits *l)
 {
     w->group.max_transactions = l->transactions;
     w->group.max_bytes = l->bytes;
-    int rc = feed(w, whole_story);
+    int rc = feed(w, story);
     if (rc == 0)
         rc = input_ends(w);
     return rc;
@@ -91,7 +115,7 @@ static void write_history(struct apply_world *w, struct history *h)
     w->dest.on_commit = note;
     w->dest.on_commit_arg = h;
     good(w, tell_story(w, &(struct limits){1, 1000000}));
-    has(w, end_of_story);
+    has(w, end_of_it);
     w->dest.on_commit = compare;
 }
 
@@ -122,10 +146,11 @@ static void fail_everywhere(struct apply_world *w, const struct limits *l, enum 
             w->dest.fail_at = 0;
             start(w);
             good(w, tell_story(w, l));
-        } else if (kind != ERR_RETRY) {
+        } else if (kind != ERR_RETRY && story == whole_story) {
+            /* What is looked at for indexes when a copy has settled stops nothing. */
             assert_false(w->dest.failed);
         }
-        has(w, end_of_story);
+        has(w, end_of_it);
         assert_int_equal(checkpoint(w), 900);
         assert_int_equal(w->acked_lsn, 900);
     } while (w->dest.failed && n < 1000);
@@ -167,6 +192,25 @@ static void any_call_may_fail_and_the_program_starts_again(void **state)
     fail_everywhere(w, &in_parts, ERR_RETRY, 1, true);
     fail_everywhere(w, &in_parts, ERR_RETRY, 2, true);
     free_history(&h);
+}
+
+static void any_call_may_fail_while_tables_are_copied(void **state)
+{
+    struct apply_world *w = *state;
+    struct history h = {0};
+    story = copy_story;
+    end_of_it = end_of_copies;
+    write_history(w, &h);
+    static const struct limits *const all[] = {&in_one_group, &each_alone, &some, &in_parts};
+    static const enum err_kind kinds[] = {ERR_TEMPORARY, ERR_PERMANENT, ERR_RETRY};
+    for (size_t i = 0; i < LENGTH(all); i++)
+        for (size_t k = 0; k < LENGTH(kinds); k++) {
+            fail_everywhere(w, all[i], kinds[k], 1, false);
+            fail_everywhere(w, all[i], kinds[k], 1, true);
+        }
+    free_history(&h);
+    story = whole_story;
+    end_of_it = end_of_story;
 }
 
 static void fail_next(struct apply_world *w, uint64_t calls_before, enum err_kind kind,
@@ -439,6 +483,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, apply_setup, apply_teardown)
         TEST(any_call_may_fail_and_the_group_is_repeated),
         TEST(any_call_may_fail_and_the_program_starts_again),
+        TEST(any_call_may_fail_while_tables_are_copied),
         TEST(a_lost_answer_keeps_what_the_group_described),
         TEST(a_lost_answer_in_a_partial_transaction_keeps_its_relations),
         TEST(a_repeated_group_counts_once),
