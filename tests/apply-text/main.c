@@ -190,13 +190,17 @@ static int file_describe(struct driver *d, const char *name, const struct descri
     struct buf sql = {0};
     sqlite3_stmt *s;
     out->folds_case = true;
-    buf_append_str(&sql, "SELECT name FROM pragma_table_info(");
+    buf_append_str(&sql, "SELECT name, pk FROM pragma_table_info(");
     text_literal(&sql, name, strlen(name));
-    buf_append_byte(&sql, ')');
+    buf_append_str(&sql, ") ORDER BY cid");
     if (ask(d, &sql, &s, &out->exists, err))
         return -1;
-    for (bool more = out->exists; more; more = sqlite3_step(s) == SQLITE_ROW)
-        (void)described_add_column(out, (const char *)sqlite3_column_text(s, 0));
+    for (bool more = out->exists; more; more = sqlite3_step(s) == SQLITE_ROW) {
+        const char *column = (const char *)sqlite3_column_text(s, 0);
+        (void)described_add_column(out, column);
+        if (sqlite3_column_int(s, 1) > 0)
+            described_add_index_column(out, "key", true, true, column);
+    }
     (void)sqlite3_finalize(s);
     buf_append_str(&sql, "SELECT 1 FROM ");
     text_quote_standard(&sql, out->exists && how->rows ? name : CHECKPOINT_TABLE);

@@ -114,7 +114,7 @@ sub equal_or_stop {
         $there->do($settle) if $settle;
         same_content($there, $copy, ['t'], "$name: equal");
     } else {
-        is($late->status('apply'), 100, "$name: a stop");
+        is($late->wait_exit('apply', 60), 100, "$name: a stop");
     }
     $late->kill_all;
     return;
