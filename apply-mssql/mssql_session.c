@@ -106,6 +106,8 @@ bool mssql_is_lost(const struct driver *d)
 
 /* ---- results ---- */
 
+#define MOST_FAILURES 100 /* of one batch */
+
 static int add_row(struct driver *d, struct mssql_result *r, size_t *cap, struct err *err)
 {
     size_t at = r->nrows * r->ncolumns;
@@ -153,9 +155,15 @@ static int drain(struct driver *d, struct mssql_result *r, bool *failed, struct 
     size_t cap = 0;
     int status = 0;
     bool taken = false;
-    while ((rc = dbresults(d->db)) != NO_MORE_RESULTS && !mssql_is_lost(d)) {
-        if (rc == FAIL)
+    unsigned failures = 0;
+    /* Statements of a batch may fail one after the other. But db-lib may also fail for ever,
+     * without an end of the results (FreeTDS 1.3, where there was no memory for one). */
+    while (failures < MOST_FAILURES && (rc = dbresults(d->db)) != NO_MORE_RESULTS &&
+           !mssql_is_lost(d)) {
+        if (rc == FAIL) {
             *failed = true;
+            failures++;
+        }
         bool take = r && !taken && rc == SUCCEED && dbnumcols(d->db) > 0;
         if (take)
             r->ncolumns = (size_t)dbnumcols(d->db);
