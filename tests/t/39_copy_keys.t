@@ -1,5 +1,5 @@
 # Keys that are not the same at the source are rows of their own in the target, or the copy stops.
-# needs: postgres, any target
+# needs: one postgres, any target
 
 use Pg2any::Test;
 

@@ -1,6 +1,6 @@
 # pg2any copy: tables are copied again while the pipeline runs, and while it does not; pg2any resync: a slot that is lost is
 # made anew. The targets keep their rows until then, and nobody sees a table empty.
-# needs: postgres, any target
+# needs: one postgres, any target
 
 use Pg2any::Front;
 use Pg2any::Test;

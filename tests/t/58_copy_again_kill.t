@@ -2,7 +2,7 @@
 # between: a reader sees either all of the old rows or all of the new ones, never none, and in the end both sides are equal.
 #
 # PG2ANY_KILLS: how many times (10). PG2ANY_SEED: chooses the stages and the moments.
-# needs: postgres, any target
+# needs: one postgres, any target
 
 use Pg2any::Test;
 
