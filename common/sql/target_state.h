@@ -50,6 +50,23 @@ MUST_CHECK int target_remember(struct target *t, const char *origin, const struc
 MUST_CHECK int target_describe(struct target *t, const char *name, bool rows,
                                struct described_table *out, struct err *err);
 
+/* Whether the open transaction has changed a table, as far as that matters; that it has. */
+bool target_is_changed(const struct target *t, const char *name);
+MUST_CHECK int target_mark_changed(struct target *t, struct target_table *table, struct err *err);
+
+void target_free_default(struct default_left *d);
+
+/* Carries out a plan, and says so. */
+MUST_CHECK int target_carry_out(struct target *t, struct relation *rel,
+                                const struct schema_plan *plan, struct err *err);
+
+/* Says which step it was that failed; -1. */
+int target_step_failed(const struct step *s, struct err *err);
+
+/* Whether a plan has made that table, though the transaction that was to remember it was given up.
+ */
+bool target_is_made(const struct target *t, const char *table);
+
 /* Carries out a step, in the open transaction or beside it. `defaults_of`: the relation whose new
  * column keeps its default until the transaction is committed; NULL: none does. */
 MUST_CHECK int target_change(struct target *t, const struct step *s, struct relation *defaults_of,
