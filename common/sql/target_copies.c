@@ -18,6 +18,7 @@ int target_copied(struct target *t, const char *origin, uint32_t relid, struct c
     struct own_row row = {0};
     size_t size;
     *copied = (struct copied){0};
+    *known = false;
     int rc = target_recall(t, &key, &row, known, err);
     if (rc == 0 && *known)
         rc = copied_parse(copied, &row.fields[RELATION_FRAME], &size, err);

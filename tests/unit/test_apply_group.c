@@ -81,7 +81,7 @@ static void note(void *arg, struct driver *d)
  * one of those: a copy does not move it. */
 static void compare(void *arg, struct driver *d)
 {
-    const struct history *h = arg;
+    struct history *h = arg;
     uint64_t lsn = 0;
     bool any = false;
     struct buf is = {0};
@@ -90,7 +90,7 @@ static void compare(void *arg, struct driver *d)
         lsn = h->at[i].lsn;
     for (size_t i = 0; i < h->n; i++)
         any = any || (h->at[i].lsn == lsn && h->at[i].content.len == is.len &&
-                      memcmp(h->at[i].content.data, buf_cstr(&is), is.len) == 0);
+                      strcmp(buf_cstr(&h->at[i].content), buf_cstr(&is)) == 0);
     if (!any)
         fail_msg("at %ju: %s", (uintmax_t)d->now.checkpoint.remote_lsn, buf_cstr(&is));
     buf_free(&is);
