@@ -452,6 +452,12 @@ static void copied(struct copying *c, struct copying_table *t, const struct copy
     const struct relation *rel = t->described;
     t->nrows += chunk->nrows;
     t->chunk = chunk->number;
+    /* A hash says where it begins: keys are data. */
+    unsigned from = 0;
+    if (chunk->from)
+        HASH_VALUE(chunk->from, strlen(chunk->from), from);
+    log_debug("rows of a table are sent", "schema", rel->namespace, "table", rel->name, "rows",
+              LOG_U64(chunk->nrows), "from", LOG_U64(from), NULL);
     t->done = chunk->next.len == 0;
     if (t->done)
         copy_progress_done(&c->progress);

@@ -85,7 +85,7 @@ sub change {
 my $mysql = Pg2any::MySQL->new(fast => 1);
 my @targets = (new_target(kind => 'sqlite'), new_target(kind => 'mysql', server => $mysql));
 my $front = Pg2any::Front->new(pg => $pg, targets => \@targets, env => { CDC_COPY => 'initial', CDC_COPY_CHUNK => $rows > 500_000 ? '1MB' : '32kB',
-    CDC_PUBLICATION => 'cdc_pub,cdc_root', CDC_TWO_PHASE => 'on', CDC_MEMORY_LIMIT => '1MB' });
+    CDC_PUBLICATION => 'cdc_pub,cdc_root', CDC_TWO_PHASE => 'on', CDC_MEMORY_LIMIT => '1MB', CDC_LOG_LEVEL => 'debug' });
 my $chaos = Pg2any::Chaos->new(pg => $pg, front => $front);
 my @writers = Pg2any::Load::start($pg, writers => 2, seed => $seed, pause => 0.1, big => 300, prepare => 1);
 wait_for(sub { $pg->value('select count(*) from account') > 100 }, 60, 'rows that are there before');
@@ -140,6 +140,11 @@ $copied{"$1 $2"}++ while $log =~ /tool=(apply-\w+) .*msg="a table is copied" sch
 is_deeply([grep { $copied{$_} > 1 } sort keys %copied], [], 'no table is copied again that was there');
 # An applier that is killed behind its commit does not say it.
 cmp_ok(scalar(keys %copied), '>=', 2 * @tables - $kills, 'and the log shows their copies');
+my ($sent, $rows_sent, %chunk) = (0, 0);
+$sent++, $rows_sent += $2, $chunk{"$1 $3"}++
+    while $log =~ /msg="rows of a table are sent" schema=public table=(\S+) rows=(\d+) from=(\d+)/g;
+diag("$rows_sent rows were sent in $sent chunks, of which " . keys(%chunk) . ' are different');
+cmp_ok($sent - keys %chunk, '<=', $done, 'a kill repeats no more than a chunk');
 is_deeply([grep { $memory{$_} > $MOST_MEMORY_KB } sort keys %memory], [], 'and nothing takes much memory');
 is($front->stop, 0, 'asked to stop, it leaves with 0');
 
