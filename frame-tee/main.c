@@ -53,10 +53,10 @@ static const struct option_def option_table[] = {
 };
 
 static const struct program program = {
-    "frame-tee",
-    "[option]... <committed.frames >committed.frames",
-    "Passes frames on to several readers, and keeps an audit file of them.",
-    option_table,
+    .name = "frame-tee",
+    .synopsis = "[option]... <committed.frames >committed.frames",
+    .purpose = "Passes frames on to several readers, and keeps an audit file of them.",
+    .options = option_table,
 };
 
 struct run {

@@ -44,11 +44,12 @@ static const struct option_def option_table[] = {
 };
 
 static const struct program program = {
-    "metrics-http",
-    "--stats FILE... [OPTION]...",
-    "Serves the statistics of a pipeline at /metrics in Prometheus' text format, whether it works\n"
-    "at /health and whether it has started at /ready.",
-    option_table,
+    .name = "metrics-http",
+    .synopsis = "--stats FILE... [OPTION]...",
+    .purpose =
+        "Serves the statistics of a pipeline at /metrics in Prometheus' text format, whether it works\n"
+        "at /health and whether it has started at /ready.",
+    .options = option_table,
 };
 
 static int serve(const struct settings *s, const char *listen, struct err *err)

@@ -78,11 +78,12 @@ static const struct option_def options[] = {
 };
 
 static const struct program program = {
-    "pg-capture",
-    "--source URI [OPTION]...",
-    "Reads a logical replication slot of PostgreSQL (14 or later) and writes change frames to\n"
-    "stdout, one for each message of pgoutput.",
-    options,
+    .name = "pg-capture",
+    .synopsis = "--source URI [OPTION]...",
+    .purpose =
+        "Reads a logical replication slot of PostgreSQL (14 or later) and writes change frames to\n"
+        "stdout, one for each message of pgoutput.",
+    .options = options,
 };
 
 typedef int (*mode)(const struct capture_options *options, struct err *err);

@@ -220,63 +220,45 @@ static int load_environment(const struct settings *s, struct err *err)
     return s->env_dir ? env_dir_load(s->env_dir, err) : 0;
 }
 
-/* Whether the word is an option whose value is the next one. */
-static bool takes_value(const struct command *c, const char *word)
+/* The command's operands, which are argv[first] and what follows. */
+static int take_operands(const struct command *c, const struct program *program, int argc,
+                         char **argv, int first, struct settings *s, struct err *err)
 {
-    if (strncmp(word, "--", 2) != 0 || strchr(word, '='))
-        return false;
-    for (const struct option_def *o = c->options; o->name; o++)
-        if (o->type == OPTION_FLAG && strcmp(o->name, word + 2) == 0)
-            return false;
-    return true;
+    s->noperands = (size_t)(argc - first);
+    s->operands = argv + first;
+    if (!c->operand || !c->example || s->noperands == 1)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  s->noperands == 0 ? "%s: %s is missing" : "%s: more than one %s", program->name,
+                  c->operand);
+    return err_hint(err, "%s %s: %s", program->name, program->synopsis, c->example);
 }
 
-/* Takes the words at the end that are no options, and no value of one. */
-static int take_operands(const struct command *c, int argc, char **argv, struct settings *s)
-{
-    int n = argc;
-    while (n > 1 && argv[n - 1][0] != '-' && !takes_value(c, argv[n - 2]))
-        n--;
-    s->noperands = (size_t)(argc - n);
-    s->operands = argv + n;
-    return n;
-}
-
-/* `argv` begins with the command's name. The operand, where there is one, is the last word. */
+/* `argv` begins with the command's name. */
 static int run_command(const struct command *c, int argc, char **argv, struct err *err)
 {
     char name[32], synopsis[64];
     struct settings s = {.notify_fd = NOTIFY_NONE};
     struct plan plan;
-    const char *operand = NULL;
+    int first = argc;
     (void)snprintf(name, sizeof name, "pg2any %s", c->name);
     (void)snprintf(synopsis, sizeof synopsis, "[OPTION]...%s%s", c->operand ? " " : "",
                    c->operand ? c->operand : "");
-    const struct program program = {name, synopsis, c->purpose, c->options};
-    bool any_number = c->operand && !c->example;
-    if (any_number)
-        argc = take_operands(c, argc, argv, &s);
-    else if (c->operand && argc > 1 && argv[argc - 1][0] != '-')
-        operand = argv[--argc];
-    char *last = argv[argc];
-    argv[argc] = NULL;
+    const struct program program = {.name = name,
+                                    .synopsis = synopsis,
+                                    .purpose = c->purpose,
+                                    .options = c->options,
+                                    .first_operand = c->operand ? &first : NULL};
     enum options_result result = options_parse(&program, argc, argv, &s, NULL, err);
-    argv[argc] = last;
     if (result != OPTIONS_RUN)
         return result == OPTIONS_LEAVE ? 0 : -1;
-    if (c->operand && !any_number && !operand) {
-        (void)err_set(err, ERR_PERMANENT, "%s: %s is missing", name, c->operand);
-        return err_hint(err, "%s %s: %s", name, synopsis, c->example);
-    }
-    if (load_environment(&s, err))
+    if (take_operands(c, &program, argc, argv, first, &s, err) || load_environment(&s, err))
         return -1;
     /* Once more: how to log may have been in the file. */
-    argv[argc] = NULL;
     result = options_parse(&program, argc, argv, &s, NULL, err);
-    argv[argc] = last;
     if (result != OPTIONS_RUN || plan_make(&plan, err))
         return -1;
-    return c->run(&plan, &s, operand, err);
+    return c->run(&plan, &s, c->example ? s.operands[0] : NULL, err);
 }
 
 int main(int argc, char **argv)

@@ -50,11 +50,12 @@ static const struct option_def option_table[] = {
 };
 
 static const struct program program = {
-    "txn-assemble",
-    "[option]... <frames >committed.frames",
-    "Turns the change frames of pg-capture, with ordinary, streamed and prepared transactions\n"
-    "mixed, into whole committed transactions in commit order.",
-    option_table,
+    .name = "txn-assemble",
+    .synopsis = "[option]... <frames >committed.frames",
+    .purpose =
+        "Turns the change frames of pg-capture, with ordinary, streamed and prepared transactions\n"
+        "mixed, into whole committed transactions in commit order.",
+    .options = option_table,
 };
 
 /* What stats_register() gave. */

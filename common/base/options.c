@@ -271,6 +271,12 @@ static int unexpected_argument(const struct program *program, const char *word, 
     return err_hint(err, "%s takes only options; --help lists them", program->name);
 }
 
+/* To getopt_long(). */
+static bool is_operand(const char *word)
+{
+    return word[0] != '-' || word[1] == '\0';
+}
+
 static enum options_result parse_flags(struct parse *p, int argc, char **argv, bool usable,
                                        struct err *err)
 {
@@ -295,11 +301,14 @@ static enum options_result parse_flags(struct parse *p, int argc, char **argv, b
     longs[n] = (struct option){"help", no_argument, NULL, OPT_HELP};
     longs[n + 1] = (struct option){"version", no_argument, NULL, OPT_VERSION};
 
+    const bool operands = p->program->first_operand != NULL;
     optind = 0; /* forgets an earlier call's place within a word, too */
     opterr = 0;
     for (;;) {
         int at = optind > 0 ? optind : 1;
-        int c = getopt_long(argc, argv, "+:", longs, NULL);
+        while (operands && at < argc && is_operand(argv[at]))
+            at++;
+        int c = getopt_long(argc, argv, operands ? ":" : "+:", longs, NULL);
         if (c == -1)
             break;
         if (c == OPT_HELP) {
@@ -330,7 +339,9 @@ static enum options_result parse_flags(struct parse *p, int argc, char **argv, b
     }
     if (!usable)
         return OPTIONS_ERROR;
-    if (optind < argc) {
+    if (operands)
+        *p->program->first_operand = optind;
+    else if (optind < argc) {
         (void)unexpected_argument(p->program, argv[optind], err);
         return OPTIONS_ERROR;
     }

@@ -33,13 +33,16 @@ struct program {
     const char *synopsis;             /* after the name, in --help's first line */
     const char *purpose;              /* one or two sentences */
     const struct option_def *options; /* ended by name == NULL */
+    int *first_operand;               /* NULL: operands are a mistake */
 };
 
 enum options_result { OPTIONS_ERROR = -1, OPTIONS_RUN, OPTIONS_LEAVE };
 
 /*
  * Fills `target`, and `stage` unless it is NULL: then the program is no stage and does not know its
- * options. No operand is allowed: a filter reads stdin. --log-level, --log-format, --help and
+ * options. Where a program takes operands they may stand before options and behind them; argv gets
+ * another order, and *first_operand is where they begin then. A filter has none: it reads stdin.
+ * --log-level, --log-format, --help and
  * --version are understood for every program and are not in its table.
  */
 MUST_CHECK enum options_result options_parse(const struct program *program, int argc, char **argv,

@@ -105,7 +105,8 @@ static const struct option_def table[] = {
     {.name = "list", .type = OPTION_LIST, AT(list), .env = "LIST"},
     {.name = NULL},
 };
-static const struct program program = {"fuzz", "", "", table};
+static const struct program program = {
+    .name = "fuzz", .synopsis = "", .purpose = "", .options = table};
 
 /* A number with a unit; false: it is none, or too large. */
 static bool read_quantity(const char *text, const char *const *units, const uint64_t *factors,

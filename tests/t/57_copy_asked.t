@@ -44,15 +44,15 @@ same_content($pg, $_, \@tables, 'equal again') for @targets;
 unlike($front->log_text, qr/session that an applier of before has left/, 'the applier was not disturbed');
 
 $spoil->(@targets);
-($status, $out) = $front->command(['copy', '--target', '2']);
-is($status, 0, 'all tables of one target');
+($status, $out) = $front->command(['copy', 'public.a', '--target', '2', '--env-dir', $front->dir]);
+is($status, 0, 'a table of one target, options before and behind it');
 unlike($out, qr/^apply:/m, 'the other one is not asked');
 $wait->('the row to be back at the second', sub { return $missing->() == 1 });
 ($status, $out, $err) = $front->command(['copy', 'public.a', 'public.nothing']);
 is($status, 100, 'a table that is not there: exit 100');
 like($err, qr/no table public\.nothing/, 'and says so');
 ok(scalar $missing->(), 'nothing was asked for then');
-for my $case (['copy', '--target', '3'], ['copy', 'a'], ['copy', '--env-file', '/nowhere']) {
+for my $case (['copy', '--target', '3'], ['copy', 'public.a', '--target', '3'], ['copy', 'a'], ['copy', '--env-file', '/nowhere']) {
     ($status) = $front->command($case);
     is($status, 100, "@$case: exit 100");
 }
@@ -102,7 +102,7 @@ $pg->do(q{insert into a values (5000, 'after')});
 $front->wait_caught_up;
 same_content($pg, $_, \@tables, 'all tables again') for @targets;
 is($front->stop, 0, 'stopped');
-($status) = $front->command(['resync', '--yes', '--target', '2']);
+($status) = $front->command(['resync', '--target', '2', '--yes']);
 is($status, 0, 'one target begins anew');
 ok($pg->value(q{select count(*) from pg_replication_slots where slot_name = 'cdc_slot'}), 'the slot stays');
 $pg->do(q{insert into a values (6000, 'last')});

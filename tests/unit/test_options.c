@@ -48,7 +48,8 @@ static const struct option_def table[] = {
     {.name = NULL},
 };
 
-static const struct program program = {"tool", "[OPTIONS]", "Does things.", table};
+static const struct program program = {
+    .name = "tool", .synopsis = "[OPTIONS]", .purpose = "Does things.", .options = table};
 
 #define MAX_WORDS 40
 
@@ -242,6 +243,55 @@ static void a_list_has_a_limit(void **state)
     assert_non_null(strstr(err.text, "more than 32"));
 }
 
+static void names_stand_before_options_and_behind_them(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *command, *names, *values, *error; /* error: NULL, or what it says */
+    } cases[] = {
+        {"", "", "0 dflt  5 67108864 10000 1", NULL},
+        {"a b", "a b ", "0 dflt  5 67108864 10000 1", NULL},
+        {"--flag --number 7 a b", "a b ", "1 dflt  7 67108864 10000 1", NULL},
+        {"a b --number 7 --flag", "a b ", "1 dflt  7 67108864 10000 1", NULL},
+        {"a --number 7 b --flag c", "a b c ", "1 dflt  7 67108864 10000 1", NULL},
+        {"a --string b - c", "a - c ", "0 b  5 67108864 10000 1", NULL},
+        {"a --flag -- --number 7", "a --number 7 ", "1 dflt  5 67108864 10000 1", NULL},
+        {"-- -x", "-x ", "0 dflt  5 67108864 10000 1", NULL},
+        {"a b --nonsense c", NULL, NULL, "unknown option --nonsense ("},
+        {"a --flag b -xyz", NULL, NULL, "unknown option -xyz ("},
+        {"a b --number", NULL, NULL, "--number needs a value ("},
+        {"a b --flag=yes", NULL, NULL, "--flag: it takes no value ("},
+    };
+    int first;
+    struct program named = program;
+    named.first_operand = &first;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        char text[64], *words[MAX_WORDS + 1], names[64] = "", values[256];
+        struct target t;
+        struct err err = {0};
+        assert_int_equal(parse("", "", &t, &err), OPTIONS_RUN); /* an empty environment */
+        (void)snprintf(text, sizeof text, "tool %s", cases[i].command);
+        int n = split(text, words);
+        enum options_result result = options_parse(&named, n, words, &t, NULL, &err);
+        if (cases[i].error) {
+            assert_int_equal(result, OPTIONS_ERROR);
+            if (!strstr(err.text, cases[i].error))
+                fail_msg("%s: %s", cases[i].command, err.text);
+            continue;
+        }
+        /* Once more: the words are in another order, and say the same. */
+        t = (struct target){0};
+        if (result == OPTIONS_RUN)
+            result = options_parse(&named, n, words, &t, NULL, &err);
+        if (result != OPTIONS_RUN)
+            fail_msg("%s: %s", cases[i].command, err.text);
+        for (int at = first; at < n; at++)
+            (void)snprintf(names + strlen(names), sizeof names - strlen(names), "%s ", words[at]);
+        assert_string_equal(names, cases[i].names);
+        assert_string_equal(rendered(&t, values, sizeof values), cases[i].values);
+    }
+}
+
 static void help_and_version_go_to_stdout_whatever_else_is_wrong(void **state)
 {
     (void)state;
@@ -289,6 +339,7 @@ int main(void)
         cmocka_unit_test(mistakes_name_what_is_wrong_and_what_is_allowed),
         cmocka_unit_test(a_stage_has_its_own_options),
         cmocka_unit_test(a_list_has_a_limit),
+        cmocka_unit_test(names_stand_before_options_and_behind_them),
         cmocka_unit_test(help_and_version_go_to_stdout_whatever_else_is_wrong),
         cmocka_unit_test(the_log_level_is_set),
     };
