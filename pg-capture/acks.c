@@ -13,8 +13,9 @@
 
 struct ack_copy {
     uint32_t relid;
-    bool whole; /* it is to be copied in one snapshot */
-    bool lost;  /* acks_take_lost() is to tell */
+    bool whole;       /* it is to be copied in one snapshot */
+    bool lost;        /* acks_take_lost() is to tell */
+    struct buf lacks; /* keys of rows, a line each */
     struct {
         bool has, lost; /* lost: also where the target was begun without copies */
         char *next;     /* NULL: no copy is under way there */
@@ -73,6 +74,7 @@ static void forget_copies(struct acks *a)
         HASH_DEL(a->copies, copy);
         for (size_t i = 0; i < OPTION_LIST_MAX; i++)
             free(copy->targets[i].next);
+        buf_free(&copy->lacks);
         free(copy);
     }
 }
@@ -164,6 +166,33 @@ bool acks_want_whole(const struct acks *a, uint32_t relid)
     return copy && copy->whole;
 }
 
+bool acks_lack_rows(const struct acks *a, uint32_t relid)
+{
+    const struct ack_copy *copy = find_copy(a, relid);
+    return copy && copy->lacks.len > 0;
+}
+
+void acks_take_lacks(struct acks *a, uint32_t relid, struct buf *keys)
+{
+    struct ack_copy *copy = find_copy(a, relid);
+    if (!copy)
+        return;
+    buf_append(keys, copy->lacks.data, copy->lacks.len);
+    buf_free(&copy->lacks);
+}
+
+/* Another target may have asked for it already. */
+static int add_lack(struct ack_copy *copy, const char *key, struct err *err)
+{
+    size_t size = strlen(key);
+    for (const char *at = buf_cstr(&copy->lacks), *end; (end = strchr(at, '\n')); at = end + 1)
+        if ((size_t)(end - at) == size && memcmp(at, key, size) == 0)
+            return 0;
+    buf_append(&copy->lacks, key, size);
+    buf_append_byte(&copy->lacks, '\n');
+    return buf_check(&copy->lacks, err);
+}
+
 /* ---- lines ---- */
 
 static int bad_line(const struct ack_fifo *f, struct err *err)
@@ -188,8 +217,8 @@ static bool take_relid(const char **p, uint32_t *relid)
 /* A line about a copy; *is: it is one. */
 static int take_copied(struct acks *a, size_t i, bool *is, struct err *err)
 {
-    static const char *const words[] = {"copied", "copying ", "whole ", "again "};
-    enum { NWORDS = sizeof words / sizeof *words };
+    enum { COPIED, COPYING, WHOLE, AGAIN, LACKS, NWORDS };
+    static const char *const words[NWORDS] = {"copied", "copying ", "whole ", "again ", "lacks "};
     struct ack_fifo *f = &a->fifos[i];
     struct ack_copy *copy;
     uint32_t relid;
@@ -200,23 +229,27 @@ static int take_copied(struct acks *a, size_t i, bool *is, struct err *err)
     if (!*is)
         return 0;
     const char *p = f->line + strlen(words[kind]);
-    if (kind == 0 && (*p == '\0' || strcmp(p, " *") == 0)) {
+    if (kind == COPIED && (*p == '\0' || strcmp(p, " *") == 0)) {
         f->told = true;
         f->all = *p != '\0';
         return 0;
     }
-    if ((kind == 0 && *p++ != ' ') || !take_relid(&p, &relid) ||
-        (kind == 1 ? *p++ != ' ' || *p == '\0' : *p != '\0'))
+    bool more = kind == COPYING || kind == LACKS;
+    if ((kind == COPIED && *p++ != ' ') || !take_relid(&p, &relid) ||
+        (more ? *p++ != ' ' || *p == '\0' : *p != '\0'))
         return bad_line(f, err);
     if (!(copy = make_copy(a, relid, err)))
         return -1;
+    if (kind == LACKS)
+        return add_lack(copy, p, err);
+    bool lost = kind == WHOLE || kind == AGAIN;
     free(copy->targets[i].next);
-    copy->targets[i].next = kind == 1 ? strdup(p) : NULL;
-    copy->targets[i].has = kind == 0;
-    copy->targets[i].lost = kind >= 2;
-    copy->lost = copy->lost || kind >= 2;
-    copy->whole = copy->whole || kind == 2;
-    return kind == 1 && !copy->targets[i].next ? err_nomem(err) : 0;
+    copy->targets[i].next = kind == COPYING ? strdup(p) : NULL;
+    copy->targets[i].has = kind == COPIED;
+    copy->targets[i].lost = lost;
+    copy->lost = copy->lost || lost;
+    copy->whole = copy->whole || kind == WHOLE;
+    return kind == COPYING && !copy->targets[i].next ? err_nomem(err) : 0;
 }
 
 static int take_line(struct acks *a, size_t i, uint64_t limit, struct err *err)

@@ -11,6 +11,8 @@
  *
  *   whole RELID            the table is to be copied anew, in one snapshot
  *   again RELID            it is to be copied again
+ *   lacks RELID KEY        a row of it is to be read again: names and values of columns, with tabs
+ *                          between, as COPY writes them (sql/row_key.h)
  *
  * This process is the reader of the FIFOs and makes them afresh, so that it never finds lines of an
  * earlier run in them, and keeps a writing end of its own, so that they never end. An LSN that was
@@ -26,6 +28,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/options.h"
 
@@ -76,6 +79,13 @@ bool acks_take_lost(struct acks *a, uint32_t relid);
 
 /* A target has said that the table is to be copied in one snapshot. */
 bool acks_want_whole(const struct acks *a, uint32_t relid);
+
+/* Whether a target has said that it lacks rows of the table. */
+bool acks_lack_rows(const struct acks *a, uint32_t relid);
+
+/* Takes the keys of those rows, a line each, appended to `keys`: the source is about to send them.
+ */
+void acks_take_lacks(struct acks *a, uint32_t relid, struct buf *keys);
 
 /* Where the copy of a table may go on at the i-th target, which does not have it whole; NULL: it
  * has to begin there. *has: it is there whole. */

@@ -89,20 +89,61 @@ bool copy_key_has(const struct copy_key *k, const char *position)
     return n == k->n;
 }
 
-void copy_key_values(const struct copy_key *k, PGconn *conn, const char *position, struct buf *sql)
+void copy_key_row_values(const struct copy_key *k, PGconn *conn, const struct bytes *values,
+                         struct buf *sql)
 {
     struct buf text = {0};
-    const char *at = position + strlen(k->sign);
     for (uint32_t i = 0; i < k->n; i++) {
-        size_t size = strcspn(++at, "\t");
-        copy_text_unescape(at, size, &text);
+        copy_text_unescape(values[i].data, values[i].size, &text);
         buf_append_str(sql, i ? ", " : "");
         append_literal(conn, buf_cstr(&text), text.len, sql);
         buf_append_str(sql, k->columns[i].cast);
-        at += size;
     }
     sql->failed = sql->failed || text.failed;
     buf_free(&text);
+}
+
+void copy_key_values(const struct copy_key *k, PGconn *conn, const char *position, struct buf *sql)
+{
+    struct bytes values[COPY_KEY_MAX];
+    const char *at = position + strlen(k->sign);
+    for (uint32_t i = 0; i < k->n; i++) {
+        size_t size = strcspn(++at, "\t");
+        values[i] = (struct bytes){at, size};
+        at += size;
+    }
+    copy_key_row_values(k, conn, values, sql);
+}
+
+static uint32_t find_in_key(const struct copy_key *k, const struct relation *rel, const char *name)
+{
+    uint32_t i = 0;
+    while (i < k->n && strcmp(rel->columns[k->columns[i].column].name, name) != 0)
+        i++;
+    return i;
+}
+
+bool copy_key_of_row(const struct copy_key *k, const struct relation *rel, const char *line,
+                     size_t size, struct bytes values[COPY_KEY_MAX])
+{
+    const char *end = line + size;
+    struct buf name = {0};
+    uint32_t n = 0;
+    bool of = true;
+    memset(values, 0, COPY_KEY_MAX * sizeof *values);
+    for (const char *at = line; of && at < end; n++) {
+        const char *tab = memchr(at, '\t', (size_t)(end - at));
+        copy_text_unescape(at, (size_t)((tab ? tab : end) - at), &name);
+        uint32_t i = find_in_key(k, rel, buf_cstr(&name));
+        of = tab && !name.failed && i < k->n && !values[i].data;
+        if (!of)
+            break;
+        const char *next = memchr(tab + 1, '\t', (size_t)(end - tab - 1));
+        values[i] = (struct bytes){tab + 1, (size_t)((next ? next : end) - tab - 1)};
+        at = next ? next + 1 : end;
+    }
+    buf_free(&name);
+    return of && n == k->n && n > 0;
 }
 
 void copy_key_position(const struct copy_key *k, const char *row, size_t size, struct buf *out)

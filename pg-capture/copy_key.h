@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "frames/mp_cursor.h"
 #include "frames/relation.h"
 #include "session.h"
 
@@ -49,6 +50,17 @@ bool copy_key_has(const struct copy_key *k, const char *position);
 
 /* Appends the values of such a position, with commas between them. */
 void copy_key_values(const struct copy_key *k, PGconn *conn, const char *position, struct buf *sql);
+
+/*
+ * Reads a key that a target asks for a row by (sql/row_key.h): the values of the columns, as COPY
+ * writes text, in the order of this key; false: it is another key.
+ */
+bool copy_key_of_row(const struct copy_key *k, const struct relation *rel, const char *line,
+                     size_t size, struct bytes values[COPY_KEY_MAX]);
+
+/* Appends those values, with commas between them. */
+void copy_key_row_values(const struct copy_key *k, PGconn *conn, const struct bytes *values,
+                         struct buf *sql);
 
 /* Appends the position of a row, of COPY … TO STDOUT, that has the relation's columns. */
 void copy_key_position(const struct copy_key *k, const char *row, size_t size, struct buf *out);

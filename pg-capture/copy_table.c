@@ -299,14 +299,53 @@ static void append_chunk(const struct copy_table *t, const struct copy_chunk *ch
     buf_printf(sql, " LIMIT %" PRIu64, chunk->limit);
 }
 
+/* Those of the rows that are asked for which this key can find: the condition, and a delete of each
+ * into the frames. */
+static int put_keys(const struct copy_table *t, const struct relation *rel,
+                    struct copy_chunk *chunk, struct buf *where, struct buf *out, struct err *err)
+{
+    struct buf text = {0};
+    struct bytes values[COPY_KEY_MAX];
+    struct bytes *columns = calloc((size_t)rel->ncolumns + 1, sizeof *columns);
+    int rc = columns ? 0 : err_nomem(err);
+    for (const char *at = chunk->rows, *end; rc == 0 && (end = strchr(at, '\n')); at = end + 1) {
+        if (!copy_key_of_row(chunk->key, rel, at, (size_t)(end - at), values))
+            continue;
+        for (uint32_t i = 0; i < chunk->key->n; i++)
+            columns[chunk->key->columns[i].column] = values[i];
+        buf_append_str(where, chunk->nkeys++ ? ", (" : "(");
+        copy_key_row_values(chunk->key, t->session.conn, values, where);
+        buf_append_str(where, ")");
+        rc = copy_text_key(rel, columns, &text, out, err);
+    }
+    free(columns);
+    buf_free(&text);
+    return rc;
+}
+
+static void append_keys(const struct copy_table *t, const struct copy_chunk *chunk,
+                        struct buf *keys, struct buf *sql)
+{
+    buf_append_str(sql, t->filter ? " AND (" : " WHERE (");
+    if (chunk->nkeys > 0) {
+        copy_key_names(chunk->key, sql);
+        buf_printf(sql, ") IN (%s)", buf_cstr(keys));
+    } else {
+        buf_append_str(sql, "false)");
+    }
+    sql->failed = sql->failed || keys->failed;
+}
+
 static void append_copy(const struct copy_table *t, const struct relation *rel,
-                        const struct copy_chunk *chunk, struct buf *sql)
+                        const struct copy_chunk *chunk, struct buf *keys, struct buf *sql)
 {
     buf_append_str(sql, "COPY (");
     append_select(t, rel, sql);
     if (t->filter)
         buf_printf(sql, " WHERE (%s)", t->filter);
-    if (chunk->number > 0)
+    if (chunk->rows)
+        append_keys(t, chunk, keys, sql);
+    else if (chunk->number > 0)
         append_chunk(t, chunk, sql);
     buf_append_str(sql, ") TO STDOUT");
 }
@@ -318,13 +357,13 @@ static const char by_index_sql[] =
     " SET LOCAL enable_incremental_sort = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 static int begin_copy(struct copy_table *t, const struct relation *rel,
-                      const struct copy_chunk *chunk, struct err *err)
+                      const struct copy_chunk *chunk, struct buf *keys, struct err *err)
 {
     struct buf sql = {0};
     PGresult *result;
-    append_copy(t, rel, chunk, &sql);
+    append_copy(t, rel, chunk, keys, &sql);
     int rc = buf_check(&sql, err);
-    if (rc == 0 && chunk->number > 0)
+    if (rc == 0 && chunk->number > 0 && !chunk->rows)
         rc = tell(t, by_index_sql, err);
     if (rc == 0)
         rc = session_query(&t->session, buf_cstr(&sql), 0, NULL, t->waiter, NO_DEADLINE, &result,
@@ -364,7 +403,7 @@ static int put_row(const struct relation *rel, struct copy_chunk *chunk, const c
     if (copy_text_row(rel, row, size, text, &o->out->out.buf, err))
         return -1;
     chunk->nbytes += size;
-    if (++chunk->nrows == chunk->limit && chunk->number > 0)
+    if (++chunk->nrows == chunk->limit && chunk->number > 0 && !chunk->rows)
         copy_key_position(chunk->key, row, size, &chunk->next);
     return frame_output_pending(o->out) >= ROOM_BYTES ? o->make_room(o->ctx, err) : 0;
 }
@@ -379,7 +418,8 @@ static int put_rows(struct copy_table *t, const struct relation *rel, struct cop
     while ((rc = next_row(t, &row, &size, err)) == 0 && row) {
         rc = put_row(rel, chunk, row, (size_t)size, &text, o, err);
         PQfreemem(row);
-        copy_progress_row(o->progress, (size_t)size);
+        if (!chunk->rows)
+            copy_progress_row(o->progress, (size_t)size);
         if (rc)
             break;
     }
@@ -410,16 +450,17 @@ int copy_table_rows(struct copy_table *t, const struct relation *rel, struct cop
 {
     const struct frame_copy_begin begin = {rel->relid, chunk->number, t->lsn,
                                            bytes_of(buf_cstr(&t->snapshot_text))};
-    if (begin_copy(t, rel, chunk, err))
-        return err_context(err, "copying %s.%s", rel->namespace, rel->name);
+    struct buf indexes = {0}, keys = {0};
     frame_put_copy_begin(&o->out->out.buf, &begin);
-    struct buf indexes = {0};
-    int rc = put_rows(t, rel, chunk, o, err) || end_copy(t, err) ||
-                     read_indexes(t, rel, chunk, &indexes, err)
+    int rc = (chunk->rows && put_keys(t, rel, chunk, &keys, &o->out->out.buf, err)) ||
+                     begin_copy(t, rel, chunk, &keys, err) || put_rows(t, rel, chunk, o, err) ||
+                     end_copy(t, err) || read_indexes(t, rel, chunk, &indexes, err)
                  ? err_context(err, "copying %s.%s", rel->namespace, rel->name)
                  : 0;
-    const struct frame_copy_end end = {rel->relid, chunk->nrows, bytes_of(buf_cstr(&chunk->next)),
+    const struct frame_copy_end end = {rel->relid, chunk->nrows + chunk->nkeys,
+                                       bytes_of(buf_cstr(&chunk->next)),
                                        bytes_of(buf_cstr(&indexes))};
+    buf_free(&keys);
     if (rc == 0)
         frame_put_copy_end(&o->out->out.buf, &end);
     buf_free(&indexes);

@@ -82,8 +82,11 @@ struct copy_chunk {
     const struct copy_key *key;
     uint64_t limit;   /* rows at most */
     const char *from; /* behind that position; NULL: from the first row on */
+    /* Of single rows: */
+    const char *rows; /* their keys, a line each; those of another key are passed over */
     /* What it was: */
     uint64_t nrows, nbytes; /* as the source has sent them */
+    uint64_t nkeys;         /* of single rows that were asked for */
     struct buf next;        /* the position of its last row, where it may have more; empty: none */
 };
 

@@ -95,3 +95,28 @@ int copy_text_row(const struct relation *rel, const char *row, size_t size, stru
     return err_set(err, ERR_TEMPORARY, "a row of %s.%s came in another form than COPY has",
                    rel->namespace, rel->name);
 }
+
+int copy_text_key(const struct relation *rel, const struct bytes *values, struct buf *text,
+                  struct buf *out, struct err *err)
+{
+    const struct frame_change change = {.relid = rel->relid, .old_kind = 'K'};
+    struct frame_writer fw;
+    bool good = true;
+    frame_open_change(&fw, out, FRAME_DELETE, &change);
+    PACK(msgpack_pack_array(&fw.pk, rel->ncolumns));
+    for (uint32_t i = 0; good && i < rel->ncolumns; i++) {
+        if (values[i].data)
+            good = put_value(&fw, &rel->columns[i], values[i].data, values[i].size, text);
+        else
+            PACK(msgpack_pack_nil(&fw.pk));
+    }
+    PACK(msgpack_pack_nil(&fw.pk));
+    frame_close(&fw);
+    if (buf_check(text, err) || buf_check(out, err))
+        return -1;
+    if (good)
+        return 0;
+    out->len = fw.start;
+    return err_set(err, ERR_PERMANENT, "a target asks for a row of %s.%s by a key that is none",
+                   rel->namespace, rel->name);
+}

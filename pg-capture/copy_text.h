@@ -18,6 +18,11 @@
 MUST_CHECK int copy_text_row(const struct relation *rel, const char *row, size_t size,
                              struct buf *text, struct buf *out, struct err *err);
 
+/* Appends a delete of xid 0, of the row with that key: for each column of the relation its value as
+ * COPY writes it, or no data where it is not of the key. */
+MUST_CHECK int copy_text_key(const struct relation *rel, const struct bytes *values,
+                             struct buf *text, struct buf *out, struct err *err);
+
 /* The n-th field of such a row, from 0, as it stands there. */
 struct bytes copy_text_field(const char *row, size_t size, uint32_t n);
 

@@ -28,6 +28,7 @@ struct copying_table {
     int64_t look_ms;
     int64_t waits_ms; /* since when it could not be, or was said to; 0: it could */
     bool whole;       /* in one snapshot, as a target has asked for */
+    bool lacks_rows;  /* that a target has asked for again */
     uint32_t chunk;   /* the last one that was sent; 0: none */
     struct buf next;  /* behind it */
     uint64_t limit;   /* rows of the next one */
@@ -263,6 +264,21 @@ static bool is_left(const struct copying *c, const struct copying_table *t)
     return !t->done && !acks_have_copy(c->acks, t->relid);
 }
 
+/* Whether something of it is to be sent. */
+static bool is_due(const struct copying *c, const struct copying_table *t)
+{
+    return is_left(c, t) || t->lacks_rows;
+}
+
+/* A target asks for rows of it: of the snapshot that they come from the same is asked as of a
+ * table's. */
+static void look_for_lacks(struct copying *c, struct copying_table *t)
+{
+    bool lacks = acks_lack_rows(c->acks, t->relid);
+    c->joined = c->joined || (lacks && !t->lacks_rows);
+    t->lacks_rows = lacks;
+}
+
 /* A target does not have it any more, or cannot take it in chunks: it begins anew, as the table is
  * by now. What was sent meanwhile is not known. */
 static void begin_again(struct copying *c)
@@ -285,9 +301,12 @@ bool copying_left(struct copying *c)
         return false;
     c->nleft = 0;
     begin_again(c);
-    for (const struct copying_table *t = c->tables; t; t = t->hh.next)
-        c->nleft += is_left(c, t);
-    *c->tables_left = c->nleft;
+    *c->tables_left = 0;
+    for (struct copying_table *t = c->tables; t; t = t->hh.next) {
+        look_for_lacks(c, t);
+        c->nleft += is_due(c, t);
+        *c->tables_left += is_left(c, t);
+    }
     return c->nleft > 0;
 }
 
@@ -306,6 +325,16 @@ static int describe_relation(void *ctx, struct relation *rel, struct err *err)
         return -1;
     relation_to_frame(rel, &d->frame);
     return buf_check(&d->frame, err);
+}
+
+/* It is not published any more, or gone. */
+static void give_up(struct copying *c, struct copying_table *t)
+{
+    struct buf ignored = {0};
+    acks_take_lacks(c->acks, t->relid, &ignored);
+    buf_free(&ignored);
+    t->lacks_rows = false;
+    t->done = true;
 }
 
 /* As the catalog has it now; *rel NULL: it is not published any more. */
@@ -364,11 +393,12 @@ static int describe_some(struct copying *c, struct err *err)
     uint64_t lsn;
     for (struct copying_table *t = c->tables; t && n < DESCRIBE_AT_ONCE; t = t->hh.next) {
         struct relation *rel;
-        if (t->described || !is_left(c, t))
+        if (t->described || !is_due(c, t))
             continue;
         if (describe(c, t->relid, &rel, err))
             return -1;
-        t->done = !rel;
+        if (!rel)
+            give_up(c, t);
         take_description(t, rel);
         n++;
     }
@@ -502,6 +532,30 @@ static int copy_rows(struct copying *c, struct copying_table *t, struct err *err
     return rc;
 }
 
+/* Sends the rows that a target lacks. */
+static int read_again(struct copying *c, struct copying_table *t, struct err *err)
+{
+    const struct relation *rel = t->described;
+    struct buf keys = {0};
+    struct copy_key key;
+    acks_take_lacks(c->acks, t->relid, &keys);
+    struct copy_chunk chunk = {.number = FRAME_COPY_ROWS, .key = &key, .rows = buf_cstr(&keys)};
+    int rc = copy_table_key(&c->reader, t->relid, rel, &key, err);
+    if (rc == 0)
+        rc = buf_check(&keys, err);
+    if (rc == 0) {
+        buf_append(&c->output.out->out.buf, rel->frame, rel->frame_size);
+        rc = copy_table_rows(&c->reader, rel, &chunk, &c->output, err);
+    }
+    if (rc == 0)
+        log_info("rows of a table are read again", "schema", rel->namespace, "table", rel->name,
+                 "keys", LOG_U64(chunk.nkeys), "rows", LOG_U64(chunk.nrows), NULL);
+    t->lacks_rows = false;
+    buf_free(&keys);
+    copy_key_free(&key);
+    return rc;
+}
+
 /* The transaction is open. Where its snapshot is too early, or the table another than the stream
  * has come to, it is tried again. */
 static int copy_opened(struct copying *c, struct copying_table *t, struct err *err)
@@ -515,9 +569,10 @@ static int copy_opened(struct copying *c, struct copying_table *t, struct err *e
         return -1;
     if (same_table(rel, t->described)) {
         relation_unref(rel);
-        return copy_rows(c, t, err);
+        return t->lacks_rows ? read_again(c, t, err) : copy_rows(c, t, err);
     }
-    t->done = !rel;
+    if (!rel)
+        give_up(c, t);
     take_description(t, rel);
     return 0;
 }
@@ -553,7 +608,7 @@ static int copy_table(struct copying *c, struct copying_table *t, struct err *er
         return -1;
     switch (opened) {
     case COPY_GONE:
-        t->done = true;
+        give_up(c, t);
         return 0;
     case COPY_LOCKED:
         put_off(t, LOCKED_MS, "somebody has it locked (pg_locks shows it)");
@@ -584,7 +639,7 @@ int copying_step(struct copying *c, uint64_t passed_lsn, struct err *err)
     if (c->joined && note_running(c, err))
         return -1;
     for (struct copying_table *t = c->tables; t; t = t->hh.next)
-        if (is_left(c, t) && t->lsn != 0 && t->lsn <= passed_lsn && now_ms >= t->look_ms) {
+        if (is_due(c, t) && t->lsn != 0 && t->lsn <= passed_lsn && now_ms >= t->look_ms) {
             c->look_ms = 0;
             return copy_table(c, t, err);
         }

@@ -27,6 +27,7 @@ struct assembler {
     struct frame_begin begin; /* STATE_ORDINARY */
     uint64_t nchanges;        /* STATE_ORDINARY: since B; STATE_COPY: since X */
     uint32_t copied;          /* STATE_COPY: the relation */
+    bool copied_rows;         /* single ones of it */
     struct held *current;     /* STATE_STREAM and STATE_PREPARE */
     struct held_set held;
     /* What the server believes that we have, outside streamed transactions; marked with the order
@@ -685,6 +686,7 @@ static int on_copy_begin(struct assembler *a, const struct frame *f, struct err 
     a->state = STATE_COPY;
     a->nchanges = 0;
     a->copied = x.relid;
+    a->copied_rows = x.chunk == FRAME_COPY_ROWS;
     forward(a, f);
     return 0;
 }
@@ -751,8 +753,10 @@ static int dispatch(struct assembler *a, const struct frame *f, struct err *err)
     switch (f->type) {
     case FRAME_INSERT:
         return inside || a->state == STATE_COPY ? on_change(a, f, err) : out_of_place(a, f, err);
-    case FRAME_UPDATE:
     case FRAME_DELETE:
+        return inside || (a->state == STATE_COPY && a->copied_rows) ? on_change(a, f, err)
+                                                                    : out_of_place(a, f, err);
+    case FRAME_UPDATE:
         return inside ? on_change(a, f, err) : out_of_place(a, f, err);
     case FRAME_COPY_DUE:
         return inside || outside ? on_copy_due(a, f, err) : out_of_place(a, f, err);

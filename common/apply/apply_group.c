@@ -323,7 +323,7 @@ static int look_whether_settled(struct apply_group *g, struct lacks_indexes *l, 
     struct copied copied;
     bool known;
     int rc = target_copied(g->target, g->origin, l->relid, &copied, &known, err);
-    bool whole = rc == 0 && known && !copied.due && !copied.after;
+    bool whole = rc == 0 && known && !copied.due && !copied.after && copied.lacks.len == 0;
     l->until = copied.until;
     *beside = copied.beside;
     *settled = whole && (ended || l->until <= g->checkpoint.remote_lsn);

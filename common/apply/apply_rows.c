@@ -10,6 +10,7 @@
 #include "base/lsn.h"
 #include "frames/frame.h"
 #include "sql/copied.h"
+#include "sql/row_key.h"
 
 #define RUN_ROWS   1000
 #define RUN_VALUES 65536
@@ -63,6 +64,7 @@ void apply_rows_free(struct apply_rows *a)
     buf_free(&a->telling);
     buf_free(&a->told);
     buf_free(&a->lacking);
+    buf_free(&a->lacks);
     table_names_free(&a->skip);
     free(a->rows);
     free(a->values);
@@ -84,6 +86,8 @@ static void forget_run(struct apply_rows *a)
     a->run.nrows = 0;
     a->nvalues = 0;
     a->run_relation = NULL;
+    if (!a->copying)
+        buf_reset(&a->lacks, COPIED_LACKS_MAX);
 }
 
 static struct apply_relation *find(struct apply_rows *a, uint32_t relid)
@@ -185,14 +189,16 @@ static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct e
     return rc;
 }
 
-/* A table whose copy is not whole is none to go on with, where no more of it will come. */
+/* A table whose copy is not whole, or that lacks rows, is none to go on with, where no more of it
+ * will come. */
 static int check_whole(const struct apply_rows *a, const struct apply_relation *r, struct err *err)
 {
     const struct copied *c = &r->table->copied;
-    if (!c->after || find_due(a, r->relid))
+    if ((!c->after && c->lacks.len == 0) || find_due(a, r->relid))
         return 0;
-    (void)err_set(err, ERR_PERMANENT,
-                  "the copy of the table is not whole, and no more of it comes");
+    (void)err_set(err, ERR_PERMANENT, "%s, and no more of it comes",
+                  c->after ? "the copy of the table is not whole"
+                           : "rows of the table are to be read again");
     return err_hint(err, "let pg-capture go on with it: --copy initial (CDC_COPY)");
 }
 
@@ -285,8 +291,8 @@ void apply_rows_commit(struct apply_rows *a)
 
 void apply_rows_rollback(struct apply_rows *a)
 {
-    apply_rows_close_tables(a);
     a->copying = NULL;
+    apply_rows_close_tables(a);
     buf_reset(&a->telling, 0);
     memset(a->pending, 0, sizeof a->pending);
     table_counts_reset(&a->tables);
@@ -384,6 +390,35 @@ static int copy_whole(struct apply_rows *a, struct apply_relation *r, const stru
     return buf_check(&a->telling, err);
 }
 
+void apply_rows_tell_lacks(uint32_t relid, const struct buf *keys, struct buf *lines)
+{
+    for (size_t at = 0; at < keys->len;) {
+        const uint8_t *line = keys->data + at, *stop = memchr(line, '\n', keys->len - at);
+        size_t n = stop ? (size_t)(stop + 1 - line) : keys->len - at;
+        buf_printf(lines, "lacks %" PRIu32 " ", relid);
+        buf_append(lines, line, n);
+        at += n;
+    }
+}
+
+/* Rows of the run could not be put in: the target remembers that, and the source is asked for them.
+ * Until they come the table settles. */
+static int lack_rows(struct apply_rows *a, struct apply_relation *r, const struct source_txn *txn,
+                     struct err *err)
+{
+    const struct bytes keys = {(const char *)a->lacks.data, a->lacks.len};
+    bool fits;
+    if (buf_check(&a->lacks, err) ||
+        target_lacks(a->target, a->origin, r->table, txn->commit_lsn, keys, &fits, err))
+        return -1;
+    if (!fits)
+        return copy_whole(a, r, txn, "more rows have to be read again than one by one", err);
+    log_info("rows of a table are to be read again", "schema", current(r)->namespace, "table",
+             current(r)->name, NULL);
+    apply_rows_tell_lacks(r->relid, &a->lacks, &a->telling);
+    return buf_check(&a->telling, err);
+}
+
 int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, struct err *err)
 {
     struct run *run = &a->run;
@@ -393,7 +428,10 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
     run->failed = run->nrows;
     run->unsettled = false;
     int rc = target_apply(a->target, run, err);
-    if (rc && run->unsettled && a->run_relation) {
+    bool copies = a->run_relation && find_due(a, a->run_relation->relid);
+    if (rc && run->unsettled && !copies)
+        (void)err_hint(err, "a copy of the table would bring it: --copy initial (CDC_COPY)");
+    if (rc && run->unsettled && copies) {
         const struct err why = *err;
         struct apply_relation *r = a->run_relation;
         const struct source_txn *txn = run->rows[run->failed < run->nrows ? run->failed : 0].txn;
@@ -412,6 +450,8 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
             (void)skip_tables_hint(&a->skip, run->table->rel, err);
     } else {
         count_changes(a, run);
+        if (run->lacks && a->lacks.len > 0)
+            rc = lack_rows(a, a->run_relation, run->rows[0].txn, err);
     }
     forget_run(a);
     return rc;
@@ -420,10 +460,35 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
 static int check_copied(const struct apply_rows *a, const struct frame *f,
                         const struct frame_change *change, struct err *err)
 {
-    if (f->type == FRAME_INSERT && change->xid == 0 && change->relid == a->copying->relid)
+    bool belongs =
+        f->type == FRAME_INSERT || (f->type == FRAME_DELETE && a->chunk == FRAME_COPY_ROWS);
+    if (belongs && change->xid == 0 && change->relid == a->copying->relid)
         return 0;
     return err_set(err, ERR_PERMANENT, "a change of relation %u within the copy of relation %u",
                    change->relid, a->copying->relid);
+}
+
+static bool settles(const struct apply_rows *a, const struct apply_relation *r,
+                    const struct source_txn *txn)
+{
+    return a->copying ? a->chunk > 0 : copied_settles(&r->table->copied, txn);
+}
+
+/* Where rows of the table that have not been sent whole can be read again. */
+static struct buf *room_for_lacks(struct apply_rows *a, const struct apply_relation *r,
+                                  bool settling)
+{
+    bool can = !a->copying && (settling || a->copy_unknown) && find_due(a, r->relid);
+    return can ? &a->lacks : NULL;
+}
+
+/* A row that the copy brings anew, or takes away, is not lacked any more. */
+static int note_answer(struct apply_rows *a, const struct apply_relation *r,
+                       const struct row_change *row, struct err *err)
+{
+    if (row->old && !row_key_put(&r->table->identity, current(r), row, &a->lacks))
+        return err_set(err, ERR_PERMANENT, "a row that is read again without its key");
+    return buf_check(&a->lacks, err);
 }
 
 static int add_row(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
@@ -453,7 +518,7 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
     }
     if (!a->copying && copied_has(&r->table->copied, txn))
         return 0;
-    bool settling = a->copying ? a->chunk > 0 : copied_settles(&r->table->copied, txn);
+    bool settling = settles(a, r, txn);
     const struct relation *rel = current(r);
     if (a->run.nrows == RUN_ROWS || a->run.kind != kind || a->run.settling != settling ||
         a->nvalues + 2 * (size_t)rel->ncolumns > RUN_VALUES)
@@ -463,7 +528,8 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
         return 0;
     a->run_relation = r;
     a->run.kind = kind;
-    a->run.settling = settling;
+    a->run.settling = settles(a, r, txn); /* the flush may have found that it does */
+    a->run.lacks = room_for_lacks(a, r, a->run.settling);
     a->run.table = r->table;
     struct value *old = a->values + a->nvalues;
     struct value *new = old + rel->ncolumns;
@@ -474,12 +540,13 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
     if (mp_end(&c, frame_type_name(f->type), err))
         return err_context(err, "malformed frame for %s.%s", rel->namespace, rel->name);
     a->nvalues += 2 * (size_t)rel->ncolumns;
-    a->rows[a->run.nrows++] = (struct row_change){
+    struct row_change *row = &a->rows[a->run.nrows++];
+    *row = (struct row_change){
         .old = has_old ? old : NULL,
         .new = has_new ? new : NULL,
         .txn = txn,
     };
-    return 0;
+    return a->copying ? note_answer(a, r, row, err) : 0;
 }
 
 struct table_list {
@@ -560,9 +627,11 @@ static int wants_copy(struct apply_rows *a, const struct frame_copy_begin *x, bo
     struct copied copied;
     bool known;
     int rc = target_copied(a->target, a->origin, x->relid, &copied, &known, err);
-    /* A later chunk goes on with a copy that is not whole; anything else begins one. */
-    *wants = x->chunk > 1 ? copied.after != NULL
-                          : (a->takes_copies && !known) || copied.due || copied.after;
+    /* A later chunk goes on with a copy that is not whole; anything else but single rows begins
+     * one. */
+    *wants = x->chunk == FRAME_COPY_ROWS ? copied.lacks.len > 0
+             : x->chunk > 1              ? copied.after != NULL
+                            : (a->takes_copies && !known) || copied.due || copied.after;
     copied_free(&copied);
     return rc;
 }
@@ -594,6 +663,7 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
     a->copying = r;
     a->chunk = x.chunk;
     a->ours = false;
+    buf_reset(&a->lacks, COPIED_LACKS_MAX);
     if (wants_copy(a, &x, &wants, err))
         return table_failed(a, current(r), err);
     if (!wants)
@@ -607,6 +677,11 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
     const char *reason = x.chunk > 0 ? no_chunks(a->target, r->table) : NULL;
     if (x.chunk == 1 && r->table->refilled)
         reason = "readers see the old rows until all are replaced";
+    const struct buf *lacks = &r->table->copied.lacks;
+    if (x.chunk == FRAME_COPY_ROWS &&
+        !row_keys_are_of(&r->table->identity, current(r),
+                         (struct bytes){(const char *)lacks->data, lacks->len}))
+        reason = "rows to be read again have another key by now";
     if (reason)
         return copy_whole(a, r, txn, reason, err) ? table_failed(a, current(r), err) : 0;
     if (x.chunk > 1)
@@ -646,6 +721,7 @@ int apply_rows_ask_again(struct apply_rows *a, struct err *err)
         bool known;
         int rc = target_copied(a->target, a->origin, d->relid, &copied, &known, err);
         bool asked = copied.due && !d->awaited;
+        apply_rows_tell_lacks(d->relid, &copied.lacks, &a->told);
         copied_free(&copied);
         if (rc)
             return -1;
@@ -657,6 +733,18 @@ int apply_rows_ask_again(struct apply_rows *a, struct err *err)
     return buf_check(&a->told, err);
 }
 
+/* Rows that were to be read again have come, or the source has said that it does not find them. */
+static int end_rows(struct apply_rows *a, struct apply_relation *r, const struct source_txn *txn,
+                    struct err *err)
+{
+    const struct bytes keys = {(const char *)a->lacks.data, a->lacks.len};
+    int rc = a->lacks.len == 0
+                 ? copy_whole(a, r, txn, "the source does not find rows by their key", err)
+                 : target_lacked(a->target, a->origin, r->table, txn->commit_lsn, keys, err);
+    buf_reset(&a->lacks, COPIED_LACKS_MAX);
+    return rc ? table_failed(a, current(r), err) : 0;
+}
+
 static int end_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
                     const struct source_txn **failed, struct err *err)
 {
@@ -665,13 +753,16 @@ static int end_copy(struct apply_rows *a, const struct frame *f, const struct so
         return -1;
     struct apply_relation *r = a->copying;
     a->copying = NULL;
-    r->copy_came = x.next.size == 0 && !r->copy_lost;
+    bool rows = a->chunk == FRAME_COPY_ROWS;
+    r->copy_came = x.next.size == 0 && !r->copy_lost && !rows;
     if (note_indexes(a, r, &x, err))
         return table_failed(a, current(r), err);
     if (!r->table)
         return 0;
     if (memchr(x.next.data, '\n', x.next.size) || memchr(x.next.data, '\0', x.next.size))
         return err_set(err, ERR_PERMANENT, "the end of a chunk without the place of the next one");
+    if (a->chunk == FRAME_COPY_ROWS)
+        return end_rows(a, r, txn, err);
     if (a->chunk > 0 &&
         target_copied_until(a->target, a->origin, x.relid, txn->commit_lsn, x.next, err))
         return table_failed(a, current(r), err);

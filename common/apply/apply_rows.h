@@ -55,6 +55,7 @@ struct apply_rows {
                                          it is not bound */
     uint32_t chunk;                   /* of that copy */
     bool ours;                        /* into a table that pg2any made */
+    struct buf lacks;                 /* keys of rows that the run, or a copy's deletes, name */
     struct bytes snapshot;            /* while it is bound, if that begins the copy */
     /* Whole lines for the acknowledgement FIFO; those of the group, and those to send. */
     struct buf telling, told;
@@ -108,7 +109,10 @@ void apply_rows_close_tables(struct apply_rows *a);
 /* The group is committed: its relations are the relations, its changes count. */
 void apply_rows_commit(struct apply_rows *a);
 
-/* Between two groups: asks for tables that have come to be due by another hand. */
+/* Appends, for the acknowledgement FIFO, that the source is asked for rows with these keys. */
+void apply_rows_tell_lacks(uint32_t relid, const struct buf *keys, struct buf *lines);
+
+/* Between two groups: asks for tables that have come to be due by another hand, and rows. */
 MUST_CHECK int apply_rows_ask_again(struct apply_rows *a, struct err *err);
 
 /* The group was rolled back: forgets its run, its relations and every table that the driver has

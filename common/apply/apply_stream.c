@@ -349,6 +349,8 @@ static int tell_copies(struct apply_stream *s, struct err *err)
         rc = target_next_copied(g->target, g->origin, &relid, &c, &left_out, &lacks_indexes, err);
         if (relid && !c.due)
             put_told(&c, relid, &lines);
+        if (relid)
+            apply_rows_tell_lacks(relid, &c.lacks, &lines);
         bool lacks = lacks_indexes || (c.beside && !c.after);
         copied_free(&c);
         if (relid == 0)

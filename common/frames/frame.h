@@ -216,18 +216,22 @@ struct frame_copy_due {
     uint32_t relid;
 };
 
+/* A chunk's number: rows that are read again, because a target lacks them. */
+#define FRAME_COPY_ROWS UINT32_MAX
+
 /* Rows of a table as one snapshot sees them follow, as inserts of xid 0, and no other frame before
- * the copy end: all of them, or a chunk in the order of the table's key. */
+ * the copy end: all of them, or a chunk in the order of the table's key. Where single rows are read
+ * again, deletes with their keys come before those of them that there are. */
 struct frame_copy_begin {
     uint32_t relid;
-    uint32_t chunk;        /* from 1; 0: the whole table */
+    uint32_t chunk;        /* from 1, or FRAME_COPY_ROWS; 0: the whole table */
     uint64_t lsn;          /* every transaction that the snapshot sees committed before it */
     struct bytes snapshot; /* which those are: snapshot.h */
 };
 
 struct frame_copy_end {
     uint32_t relid;
-    uint64_t nrows;    /* since the copy begin */
+    uint64_t nrows;    /* inserts and deletes since the copy begin */
     struct bytes next; /* where the next chunk begins: for pg-capture; empty: that was the last */
     struct bytes indexes; /* that the table is to get: with chunk 0 or 1; sql/wanted_index.h */
 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/lsn.h"
+#include "frames/frame.h"
 #include "sql/own.h"
 
 #define MARK   "copied "
@@ -11,6 +12,7 @@
 #define BESIDE "beside"
 #define UNTIL  "until "
 #define AFTER  "after "
+#define LACKS  "lacks "
 
 void copied_put(struct buf *out, uint64_t lsn, struct bytes snapshot, bool beside)
 {
@@ -99,32 +101,60 @@ static bool find_line(const struct buf *frame, struct line *l)
     return take_mark(&rest, MARK) || take_mark(&rest, DUE);
 }
 
-static int parse(struct copied *c, const struct buf *frame, size_t *size, const char **first,
-                 struct err *err)
+/* What is read of the lines before a frame. */
+struct lines {
+    size_t size;  /* of all of them */
+    size_t first; /* of the part of the first that stays when a chunk comes; 0: there is none */
+    size_t first_line; /* of all of that line */
+};
+
+/* Reads the lines of rows that are lacked. */
+static int parse_lacks(struct copied *c, struct line *l, struct err *err)
 {
-    struct line l;
-    *size = 0;
-    *first = NULL;
+    while (take_mark(l, LACKS)) {
+        const char *end = memchr(l->at, '\n', (size_t)(l->end - l->at));
+        if (!end || end == l->at)
+            return err_set(err, ERR_PERMANENT, "a row to be read again without its key");
+        buf_append(&c->lacks, l->at, (size_t)(end + 1 - l->at));
+        l->at = end + 1;
+    }
+    return buf_check(&c->lacks, err);
+}
+
+static int parse(struct copied *c, const struct buf *frame, struct lines *lines, struct err *err)
+{
+    struct line all, l;
+    const char *first;
+    *lines = (struct lines){0};
     *c = (struct copied){0};
-    if (frame->len == 0 || !find_line(frame, &l))
+    if (frame->len == 0 || !find_line(frame, &all))
         return 0;
+    l = all;
     l.end = memchr(l.at, '\n', frame->len);
     if (!l.end)
         return err_set(err, ERR_PERMANENT, RELATION_TABLE " holds a copy that does not end");
-    *size = (size_t)(l.end + 1 - l.at);
-    return parse_line(c, &l, first, err) ? err_context(err, RELATION_TABLE) : 0;
+    lines->first_line = (size_t)(l.end + 1 - l.at);
+    struct line rest = {l.end + 1, all.end};
+    if (parse_line(c, &l, &first, err) || parse_lacks(c, &rest, err))
+        return err_context(err, RELATION_TABLE);
+    lines->first = first ? (size_t)(first - all.at) : 0;
+    lines->size = (size_t)(rest.at - all.at);
+    return 0;
 }
 
 int copied_parse(struct copied *c, const struct buf *frame, size_t *size, struct err *err)
 {
-    const char *first;
-    return parse(c, frame, size, &first, err);
+    struct lines lines;
+    int rc = parse(c, frame, &lines, err);
+    *size = lines.size;
+    return rc;
 }
 
 void copied_free(struct copied *c)
 {
     snapshot_free(&c->snapshot);
     free(c->after);
+    buf_free(&c->lacks);
     *c = (struct copied){0};
 }
 
@@ -141,41 +171,145 @@ static int replace_line(struct buf *frame, size_t size, struct buf *line, struct
     return 0;
 }
 
+static int no_copy(struct err *err)
+{
+    return err_set(err, ERR_PERMANENT, RELATION_TABLE " holds no copy that this belongs to");
+}
+
 int copied_advance(struct buf *frame, uint64_t until, struct bytes after, struct err *err)
 {
     struct copied c;
     struct buf line = {0};
-    size_t size;
-    const char *first;
-    int rc = parse(&c, frame, &size, &first, err);
+    struct lines lines;
+    int rc = parse(&c, frame, &lines, err);
     copied_free(&c);
     if (rc)
         return -1;
-    if (!first)
-        return err_set(err, ERR_PERMANENT, RELATION_TABLE " holds no copy that a chunk belongs to");
-    buf_append(&line, frame->data, (size_t)(first - (const char *)frame->data));
+    if (lines.first == 0)
+        return no_copy(err);
+    buf_append(&line, frame->data, lines.first);
     buf_printf(&line, " " UNTIL "%s", LSN(until));
     if (after.size > 0)
         buf_append_str(&line, " " AFTER);
     buf_append(&line, after.data, after.size);
     buf_append_byte(&line, '\n');
-    return replace_line(frame, size, &line, err);
+    return replace_line(frame, lines.first_line, &line, err);
 }
+
+/* ---- rows that are lacked ---- */
+
+/* The next of the lines at *at, with its end; false: there is none. */
+static bool next_line(const char **at, const char *end, struct bytes *line)
+{
+    const char *stop = *at < end ? memchr(*at, '\n', (size_t)(end - *at)) : NULL;
+    if (!stop)
+        return false;
+    *line = (struct bytes){*at, (size_t)(stop + 1 - *at)};
+    *at = stop + 1;
+    return true;
+}
+
+static bool has_line(struct bytes lines, struct bytes line)
+{
+    const char *at = lines.data, *end = lines.data + lines.size;
+    struct bytes other;
+    while (next_line(&at, end, &other))
+        if (other.size == line.size && memcmp(other.data, line.data, line.size) == 0)
+            return true;
+    return false;
+}
+
+static struct bytes all_of(const struct buf *b)
+{
+    return (struct bytes){b->len ? (const char *)b->data : "", b->len};
+}
+
+/* Puts these lines of rows in the place of those that are there. */
+static int set_lacks(struct buf *frame, const struct lines *lines, const struct buf *lacks,
+                     struct err *err)
+{
+    struct buf changed = {0};
+    const char *at = all_of(lacks).data, *end = at + lacks->len;
+    struct bytes line;
+    buf_append(&changed, frame->data, lines->first_line);
+    while (next_line(&at, end, &line)) {
+        buf_append_str(&changed, LACKS);
+        buf_append(&changed, line.data, line.size);
+    }
+    return replace_line(frame, lines->size, &changed, err);
+}
+
+/* A table without a line, as one whose copy saw nothing. */
+static int begin_line(struct buf *frame, uint64_t lsn, struct err *err)
+{
+    struct buf line = {0};
+    copied_put(&line, lsn, bytes_of(COPIED_NOTHING), false);
+    return replace_line(frame, 0, &line, err);
+}
+
+int copied_add_lacks(struct buf *frame, struct bytes keys, uint64_t lsn, bool *fits,
+                     struct err *err)
+{
+    struct copied c;
+    struct lines lines;
+    struct bytes line;
+    const char *at = keys.data, *end = keys.data + keys.size;
+    int rc = parse(&c, frame, &lines, err);
+    *fits = false;
+    if (rc == 0 && lines.size == 0) {
+        copied_free(&c);
+        rc = begin_line(frame, lsn, err) || parse(&c, frame, &lines, err) ? -1 : 0;
+    }
+    if (rc == 0 && c.due)
+        rc = no_copy(err);
+    while (rc == 0 && next_line(&at, end, &line))
+        if (!has_line(all_of(&c.lacks), line))
+            buf_append(&c.lacks, line.data, line.size);
+    *fits = rc == 0 && c.lacks.len <= COPIED_LACKS_MAX;
+    if (*fits)
+        rc = buf_check(&c.lacks, err) || set_lacks(frame, &lines, &c.lacks, err) ? -1 : 0;
+    copied_free(&c);
+    return rc;
+}
+
+int copied_take_lacks(struct buf *frame, struct bytes keys, uint64_t lsn, struct err *err)
+{
+    struct copied c;
+    struct lines lines;
+    struct bytes line;
+    struct buf left = {0};
+    int rc = parse(&c, frame, &lines, err);
+    const char *at = all_of(&c.lacks).data, *end = at + c.lacks.len;
+    if (rc == 0 && lines.first == 0)
+        rc = no_copy(err);
+    while (rc == 0 && next_line(&at, end, &line))
+        if (!has_line(keys, line))
+            buf_append(&left, line.data, line.size);
+    if (rc == 0)
+        rc = buf_check(&left, err) || set_lacks(frame, &lines, &left, err) ||
+                     copied_advance(frame, lsn > c.until ? lsn : c.until,
+                                    bytes_of(c.after ? c.after : ""), err)
+                 ? -1
+                 : 0;
+    buf_free(&left);
+    copied_free(&c);
+    return rc;
+}
+
+/* ---- the rest of the line ---- */
 
 int copied_set_placed(struct buf *frame, struct err *err)
 {
     struct copied c;
     struct buf line = {0};
-    size_t size;
-    const char *first;
-    int rc = parse(&c, frame, &size, &first, err);
+    struct lines lines;
+    int rc = parse(&c, frame, &lines, err);
     bool beside = c.beside;
     copied_free(&c);
     if (rc || !beside)
         return rc;
-    size = (size_t)(first - (const char *)frame->data);
-    buf_append(&line, frame->data, size - strlen(" " BESIDE));
-    return replace_line(frame, size, &line, err);
+    buf_append(&line, frame->data, lines.first - strlen(" " BESIDE));
+    return replace_line(frame, lines.first, &line, err);
 }
 
 int copied_set_due(struct buf *frame, uint64_t lsn, struct err *err)

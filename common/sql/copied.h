@@ -1,11 +1,12 @@
 /*
- * copied.h - how far the copy of a table has come, as pg2any_relation remembers it: a line before
+ * copied.h - how far the copy of a table has come, as pg2any_relation remembers it: lines before
  * the relation's frame.
  *
  *   copied 0/1700000 10:20:10,14                          in one snapshot
  *   copied 0/1700000 10:20:10,14 until 0/1800000          in chunks, all of them
  *   copied 0/1700000 10:20:10,14 until 0/1800000 after 7  in chunks, the rest is to come
  *   copy due since 0/1900000                              it is to be copied, or copied again
+ *   lacks id\t7                                           behind one of the first three, any number
  *
  * Behind the snapshot " beside": the rows are in a table beside the one that they are for, whose
  * place it takes when the copy is whole.
@@ -14,9 +15,13 @@
  * is that of the last chunk (frame.h, copy begin); what follows "after" is pg-capture's (frame.h,
  * copy end). A table without a line was not copied.
  *
+ * A row that the table lacks, or that is not as it should be, is to be read again: the source is
+ * asked for it by its key (row_key.h).
+ *
  * What the first snapshot saw is in the table, so a transaction that it saw is left out when it
  * comes. It saw none that was committed at the first LSN or later. Chunks saw more and more. Until
- * the stream has passed the last one's LSN the table settles: a row may be newer than what comes.
+ * the stream has passed the last one's LSN, and while it lacks a row, the table settles: a row may
+ * be newer than what comes.
  */
 #ifndef PG2ANY_COPIED_H
 #define PG2ANY_COPIED_H
@@ -41,14 +46,18 @@
 /* How long it is where the data begins with it; otherwise 0. */
 size_t copied_made_size(const uint8_t *data, size_t size);
 
+/* The most that a table may lack, in bytes of their keys: more is better copied as a whole. */
+#define COPIED_LACKS_MAX 65536
+
 /* Zeroed: it was not copied. */
 struct copied {
     bool due;     /* nothing else is set then */
     uint64_t lsn; /* 0: it was not copied, or is due */
     struct snapshot snapshot;
     bool beside;
-    uint64_t until; /* 0: in one snapshot */
-    char *after;    /* NULL: the copy is whole */
+    uint64_t until;   /* 0: in one snapshot */
+    char *after;      /* NULL: the copy is whole */
+    struct buf lacks; /* keys, a line each */
 };
 
 /* Appends the line of a copy, or of its first chunk. */
@@ -63,6 +72,16 @@ void copied_free(struct copied *c);
 /* Changes the line that `frame` begins with: a chunk has come. `after` empty: it was the last. */
 MUST_CHECK int copied_advance(struct buf *frame, uint64_t until, struct bytes after,
                               struct err *err);
+
+/* Adds rows that are to be read again, whose keys have a line each in `keys`. *fits: they did; if
+ * not, nothing is added. A table that was not copied counts as one whose copy saw nothing, at
+ * `lsn`. */
+MUST_CHECK int copied_add_lacks(struct buf *frame, struct bytes keys, uint64_t lsn, bool *fits,
+                                struct err *err);
+
+/* Those rows have been read again, with a snapshot of that LSN. */
+MUST_CHECK int copied_take_lacks(struct buf *frame, struct bytes keys, uint64_t lsn,
+                                 struct err *err);
 
 /* The table beside has taken its place. */
 MUST_CHECK int copied_set_placed(struct buf *frame, struct err *err);
@@ -79,7 +98,7 @@ static inline bool copied_has(const struct copied *c, const struct source_txn *t
 /* Whether rows of the table may be newer than what the transaction did to them. */
 static inline bool copied_settles(const struct copied *c, const struct source_txn *txn)
 {
-    return c->after || txn->commit_lsn < c->until;
+    return c->after || c->lacks.len > 0 || txn->commit_lsn < c->until;
 }
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sql/row_key.h"
+
 static int meet(struct run *run, size_t row, enum conflict conflict, enum conflict_action *action,
                 struct err *err)
 {
@@ -223,11 +225,19 @@ static int insert_updated(struct runner *r, struct run *run, size_t i, struct er
                : err_set(err, ERR_PERMANENT, "the row to insert instead is in the target already");
 }
 
+/* Whether the row that a change leaves, of which not all was sent, will be read again. */
+static bool will_be_read(const struct run *run, const struct row_change *row)
+{
+    return run->lacks && row_key_put(&run->table->identity, run->table->rel, row, run->lacks);
+}
+
 /* The row to update is missing: it is inserted, where all of it was sent. */
 static int update_missing(struct runner *r, struct run *run, size_t i, struct err *err)
 {
     enum conflict_action action;
     bool came_in = run->kind == CHANGE_INSERT;
+    if (came_in && will_be_read(run, &run->rows[i]))
+        return 0;
     if (!came_in && !run->rows[i].old &&
         run->table->rel->replica_identity == REPLICA_IDENTITY_PARTITION)
         return key_may_have_changed(err);
@@ -289,6 +299,8 @@ static int move_row(struct runner *r, struct run *run, size_t i, struct err *err
         return 0;
     if (!lacks_value(run, row))
         return insert_updated(r, run, i, err);
+    if (will_be_read(run, row))
+        return 0;
     run->unsettled = true;
     return err_set(err, ERR_PERMANENT,
                    "a row has moved to another key without its unchanged TOASTed values");

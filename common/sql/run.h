@@ -37,6 +37,9 @@ struct run {
     /* Rows of the table may be newer than these (copied.h): an INSERT replaces one that is there,
      * an UPDATE or DELETE of one that is not is nothing. */
     bool settling;
+    /* Where rows can be read again: gets the keys of those that have to be (row_key.h). NULL: they
+     * cannot. */
+    struct buf *lacks;
     bool repeatable; /* the loop still holds the group: after ERR_RETRY the rows come again */
     size_t failed;   /* set with an error: the row it concerns, or nrows: not one row */
     /* Set with an error: a row cannot be brought to what it has to be while the table settles; the

@@ -130,6 +130,14 @@ MUST_CHECK int target_next_copied(struct target *t, const char *origin, uint32_t
 MUST_CHECK int target_copied_until(struct target *t, const char *origin, uint32_t relid,
                                    uint64_t until, struct bytes after, struct err *err);
 
+/* Rows of a bound table have to be read again, which are to be remembered with a line for each key
+ * (row_key.h). *fits false: they are too many, and nothing was remembered. */
+MUST_CHECK int target_lacks(struct target *t, const char *origin, struct target_table *table,
+                            uint64_t lsn, struct bytes keys, bool *fits, struct err *err);
+/* They have been, with a snapshot of that LSN. */
+MUST_CHECK int target_lacked(struct target *t, const char *origin, struct target_table *table,
+                             uint64_t lsn, struct bytes keys, struct err *err);
+
 /* The relation, which is remembered, has to be copied, or copied anew. */
 MUST_CHECK int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
                                struct err *err);

@@ -85,6 +85,46 @@ static int change_copied(struct target *t, const char *origin, uint32_t relid, u
     return rc;
 }
 
+/* Changes what is remembered of the rows that a relation's table lacks. `taken`: they have come. */
+static int change_lacks(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
+                        struct bytes keys, bool taken, bool *fits, struct copied *copied,
+                        struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = relid};
+    struct own_row row = {0};
+    struct buf *frame = &row.fields[RELATION_FRAME];
+    bool known = false;
+    size_t size;
+    int rc = target_recall(t, &key, &row, &known, err);
+    if (rc == 0 && !known)
+        rc = err_set(err, ERR_PERMANENT, RELATION_TABLE " does not have relation %" PRIu32, relid);
+    *fits = true;
+    if (rc == 0)
+        rc = taken ? copied_take_lacks(frame, keys, lsn, err)
+                   : copied_add_lacks(frame, keys, lsn, fits, err);
+    if (rc == 0 && *fits) {
+        copied_free(copied);
+        rc = target_remember(t, origin, &row, true, err) || copied_parse(copied, frame, &size, err)
+                 ? -1
+                 : 0;
+    }
+    own_row_free(&row);
+    return rc;
+}
+
+int target_lacks(struct target *t, const char *origin, struct target_table *table, uint64_t lsn,
+                 struct bytes keys, bool *fits, struct err *err)
+{
+    return change_lacks(t, origin, table->rel->relid, lsn, keys, false, fits, &table->copied, err);
+}
+
+int target_lacked(struct target *t, const char *origin, struct target_table *table, uint64_t lsn,
+                  struct bytes keys, struct err *err)
+{
+    bool fits;
+    return change_lacks(t, origin, table->rel->relid, lsn, keys, true, &fits, &table->copied, err);
+}
+
 int target_copied_until(struct target *t, const char *origin, uint32_t relid, uint64_t until,
                         struct bytes after, struct err *err)
 {
@@ -101,7 +141,7 @@ int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64
 
 bool target_waits_for_place(const struct target_table *table)
 {
-    return table->copied.beside && !table->copied.after;
+    return table->copied.beside && !table->copied.after && table->copied.lacks.len == 0;
 }
 
 /* The table beside, where it is to go, where what is there may go for a while. */
@@ -190,7 +230,7 @@ int target_take_place(struct target *t, const char *origin, uint32_t relid, stru
     int rc = target_recall(t, &key, &row, &known, err);
     if (rc == 0 && known)
         rc = copied_parse(&copied, &row.fields[RELATION_FRAME], &size, err);
-    if (rc == 0 && copied.beside && !copied.after) {
+    if (rc == 0 && copied.beside && !copied.after && copied.lacks.len == 0) {
         rc = find_place(t, &row, &place, err) || take_place(t, &row, &place, &placed, err) ? -1 : 0;
         if (rc == 0 && !placed)
             rc = copied_set_due(&row.fields[RELATION_FRAME], copied.lsn, err);

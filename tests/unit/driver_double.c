@@ -299,6 +299,8 @@ static int double_describe(struct driver *d, const char *name, const struct desc
     out->empty = how->rows && t && t->nrows == 0; /* not to be known where nobody asked */
     for (size_t i = 0; t && i < t->ncolumns; i++)
         (void)described_add_column(out, t->columns[i]);
+    if (t && d->keyed)
+        described_add_index_column(out, "key", true, true, t->columns[0]);
     return call(d, err, "describe %s", name);
 }
 

@@ -107,6 +107,10 @@ static void put_tuple(struct frame_writer *w, struct bytes value)
     struct value v[2] = {{.kind = VALUE_TEXT, .size = (uint32_t)value.size, .data = value.data},
                          {.kind = VALUE_NULL}};
     char *many = NULL;
+    if (value.size > 1 && value.data[value.size - 1] == '^') {
+        v[0].size--;
+        v[1].kind = VALUE_UNCHANGED;
+    }
     if (value.size > 2 && value.data[1] == '*') {
         v[0].size = (uint32_t)strtoul(value.data + 2, NULL, 10);
         many = malloc(v[0].size);

@@ -133,6 +133,9 @@ static void what_is_no_line_is_refused(void **state)
         "whole 1 2\n",
         "again\n",
         "again 0\n",
+        "lacks 7\n",
+        "lacks 7 \n",
+        "lacks 0 id\t7\n",
     };
     for (size_t i = 0; i < LENGTH(lines); i++) {
         struct err err = {0};
@@ -143,6 +146,39 @@ static void what_is_no_line_is_refused(void **state)
         assert_non_null(strstr(err.text, f->paths[0]));
         acks_close(&f->acks);
     }
+}
+
+static void take(struct fixture *f, uint32_t relid, const char *keys)
+{
+    struct buf taken = {0};
+    assert_int_equal(acks_lack_rows(&f->acks, relid), *keys != '\0');
+    acks_take_lacks(&f->acks, relid, &taken);
+    assert_string_equal(buf_cstr(&taken), keys);
+    assert_false(acks_lack_rows(&f->acks, relid));
+    buf_free(&taken);
+}
+
+/* Each once, whichever targets lack it, and whatever else they have. */
+static void rows_may_be_lacked(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    assert_int_equal(open_fifos(f, 2, &err), 0);
+    say(f, 0, "copied 7\nlacks 7 id\t1\nlacks 7 id\t2\nlacks 8 id\t1\ncopied\n");
+    say(f, 1, "lacks 7 id\t2\nlacks 7 id\t\ncopied *\n");
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(acks_read(&f->acks, i, LIMIT, &err), 0);
+    assert_true(acks_have_copy(&f->acks, 7));
+    assert_false(acks_have_copy(&f->acks, 8));
+    assert_false(acks_take_lost(&f->acks, 7));
+    take(f, 7, "id\t1\nid\t2\nid\t\n");
+    take(f, 9, "");
+    say(f, 1, "lacks 7 id\t2\n");
+    assert_int_equal(acks_read(&f->acks, 1, LIMIT, &err), 0);
+    take(f, 7, "id\t2\n");
+    acks_hello(&f->acks);
+    take(f, 8, "");
+    acks_close(&f->acks);
 }
 
 /* Also of a target that has all tables; and once for each time that it was said. */
@@ -273,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_smallest_of_all_targets_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_line_may_come_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_line_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_may_be_lacked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_table_may_be_lost_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_old_fifo_is_made_afresh_and_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_ours_stays, set_up, tear_down),

@@ -57,6 +57,22 @@ static const char copy_story[] =
 static const char end_of_copies[] =
     "t1(id,v1) [b,~] [c,~] [d,~] [e,~] [f,~] [g,~]\nt2(id,v1) [x,~]\n";
 
+/* A row comes without a value that did not change, while its table settles; it is read again, and a
+ * hello comes within that. */
+static const char rows_story[] = "H 100; W 1;"
+                                 "R 1 1; X 1 1 500; I 0 1 a; x 1 1;"
+                                 "B 11 300; I 11 1 b^; I 11 1 c; C 11 300 310 2;"
+                                 "B 12 320; U 12 1 b; C 12 320 330 1;"
+                                 "R 1 1; X 1 4294967295 600; D 0 1 b;"
+                                 "H 100; W 1;"
+                                 "B 12 320; R 1 1; U 12 1 b; C 12 320 330 1;"
+                                 "R 1 1; X 1 4294967295 600; D 0 1 b; I 0 1 b; x 1 2;"
+                                 "B 13 400; I 13 1 a; D 13 1 x; C 13 400 410 2;"
+                                 "B 14 700; U 14 1 b; I 14 1 d; D 14 1 c; C 14 700 710 3;"
+                                 "k 900; Z done 900";
+
+static const char end_of_rows[] = "t1(id,v1) [a,~]*1 [b,~]*1 [d,~]\n";
+
 static const char *story = whole_story, *end_of_it = end_of_story;
 
 /* The target after each checkpoint, from a run in which nothing fails and every transaction has a
@@ -194,12 +210,11 @@ static void any_call_may_fail_and_the_program_starts_again(void **state)
     free_history(&h);
 }
 
-static void any_call_may_fail_while_tables_are_copied(void **state)
+static void any_call_may_fail_within(struct apply_world *w, const char *what, const char *end)
 {
-    struct apply_world *w = *state;
     struct history h = {0};
-    story = copy_story;
-    end_of_it = end_of_copies;
+    story = what;
+    end_of_it = end;
     write_history(w, &h);
     static const struct limits *const all[] = {&in_one_group, &each_alone, &some, &in_parts};
     static const enum err_kind kinds[] = {ERR_TEMPORARY, ERR_PERMANENT, ERR_RETRY};
@@ -211,6 +226,18 @@ static void any_call_may_fail_while_tables_are_copied(void **state)
     free_history(&h);
     story = whole_story;
     end_of_it = end_of_story;
+}
+
+static void any_call_may_fail_while_tables_are_copied(void **state)
+{
+    any_call_may_fail_within(*state, copy_story, end_of_copies);
+}
+
+static void any_call_may_fail_while_rows_are_read_again(void **state)
+{
+    struct apply_world *w = *state;
+    w->dest.keyed = true;
+    any_call_may_fail_within(w, rows_story, end_of_rows);
 }
 
 static void fail_next(struct apply_world *w, uint64_t calls_before, enum err_kind kind,
@@ -484,6 +511,7 @@ int main(void)
         TEST(any_call_may_fail_and_the_group_is_repeated),
         TEST(any_call_may_fail_and_the_program_starts_again),
         TEST(any_call_may_fail_while_tables_are_copied),
+        TEST(any_call_may_fail_while_rows_are_read_again),
         TEST(a_lost_answer_keeps_what_the_group_described),
         TEST(a_lost_answer_in_a_partial_transaction_keeps_its_relations),
         TEST(a_repeated_group_counts_once),

@@ -96,6 +96,8 @@ static void what_is_no_line_is_refused(void **state)
         "copy due since \n",
         "copy due since 0/0\n",
         "copy due since 0/19 x\n",
+        "copied 0/17 1:1:\nlacks \n",
+        "copied 0/17 1:1:\nlacks id\t7",
     };
     for (size_t i = 0; i < LENGTH(texts); i++) {
         struct copied c;
@@ -114,6 +116,37 @@ static void is_frame(const struct buf *frame, const char *text)
 {
     assert_int_equal(frame->len, strlen(text));
     assert_memory_equal(frame->data, text, frame->len);
+}
+
+static void rows_are_lacked_and_come(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct buf frame = {0}, many = {0};
+    bool fits;
+    buf_append_str(&frame, "FRAME\n");
+    assert_int_equal(copied_add_lacks(&frame, bytes_of("id\t1\nid\t2\n"), 0x17, &fits, &err), 0);
+    assert_true(fits);
+    is_frame(&frame, "copied 0/17 1:1:\nlacks id\t1\nlacks id\t2\nFRAME\n");
+    assert_int_equal(copied_add_lacks(&frame, bytes_of("id\t2\nid\t3\n"), 0x18, &fits, &err), 0);
+    is_frame(&frame, "copied 0/17 1:1:\nlacks id\t1\nlacks id\t2\nlacks id\t3\nFRAME\n");
+    assert_int_equal(copied_take_lacks(&frame, bytes_of("id\t2\nid\t9\n"), 0x20, &err), 0);
+    is_frame(&frame, "copied 0/17 1:1: until 0/20\nlacks id\t1\nlacks id\t3\nFRAME\n");
+    assert_int_equal(copied_advance(&frame, 0x30, bytes_of("7"), &err), 0);
+    assert_int_equal(copied_take_lacks(&frame, bytes_of("id\t3\n"), 0x21, &err), 0);
+    is_frame(&frame, "copied 0/17 1:1: until 0/30 after 7\nlacks id\t1\nFRAME\n");
+    /* More than fits is not added. */
+    for (int i = 0; i < COPIED_LACKS_MAX / 8; i++)
+        buf_printf(&many, "id\t%d\n", 10000 + i);
+    assert_int_equal(copied_add_lacks(&frame, bytes_of(buf_cstr(&many)), 0x40, &fits, &err), 0);
+    assert_false(fits);
+    is_frame(&frame, "copied 0/17 1:1: until 0/30 after 7\nlacks id\t1\nFRAME\n");
+    /* All of it comes with the whole table. */
+    assert_int_equal(copied_set_due(&frame, 0x50, &err), 0);
+    is_frame(&frame, "copy due since 0/50\nFRAME\n");
+    assert_int_equal(copied_add_lacks(&frame, bytes_of("id\t1\n"), 0x60, &fits, &err), -1);
+    buf_free(&frame);
+    buf_free(&many);
 }
 
 static void a_copy_goes_on(void **state)
@@ -181,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_line_is_read),
         cmocka_unit_test(a_frame_without_a_line_was_not_copied),
         cmocka_unit_test(what_is_no_line_is_refused),
+        cmocka_unit_test(rows_are_lacked_and_come),
         cmocka_unit_test(a_copy_goes_on),
         cmocka_unit_test(it_has_what_its_first_snapshot_saw),
     };

@@ -123,6 +123,7 @@ struct world {
     struct conflicts conflicts;
     struct err err;
     bool settling, unsettled;
+    struct buf *lacks;
     size_t failed;
 };
 
@@ -203,6 +204,7 @@ static int run_rows(struct world *w, enum change_kind kind, bool repeatable, con
                       .nrows = n,
                       .conflicts = &w->conflicts,
                       .settling = w->settling,
+                      .lacks = w->lacks,
                       .repeatable = repeatable};
     w->err = (struct err){0};
     int rc = runner_apply(&w->runner, &run, &w->err);
@@ -517,6 +519,23 @@ static void a_row_that_cannot_be_had_while_a_table_settles_is_told(void **state)
     assert_false(w->unsettled);
 }
 
+/* Where it can be read again the run goes on, and tells its key. */
+static void a_row_that_was_not_sent_whole_is_read_again(void **state)
+{
+    struct world *w = *state;
+    struct buf lacks = {0};
+    w->lacks = &lacks;
+    does(w, CHANGE_INSERT, "1,a,b", "Ix1");
+    does(w, CHANGE_INSERT, "2,c,^", "U010x1");
+    assert_string_equal(buf_cstr(&lacks), "id\t2\n");
+    buf_reset(&lacks, 0);
+    w->settling = true;
+    does(w, CHANGE_UPDATE, "1,c,d 5>6,c,^ 6,d,^ 7>8,c,d",
+         "U011x1 U010x1 U110x1 U010x1 U011x1 U111x1 Ix1");
+    assert_string_equal(buf_cstr(&lacks), "id\t6\n");
+    buf_free(&lacks);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
@@ -537,6 +556,7 @@ int main(void)
         TEST(while_a_table_settles_rows_may_be_newer),
         TEST(while_a_table_settles_a_row_moves_wherever_it_is),
         TEST(a_row_that_cannot_be_had_while_a_table_settles_is_told),
+        TEST(a_row_that_was_not_sent_whole_is_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
