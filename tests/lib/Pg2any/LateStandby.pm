@@ -25,6 +25,7 @@ sub new {
         argv => [$^X, '-I' . dirname(dirname(__FILE__)), '-MPg2any::LateStandby',
             '-e', 'Pg2any::LateStandby::run(@ARGV)', $server->port, $lsn, $seconds]);
     $self->answer('late');
+    $server->flush; # it has something to answer
     wait_for(sub { $server->value(q{select count(*) from pg_stat_replication where sync_state = 'sync'}) }, 30,
         'the late standby');
     return $self;
