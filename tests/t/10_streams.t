@@ -290,7 +290,7 @@ for my $way (@ways) {
 
     my ($block, $others, %seen, %open) = (0, 0);
     my $interleaved = 0;
-    for my $frame (frames($way->{copy}, qw(hello stream_start stream_stop insert stream_commit
+    for my $frame (frame_heads($way->{copy}, qw(hello stream_start stream_stop insert stream_commit
         stream_abort begin))) {
         my $type = $frame->{type};
         if ($type eq 'stream_start') {

@@ -13,7 +13,7 @@ use Pg2any::Postgres;
 use Pg2any::Process;
 use Pg2any::Scratch qw(fresh_name);
 
-our @EXPORT_OK = qw(frames count_frames);
+our @EXPORT_OK = qw(frames frame_heads count_frames);
 
 my $json = JSON::PP->new->utf8;
 
@@ -33,6 +33,13 @@ sub frames {
     my ($file, @types) = @_;
     my $wanted = @types ? join '|', map { quotemeta } @types : '\w+';
     return map { $json->decode($_) } grep { /"type": ?"(?:$wanted)"/ } dump_lines($file);
+}
+
+# Of the same frames the numbers that stand in front of values, and the type: many times as fast.
+sub frame_heads {
+    my ($file, @types) = @_;
+    my $wanted = join '|', map { quotemeta } @types;
+    return map { /\A\{"type":"($wanted)"((?:,"\w+":\d+)*)/ ? { type => "$1", $2 =~ /"(\w+)":(\d+)/g } : () } dump_lines($file);
 }
 
 # How many there are of each type.

@@ -8,7 +8,7 @@ use warnings;
 use utf8;
 use parent qw(Exporter);
 use Pg2any::Compare qw(compare_tables);
-use Pg2any::Frames qw(frames count_frames);
+use Pg2any::Frames qw(frames frame_heads count_frames);
 use Pg2any::LSN qw(lsn_number);
 use Pg2any::Pipeline;
 use Pg2any::Postgres;
@@ -20,7 +20,7 @@ use Test::More;
 
 our @EXPORT = qw(
     compare_tables lsn_number scratch_dir fresh_name keep_scratch wait_for let_pass now
-    new_target new_pair same_content run_tool frames count_frames
+    new_target new_pair same_content run_tool frames frame_heads count_frames
 );
 push @EXPORT, @Test::More::EXPORT;
 
