@@ -1,7 +1,7 @@
 # Transactions that the server sends before they commit: in blocks, mixed with others', with parts
 # of them rolled back. Several pipelines read the same load, each with another protocol version
 # and way of streaming; every target must hold what the source holds.
-# needs: postgres
+# needs: postgres, time
 
 use Pg2any::Test;
 

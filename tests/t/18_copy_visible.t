@@ -2,7 +2,7 @@
 # late. A copy sees whatever came before it, also of a transaction that an earlier pg-capture sent, or that wrote to
 # a table before the publication had it. Without the conditions for that the same would find rows that are lost. And with
 # xids on both sides of 2^32.
-# needs: postgres
+# needs: postgres, time
 
 use DBD::Pg qw(:async);
 use Pg2any::LateStandby;

@@ -1,6 +1,6 @@
 # A slow or stopped target slows the reading of WAL, and nothing times out meanwhile; a dead one is
 # noticed at once; and the slot follows what the targets have, neither ahead of it nor left behind.
-# needs: postgres
+# needs: postgres, time
 
 use POSIX ();
 

@@ -1,6 +1,6 @@
 # A connection to the source that is dead and does not say so: nothing comes, not even answers to
 # status updates. It is given up some seconds after the server's wal_sender_timeout.
-# needs: one postgres
+# needs: one postgres, time
 
 use Pg2any::PostgresProxy;
 use Pg2any::Test;

@@ -1,6 +1,6 @@
 # A chunk of a copy that comes while the stream brings again what the target has: after a connection that broke within one
 # pg-capture, and where a file is replayed. The checkpoint stays where it was, and nothing goes in twice.
-# needs: one postgres
+# needs: one postgres, time
 
 use Pg2any::Test;
 

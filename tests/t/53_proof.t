@@ -2,7 +2,7 @@
 # the past: by then a name may be another column's, and a column that is new in the stream need not be new
 # in the table. Each case runs to the end, changes, and runs once more: then both sides are equal, or it
 # has stopped and says why.
-# needs: postgres, any target
+# needs: postgres, any target, time
 
 use Pg2any::Test;
 use Pg2any::Wait qw(wait_for);

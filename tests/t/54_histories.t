@@ -3,7 +3,7 @@
 # pipeline has stopped with 100 and a reason; it is never silently different. `make check-histories` runs more.
 #
 # PG2ANY_SEEDS: how many (150). PG2ANY_SEED: the first (1).
-# needs: one postgres
+# needs: one postgres, time
 
 use Pg2any::Histories;
 use Pg2any::History;

@@ -1,6 +1,6 @@
 # Where it cannot be known what rows of a table hold, it is copied again: the target ends equal without a hand, and until
 # then keeps the old rows.
-# needs: postgres, any target
+# needs: postgres, any target, time
 
 use Pg2any::Test;
 

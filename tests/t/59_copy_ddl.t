@@ -3,7 +3,7 @@
 # nothing else from being copied and followed.
 #
 # PG2ANY_SEED: chooses when each change is made. PG2ANY_MOMENTS: 'before held between after', each change at all of these.
-# needs: postgres
+# needs: postgres, time
 
 use Pg2any::Test;
 

@@ -2,7 +2,7 @@
 # no memory, no descriptor, a full disk, a connection that breaks. The program leaves with 111 and says why, or goes on and
 # its work is whole; started again it brings all to the end, and nothing is left behind. `make check-faults` tries many
 # places, of all programs; here are those that need no source, and the applier of the target.
-# needs: any target
+# needs: any target, time
 
 use Pg2any::Faults qw(faults_of try_fault count_calls is_known);
 use Pg2any::Faults::Programs qw(new_program);

@@ -3,7 +3,7 @@
 # apply-sqlite end with 100 or 111, never by a signal, and the target never holds a part of a
 # transaction: what it must hold is worked out by the reader that was written from the
 # documentation.
-# needs: nothing
+# needs: nothing, time
 
 use Pg2any::FrameReader qw(read_frames split_frames committed_states version_1);
 use Pg2any::Golden qw(golden_file golden_names);

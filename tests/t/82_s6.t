@@ -4,7 +4,7 @@
 # reason in s6-svstat, /health, pg2any status and the log.
 #
 # PG2ANY_KILLS: how many at random (4). PG2ANY_SEED: chooses what, and the load.
-# needs: one postgres, mariadb
+# needs: one postgres, mariadb, time
 
 use HTTP::Tiny;
 use Pg2any::Load;

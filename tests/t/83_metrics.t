@@ -1,6 +1,6 @@
 # Every metric that the documentation names moves when what it counts happens, and all of them come out at
 # /metrics, as text that Prometheus reads. /health and /ready say what they should.
-# needs: postgres
+# needs: postgres, time
 
 use HTTP::Tiny;
 use Pg2any::Front;

@@ -3,7 +3,7 @@
 # end; no table is copied again that was there, and nothing takes much memory. `make check-copy` is the same with more.
 #
 # PG2ANY_ROWS: of all tables (50000). PG2ANY_KILLS: at least (6). PG2ANY_SEED: chooses stages, moments and changes.
-# needs: one postgres, mariadb
+# needs: one postgres, mariadb, time
 
 use Pg2any::Chaos;
 use Pg2any::Front;

@@ -21,6 +21,7 @@ my @WORDS = (
     'any target' => 'whichever target TARGET names',
     'mysql target' => 'MariaDB or MySQL as the target',
     'mssql target' => 'the TDS peer as the target, which stands for SQL Server',
+    'time' => 'half a minute or more, so it starts before others',
 );
 my %KNOWN = @WORDS;
 
@@ -53,7 +54,7 @@ sub needs_of {
     die explain($file, "nobody knows what it needs with '$unknown'") if defined $unknown;
     my %needs = map { $_ => 1 } @words;
     die explain($file, "'$lines[0]' says two things at once")
-        if @words != keys %needs || $needs{nothing} && @words > 1 || $needs{postgres} && $needs{'one postgres'}
+        if @words != keys %needs || $needs{nothing} && grep({ !/\A(?:nothing|time)\z/ } @words) || $needs{postgres} && $needs{'one postgres'}
         || 1 < grep { /target\z/ } @words;
     return \%needs;
 }

@@ -1,6 +1,6 @@
 # Every shape of statement that the applier sends is in the list of docs/MSSQL.md, and every shape in
 # the list was seen here: the peer's log against the document.
-# needs: one postgres, mssql target
+# needs: one postgres, mssql target, time
 
 use Pg2any::MSSQL;
 use Pg2any::Test;

@@ -2,7 +2,7 @@
 # column and value by value, and once more by the comparison of contents; as JSON and as literals, in
 # text and in binary mode. What SQL Server has no value for stops the applier, or becomes what the user
 # chose. The server is the TDS peer.
-# needs: one postgres, mssql target
+# needs: one postgres, mssql target, time
 
 use Pg2any::MSSQL;
 use Pg2any::Test;

@@ -1,7 +1,7 @@
 # Tables that are made, and tables made by hand: schemas and databases, types that do not fit, keys,
 # IDENTITY, foreign keys, TRUNCATE, columns and tables that come, go and change. What the target would
 # change stops the applier; nothing of its transaction stays. The server is the TDS peer.
-# needs: one postgres, mssql target
+# needs: one postgres, mssql target, time
 
 use Pg2any::MSSQL;
 use Pg2any::Test;

@@ -1,6 +1,6 @@
 # max_allowed_packet: batches stay below it, a row that is larger is a clear error, and a transaction of
 # any size passes.
-# needs: one postgres, mysql target
+# needs: one postgres, mysql target, time
 
 use Pg2any::MySQL;
 use Pg2any::Test;
