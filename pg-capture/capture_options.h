@@ -33,7 +33,9 @@ struct capture_options {
     uint64_t status_interval_ms;
     uint64_t connect_timeout_ms;
     const char *lsn_file;
-    bool check, status, drop_slot; /* at most one: do that instead */
+    struct option_list rows;       /* tables; or all; or -: as stdin asks */
+    uint64_t rate;                 /* of --rows, bytes in a second; 0: no limit */
+    bool check, status, drop_slot; /* at most one of these and rows: do that instead */
     struct stage_options stage;
 };
 

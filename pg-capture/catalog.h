@@ -155,6 +155,11 @@ typedef int catalog_published_fn(void *ctx, struct relation *rel, struct err *er
 MUST_CHECK int catalog_published(struct catalog *c, uint32_t relid, catalog_published_fn *fn,
                                  void *ctx, struct err *err);
 
+/* A table of the publications as the catalog has it now; *rel NULL: it is not published. The caller
+ * gets one reference. */
+MUST_CHECK int catalog_describe(struct catalog *c, uint32_t relid, struct relation **rel,
+                                struct err *err);
+
 #define SLOT_TEXT_SIZE 128
 
 /* A row of pg_replication_slots. */

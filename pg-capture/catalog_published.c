@@ -92,3 +92,29 @@ int catalog_published(struct catalog *c, uint32_t relid, catalog_published_fn *f
     PQclear(rows);
     return rc;
 }
+
+struct description {
+    struct catalog *catalog;
+    struct buf frame;
+};
+
+static int describe(void *ctx, struct relation *rel, struct err *err)
+{
+    struct description *d = ctx;
+    const struct pgoutput_place now = {.stage = PLACE_ENDED, .lsn = UINT64_MAX};
+    if (catalog_relation(d->catalog, rel, &now, err))
+        return -1;
+    relation_to_frame(rel, &d->frame);
+    return buf_check(&d->frame, err);
+}
+
+int catalog_describe(struct catalog *c, uint32_t relid, struct relation **rel, struct err *err)
+{
+    struct description d = {.catalog = c};
+    *rel = NULL;
+    int rc = catalog_published(c, relid, describe, &d, err);
+    if (rc == 0 && d.frame.len > 0)
+        rc = relation_from_bytes(d.frame.data, d.frame.len, rel, err);
+    buf_free(&d.frame);
+    return rc;
+}

@@ -418,7 +418,7 @@ static int put_rows(struct copy_table *t, const struct relation *rel, struct cop
     while ((rc = next_row(t, &row, &size, err)) == 0 && row) {
         rc = put_row(rel, chunk, row, (size_t)size, &text, o, err);
         PQfreemem(row);
-        if (!chunk->rows)
+        if (o->progress && !chunk->rows)
             copy_progress_row(o->progress, (size_t)size);
         if (rc)
             break;

@@ -26,8 +26,8 @@
 #include "frames/snapshot.h"
 #include "session.h"
 
-/* Where the frames go, who counts the rows, and who makes room there: waits until little is left of
- * what is not written yet. */
+/* Where the frames go, who counts the rows (NULL: nobody), and who makes room there: waits until
+ * little is left of what is not written yet. */
 struct copy_output {
     struct frame_output *out;
     struct copy_progress *progress;

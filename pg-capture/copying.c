@@ -312,21 +312,6 @@ bool copying_left(struct copying *c)
 
 /* ---- what a table is ---- */
 
-struct description {
-    struct catalog *catalog;
-    struct buf frame;
-};
-
-static int describe_relation(void *ctx, struct relation *rel, struct err *err)
-{
-    struct description *d = ctx;
-    const struct pgoutput_place now = {.stage = PLACE_ENDED, .lsn = UINT64_MAX};
-    if (catalog_relation(d->catalog, rel, &now, err))
-        return -1;
-    relation_to_frame(rel, &d->frame);
-    return buf_check(&d->frame, err);
-}
-
 /* It is not published any more, or gone. */
 static void give_up(struct copying *c, struct copying_table *t)
 {
@@ -335,18 +320,6 @@ static void give_up(struct copying *c, struct copying_table *t)
     buf_free(&ignored);
     t->lacks_rows = false;
     t->done = true;
-}
-
-/* As the catalog has it now; *rel NULL: it is not published any more. */
-static int describe(struct copying *c, uint32_t relid, struct relation **rel, struct err *err)
-{
-    struct description d = {.catalog = &c->upstream->catalog};
-    *rel = NULL;
-    int rc = catalog_published(d.catalog, relid, describe_relation, &d, err);
-    if (rc == 0 && d.frame.len > 0)
-        rc = relation_from_bytes(d.frame.data, d.frame.len, rel, err);
-    buf_free(&d.frame);
-    return rc;
 }
 
 /* The states of attributes and files also say how old they are known to be, which changes. */
@@ -395,7 +368,7 @@ static int describe_some(struct copying *c, struct err *err)
         struct relation *rel;
         if (t->described || !is_due(c, t))
             continue;
-        if (describe(c, t->relid, &rel, err))
+        if (catalog_describe(&c->upstream->catalog, t->relid, &rel, err))
             return -1;
         if (!rel)
             give_up(c, t);
@@ -565,7 +538,7 @@ static int copy_opened(struct copying *c, struct copying_table *t, struct err *e
         hold(c);
         return 0;
     }
-    if (describe(c, t->relid, &rel, err))
+    if (catalog_describe(&c->upstream->catalog, t->relid, &rel, err))
         return -1;
     if (same_table(rel, t->described)) {
         relation_unref(rel);

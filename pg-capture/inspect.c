@@ -352,8 +352,8 @@ static int wait_for(void *ctx, int fd, short events, int64_t deadline_ms, struct
     }
 }
 
-static int inspect(const struct capture_options *options,
-                   int (*look)(struct upstream *u, struct err *err), struct err *err)
+int inspect(const struct capture_options *options, int (*look)(struct upstream *u, struct err *err),
+            struct err *err)
 {
     struct inspection *in = calloc(1, sizeof *in);
     if (!in) {

@@ -11,6 +11,13 @@
 #include "base/err.h"
 #include "capture_options.h"
 
+struct upstream;
+
+/* What they have in common: signals, statistics, and an upstream that `look` opens as far as it
+ * needs it. */
+MUST_CHECK int inspect(const struct capture_options *options,
+                       int (*look)(struct upstream *u, struct err *err), struct err *err);
+
 /*
  * --check: reports on stderr (report.h) and writes to stdout what the stream would say of the
  * tables: a hello, a relation for each, an end. So an applier's --check can go on from there. An

@@ -12,6 +12,7 @@
 #include "capture.h"
 #include "capture_options.h"
 #include "inspect.h"
+#include "rows.h"
 
 static const char *const streaming_words[] = {"off=false=no=0", "on=true=yes=1", "parallel", NULL};
 static const char *const origin_words[] = {"any", "none", NULL};
@@ -66,6 +67,12 @@ static const struct option_def options[] = {
      "TIME", "for opening a connection and for a query to the catalog", 100, 3600000, NULL},
     {"lsn-file", OPTION_STRING, FIELD(lsn_file), "CDC_LAST_LSN_FILE", NULL, "FILE",
      "where to write the last confirmed LSN, for people and scripts", 0, 0, NULL},
+    {"rows", OPTION_LIST, FIELD(rows), NULL, NULL, "SCHEMA.TABLE,...",
+     "write the rows of these tables, or all, each as one snapshot sees\n"
+     "it, and leave; -: of those whose relids come on stdin. No slot",
+     0, 0, NULL},
+    {"rate", OPTION_SIZE, FIELD(rate), NULL, NULL, "SIZE",
+     "of --rows: put out so much in a second at most [no limit]", 1024, UINT64_C(1) << 40, NULL},
     {"check", OPTION_FLAG, FIELD(check), NULL, NULL, NULL,
      "look whether everything is as it has to be, change nothing, leave;\n"
      "the report is on stderr, a description of the tables on stdout",
@@ -91,11 +98,13 @@ typedef int (*mode)(const struct capture_options *options, struct err *err);
 /* What is asked for; NULL: two things at once. */
 static mode choose_mode(const struct capture_options *o, struct err *err)
 {
-    if (o->check + o->status + o->drop_slot > 1) {
-        (void)err_set(err, ERR_PERMANENT, "--check, --status and --drop-slot exclude each other");
+    if (o->check + o->status + o->drop_slot + (o->rows.n > 0) > 1) {
+        (void)err_set(err, ERR_PERMANENT,
+                      "--check, --status, --rows and --drop-slot exclude each other");
         return NULL;
     }
-    return o->check       ? inspect_check
+    return o->rows.n > 0  ? rows_run
+           : o->check     ? inspect_check
            : o->status    ? inspect_status
            : o->drop_slot ? inspect_drop_slot
                           : capture_run;
