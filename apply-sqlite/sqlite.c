@@ -372,4 +372,6 @@ const struct driver_ops sqlite_ops = {
     .title = "SQLite",
     .uri_help = uri_help,
     DRIVER_OPERATIONS(sqlite),
+    .stores = sqlite_stores,
+    .read = sqlite_read,
 };

@@ -84,4 +84,9 @@ driver_execute_fn sqlite_execute;
 driver_truncate_fn sqlite_truncate;
 void sqlite_free_statement(struct statement *s);
 
+/* ---- sqlite_read.c ---- */
+
+driver_stores_fn sqlite_stores;
+driver_read_fn sqlite_read;
+
 #endif

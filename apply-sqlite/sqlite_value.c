@@ -1,6 +1,8 @@
 #include "sqlite_value.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,7 +11,6 @@
 
 #define NUMERIC_EXACT_DIGITS                                                                       \
     15 /* DBL_DIG: decimal digits that survive the way into a double and back */
-#define MAX_TIMESTAMP_TEXT 64
 
 /* numeric's typmod: precision in the upper half, scale (11 bits, signed since version 15) below,
  * plus VARHDRSZ. */
@@ -100,76 +101,161 @@ static int bound(int rc, struct err *err)
                    sqlite3_errstr(rc));
 }
 
-static int bind_real(sqlite3_stmt *stmt, int parameter, const struct value *v, enum nan_policy nan,
-                     struct err *err)
+/* What SQLite has for a float: NaN it has not. */
+static enum reading real_stored(const struct value *v, enum nan_policy nan, struct stored *out,
+                                struct err *err)
 {
-    double d;
-    if (!pg_text_real(v, false, &d))
+    out->kind = STORED_REAL;
+    if (!pg_text_real(v, false, &out->real))
         return read_refuse("a floating-point number", err);
-    if (!isnan(d))
-        return bound(sqlite3_bind_double(stmt, parameter, d), err);
+    if (!isnan(out->real))
+        return READ_VALUE;
     if (nan == NAN_NULL)
-        return bound(sqlite3_bind_null(stmt, parameter), err);
+        return READ_NULL;
     (void)err_set(err, ERR_PERMANENT, "the value is NaN, which SQLite cannot store");
-    return err_hint(err, "--nan null stores NULL instead");
-}
-
-static int bind_text(sqlite3_stmt *stmt, int parameter, const char *data, size_t size,
-                     sqlite3_destructor_type lifetime, struct err *err)
-{
-    return bound(sqlite3_bind_text64(stmt, parameter, data, size, lifetime, SQLITE_UTF8), err);
+    (void)err_hint(err, "--nan null stores NULL instead");
+    return READ_FAILED;
 }
 
 /* "2026-11-22 10:20:30.5+00" and "0044-03-15 12:00:00+00 BC"; infinity stays. */
-static int bind_timestamptz(sqlite3_stmt *stmt, int parameter, const struct value *v,
-                            struct err *err)
+static enum reading timestamptz_stored(const struct value *v, char room[STORED_ROOM],
+                                       struct stored *out, struct err *err)
 {
-    char text[MAX_TIMESTAMP_TEXT];
     if (pg_text_is(v, "infinity") || pg_text_is(v, "-infinity"))
-        return bind_text(stmt, parameter, v->data, v->size, SQLITE_STATIC, err);
+        return READ_VALUE;
     const char *zone = memchr(v->data, '+', v->size);
     size_t before = zone ? (size_t)(zone - v->data) + 3 : 0;
-    if (!zone || v->size < before || v->size + 3 > sizeof text || memcmp(zone, "+00", 3) != 0 ||
+    if (!zone || v->size < before || v->size + 3 > STORED_ROOM || memcmp(zone, "+00", 3) != 0 ||
         (v->size > before && v->data[before] == ':'))
         return read_refuse("a timestamp with time zone in UTC", err);
-    memcpy(text, v->data, before);
-    memcpy(text + before, ":00", 3);
-    memcpy(text + before + 3, v->data + before, v->size - before);
-    return bind_text(stmt, parameter, text, v->size + 3, SQLITE_TRANSIENT, err);
+    memcpy(room, v->data, before);
+    memcpy(room + before, ":00", 3);
+    memcpy(room + before + 3, v->data + before, v->size - before);
+    out->data = room;
+    out->size = v->size + 3;
+    return READ_VALUE;
+}
+
+static enum reading value_stored(enum storage s, const struct value *v, enum nan_policy nan,
+                                 char room[STORED_ROOM], struct stored *out, struct err *err)
+{
+    bool b = false;
+    enum reading reading;
+    *out = (struct stored){.kind = STORED_TEXT, .data = v->data, .size = v->size};
+    switch (s) {
+    case STORAGE_BOOL:
+        out->kind = STORED_INTEGER;
+        reading = read_bool(v, &b, err);
+        out->integer = b;
+        return reading;
+    case STORAGE_INTEGER:
+        out->kind = STORED_INTEGER;
+        return read_integer(v, &out->integer, err);
+    case STORAGE_REAL:
+        return real_stored(v, nan, out, err);
+    case STORAGE_NUMERIC:
+        out->kind = STORED_DECIMAL;
+        return READ_VALUE;
+    case STORAGE_TEXT:
+    case STORAGE_DATETIME:
+        return READ_VALUE;
+    case STORAGE_TIMESTAMPTZ:
+        return timestamptz_stored(v, room, out, err);
+    case STORAGE_BLOB:
+        out->kind = STORED_BYTES;
+        return READ_VALUE;
+    }
+    BUG("unknown storage");
+}
+
+int sqlite_stored(enum storage s, const struct value *v, enum nan_policy nan,
+                  char room[STORED_ROOM], struct stored *out, struct err *err)
+{
+    enum reading reading = read_kind(v, s == STORAGE_BLOB, err);
+    bool chosen = reading == READ_VALUE;
+    if (reading == READ_VALUE)
+        reading = value_stored(s, v, nan, room, out, err);
+    if (reading == READ_NULL)
+        *out = (struct stored){.kind = STORED_NULL, .chosen = chosen};
+    return reading == READ_FAILED ? -1 : 0;
 }
 
 int bind_value(sqlite3_stmt *stmt, int parameter, enum storage s, const struct value *v,
                enum nan_policy nan, struct err *err)
 {
-    bool b;
-    int64_t n;
-    switch (read_kind(v, s == STORAGE_BLOB, err)) {
-    case READ_FAILED:
+    char room[STORED_ROOM];
+    struct stored to;
+    if (sqlite_stored(s, v, nan, room, &to, err))
         return -1;
-    case READ_NULL:
+    switch (to.kind) {
+    case STORED_NULL:
         return bound(sqlite3_bind_null(stmt, parameter), err);
-    default:
+    case STORED_INTEGER:
+        return bound(sqlite3_bind_int64(stmt, parameter, to.integer), err);
+    case STORED_REAL:
+        return bound(sqlite3_bind_double(stmt, parameter, to.real), err);
+    case STORED_DECIMAL:
+    case STORED_TEXT:
+        return bound(sqlite3_bind_text64(stmt, parameter, to.data, to.size,
+                                         to.data == room ? SQLITE_TRANSIENT : SQLITE_STATIC,
+                                         SQLITE_UTF8),
+                     err);
+    case STORED_BYTES:
+        return bound(sqlite3_bind_blob64(stmt, parameter, to.data, to.size, SQLITE_STATIC), err);
+    case STORED_NOTHING:
         break;
     }
-    switch (s) {
-    case STORAGE_BOOL:
-        return read_bool(v, &b, err) == READ_VALUE
-                   ? bound(sqlite3_bind_int(stmt, parameter, b), err)
-                   : -1;
-    case STORAGE_INTEGER:
-        return read_integer(v, &n, err) == READ_VALUE
-                   ? bound(sqlite3_bind_int64(stmt, parameter, n), err)
-                   : -1;
-    case STORAGE_REAL:
-        return bind_real(stmt, parameter, v, nan, err);
-    case STORAGE_NUMERIC:
-    case STORAGE_TEXT:
-    case STORAGE_DATETIME:
-        return bind_text(stmt, parameter, v->data, v->size, SQLITE_STATIC, err);
-    case STORAGE_TIMESTAMPTZ:
-        return bind_timestamptz(stmt, parameter, v, err);
-    case STORAGE_BLOB:
-        return bound(sqlite3_bind_blob64(stmt, parameter, v->data, v->size, SQLITE_STATIC), err);
+    BUG("no value to bind");
+}
+
+/* ---- reading back ---- */
+
+/* A double of a column whose numbers have fifteen digits at most, as those. */
+static void set_numeric(struct stored *out, double real, char room[STORED_ROOM])
+{
+    int n = snprintf(room, STORED_ROOM, "%.*g", NUMERIC_EXACT_DIGITS, real);
+    *out = (struct stored){.kind = STORED_DECIMAL, .data = room, .size = (size_t)n};
+}
+
+/* A float without a fraction is an integer where the column's affinity makes it one. */
+static void set_integer(struct stored *out, enum storage s, int64_t n, char room[STORED_ROOM])
+{
+    double real = (double)n;
+    *out = (struct stored){.kind = STORED_INTEGER, .integer = n};
+    if (s == STORAGE_REAL && real < 0x1p63 && (int64_t)real == n)
+        *out = (struct stored){.kind = STORED_REAL, .real = real};
+    else if (s == STORAGE_NUMERIC)
+        *out = (struct stored){.kind = STORED_DECIMAL,
+                               .data = room,
+                               .size = (size_t)snprintf(room, STORED_ROOM, "%" PRId64, n)};
+}
+
+void sqlite_read_back(sqlite3_stmt *stmt, int column, enum storage s, char room[STORED_ROOM],
+                      struct stored *out)
+{
+    switch (sqlite3_column_type(stmt, column)) {
+    case SQLITE_INTEGER:
+        set_integer(out, s, sqlite3_column_int64(stmt, column), room);
+        return;
+    case SQLITE_FLOAT:
+        *out = (struct stored){.kind = STORED_REAL, .real = sqlite3_column_double(stmt, column)};
+        if (s == STORAGE_NUMERIC)
+            set_numeric(out, out->real, room);
+        return;
+    case SQLITE_TEXT:
+        *out = (struct stored){.kind = s == STORAGE_NUMERIC ? STORED_DECIMAL : STORED_TEXT,
+                               .data = (const char *)sqlite3_column_text(stmt, column),
+                               .size = (size_t)sqlite3_column_bytes(stmt, column)};
+        if (s == STORAGE_BOOL || s == STORAGE_INTEGER)
+            stored_set_digits(out, out->data, out->size);
+        return;
+    case SQLITE_BLOB:
+        *out = (struct stored){.kind = STORED_BYTES,
+                               .data = sqlite3_column_blob(stmt, column),
+                               .size = (size_t)sqlite3_column_bytes(stmt, column)};
+        return;
+    default:
+        *out = (struct stored){.kind = STORED_NULL};
+        return;
     }
-    BUG("unknown storage");
 }

@@ -39,6 +39,18 @@ enum affinity affinity_of(const char *declared);
 /* Whether a column of that affinity keeps every value of that storage as it is. */
 bool affinity_keeps(enum affinity a, enum storage s);
 
+/*
+ * What SQLite stores of a value in a column of that storage, but for what the column's affinity
+ * makes of it. Permanent error for one that the storage cannot hold.
+ */
+MUST_CHECK int sqlite_stored(enum storage s, const struct value *v, enum nan_policy nan,
+                             char room[STORED_ROOM], struct stored *out, struct err *err);
+
+/* What is in a column of the row that the statement stands at, where sqlite_stored() was written
+ * into it: the same again, whatever the affinity has made of it. */
+void sqlite_read_back(sqlite3_stmt *stmt, int column, enum storage s, char room[STORED_ROOM],
+                      struct stored *out);
+
 /* Binds a value, borrowed until the statement is reset. Permanent error for one that the storage
  * cannot hold. */
 MUST_CHECK int bind_value(sqlite3_stmt *stmt, int parameter, enum storage s, const struct value *v,

@@ -23,16 +23,15 @@
  * ORDER OF CALLS. open; then any number of [begin, recall of the checkpoint, …, commit], reset at
  * any time; close at last. remember, change, execute and truncate come between begin and commit;
  * recall of a relation may come without, and then says what is committed.
- * Under look_only nothing but table_name, declare, describe, fit, recall, check and a change that
- * only shows comes after open.
+ * Under look_only nothing but table_name, declare, describe, fit, recall, check, stores, read and a
+ * change that only shows comes after open.
  *
  * BLOCKING. All may block up to the timeouts in driver_config, a change as long as the database
  * takes for it.
  *
  * MEMORY. What is handed in is borrowed for the call.
  *
- * One more operation has its place beside execute: one that reads a table back, in the order of its
- * identity or by buckets of it. For a copy's rows none is needed (tests/bench/copy).
+ * For a copy's rows no operation of its own is needed (tests/bench/copy).
  */
 #ifndef PG2ANY_DRIVER_H
 #define PG2ANY_DRIVER_H
@@ -50,6 +49,7 @@
 #include "sql/own.h"
 #include "sql/schema_map.h"
 #include "sql/statements.h"
+#include "sql/stored.h"
 
 struct driver;       /* a driver's connection */
 struct target_table; /* table.h: a version of a relation, bound to one table of the target */
@@ -248,6 +248,23 @@ typedef int driver_execute_fn(struct driver *d, const struct slice *slice,
 typedef int driver_truncate_fn(struct driver *d, struct target_table *const *tables, size_t ntables,
                                bool cascade, bool restart_identity, struct err *err);
 
+/*
+ * What reading a value of the source back from a column of the table gives, once execute has
+ * written it. `room` is for text that is made. A value that execute would refuse is STORED_NOTHING.
+ * Errors of memory only.
+ */
+typedef int driver_stores_fn(struct driver *d, const struct target_table *table, uint32_t column,
+                             const struct value *v, char room[STORED_ROOM], struct stored *out,
+                             struct err *err);
+
+/* A row that was read: a value for each column of the relation, borrowed for the call. */
+typedef int driver_row_fn(void *ctx, const struct stored *row, struct err *err);
+
+/* Reads every row that is committed when it begins, in whatever order, and not all of them into
+ * memory. Outside of transactions; ends with the first error of `fn`. */
+typedef int driver_read_fn(struct driver *d, const struct target_table *table, driver_row_fn *fn,
+                           void *ctx, struct err *err);
+
 /* Reports on the server and on what this user may do there; `ddl`: make and change tables, too. An
  * error is only what keeps it from finding out. */
 typedef int driver_check_fn(struct driver *d, bool ddl, struct report *report, struct err *err);
@@ -272,6 +289,10 @@ struct driver_ops {
     driver_execute_fn *execute;
     driver_truncate_fn *truncate;
     driver_check_fn *check;
+
+    /* To compare; NULL: what is in the target cannot be read back. */
+    driver_stores_fn *stores;
+    driver_read_fn *read;
 };
 
 /* The operations of a struct driver_ops, by the names of a driver's functions: my_open, my_close,

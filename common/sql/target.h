@@ -198,6 +198,28 @@ MUST_CHECK int target_apply(struct target *t, struct run *run, struct err *err);
 MUST_CHECK int target_truncate(struct target *t, struct target_table *const *tables, size_t ntables,
                                bool cascade, bool restart_identity, struct err *err);
 
+/* ---- reading back ---- */
+
+/*
+ * The table that a relation is bound to, to be read: for table_free(). NULL: it is not as the
+ * source's yet, and *why says what is missing, in static storage. `skip` as in a binding.
+ * *left_out: because the user wants it so. *settles_lsn: behind that its rows are as old as the
+ * checkpoint says. Permanent error where the table is one that bind refuses.
+ */
+MUST_CHECK int target_find(struct target *t, const char *origin, struct relation *rel,
+                           struct table_names *skip, struct target_table **table, const char **why,
+                           bool *left_out, uint64_t *settles_lsn, struct err *err);
+
+/* Permanent error where what is in this kind of target cannot be read back. */
+MUST_CHECK int target_can_read(const struct target *t, struct err *err);
+
+/* Those of the driver (driver.h), for a whole row. `rooms` and `out` have room for each column. */
+MUST_CHECK int target_stores(struct target *t, const struct target_table *table,
+                             const struct value *row, char (*rooms)[STORED_ROOM],
+                             struct stored *out, struct err *err);
+MUST_CHECK int target_read(struct target *t, const struct target_table *table, driver_row_fn *fn,
+                           void *ctx, struct err *err);
+
 /* ---- looking ---- */
 
 /* Reports on the server and on what this user may do there; `ddl`: make and change tables, too. */
