@@ -11,6 +11,7 @@
 #include "apply/apply_group.h"
 #include "apply/apply_inspect.h"
 #include "apply/apply_stream.h"
+#include "apply/compare.h"
 #include "base/exit.h"
 #include "base/log.h"
 #include "base/lsn.h"
@@ -43,7 +44,11 @@ struct apply_options {
     uint64_t connect_timeout_ms;
     /* At most one: do that instead (apply_inspect.h). */
     bool check, status, drop_checkpoint, copy_anew;
-    struct option_list copy_again;
+    struct option_list copy_again, compare;
+    /* Of compare: */
+    const char *ask, *keys;
+    bool values, json, still;
+    uint64_t wait_ms, sample, rate;
 };
 
 static const char *const conflict_words[] = {"stop", "apply", "skip", NULL};
@@ -103,6 +108,29 @@ static const struct option_def option_defs[] = {
      "ask for these tables of --origin to be copied again, or all,\nand leave", 0, 0, NULL},
     {"copy-anew", OPTION_FLAG, FIELD(copy_anew), NULL, NULL, NULL,
      "ask for all of them, forget the checkpoint, and leave", 0, 0, NULL},
+    {"compare", OPTION_LIST, FIELD(compare), NULL, NULL, "SCHEMA.TABLE,...",
+     "compare these tables, or all, with what pg-capture --rows writes,\nand leave: 0 equal, "
+     "1 different",
+     0, 0, NULL},
+    {"ask", OPTION_STRING, FIELD(ask), NULL, NULL, "FIFO",
+     "of --compare: where to ask pg-capture --rows - for tables", 0, 0, NULL},
+    {"keys", OPTION_STRING, FIELD(keys), NULL, NULL, "FILE",
+     "of --compare: where to write all keys that differ", 0, 0, NULL},
+    {"values", OPTION_FLAG, FIELD(values), NULL, NULL, NULL,
+     "of --compare: show the values of rows that differ", 0, 0, NULL},
+    {"json", OPTION_FLAG, FIELD(json), NULL, NULL, NULL,
+     "of --compare: an object for each table, on a line of its own", 0, 0, NULL},
+    {"still", OPTION_FLAG, FIELD(still), NULL, NULL, NULL,
+     "of --compare: do not wait for the target, which has everything,\nbecause nothing is written "
+     "at the source",
+     0, 0, NULL},
+    {"wait", OPTION_DURATION, FIELD(wait_ms), NULL, "60s", "TIME",
+     "of --compare: give up where the checkpoint stands still for that\nlong", 1, 0, NULL},
+    {"sample", OPTION_UINT, FIELD(sample), NULL, "100", "N",
+     "of --compare: look at N percent of the keys", 1, 100, NULL},
+    {"rate", OPTION_SIZE, FIELD(rate), NULL, NULL, "SIZE",
+     "of --compare: read so much of the target in a second at most\n[no limit]", 1024,
+     UINT64_C(1) << 40, NULL},
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
@@ -307,10 +335,12 @@ static int check_options(struct apply *a, const struct driver_ops *ops, struct e
         (void)err_set(err, ERR_PERMANENT, "no target");
         return err_hint(err, "give it with --dest: %s", ops->uri_help);
     }
-    if (o->check + o->status + o->drop_checkpoint + o->copy_anew + (o->copy_again.n > 0) > 1)
+    if (o->check + o->status + o->drop_checkpoint + o->copy_anew + (o->copy_again.n > 0) +
+            (o->compare.n > 0) >
+        1)
         return err_set(err, ERR_PERMANENT,
-                       "--check, --status, --drop-checkpoint, --copy-again and --copy-anew exclude "
-                       "each other");
+                       "--check, --status, --drop-checkpoint, --copy-again, --copy-anew and "
+                       "--compare exclude each other");
     return schema_map_parse(&a->schema_map, o->schema_map, err) ||
                    skip_tables_parse(&a->group.rows.skip, &o->skip_table, err)
                ? -1
@@ -329,6 +359,27 @@ static struct driver_config driver_config(const struct apply *a)
         .infinity = (enum beyond)o->infinity,
         .date_range = (enum beyond)o->date_range,
     };
+}
+
+static int compare(struct apply *a, const struct driver_ops *ops, enum compared *compared,
+                   struct err *err)
+{
+    const struct apply_options *o = &a->options;
+    const struct driver_config config = driver_config(a);
+    const struct compare_options options = {
+        .origin = o->origin,
+        .tables = &o->compare,
+        .skip = &a->group.rows.skip,
+        .ask = o->ask,
+        .keys = o->keys,
+        .values = o->values,
+        .json = o->json,
+        .still = o->still,
+        .wait_ms = o->wait_ms,
+        .percent = o->sample,
+        .rate = o->rate,
+    };
+    return compare_run(ops, &config, &options, compared, err);
 }
 
 static bool is_inspection(const struct apply *a)
@@ -428,13 +479,19 @@ int apply_main(const struct driver_ops *ops, int argc, char **argv)
         break;
     }
     register_stats(&a, name);
+    enum compared compared = COMPARED_EQUAL;
     if (check_options(&a, ops, &err) == 0) {
-        if (is_inspection(&a))
+        if (a.options.compare.n > 0)
+            (void)compare(&a, ops, &compared, &err);
+        else if (is_inspection(&a))
             (void)inspect(&a, ops, &err);
         else if (start(&a, ops, &err) == 0)
             (void)run(&a, &err);
     }
     int status = exit_status(&err);
     finish(&a, &err);
-    return status;
+    return status != STATUS_OK              ? status
+           : compared == COMPARED_DIFFERENT ? STATUS_DIFFERENT
+           : compared == COMPARED_NOT_ALL   ? STATUS_TEMPORARY
+                                            : STATUS_OK;
 }

@@ -9,6 +9,7 @@
 
 enum {
     STATUS_OK = 0,          /* asked to stop, or the input ended on purpose */
+    STATUS_DIFFERENT = 1,   /* of a comparison: what was compared is not equal */
     STATUS_PERMANENT = 100, /* stop and tell someone */
     STATUS_TEMPORARY = 111, /* start again */
 };
