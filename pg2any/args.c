@@ -14,10 +14,17 @@ static void word(struct args *a, const char *text)
     a->words[a->n] = NULL;
 }
 
+void args_begin(struct args *a, const char *program)
+{
+    a->n = 0;
+    word(a, program);
+}
+
 void args_add(struct args *a, const char *option, const char *value)
 {
     word(a, option);
-    word(a, value);
+    if (value)
+        word(a, value);
 }
 
 /* Those that are not stdout. */
@@ -36,8 +43,7 @@ static void add_output_fds(struct args *a, const struct plan *plan, size_t stage
 void args_of_stage(struct args *a, const struct plan *plan, size_t stage)
 {
     const struct stage *s = &plan->stages[stage];
-    a->n = 0;
-    word(a, s->program);
+    args_begin(a, s->program);
     args_add(a, "--stats", s->stats);
     switch (s->kind) {
     case STAGE_CAPTURE:
@@ -58,8 +64,7 @@ void args_of_stage(struct args *a, const struct plan *plan, size_t stage)
 
 void args_of_metrics(struct args *a, const struct plan *plan)
 {
-    a->n = 0;
-    word(a, "metrics-http");
+    args_begin(a, "metrics-http");
     for (size_t i = 0; i < plan->nstages; i++)
         args_add(a, "--stats", plan->stages[i].stats);
 }

@@ -22,7 +22,10 @@ void args_of_stage(struct args *a, const struct plan *plan, size_t stage);
 /* Of metrics-http, for the whole pipeline. */
 void args_of_metrics(struct args *a, const struct plan *plan);
 
-/* An option and its value, borrowed. */
+/* Those of a program, from the beginning. */
+void args_begin(struct args *a, const char *program);
+
+/* An option and its value, borrowed; NULL: it has none. */
 void args_add(struct args *a, const char *option, const char *value);
 
 #endif

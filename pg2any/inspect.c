@@ -38,20 +38,11 @@ static int run_program(const struct plan *plan, const struct stage *stage, const
     return status >= 0 ? status : err_errno(err, ERR_TEMPORARY, "waiting for %s", argv[0]);
 }
 
-static const char *origin_of(const struct plan *plan, const struct stage *stage)
-{
-    char name[32] = "CDC_ORIGIN";
-    if (stage->target > 1)
-        (void)snprintf(name, sizeof name, "CDC_ORIGIN_%u", stage->target);
-    const char *own = getenv(name), *common = getenv("CDC_ORIGIN");
-    return own && *own ? own : common && *common ? common : plan->slot;
-}
-
 /* An applier with one flag and its origin. */
 static int run_applier(const struct plan *plan, const struct stage *stage, const char *flag,
                        const char *log_level, struct err *err)
 {
-    const char *const argv[] = {stage->program, flag,      "--origin", origin_of(plan, stage),
+    const char *const argv[] = {stage->program, flag,      "--origin", plan_origin(plan, stage),
                                 "--log-level",  log_level, NULL};
     return run_program(plan, stage, argv, -1, -1, false, err);
 }
@@ -354,8 +345,8 @@ int inspect_copy(const struct plan *plan, const struct copy_request *r, struct e
         const struct stage *s = &plan->stages[i];
         if (!is_meant(s, r->target))
             continue;
-        const char *const argv[] = {s->program, "--copy-again",     tables,
-                                    "--origin", origin_of(plan, s), NULL};
+        const char *const argv[] = {s->program, "--copy-again",       tables,
+                                    "--origin", plan_origin(plan, s), NULL};
         status = run_program(plan, s, argv, -1, -1, false, err);
         if (status == STATUS_OK)
             tell_applier(s);

@@ -15,6 +15,7 @@
 #include "base/redact.h"
 #include "base/std_fds.h"
 #include "base/version.h"
+#include "compare.h"
 #include "env_file.h"
 #include "init.h"
 #include "inspect.h"
@@ -27,6 +28,8 @@ struct settings {
     const char *until_lsn;
     bool yes;
     uint64_t target;
+    const char *keys, *wait, *sample, *rate;
+    bool values, json, still;
     size_t noperands;
     char *const *operands;
     uint64_t notify_fd;
@@ -73,6 +76,29 @@ static const struct option_def drop_options[] = {
     }
 
 static const struct option_def copy_options[] = {ENVIRONMENT, TARGET, {.name = NULL}};
+
+#define FIELD(name) offsetof(struct settings, name)
+static const struct option_def compare_options[] = {
+    ENVIRONMENT,
+    TARGET,
+    {"keys", OPTION_STRING, FIELD(keys), NULL, NULL, "FILE",
+     "write all keys that differ there; a look at some shows 20", 0, 0, NULL},
+    {"values", OPTION_FLAG, FIELD(values), NULL, NULL, NULL, "show the values of rows that differ",
+     0, 0, NULL},
+    {"json", OPTION_FLAG, FIELD(json), NULL, NULL, NULL,
+     "an object for each table, on a line of its own", 0, 0, NULL},
+    {"sample", OPTION_STRING, FIELD(sample), NULL, NULL, "N", "look at N percent of the keys", 0, 0,
+     NULL},
+    {"rate", OPTION_STRING, FIELD(rate), NULL, NULL, "SIZE",
+     "read so much in a second at most, of either side", 0, 0, NULL},
+    {"wait", OPTION_STRING, FIELD(wait), NULL, NULL, "TIME",
+     "give up where the target stands still for that long [60s]", 0, 0, NULL},
+    {"still", OPTION_FLAG, FIELD(still), NULL, NULL, NULL,
+     "do not wait for the target: nothing is written at the source, and\n"
+     "the target has everything",
+     0, 0, NULL},
+    {.name = NULL},
+};
 
 static const struct option_def resync_options[] = {
     ENVIRONMENT,
@@ -127,6 +153,25 @@ static int do_copy(const struct plan *p, const struct settings *s, const char *o
     return inspect_copy(p, &r, err);
 }
 
+static int do_compare(const struct plan *p, const struct settings *s, const char *operand,
+                      struct err *err)
+{
+    const struct comparison c = {
+        .target = (unsigned)s->target,
+        .ntables = s->noperands,
+        .tables = s->operands,
+        .keys = s->keys,
+        .wait = s->wait,
+        .sample = s->sample,
+        .rate = s->rate,
+        .values = s->values,
+        .json = s->json,
+        .still = s->still,
+    };
+    (void)operand;
+    return compare_targets(p, &c, err);
+}
+
 static int do_resync(const struct plan *p, const struct settings *s, const char *operand,
                      struct err *err)
 {
@@ -153,6 +198,7 @@ static const struct command {
     const char *example; /* of it; NULL: it takes any number of them */
     const char *purpose;
     const struct option_def *options;
+    /* Above 0: the exit status. */
     int (*run)(const struct plan *, const struct settings *, const char *, struct err *);
 } commands[] = {
     {"run", NULL, NULL,
@@ -169,6 +215,10 @@ static const struct command {
     {"copy", "[TABLE...]", NULL,
      "Asks for tables to be copied again, of a pipeline that runs or not; all without a name.",
      copy_options, do_copy},
+    {"compare", "[TABLE...]", NULL,
+     "Compares tables at the source with those at the targets, of a pipeline that runs; all\n"
+     "without a name. Exit 0 where they are equal, 1 where one is not.",
+     compare_options, do_compare},
     {"resync", NULL, NULL,
      "Begins anew, after asking: a new slot, and all tables are copied again. Until then the\n"
      "targets keep the rows that they have.",
@@ -192,11 +242,11 @@ static void print_help(void)
         char name[24];
         (void)snprintf(name, sizeof name, "%s %s", commands[i].name,
                        commands[i].operand ? commands[i].operand : "");
-        (void)printf("  %-17s", name);
+        (void)printf("  %-19s", name);
         for (const char *p = commands[i].purpose; *p; p++) {
             (void)putchar(*p);
             if (*p == '\n')
-                (void)printf("%19s", "");
+                (void)printf("%21s", "");
         }
         (void)putchar('\n');
     }
@@ -284,8 +334,12 @@ int main(int argc, char **argv)
                       buf_cstr(&shown));
         buf_free(&shown);
         (void)err_hint(&err, "pg2any --help lists them");
-    } else if (run_command(c, argc - 1, argv + 1, &err) == 0) {
-        err_clear(&err);
+    } else {
+        int rc = run_command(c, argc - 1, argv + 1, &err);
+        if (rc >= 0)
+            err_clear(&err);
+        if (rc > 0)
+            return rc;
     }
     return exit_status(&err);
 }

@@ -448,6 +448,15 @@ void plan_unknown_variables(const struct plan *p, void (*found)(void *ctx, const
     }
 }
 
+const char *plan_origin(const struct plan *p, const struct stage *s)
+{
+    char name[32] = "CDC_ORIGIN";
+    if (s->target > 1)
+        (void)snprintf(name, sizeof name, "CDC_ORIGIN_%u", s->target);
+    const char *own = getenv(name), *common = getenv("CDC_ORIGIN");
+    return own && *own ? own : common && *common ? common : p->slot;
+}
+
 /* ---- a stage's environment ---- */
 
 /* The target that a variable's name ends with, "CDC_DEST_URI_2"; 1: none. */

@@ -51,6 +51,9 @@ MUST_CHECK int plan_make(struct plan *p, struct err *err);
 void plan_unknown_variables(const struct plan *p, void (*found)(void *ctx, const char *name),
                             void *ctx);
 
+/* What the checkpoint of an applier's target is called. */
+const char *plan_origin(const struct plan *p, const struct stage *s);
+
 bool plan_state_dir_is_there(const struct plan *p);
 
 /* Whether METRICS_PORT or METRICS_LISTEN asks for metrics-http. */

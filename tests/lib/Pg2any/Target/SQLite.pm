@@ -111,6 +111,12 @@ sub table_name {
     return $schema eq 'public' ? $table : "${schema}_$table";
 }
 
+# The same as SQL has it.
+sub sql_name {
+    my ($self, $schema, $table) = @_;
+    return '"' . $self->table_name($schema, $table) =~ s/"/""/gr . '"';
+}
+
 sub column_names {
     my ($self, $table) = @_;
     return map { $_->[0] } $self->rows('select name from pragma_table_info(?) order by cid',
