@@ -17,7 +17,7 @@ struct ack_copy {
     bool lost;        /* acks_take_lost() is to tell */
     struct buf lacks; /* keys of rows, a line each */
     struct {
-        bool has, lost; /* lost: also where the target was begun without copies */
+        bool said, has; /* said: otherwise as the target has all others (ack_fifo.all) */
         char *next;     /* NULL: no copy is under way there */
     } targets[OPTION_LIST_MAX];
     UT_hash_handle hh;
@@ -138,8 +138,7 @@ bool acks_have_told(const struct acks *a)
 const char *acks_copying(const struct acks *a, size_t i, uint32_t relid, bool *has)
 {
     const struct ack_copy *copy = find_copy(a, relid);
-    *has = copy && (copy->targets[i].has || copy->targets[i].lost) ? copy->targets[i].has
-                                                                   : a->fifos[i].all;
+    *has = copy && copy->targets[i].said ? copy->targets[i].has : a->fifos[i].all;
     return copy ? copy->targets[i].next : NULL;
 }
 
@@ -246,7 +245,7 @@ static int take_copied(struct acks *a, size_t i, bool *is, struct err *err)
     free(copy->targets[i].next);
     copy->targets[i].next = kind == COPYING ? strdup(p) : NULL;
     copy->targets[i].has = kind == COPIED;
-    copy->targets[i].lost = lost;
+    copy->targets[i].said = true;
     copy->lost = copy->lost || lost;
     copy->whole = copy->whole || kind == WHOLE;
     return kind == COPYING && !copy->targets[i].next ? err_nomem(err) : 0;

@@ -5,7 +5,7 @@
  *   copied RELID           the table is there whole
  *   copying RELID NEXT     its copy came that far (frame.h, copy end)
  *   copied                 that was all; or
- *   copied *               that target was begun without copies: all tables are there
+ *   copied *               that target was begun without copies: all other tables are there
  *
  * and at any time
  *

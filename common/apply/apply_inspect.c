@@ -445,17 +445,17 @@ int apply_drop_checkpoint(const struct driver_ops *ops, const struct driver_conf
     return rc;
 }
 
-static int ask_for_copies(struct target *t, struct asked_copies *asked, bool anew, struct err *err)
+static int ask_for_copies(struct target *t, struct asked_copies *asked, struct err *err)
 {
     struct checkpoint c = {0};
     bool found;
     if (target_begin(t, asked->origin, &c, &found, err))
         return -1;
-    if (!found && !anew)
+    if (!found && !asked->anew)
         return err_set(err, ERR_PERMANENT, "the target has nothing of origin %s", asked->origin);
     /* Without a checkpoint, after an interruption, any LSN says it as well. */
     asked->lsn = found ? c.remote_lsn : 1;
-    return target_ask_copy(t, asked, anew, err);
+    return target_ask_copy(t, asked, err);
 }
 
 int apply_copy_again(const struct driver_ops *ops, const struct driver_config *config,
@@ -464,7 +464,7 @@ int apply_copy_again(const struct driver_ops *ops, const struct driver_config *c
 {
     struct driver_config beside = *config;
     struct table_names names = {0};
-    struct asked_copies asked = {.origin = origin, .skip = skip};
+    struct asked_copies asked = {.origin = origin, .skip = skip, .anew = anew};
     struct target *target = NULL;
     bool all = anew || (tables->n == 1 && strcmp(tables->items[0], "all") == 0);
     int rc = origin ? 0 : no_origin(err);
@@ -475,7 +475,7 @@ int apply_copy_again(const struct driver_ops *ops, const struct driver_config *c
     if (rc == 0)
         rc = target_open(ops, &beside, &target, err);
     if (rc == 0)
-        rc = ask_for_copies(target, &asked, anew, err);
+        rc = ask_for_copies(target, &asked, err);
     if (rc && err->kind == ERR_RETRY)
         err->kind = ERR_TEMPORARY;
     if (rc == 0 && anew)

@@ -323,16 +323,18 @@ static int on_progress(struct apply_stream *s, const struct frame *f, struct err
 
 /* ---- copies ---- */
 
-/* Lines above this size may arrive in parts (pipe(7)), so they are not sent: such a copy begins
- * anew. */
+/* Lines above this size may arrive in parts (pipe(7)), so they are not sent: such a copy is asked
+ * for anew. */
 #define TELL_MAX PIPE_BUF
 
 static void put_told(const struct copied *c, uint32_t relid, struct buf *lines)
 {
-    if (!c->after)
-        buf_printf(lines, "copied %" PRIu32 "\n", relid);
-    else if (strlen(c->after) < TELL_MAX - sizeof "copying 4294967295 \n")
+    if (c->due || (c->after && strlen(c->after) >= TELL_MAX - sizeof "copying 4294967295 \n"))
+        buf_printf(lines, "again %" PRIu32 "\n", relid);
+    else if (c->after)
         buf_printf(lines, "copying %" PRIu32 " %s\n", relid, c->after);
+    else
+        buf_printf(lines, "copied %" PRIu32 "\n", relid);
 }
 
 /* Which tables the target has, to pg-capture. */
@@ -347,7 +349,7 @@ static int tell_copies(struct apply_stream *s, struct err *err)
         struct copied c;
         bool left_out, lacks_indexes;
         rc = target_next_copied(g->target, g->origin, &relid, &c, &left_out, &lacks_indexes, err);
-        if (relid && !c.due)
+        if (relid)
             put_told(&c, relid, &lines);
         if (relid)
             apply_rows_tell_lacks(relid, &c.lacks, &lines);

@@ -21,7 +21,7 @@ static int ask_for(const struct driver_ops *ops, struct driver *d, const struct 
         return 0;
     }
     left_out_clear(frame);
-    if (copied_set_due(frame, asked->lsn, err) || own_row_check(row, err) ||
+    if (copied_set_due(frame, asked->lsn, asked->anew, err) || own_row_check(row, err) ||
         ops->remember(d, &key, row, true, err))
         return err_context(err, "writing " RELATION_TABLE);
     log_info("the table is to be copied again; until then its rows stay as they are", "schema",

@@ -17,6 +17,7 @@ struct asked_copies {
     struct table_names *names; /* NULL: all */
     struct table_names *skip;  /* --skip-table; NULL: none. These stay as they are */
     uint64_t lsn;              /* of the checkpoint */
+    bool anew;                 /* the target is to be one that gets copies, whatever it was */
 };
 
 /* In the open transaction. A permanent error for a name that the target has no table of, or where

@@ -9,16 +9,17 @@
 
 #define MARK   "copied "
 #define DUE    "copy due since "
+#define TAKEN  "taken"
 #define BESIDE "beside"
 #define UNTIL  "until "
 #define AFTER  "after "
 #define LACKS  "lacks "
 
-void copied_put(struct buf *out, uint64_t lsn, struct bytes snapshot, bool beside)
+void copied_put(struct buf *out, uint64_t lsn, struct bytes snapshot, bool taken, bool beside)
 {
     buf_printf(out, MARK "%s ", LSN(lsn));
     buf_append(out, snapshot.data, snapshot.size);
-    buf_append_str(out, beside ? " " BESIDE "\n" : "\n");
+    buf_printf(out, "%s%s\n", taken ? " " TAKEN : "", beside ? " " BESIDE : "");
 }
 
 size_t copied_made_size(const uint8_t *data, size_t size)
@@ -52,6 +53,18 @@ static struct bytes take_word(struct line *l)
     return word;
 }
 
+/* The next word, where it is that one; *end: behind it. */
+static bool take_the_word(struct line *l, const char *word, const char **end)
+{
+    struct line rest = *l;
+    const struct bytes next = take_word(&rest);
+    if (next.size != strlen(word) || memcmp(next.data, word, next.size) != 0)
+        return false;
+    *end = next.data + next.size;
+    *l = rest;
+    return true;
+}
+
 static bool take_lsn(struct line *l, uint64_t *lsn)
 {
     const struct bytes word = take_word(l);
@@ -65,7 +78,10 @@ static int parse_line(struct copied *c, struct line *l, const char **first, stru
     *first = NULL;
     if (take_mark(l, DUE)) {
         c->due = true;
-        return take_lsn(l, &since) && l->at == l->end
+        bool has_lsn = take_lsn(l, &since);
+        c->taken = take_the_word(l, TAKEN, first);
+        *first = NULL;
+        return has_lsn && l->at == l->end
                    ? 0
                    : err_set(err, ERR_PERMANENT, "a copy that is due without an LSN");
     }
@@ -75,13 +91,8 @@ static int parse_line(struct copied *c, struct line *l, const char **first, stru
     *first = snapshot.data + snapshot.size;
     if (snapshot_parse(&c->snapshot, snapshot.data, snapshot.size, err))
         return -1;
-    struct line rest = *l;
-    const struct bytes word = take_word(&rest);
-    c->beside = word.size == strlen(BESIDE) && memcmp(word.data, BESIDE, word.size) == 0;
-    if (c->beside) {
-        *first = word.data + word.size;
-        *l = rest;
-    }
+    c->taken = take_the_word(l, TAKEN, first);
+    c->beside = take_the_word(l, BESIDE, first);
     if (take_mark(l, UNTIL) && !take_lsn(l, &c->until))
         return err_set(err, ERR_PERMANENT, "a copy without the LSN of its last chunk");
     if (c->until && take_mark(l, AFTER)) {
@@ -239,11 +250,11 @@ static int set_lacks(struct buf *frame, const struct lines *lines, const struct 
     return replace_line(frame, lines->size, &changed, err);
 }
 
-/* A table without a line, as one whose copy saw nothing. */
+/* A table without a line was taken as it was: as one whose copy saw nothing. */
 static int begin_line(struct buf *frame, uint64_t lsn, struct err *err)
 {
     struct buf line = {0};
-    copied_put(&line, lsn, bytes_of(COPIED_NOTHING), false);
+    copied_put(&line, lsn, bytes_of(COPIED_NOTHING), true, false);
     return replace_line(frame, 0, &line, err);
 }
 
@@ -312,15 +323,16 @@ int copied_set_placed(struct buf *frame, struct err *err)
     return replace_line(frame, lines.first, &line, err);
 }
 
-int copied_set_due(struct buf *frame, uint64_t lsn, struct err *err)
+int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struct err *err)
 {
     struct copied c;
     struct buf line = {0};
     size_t size;
     int rc = copied_parse(&c, frame, &size, err);
+    bool taken = !first && (size == 0 || c.taken);
     copied_free(&c);
     if (rc)
         return -1;
-    buf_printf(&line, DUE "%s\n", LSN(lsn));
+    buf_printf(&line, DUE "%s%s\n", LSN(lsn), taken ? " " TAKEN : "");
     return replace_line(frame, size, &line, err);
 }

@@ -8,8 +8,9 @@
  *   copy due since 0/1900000                              it is to be copied, or copied again
  *   lacks id\t7                                           behind one of the first three, any number
  *
- * Behind the snapshot " beside": the rows are in a table beside the one that they are for, whose
- * place it takes when the copy is whole.
+ * Behind the snapshot, or the LSN of a copy that is due, " taken": the target was begun without
+ * copies, and had taken the table as it was. Behind that " beside": the rows are in a table beside
+ * the one that they are for, whose place it takes when the copy is whole.
  *
  * The first LSN and the snapshot are those of the whole copy or of its first chunk, the second LSN
  * is that of the last chunk (frame.h, copy begin); what follows "after" is pg-capture's (frame.h,
@@ -51,7 +52,8 @@ size_t copied_made_size(const uint8_t *data, size_t size);
 
 /* Zeroed: it was not copied. */
 struct copied {
-    bool due;     /* nothing else is set then */
+    bool due;     /* nothing but `taken` is set then */
+    bool taken;   /* the target was begun without copies, and had the table before this one */
     uint64_t lsn; /* 0: it was not copied, or is due */
     struct snapshot snapshot;
     bool beside;
@@ -61,7 +63,7 @@ struct copied {
 };
 
 /* Appends the line of a copy, or of its first chunk. */
-void copied_put(struct buf *out, uint64_t lsn, struct bytes snapshot, bool beside);
+void copied_put(struct buf *out, uint64_t lsn, struct bytes snapshot, bool taken, bool beside);
 
 /* Reads the line where `frame` begins with one, and how long it is; otherwise *size is 0. A line
  * that is none is a permanent error. copied_free() also then. */
@@ -86,8 +88,9 @@ MUST_CHECK int copied_take_lacks(struct buf *frame, struct bytes keys, uint64_t 
 /* The table beside has taken its place. */
 MUST_CHECK int copied_set_placed(struct buf *frame, struct err *err);
 
-/* Puts the line that a copy is due in its place, or where there is none. */
-MUST_CHECK int copied_set_due(struct buf *frame, uint64_t lsn, struct err *err);
+/* Puts the line that a copy is due in its place, or where there is none. `first`: whatever there
+ * was, it is to be as if the target had not had the table. */
+MUST_CHECK int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struct err *err);
 
 /* Whether the table has what the transaction did to it. */
 static inline bool copied_has(const struct copied *c, const struct source_txn *txn)

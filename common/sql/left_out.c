@@ -161,10 +161,11 @@ static int write_row(const struct left_out *l, struct err *err)
                : 0;
 }
 
-int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn, struct err *err)
+int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn, bool first,
+                          struct err *err)
 {
     return (!l->known && make_row(l, l->memory, err)) ||
-                   copied_set_due(&l->memory->fields[RELATION_FRAME], commit_lsn, err)
+                   copied_set_due(&l->memory->fields[RELATION_FRAME], commit_lsn, first, err)
                ? -1
                : write_row(l, err);
 }

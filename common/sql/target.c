@@ -214,11 +214,11 @@ int target_forget(struct target *t, const char *origin, struct err *err)
     return 0;
 }
 
-int target_ask_copy(struct target *t, const struct asked_copies *asked, bool anew, struct err *err)
+int target_ask_copy(struct target *t, const struct asked_copies *asked, struct err *err)
 {
     const struct own_key key = checkpoint_key(asked->origin);
     if (ask_copy(t->runner.ops, t->runner.driver, asked, err) ||
-        (anew && t->runner.ops->remember(t->runner.driver, &key, NULL, true, err)) ||
+        (asked->anew && t->runner.ops->remember(t->runner.driver, &key, NULL, true, err)) ||
         t->runner.ops->commit(t->runner.driver, err))
         return -1;
     set_clean(t);

@@ -83,10 +83,9 @@ void target_committed(struct target *t);
 /* Forgets what is kept of that origin, its checkpoint and relations, and commits. After begin. */
 MUST_CHECK int target_forget(struct target *t, const char *origin, struct err *err);
 
-/* Asks for tables to be copied again; with `anew` the checkpoint is forgotten. Commits. After
+/* Asks for tables to be copied again; where it is anew the checkpoint is forgotten. Commits. After
  * begin. */
-MUST_CHECK int target_ask_copy(struct target *t, const struct asked_copies *asked, bool anew,
-                               struct err *err);
+MUST_CHECK int target_ask_copy(struct target *t, const struct asked_copies *asked, struct err *err);
 
 /* ---- tables ---- */
 
@@ -151,7 +150,7 @@ MUST_CHECK int target_take_place(struct target *t, const char *origin, uint32_t 
                                  struct err *err);
 
 /* Whether the target gets copies. One that was begun without takes every table as it is: it holds
- * relations, and none by a copy. */
+ * relations, and none by a copy, but those that it had taken and that came to be copied. */
 MUST_CHECK int target_takes_copies(struct target *t, const char *origin, bool *takes,
                                    struct err *err);
 

@@ -158,7 +158,7 @@ static int recall_copy(const struct binding *b, struct prospect *p, struct err *
     p->begins = b->begins && b->snapshot.data;
     p->awaits = p->copied.due && !p->begins;
     if (b->snapshot.data && !b->begins && !p->known) {
-        copied_put(&p->lines, b->commit_lsn, b->snapshot, false);
+        copied_put(&p->lines, b->commit_lsn, b->snapshot, false, false);
         if (buf_check(&p->lines, err) || copied_parse(&p->copied, &p->lines, &(size_t){0}, err))
             return -1;
     } else if (!p->begins) {
@@ -392,7 +392,7 @@ static int remember(struct target *t, const struct binding *b, const struct rela
     buf_append_str(&row.fields[RELATION_NAMESPACE], rel->namespace);
     buf_append_str(&row.fields[RELATION_NAME], rel->name);
     if (p->begins)
-        copied_put(frame, b->commit_lsn, b->snapshot, p->beside.len > 0);
+        copied_put(frame, b->commit_lsn, b->snapshot, p->copied.taken, p->beside.len > 0);
     if (p->begins) {
         size_t size;
         copied_free(&p->copied);
@@ -469,7 +469,7 @@ static int await_copy(struct target *t, const struct binding *b, const struct re
                 rel->namespace, "table", rel->name, "relid", LOG_U64(rel->relid), "commit_lsn",
                 LSN(b->commit_lsn), "reason", err->text, NULL);
     err_clear(err);
-    return left_out_until_copied(&l, b->commit_lsn, err);
+    return left_out_until_copied(&l, b->commit_lsn, false, err);
 }
 
 int target_bind(struct target *t, const struct binding *b, struct relation *rel,

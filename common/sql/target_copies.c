@@ -53,8 +53,8 @@ int target_takes_copies(struct target *t, const char *origin, bool *takes, struc
         struct copied c;
         bool is_left_out, lacks_indexes;
         int rc = target_next_copied(t, origin, &relid, &c, &is_left_out, &lacks_indexes, err);
-        any_copied = c.lsn != 0;
-        any_other = any_other || (relid != 0 && !is_left_out && !c.due);
+        any_copied = c.lsn != 0 && !c.taken;
+        any_other = any_other || (relid != 0 && !is_left_out && (!c.due || c.taken));
         copied_free(&c);
         if (rc)
             return -1;
@@ -77,7 +77,7 @@ static int change_copied(struct target *t, const char *origin, uint32_t relid, u
     if (rc == 0 && !known)
         rc = err_set(err, ERR_PERMANENT, RELATION_TABLE " does not have relation %" PRIu32, relid);
     if (rc == 0)
-        rc = due_lsn ? copied_set_due(frame, due_lsn, err)
+        rc = due_lsn ? copied_set_due(frame, due_lsn, false, err)
                      : copied_advance(frame, until, after, err);
     if (rc == 0)
         rc = target_remember(t, origin, &row, true, err);
@@ -233,7 +233,7 @@ int target_take_place(struct target *t, const char *origin, uint32_t relid, stru
     if (rc == 0 && copied.beside && !copied.after && copied.lacks.len == 0) {
         rc = find_place(t, &row, &place, err) || take_place(t, &row, &place, &placed, err) ? -1 : 0;
         if (rc == 0 && !placed)
-            rc = copied_set_due(&row.fields[RELATION_FRAME], copied.lsn, err);
+            rc = copied_set_due(&row.fields[RELATION_FRAME], copied.lsn, false, err);
         if (rc == 0)
             rc = target_remember(t, origin, &row, true, err);
     }

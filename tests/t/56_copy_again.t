@@ -149,23 +149,42 @@ $again->($late, 4);
 same_content($pg, $target, \@tables, 'with both it goes on');
 $pipeline->stop;
 
-# A target that was begun without copies asks for one table.
+# ---- a target that was begun without copies ----
+
+# It asks for one table, also where it is stopped before the copy comes, and stays what it is.
 $pg->drop_slot('cdc_slot');
+$pg->do('create table late (id int primary key, v int)', 'create table hand (id int primary key)', 'insert into hand values (1)',
+    'create publication few_pub for table late, hand, other');
+my $writer = $pg->connect;
 my $old = new_target();
-$pipeline = Pg2any::Pipeline->new(pg => $pg, target => $old);
+$old->make->do('create table hand (id int primary key)');
+$old->dbh->do('insert into hand values (99)');
+$pipeline = Pg2any::Pipeline->new(pg => $pg, target => $old, publication => 'few_pub');
 $pipeline->start;
 $pipeline->wait_streaming;
-$pg->do('create table late (id int primary key, v int)', 'alter publication cdc_pub add table late', 'insert into late values (1, 1)',
-    'insert into other values (2)');
+$pg->do('insert into late values (1, 1)', 'insert into other values (2)');
 $pipeline->wait_caught_up;
 $pipeline->stop;
-$pipeline->{args} = $initial;
-$pipeline->start;
-$pipeline->wait_streaming;
 $pg->do('alter table late alter v type text', 'insert into other values (3)', 'insert into late values (2, 2)');
-$again->('late', 1);
+$writer->do($_) for 'begin', q{insert into late values (3, 'open')};
+$pipeline->{args} = $initial;
+my $begun_without = sub {
+    my ($n) = @_;
+    my $log = $pipeline->log_text('apply');
+    return $n == (() = $log =~ /the target was begun without copies of its tables/g);
+};
+for my $n (1 .. 3) {
+    $pipeline->start;
+    $pipeline->wait_while_running(sub { $begun_without->($n) }, 30, "start $n: the target to say that it was begun without copies");
+    $writer->do('commit') if $n == 2;
+    $again->('late', 1) if $n >= 2;
+    $pg->do("insert into other values (10 + $n)");
+    $pipeline->wait_caught_up;
+    $pipeline->stop;
+    like($pipeline->log_text('apply'), qr/to be copied again.*table=late/, 'the first has asked for a table') if $n == 1;
+}
 same_content($pg, $old, ['late'], 'a target that was begun without copies gets that of one table');
-is_deeply([$old->rows('select id from other order by id')], [['2'], ['3']], 'and of no other');
-$pipeline->stop;
+is_deeply([map { $_->[0] } $old->rows('select id from other order by id')], [2, 3, 11 .. 13], 'and of no other');
+is_deeply([$old->rows('select id from hand')], [['99']], 'also of one that has not changed yet');
 
 done_testing;

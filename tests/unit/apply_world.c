@@ -60,7 +60,9 @@ static void check_acks(struct apply_world *w)
     ssize_t n = read(w->acks, text, sizeof text);
     for (char *line = text, *end; n > 0 && (end = memchr(line, '\n', (size_t)n)); line = end + 1) {
         uint64_t lsn;
-        if (strncmp(line, "copied", 6) == 0 || strncmp(line, "lacks ", 6) == 0) {
+        /* which tables are there, which are not, and which rows are not */
+        if (strncmp(line, "copied", 6) == 0 || strncmp(line, "again ", 6) == 0 ||
+            strncmp(line, "lacks ", 6) == 0) {
             n -= end + 1 - line;
             continue;
         }

@@ -181,6 +181,23 @@ static void rows_may_be_lacked(void **state)
     acks_close(&f->acks);
 }
 
+/* What a target says of a table counts before "copied *", in whichever order it comes. */
+static void of_all_tables_some_may_be_missing(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    bool has = true;
+    assert_int_equal(open_fifos(f, 1, &err), 0);
+    say(f, 0, "again 6\ncopying 7 k\ncopied 8\ncopied *\n");
+    assert_int_equal(acks_read(&f->acks, 0, LIMIT, &err), 0);
+    assert_true(acks_have_told(&f->acks));
+    assert_false(acks_have_copy(&f->acks, 6));
+    assert_string_equal(acks_copying(&f->acks, 0, 7, &has), "k");
+    assert_false(has);
+    assert_true(acks_have_copy(&f->acks, 8));
+    assert_true(acks_have_copy(&f->acks, 9));
+}
+
 /* Also of a target that has all tables; and once for each time that it was said. */
 static void a_table_may_be_lost_again(void **state)
 {
@@ -310,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_line_may_come_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_line_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_may_be_lacked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_all_tables_some_may_be_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_table_may_be_lost_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_old_fifo_is_made_afresh_and_removed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_ours_stays, set_up, tear_down),

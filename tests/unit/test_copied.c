@@ -30,17 +30,23 @@ static void a_line_is_read(void **state)
     (void)state;
     static const struct {
         const char *line;
-        bool due;
+        bool due, taken, beside;
         uint64_t lsn, until;
         const char *after;
     } cases[] = {
-        {"copied 0/17 10:20:10,14\n", false, 0x17, 0, NULL},
-        {"copied 1/17 10:20:10,14 until 0/18\n", false, 0x100000017, 0x18, NULL},
-        {"copied 0/17 10:20: until 0/18 after 7\n", false, 0x17, 0x18, "7"},
-        {"copied 0/17 10:20: until 0/18 after a\\tb until 0/9 \n", false, 0x17, 0x18,
+        {"copied 0/17 10:20:10,14\n", false, false, false, 0x17, 0, NULL},
+        {"copied 1/17 10:20:10,14 until 0/18\n", false, false, false, 0x100000017, 0x18, NULL},
+        {"copied 0/17 10:20: until 0/18 after 7\n", false, false, false, 0x17, 0x18, "7"},
+        {"copied 0/17 10:20: until 0/18 after a\\tb until 0/9 \n", false, false, false, 0x17, 0x18,
          "a\\tb until 0/9 "},
-        {"copied 0/17 10:20: until 0/18 after after 1\n", false, 0x17, 0x18, "after 1"},
-        {"copy due since 0/19\n", true, 0, 0, NULL},
+        {"copied 0/17 10:20: until 0/18 after after 1\n", false, false, false, 0x17, 0x18,
+         "after 1"},
+        {"copy due since 0/19\n", true, false, false, 0, 0, NULL},
+        {"copy due since 0/19 taken\n", true, true, false, 0, 0, NULL},
+        {"copied 0/17 10:20: taken\n", false, true, false, 0x17, 0, NULL},
+        {"copied 0/17 10:20: beside\n", false, false, true, 0x17, 0, NULL},
+        {"copied 0/17 10:20: taken beside until 0/18 after 7\n", false, true, true, 0x17, 0x18,
+         "7"},
     };
     for (size_t i = 0; i < LENGTH(cases); i++) {
         struct copied c;
@@ -52,6 +58,8 @@ static void a_line_is_read(void **state)
             fail_msg("%s: %s", cases[i].line, err.text);
         assert_int_equal(size, strlen(cases[i].line));
         assert_int_equal(c.due, cases[i].due);
+        assert_int_equal(c.taken, cases[i].taken);
+        assert_int_equal(c.beside, cases[i].beside);
         assert_int_equal(c.lsn, cases[i].lsn);
         assert_int_equal(c.until, cases[i].until);
         assert_int_equal(c.after != NULL, cases[i].after != NULL);
@@ -98,6 +106,8 @@ static void what_is_no_line_is_refused(void **state)
         "copy due since 0/19 x\n",
         "copied 0/17 1:1:\nlacks \n",
         "copied 0/17 1:1:\nlacks id\t7",
+        "copy due since 0/19 taken x\n",
+        "copied 0/17 1:1: beside taken\n",
     };
     for (size_t i = 0; i < LENGTH(texts); i++) {
         struct copied c;
@@ -127,23 +137,23 @@ static void rows_are_lacked_and_come(void **state)
     buf_append_str(&frame, "FRAME\n");
     assert_int_equal(copied_add_lacks(&frame, bytes_of("id\t1\nid\t2\n"), 0x17, &fits, &err), 0);
     assert_true(fits);
-    is_frame(&frame, "copied 0/17 1:1:\nlacks id\t1\nlacks id\t2\nFRAME\n");
+    is_frame(&frame, "copied 0/17 1:1: taken\nlacks id\t1\nlacks id\t2\nFRAME\n");
     assert_int_equal(copied_add_lacks(&frame, bytes_of("id\t2\nid\t3\n"), 0x18, &fits, &err), 0);
-    is_frame(&frame, "copied 0/17 1:1:\nlacks id\t1\nlacks id\t2\nlacks id\t3\nFRAME\n");
+    is_frame(&frame, "copied 0/17 1:1: taken\nlacks id\t1\nlacks id\t2\nlacks id\t3\nFRAME\n");
     assert_int_equal(copied_take_lacks(&frame, bytes_of("id\t2\nid\t9\n"), 0x20, &err), 0);
-    is_frame(&frame, "copied 0/17 1:1: until 0/20\nlacks id\t1\nlacks id\t3\nFRAME\n");
+    is_frame(&frame, "copied 0/17 1:1: taken until 0/20\nlacks id\t1\nlacks id\t3\nFRAME\n");
     assert_int_equal(copied_advance(&frame, 0x30, bytes_of("7"), &err), 0);
     assert_int_equal(copied_take_lacks(&frame, bytes_of("id\t3\n"), 0x21, &err), 0);
-    is_frame(&frame, "copied 0/17 1:1: until 0/30 after 7\nlacks id\t1\nFRAME\n");
+    is_frame(&frame, "copied 0/17 1:1: taken until 0/30 after 7\nlacks id\t1\nFRAME\n");
     /* More than fits is not added. */
     for (int i = 0; i < COPIED_LACKS_MAX / 8; i++)
         buf_printf(&many, "id\t%d\n", 10000 + i);
     assert_int_equal(copied_add_lacks(&frame, bytes_of(buf_cstr(&many)), 0x40, &fits, &err), 0);
     assert_false(fits);
-    is_frame(&frame, "copied 0/17 1:1: until 0/30 after 7\nlacks id\t1\nFRAME\n");
+    is_frame(&frame, "copied 0/17 1:1: taken until 0/30 after 7\nlacks id\t1\nFRAME\n");
     /* All of it comes with the whole table. */
-    assert_int_equal(copied_set_due(&frame, 0x50, &err), 0);
-    is_frame(&frame, "copy due since 0/50\nFRAME\n");
+    assert_int_equal(copied_set_due(&frame, 0x50, false, &err), 0);
+    is_frame(&frame, "copy due since 0/50 taken\nFRAME\n");
     assert_int_equal(copied_add_lacks(&frame, bytes_of("id\t1\n"), 0x60, &fits, &err), -1);
     buf_free(&frame);
     buf_free(&many);
@@ -154,7 +164,7 @@ static void a_copy_goes_on(void **state)
     (void)state;
     struct err err = {0};
     struct buf frame = {0};
-    copied_put(&frame, 0x17, bytes_of("10:20:10,14"), false);
+    copied_put(&frame, 0x17, bytes_of("10:20:10,14"), false, false);
     buf_append_str(&frame, "FRAME\n");
     is_frame(&frame, "copied 0/17 10:20:10,14\nFRAME\n");
     assert_int_equal(copied_advance(&frame, 0x18, bytes_of("7"), &err), 0);
@@ -163,18 +173,42 @@ static void a_copy_goes_on(void **state)
     is_frame(&frame, "copied 0/17 10:20:10,14 until 0/19 after a until 0/1\nFRAME\n");
     assert_int_equal(copied_advance(&frame, 0x1a, (struct bytes){0}, &err), 0);
     is_frame(&frame, "copied 0/17 10:20:10,14 until 0/1A\nFRAME\n");
-    assert_int_equal(copied_set_due(&frame, 0x20, &err), 0);
+    assert_int_equal(copied_set_due(&frame, 0x20, false, &err), 0);
     is_frame(&frame, "copy due since 0/20\nFRAME\n");
     buf_free(&frame);
-    copied_put(&frame, 0x17, bytes_of("10:20:"), true);
+    copied_put(&frame, 0x17, bytes_of("10:20:"), false, true);
     assert_int_equal(copied_advance(&frame, 0x18, bytes_of("7"), &err), 0);
     is_frame(&frame, "copied 0/17 10:20: beside until 0/18 after 7\n");
     assert_int_equal(copied_set_placed(&frame, &err), 0);
     is_frame(&frame, "copied 0/17 10:20: until 0/18 after 7\n");
     buf_free(&frame);
+}
+
+/* What a target that was begun without copies had before one of them came. */
+static void what_was_taken_is_remembered(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct buf frame = {0};
     buf_append_str(&frame, "FRAME\n");
-    assert_int_equal(copied_set_due(&frame, 0x20, &err), 0);
+    assert_int_equal(copied_set_due(&frame, 0x20, true, &err), 0);
     is_frame(&frame, "copy due since 0/20\nFRAME\n");
+    buf_free(&frame);
+    buf_append_str(&frame, "FRAME\n");
+    assert_int_equal(copied_set_due(&frame, 0x20, false, &err), 0);
+    is_frame(&frame, "copy due since 0/20 taken\nFRAME\n");
+    assert_int_equal(copied_set_due(&frame, 0x21, false, &err), 0);
+    is_frame(&frame, "copy due since 0/21 taken\nFRAME\n");
+    assert_int_equal(copied_set_due(&frame, 0x22, true, &err), 0);
+    is_frame(&frame, "copy due since 0/22\nFRAME\n");
+    buf_free(&frame);
+    copied_put(&frame, 0x17, bytes_of("10:20:"), true, true);
+    assert_int_equal(copied_advance(&frame, 0x18, bytes_of("7"), &err), 0);
+    is_frame(&frame, "copied 0/17 10:20: taken beside until 0/18 after 7\n");
+    assert_int_equal(copied_set_placed(&frame, &err), 0);
+    is_frame(&frame, "copied 0/17 10:20: taken until 0/18 after 7\n");
+    assert_int_equal(copied_set_due(&frame, 0x20, false, &err), 0);
+    is_frame(&frame, "copy due since 0/20 taken\n");
     buf_free(&frame);
 }
 
@@ -216,6 +250,7 @@ int main(void)
         cmocka_unit_test(what_is_no_line_is_refused),
         cmocka_unit_test(rows_are_lacked_and_come),
         cmocka_unit_test(a_copy_goes_on),
+        cmocka_unit_test(what_was_taken_is_remembered),
         cmocka_unit_test(it_has_what_its_first_snapshot_saw),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
