@@ -174,8 +174,10 @@ static void await(struct apply_rows *a, uint32_t relid, bool awaited)
     a->nawaited += awaited ? 1 : (size_t)-1;
 }
 
-/* Whether the target is to have a copy of the relation and has none yet. */
-static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct err *err)
+/* Whether the target is to have a copy of the relation and has none yet. It remembers that from the
+ * first change on that is left out for it, whether copies are to come the next time or not. */
+static int find_awaited(struct apply_rows *a, struct apply_relation *r,
+                        const struct source_txn *txn, struct err *err)
 {
     struct copied copied;
     bool known;
@@ -184,9 +186,10 @@ static int find_awaited(struct apply_rows *a, struct apply_relation *r, struct e
         table_names_has(&a->skip, current(r)->namespace, current(r)->name))
         return 0;
     int rc = target_copied(a->target, a->origin, r->relid, &copied, &known, err);
-    r->awaits_copy = rc == 0 && (copied.due || (a->takes_copies && !known));
+    bool first = rc == 0 && a->takes_copies && !known;
+    r->awaits_copy = first || copied.due;
     copied_free(&copied);
-    return rc;
+    return first ? target_await_copy(a->target, a->origin, current(r), txn->commit_lsn, err) : rc;
 }
 
 /* A table whose copy is not whole, or that lacks rows, is none to go on with, where no more of it
@@ -221,7 +224,7 @@ static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *
     if (r->table || r->left_out)
         return 0;
     const struct relation *rel = current(r);
-    if (!a->copying && find_awaited(a, r, err))
+    if (!a->copying && find_awaited(a, r, txn, err))
         return table_failed(a, rel, err);
     /* A target that gets copies remembers of every table that it is one. */
     bool comes = find_due(a, relid) != NULL, awaits;

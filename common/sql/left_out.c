@@ -125,22 +125,27 @@ int left_out_decide(const struct left_out *l, bool *leave_out, struct err *err)
     return *leave_out || !mark ? 0 : stop(l, mark, err);
 }
 
-/* The row of a relation that the target did not hold yet. Its name is another's where that is
- * remembered by it. */
-static int make_row(const struct left_out *l, struct own_row *row, struct err *err)
+/* The row of a relation that the target did not hold yet; without a name, of none of its tables. */
+static void make_row(const struct left_out *l, struct own_row *row)
 {
-    struct own_row owner = {0};
-    struct buf *target = &row->fields[RELATION_TARGET];
-    int rc = find_name(l, target, err) || find_owner(l, buf_cstr(target), &owner, err) ? -1 : 0;
-    if (target->len == 0 || owner.relid) {
-        buf_reset(target, 0);
-        buf_printf(target, UNBOUND "%" PRIu32, l->rel->relid);
-    }
+    if (row->fields[RELATION_TARGET].len == 0)
+        buf_printf(&row->fields[RELATION_TARGET], UNBOUND "%" PRIu32, l->rel->relid);
     row->relid = l->rel->relid;
     buf_append_str(&row->fields[RELATION_NAMESPACE], l->rel->namespace);
     buf_append_str(&row->fields[RELATION_NAME], l->rel->name);
     buf_append(&row->fields[RELATION_FRAME], l->rel->frame, l->rel->frame_size);
+}
+
+/* The same with the name that it will have. That is another's where it is remembered by it. */
+static int make_named_row(const struct left_out *l, struct own_row *row, struct err *err)
+{
+    struct own_row owner = {0};
+    struct buf *target = &row->fields[RELATION_TARGET];
+    int rc = find_name(l, target, err) || find_owner(l, buf_cstr(target), &owner, err) ? -1 : 0;
+    if (target->len == 0 || owner.relid)
+        buf_reset(target, 0);
     own_row_free(&owner);
+    make_row(l, row);
     return rc;
 }
 
@@ -164,7 +169,9 @@ static int write_row(const struct left_out *l, struct err *err)
 int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn, bool first,
                           struct err *err)
 {
-    return (!l->known && make_row(l, l->memory, err)) ||
+    if (!l->known)
+        make_row(l, l->memory);
+    return own_row_check(l->memory, err) ||
                    copied_set_due(&l->memory->fields[RELATION_FRAME], commit_lsn, first, err)
                ? -1
                : write_row(l, err);
@@ -174,7 +181,7 @@ int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err 
 {
     if (find_mark(l))
         return 0;
-    if (!l->known && make_row(l, l->memory, err))
+    if (!l->known && make_named_row(l, l->memory, err))
         return -1;
     struct buf *frame = &l->memory->fields[RELATION_FRAME], marked = {0};
     buf_printf(&marked, MARK "%s", LSN(commit_lsn));

@@ -137,6 +137,11 @@ MUST_CHECK int target_lacks(struct target *t, const char *origin, struct target_
 MUST_CHECK int target_lacked(struct target *t, const char *origin, struct target_table *table,
                              uint64_t lsn, struct bytes keys, struct err *err);
 
+/* Remembers a relation that the target does not hold yet: its changes are left out until its copy
+ * comes, since the commit at that LSN. */
+MUST_CHECK int target_await_copy(struct target *t, const char *origin, const struct relation *rel,
+                                 uint64_t lsn, struct err *err);
+
 /* The relation, which is remembered, has to be copied, or copied anew. */
 MUST_CHECK int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
                                struct err *err);

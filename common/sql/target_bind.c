@@ -171,7 +171,8 @@ static int recall_copy(const struct binding *b, struct prospect *p, struct err *
     if (!p->awaits || b->may_await)
         return buf_check(&p->lines, err);
     (void)err_set(err, ERR_PERMANENT, "the table awaits a copy, and none comes");
-    return err_hint(err, "let pg-capture copy it: --copy initial (CDC_COPY)");
+    return err_hint(err, "let pg-capture copy it: --copy initial (CDC_COPY), with its name in "
+                         "--copy-tables (CDC_COPY_TABLES), if that is given");
 }
 
 /* Where the rows of a copy are before the table takes its place. */
@@ -436,7 +437,7 @@ static int bring_in_step(struct target *t, const struct binding *b, struct relat
         p->made = p->made || p->plan.steps[i].kind == STEP_CREATE_TABLE;
     p->made = p->made || target_is_made(t, bound_name(p));
     bool stays = p->begins && p->there.exists && p->beside.len == 0;
-    p->refills = stays && p->copied.due;
+    p->refills = stays && p->was && p->copied.due;
     if (rc == 0 && stays)
         log_info("the rows of a table are replaced where they are", "target", buf_cstr(&p->name),
                  NULL);
@@ -470,6 +471,16 @@ static int await_copy(struct target *t, const struct binding *b, const struct re
                 LSN(b->commit_lsn), "reason", err->text, NULL);
     err_clear(err);
     return left_out_until_copied(&l, b->commit_lsn, false, err);
+}
+
+int target_await_copy(struct target *t, const char *origin, const struct relation *rel,
+                      uint64_t lsn, struct err *err)
+{
+    struct own_row row = {0};
+    const struct left_out l = {t->runner.ops, t->runner.driver, origin, NULL, rel, &row, false};
+    int rc = left_out_until_copied(&l, lsn, true, err);
+    own_row_free(&row);
+    return rc;
 }
 
 int target_bind(struct target *t, const struct binding *b, struct relation *rel,

@@ -149,13 +149,42 @@ $again->($late, 4);
 same_content($pg, $target, \@tables, 'with both it goes on');
 $pipeline->stop;
 
+# ---- changes that were left out for a copy that is not to come ----
+
+my $no_copies = {};
+$pg->drop_slot('cdc_slot');
+$pg->do('create table few (id int primary key)', 'insert into few values (1)', 'create publication few_pub for table few',
+    q{select pg_create_logical_replication_slot('cdc_slot', 'pgoutput')});
+my $writer = $pg->connect;
+$writer->do($_) for 'begin', 'insert into few values (2)'; # keeps the copy away
+$target = new_target();
+$target->make->do('create table few (id int primary key)');
+$target->disconnect;
+$pipeline = Pg2any::Pipeline->new(pg => $pg, target => $target, publication => 'few_pub', args => $initial);
+$pipeline->start;
+$pipeline->wait_streaming;
+$pg->do('insert into few values (3)');
+$pipeline->wait_caught_up;
+$pipeline->stop;
+$writer->do('commit');
+$pipeline->{args} = $no_copies;
+$pipeline->start;
+$stops->(qr/table public\.few: the table awaits a copy, and none comes.*--copy initial/, 'copies that are not to come any more');
+$pipeline->{args} = $initial;
+$pipeline->start;
+$pipeline->wait_copied(['few']);
+$pg->do('insert into few values (4)');
+$pipeline->wait_caught_up;
+same_content($pg, $target, ['few'], 'with copies it goes on');
+unlike($pipeline->log_text('apply'), qr/readers see the old rows until/, 'as with any first copy');
+$pipeline->stop;
+
 # ---- a target that was begun without copies ----
 
 # It asks for one table, also where it is stopped before the copy comes, and stays what it is.
 $pg->drop_slot('cdc_slot');
 $pg->do('create table late (id int primary key, v int)', 'create table hand (id int primary key)', 'insert into hand values (1)',
-    'create publication few_pub for table late, hand, other');
-my $writer = $pg->connect;
+    'alter publication few_pub set table late, hand, other');
 my $old = new_target();
 $old->make->do('create table hand (id int primary key)');
 $old->dbh->do('insert into hand values (99)');
