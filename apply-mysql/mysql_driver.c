@@ -273,4 +273,6 @@ const struct driver_ops my_driver_ops = {
     .uri_help = "mysql://user:password@host:port/database?socket=PATH&tls=required|verify-ca|"
                 "verify-identity&ca=FILE",
     DRIVER_OPERATIONS(my),
+    .stores = my_stores,
+    .read = my_read,
 };

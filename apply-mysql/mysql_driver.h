@@ -154,6 +154,9 @@ driver_execute_fn my_execute;
 void my_free_statement(struct statement *s);
 void my_batch_free(struct batch *b);
 
+driver_stores_fn my_stores;
+driver_read_fn my_read;
+
 driver_fit_fn my_fit;
 /* What `extra` of information_schema says: the values come from an expression. */
 bool my_is_generated(const char *extra);

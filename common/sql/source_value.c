@@ -258,3 +258,57 @@ int source_read_any(struct source_cell *cell, enum source_form form, const struc
         cell->value.text = "";
     return 0;
 }
+
+/* ---- values read back ---- */
+
+_Static_assert(STORED_ROOM >= PG_MONEY_SIZE, "room for what source_read() makes");
+
+static void set_cell(struct stored *out, enum source_form form, const struct value *v,
+                     const struct source_cell *cell)
+{
+    *out = (struct stored){.kind = STORED_TEXT, .data = cell->value.text, .size = cell->size};
+    switch (form) {
+    case FORM_BOOL:
+    case FORM_INTEGER:
+    case FORM_BITS:
+        *out = (struct stored){.kind = STORED_INTEGER, .integer = cell->value.integer};
+        return;
+    case FORM_SINGLE:
+    case FORM_DOUBLE:
+        *out = (struct stored){.kind = STORED_REAL,
+                               .real = cell->value.real,
+                               .chosen = pg_text_is(v, "Infinity") || pg_text_is(v, "-Infinity")};
+        return;
+    case FORM_DECIMAL:
+    case FORM_MONEY:
+        out->kind = STORED_DECIMAL;
+        return;
+    case FORM_DATE:
+    case FORM_TIME:
+    case FORM_TIMESTAMP:
+    case FORM_TIMESTAMPTZ:
+        stored_set_moment(out, cell->value.text, cell->size);
+        out->chosen = cell->value.text != v->data;
+        return;
+    case FORM_BYTES:
+        out->kind = STORED_BYTES;
+        return;
+    case FORM_UUID:
+    case FORM_TEXT:
+        return;
+    }
+}
+
+void source_stored(struct stored *out, enum source_form form, const struct value *v,
+                   const struct target_types *types, const struct value_policy *policy,
+                   char room[STORED_ROOM])
+{
+    struct source_cell cell;
+    struct err refused = {0};
+    if (source_read(&cell, form, v, types, policy, room, &refused))
+        *out = (struct stored){.kind = STORED_NOTHING};
+    else if (cell.null)
+        *out = (struct stored){.kind = STORED_NULL, .chosen = v->kind != VALUE_NULL};
+    else
+        set_cell(out, form, v, &cell);
+}

@@ -19,6 +19,7 @@
 #include "frames/relation.h"
 #include "frames/value.h"
 #include "sql/pg_text.h"
+#include "sql/stored.h"
 #include "sql/value_policy.h"
 
 /* As what values go to the target: first those that are numbers, then those that are text. */
@@ -134,5 +135,13 @@ MUST_CHECK static inline int source_read(struct source_cell *cell, enum source_f
     cell->size = v->size;
     return 0;
 }
+
+/* ---- values read back ---- */
+
+/* What reading a value back from a column of that form gives; one that is refused is
+ * STORED_NOTHING. */
+void source_stored(struct stored *out, enum source_form form, const struct value *v,
+                   const struct target_types *types, const struct value_policy *policy,
+                   char room[STORED_ROOM]);
 
 #endif

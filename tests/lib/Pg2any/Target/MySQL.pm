@@ -159,6 +159,12 @@ sub table_name {
     return quoted($database) . '.' . quoted($table);
 }
 
+# The same as SQL has it.
+sub sql_name {
+    my ($self, $schema, $table) = @_;
+    return $self->quoted_name($self->{schema_map}{$schema} ? $self->table_name($schema, $table) : $table);
+}
+
 # [name, type, length of text, digits of a number] of each column, in order.
 sub columns {
     my ($self, $table) = @_;
