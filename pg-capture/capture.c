@@ -156,7 +156,8 @@ static void update_stats(void *ctx)
     const struct slot *slot = &c->upstream.slot;
     position_server(&c->position, slot->current_lsn);
     *s->lag_bytes = position_lag(&c->position);
-    capture_stats_slot(s, slot->wal_status, slot_retained_bytes(slot));
+    capture_stats_slot(s, slot->wal_status, slot_retained_bytes(slot),
+                       upstream_wal_budget(&c->upstream, slot));
 }
 
 static int tick(struct capture *c, struct err *err)

@@ -29,7 +29,8 @@ struct capture_options {
     uint64_t copy_chunk; /* bytes */
     int copy_indexes;    /* enum copy_indexes */
     struct option_list acks;
-    const char *until; /* NULL, an LSN, "current" */
+    const char *until;         /* NULL, an LSN, "current" */
+    uint64_t wal_budget_bytes; /* 0: what the server's setting says */
     uint64_t status_interval_ms;
     uint64_t connect_timeout_ms;
     const char *lsn_file;

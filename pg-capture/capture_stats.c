@@ -55,6 +55,10 @@ void capture_stats_init(struct capture_stats *s, const char *path)
     s->retained_bytes =
         stats_register(&s->file, STATS_GAUGE, "pg2any_slot_retained_wal_bytes", NULL,
                        "WAL that the server keeps for the slot; looked up every few seconds.");
+    s->budget_bytes = stats_register(
+        &s->file, STATS_GAUGE, "pg2any_slot_wal_budget_bytes", NULL,
+        "WAL that the slot may keep: max_slot_wal_keep_size or --wal-budget, whichever is less; 0: "
+        "neither is set.");
     GAUGE(copy_tables_left, "Tables that are to be copied yet.");
     s->copied_tables = stats_register(&s->file, STATS_COUNTER, "pg2any_copied_tables_total", NULL,
                                       "Tables of which the whole copy was put out.");
@@ -92,9 +96,11 @@ void capture_stats_copy(struct capture_stats *s, const char *table, struct copy_
     buf_free(&labels);
 }
 
-void capture_stats_slot(struct capture_stats *s, const char *wal_status, uint64_t retained_bytes)
+void capture_stats_slot(struct capture_stats *s, const char *wal_status, uint64_t retained_bytes,
+                        uint64_t budget_bytes)
 {
     *s->retained_bytes = retained_bytes;
+    *s->budget_bytes = budget_bytes;
     for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++)
         *s->wal_status[i] = strcmp(wal_status, wal_states[i]) == 0;
 }

@@ -31,6 +31,7 @@ struct capture_stats {
     uint64_t *pending_bytes;
     uint64_t *lag_bytes;
     uint64_t *retained_bytes;
+    uint64_t *budget_bytes;
     uint64_t *copy_tables_left;
     uint64_t *copied_tables;
     uint64_t *copied_rows;
@@ -45,6 +46,7 @@ void capture_stats_init(struct capture_stats *s, const char *path);
 void capture_stats_copy(struct capture_stats *s, const char *table, struct copy_stats *copy);
 
 /* How the slot is: `wal_status` as in pg_replication_slots. */
-void capture_stats_slot(struct capture_stats *s, const char *wal_status, uint64_t retained_bytes);
+void capture_stats_slot(struct capture_stats *s, const char *wal_status, uint64_t retained_bytes,
+                        uint64_t budget_bytes);
 
 #endif

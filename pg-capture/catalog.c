@@ -268,9 +268,11 @@ int catalog_slot(struct catalog *c, const char *name, struct slot *slot, struct 
             " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
             "  ELSE pg_current_wal_flush_lsn() END,"
             " CASE WHEN NOT pg_is_in_recovery()"
-            "  THEN s.confirmed_flush_lsn > pg_current_wal_flush_lsn() END"
+            "  THEN s.confirmed_flush_lsn > pg_current_wal_flush_lsn() END,"
+            " (SELECT greatest(setting::bigint, 0) * 1024 * 1024 FROM pg_settings"
+            "  WHERE name = 'max_slot_wal_keep_size')"
             " FROM pg_replication_slots s WHERE s.slot_name = $1",
-            1, params, (struct shape){11, ANY_ROWS}, &result, err))
+            1, params, (struct shape){12, ANY_ROWS}, &result, err))
         return -1;
     int rc = 0;
     if (PQntuples(result) > 0) {
@@ -288,6 +290,7 @@ int catalog_slot(struct catalog *c, const char *name, struct slot *slot, struct 
         if (rc == 0)
             rc = read_lsn(result, 9, &slot->current_lsn, err);
         slot->beyond_wal = field_truth(result, 0, 10);
+        slot->max_wal_bytes = strtoull(field(result, 0, 11), NULL, 10);
     }
     PQclear(result);
     return rc;

@@ -176,6 +176,7 @@ struct slot {
     uint64_t restart_lsn;
     uint64_t current_lsn; /* the end of the server's WAL when it was asked */
     bool beyond_wal; /* confirmed further than that; never said of a standby, which may replay */
+    uint64_t max_wal_bytes; /* max_slot_wal_keep_size; 0: it does not limit */
 };
 
 MUST_CHECK int catalog_slot(struct catalog *c, const char *name, struct slot *slot,

@@ -294,6 +294,12 @@ static int tell_status(struct upstream *u, struct err *err)
                      ? slot.current_lsn - slot.confirmed_flush_lsn
                      : 0);
     report_value(&r, "retained WAL", "%" PRIu64 " bytes", slot_retained_bytes(&slot));
+    uint64_t budget = upstream_wal_budget(u, &slot);
+    if (budget)
+        report_value(&r, "WAL budget", "%" PRIu64 " bytes, %.0f %% of it used", budget,
+                     100.0 * (double)slot_retained_bytes(&slot) / (double)budget);
+    else
+        report_value(&r, "WAL budget", "none: neither max_slot_wal_keep_size nor --wal-budget");
     return 0;
 }
 

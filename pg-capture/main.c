@@ -61,6 +61,10 @@ static const struct option_def options[] = {
      "leave when everything up to there is out and acknowledged; an\n"
      "LSN, or current: where the server is at the start",
      0, 0, NULL},
+    {"wal-budget", OPTION_SIZE, FIELD(wal_budget_bytes), "CDC_WAL_BUDGET", NULL, "SIZE",
+     "warn when the slot keeps half of that much WAL at the server, or\n"
+     "half of max_slot_wal_keep_size, whichever is less",
+     1024, 0, NULL},
     {"status-interval", OPTION_DURATION, FIELD(status_interval_ms), "CDC_STATUS_INTERVAL", "10s",
      "TIME", "at most between two status updates to the server", 100, 3600000, NULL},
     {"connect-timeout", OPTION_DURATION, FIELD(connect_timeout_ms), "CDC_CONNECTION_TIMEOUT", "30s",

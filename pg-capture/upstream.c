@@ -241,6 +241,18 @@ static void warn_of_loss(const struct upstream *u, const struct slot *s)
                     "safe_wal_bytes", s->safe_wal_bytes, NULL);
 }
 
+static void warn_of_budget(struct upstream *u, const struct slot *s)
+{
+    uint64_t kept = slot_retained_bytes(s), budget = upstream_wal_budget(u, s);
+    if (wal_budget_is_due(&u->wal_budget, kept, budget, monotonic_ms()))
+        log_warning("the slot keeps half of the WAL that it may, or more: see what holds it back "
+                    "(pg2any status, pg_stat_activity, pg_prepared_xacts), or raise the limit in "
+                    "time",
+                    "slot", u->options->slot, "retained_bytes", LOG_U64(kept), "budget_bytes",
+                    LOG_U64(budget), "limit",
+                    budget == s->max_wal_bytes ? "max_slot_wal_keep_size" : "wal-budget", NULL);
+}
+
 int upstream_look_at_slot(struct upstream *u, struct err *err)
 {
     struct slot slot;
@@ -248,6 +260,7 @@ int upstream_look_at_slot(struct upstream *u, struct err *err)
         return -1;
     u->slot = slot;
     warn_of_loss(u, &slot);
+    warn_of_budget(u, &slot);
     return 0;
 }
 

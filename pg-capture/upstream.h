@@ -25,6 +25,7 @@
 #include "position.h"
 #include "replication.h"
 #include "session.h"
+#include "wal_budget.h"
 
 /* Written by upstream.c only. Must not be moved: the catalog points into it. */
 struct upstream {
@@ -53,6 +54,7 @@ struct upstream {
     uint64_t wal_sender_timeout_ms; /* the server's; 0: none */
     uint64_t until_lsn; /* what --until-lsn stands for; 0: nothing, or not known before a stream */
     struct slot slot;   /* as it was last looked at */
+    struct wal_budget wal_budget;
     bool slot_created;
     uint64_t start_lsn; /* the slot's confirmed_flush_lsn, where the stream begins */
     int former_pid;     /* of the server process that streamed to this one last; 0: none */
@@ -77,8 +79,14 @@ bool upstream_copies(struct upstream *u, const char *namespace, const char *name
 /* What can be decoded of all that is committed now. May wait for the WAL writer. */
 MUST_CHECK int upstream_current_lsn(struct upstream *u, uint64_t *lsn, struct err *err);
 
-/* Looks at the slot, and warns where it is about to be lost. */
+/* Looks at the slot, and warns where it is about to be lost, or has used half of its budget. */
 MUST_CHECK int upstream_look_at_slot(struct upstream *u, struct err *err);
+
+/* How much WAL a slot may keep; 0: nobody has said. */
+static inline uint64_t upstream_wal_budget(const struct upstream *u, const struct slot *slot)
+{
+    return wal_budget_of(slot->max_wal_bytes, u->options->wal_budget_bytes);
+}
 
 /* Appends the hello of a stream from `start_lsn` on; connected, the parameters are chosen. */
 void upstream_put_hello(const struct upstream *u, uint64_t start_lsn, bool slot_created,

@@ -207,6 +207,9 @@ like($out, qr/^$_->[0] +$_->[1]: running, pid \d+, restarts \d+/m, "shows $_->[0
 like($out, qr/^lag +\d+ bytes$/m, 'the lag in bytes');
 like($out, qr/lag_seconds \d/, 'and in seconds');
 like($out, qr/^retained WAL +\d+ bytes$/m, 'and what is retained');
+like($out, qr/^WAL budget +1073741824 bytes, \d+ % of it used$/m, 'and how much of the budget of the server that is');
+($status, $out) = $front->command(['status'], env => { CDC_WAL_BUDGET => '64MB' });
+like($out, qr/^WAL budget +67108864 bytes, /m, 'the smaller one counts');
 like($out, qr/^slot +cdc_slot, active/m, 'the slot is active');
 
 ($status, undef, $err) = $front->command(['drop', '--yes']);

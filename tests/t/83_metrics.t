@@ -12,7 +12,7 @@ my $target = new_target(kind => 'sqlite');
 my $port = Pg2any::Postgres::free_port();
 my $front = Pg2any::Front->new(pg => $pg, targets => [$target],
     env => { METRICS_PORT => $port, METRICS_STALL => '2s', CDC_MEMORY_LIMIT => '1MB', CDC_CONFLICT => 'apply',
-        CDC_QUERY_TIMEOUT => '1s' });
+        CDC_QUERY_TIMEOUT => '1s', CDC_WAL_BUDGET => '500kB' });
 
 sub http {
     my ($path) = @_;
@@ -83,6 +83,10 @@ moves(sub { $_[0] > 0 }, 'buffer_memory_usage_bytes', 'pg2any_buffer_memory_usag
 $open->do(q{insert into t select g, repeat('s', 200) from generate_series(2001, 12000) g});
 moves(sub { $_[0] > 0 }, 'spill_bytes', 'pg2any_spill_bytes');
 moves(sub { $_[0] > $retained + 100_000 }, 'slot_retained_wal_bytes: WAL is kept for it', 'pg2any_slot_retained_wal_bytes');
+is(sample('pg2any_slot_wal_budget_bytes'), 500 * 1024, 'slot_wal_budget_bytes');
+wait_for(sub { $front->log_text =~ /level=warning msg="the slot keeps half of the WAL that it may.* slot=cdc_slot retained_bytes=\d+ budget_bytes=512000 limit=wal-budget/ },
+    20, 'a warning that half of it is used');
+pass('a warning says when half of that is used');
 $open->rollback;
 moves(sub { $_[0] == 0 }, 'queue_depth: it is gone', 'pg2any_queue_depth', stage => 'assemble');
 moves(sub { $_[0] == 0 }, 'spill_bytes: it is gone', 'pg2any_spill_bytes');

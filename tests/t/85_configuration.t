@@ -175,7 +175,7 @@ is($run->wait_exit(60), 100, 'one that others may enter is not used');
 # Bad values.
 my %wrong = (
     'pg-capture' => { CDC_SOURCE_CONNECTION_STRING => 'nonsense', CDC_REPLICATION_SLOT => 'No Name', CDC_PUBLICATION => 'a,,b', CDC_PROTOCOL_VERSION => 9,
-        CDC_STREAMING => 'perhaps', CDC_BINARY_FORMAT => 'x', CDC_TWO_PHASE => 'x', CDC_MESSAGES => 'x', CDC_PG_ORIGIN => 'x', CDC_COPY => 'x', CDC_COPY_TABLES => 'x', CDC_COPY_CHUNK => 'x', CDC_FAILOVER => 'x',
+        CDC_STREAMING => 'perhaps', CDC_BINARY_FORMAT => 'x', CDC_TWO_PHASE => 'x', CDC_MESSAGES => 'x', CDC_PG_ORIGIN => 'x', CDC_COPY => 'x', CDC_COPY_TABLES => 'x', CDC_COPY_CHUNK => 'x', CDC_WAL_BUDGET => 'x', CDC_FAILOVER => 'x',
         CDC_STATUS_INTERVAL => 'x', CDC_CONNECTION_TIMEOUT => '-1', CDC_LOG_LEVEL => 'loud', CDC_LOG_FORMAT => 'xml' },
     'txn-assemble' => { CDC_MEMORY_LIMIT => '1', CDC_SPILL_DIR => '/nonexistent', CDC_PIPE_SIZE => 'x', CDC_LOG_LEVEL => 'x' },
     'frame-tee' => { CDC_AUDIT_FILE => '/nonexistent/x', CDC_AUDIT_SIZE => '1', CDC_AUDIT_KEEP => '-1' },
