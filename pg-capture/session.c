@@ -319,6 +319,15 @@ int session_lost(struct session *s, struct err *err)
                    text);
 }
 
+/* elog()s, which are not translated: the server's snapshot of its catalog is wrong for what ran
+ * while the slot was made (ReorderBufferProcessTXN in reorderbuffer.c). They come again each time.
+ */
+static bool cannot_decode(const char *state, const char *text)
+{
+    return strcmp(state, "XX000") == 0 && (strstr(text, "could not map filenode") ||
+                                           strstr(text, "could not open relation with OID"));
+}
+
 int session_result_error(struct session *s, const PGresult *result, struct err *err)
 {
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -332,6 +341,9 @@ int session_result_error(struct session *s, const PGresult *result, struct err *
                   detail ? detail : "");
     if (hint)
         (void)err_hint(err, "%s", hint);
+    else if (s->kind == SESSION_REPLICATION && cannot_decode(state, text))
+        (void)err_hint(err, "the server cannot decode a transaction that ran while the slot was "
+                            "made: make a new slot, and copy all tables to it: pg2any resync");
     return -1;
 }
 
