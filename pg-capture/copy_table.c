@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/lsn.h"
 #include "catalog.h"
 #include "copy_text.h"
@@ -445,24 +446,61 @@ static int read_indexes(struct copy_table *t, const struct relation *rel,
                                                  t->indexes, list, err);
 }
 
-int copy_table_rows(struct copy_table *t, const struct relation *rel, struct copy_chunk *chunk,
-                    const struct copy_output *o, struct err *err)
+/* Single rows: whether it is their keys that the source does not take. They come from a target,
+ * whose table may hold what is no value of the source's type. */
+static bool refuses_keys(const struct copy_table *t, bool asked, const struct err *err)
+{
+    /* Class 22: data exception. */
+    return asked ? strncmp(t->session.sqlstate, "22", 2) == 0 : err->kind == ERR_PERMANENT;
+}
+
+/* Begins the query of what is to be sent, and appends copy begin and the deletes of single rows. */
+static int begin_chunk(struct copy_table *t, const struct relation *rel, struct copy_chunk *chunk,
+                       struct buf *out, bool *begun, struct err *err)
 {
     const struct frame_copy_begin begin = {rel->relid, chunk->number, t->lsn,
                                            bytes_of(buf_cstr(&t->snapshot_text))};
-    struct buf indexes = {0}, keys = {0};
-    frame_put_copy_begin(&o->out->out.buf, &begin);
-    int rc = (chunk->rows && put_keys(t, rel, chunk, &keys, &o->out->out.buf, err)) ||
-                     begin_copy(t, rel, chunk, &keys, err) || put_rows(t, rel, chunk, o, err) ||
-                     end_copy(t, err) || read_indexes(t, rel, chunk, &indexes, err)
-                 ? err_context(err, "copying %s.%s", rel->namespace, rel->name)
+    struct buf keys = {0}, deletes = {0};
+    int rc = chunk->rows ? put_keys(t, rel, chunk, &keys, &deletes, err) : 0;
+    bool asked = rc == 0;
+    if (asked)
+        rc = begin_copy(t, rel, chunk, &keys, err);
+    *begun = rc == 0;
+    if (rc && chunk->rows && refuses_keys(t, asked, err)) {
+        log_warning("rows that a target asks for cannot be found by their keys", "schema",
+                    rel->namespace, "table", rel->name, "reason", err->text, NULL);
+        err_clear(err);
+        buf_reset(&deletes, 0);
+        chunk->nkeys = 0;
+        rc = 0;
+    }
+    if (rc == 0)
+        rc = buf_check(&deletes, err);
+    if (rc == 0) {
+        frame_put_copy_begin(out, &begin);
+        buf_append(out, deletes.data, deletes.len);
+    }
+    buf_free(&keys);
+    buf_free(&deletes);
+    return rc;
+}
+
+int copy_table_rows(struct copy_table *t, const struct relation *rel, struct copy_chunk *chunk,
+                    const struct copy_output *o, struct err *err)
+{
+    struct buf indexes = {0};
+    bool begun;
+    int rc = begin_chunk(t, rel, chunk, &o->out->out.buf, &begun, err);
+    if (rc == 0 && begun)
+        rc = put_rows(t, rel, chunk, o, err) || end_copy(t, err) ||
+                     read_indexes(t, rel, chunk, &indexes, err)
+                 ? -1
                  : 0;
     const struct frame_copy_end end = {rel->relid, chunk->nrows + chunk->nkeys,
                                        bytes_of(buf_cstr(&chunk->next)),
                                        bytes_of(buf_cstr(&indexes))};
-    buf_free(&keys);
     if (rc == 0)
         frame_put_copy_end(&o->out->out.buf, &end);
     buf_free(&indexes);
-    return rc;
+    return rc ? err_context(err, "copying %s.%s", rel->namespace, rel->name) : 0;
 }

@@ -7,10 +7,13 @@
 #include "args.h"
 #include "base/buf.h"
 #include "base/exit.h"
+#include "inspect.h"
 #include "spawn.h"
 
-#define ASK_FD 3 /* of the applier: where it asks for tables */
-#define ASK    "/dev/fd/3"
+#define ASK_FD  3 /* of the applier: where it asks for tables */
+#define ASK     "/dev/fd/3"
+#define KEYS_FD 4 /* and where it writes keys that are to be mended */
+#define KEYS    "/dev/fd/4"
 
 /* The two programs, and what is between them. */
 struct pair {
@@ -40,13 +43,15 @@ static int start_capture(struct pair *p, const struct plan *plan, const struct c
 }
 
 static int start_apply(struct pair *p, const struct plan *plan, const struct stage *s,
-                       const struct comparison *c, const char *tables, struct err *err)
+                       const struct comparison *c, const char *tables, int keys_fd, struct err *err)
 {
-    const struct spawn_fd fds[] = {{p->frames[0], STDIN_FILENO}, {p->requests[1], ASK_FD}};
+    const struct spawn_fd fds[] = {
+        {p->frames[0], STDIN_FILENO}, {p->requests[1], ASK_FD}, {keys_fd, KEYS_FD}};
+    const char *keys = keys_fd < 0 ? c->keys : KEYS;
     const struct {
         const char *option, *value;
     } values[] = {
-        {"--keys", c->keys}, {"--wait", c->wait}, {"--sample", c->sample}, {"--rate", c->rate}};
+        {"--keys", keys}, {"--wait", c->wait}, {"--sample", c->sample}, {"--rate", c->rate}};
     const struct {
         const char *option;
         bool given;
@@ -63,7 +68,7 @@ static int start_apply(struct pair *p, const struct plan *plan, const struct sta
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (flags[i].given)
             args_add(&a, flags[i].option, NULL);
-    p->apply = spawn(plan, s, a.words, fds, 2, err);
+    p->apply = spawn(plan, s, a.words, fds, keys_fd < 0 ? 2 : 3, err);
     return p->apply < 0 ? -1 : 0;
 }
 
@@ -92,20 +97,44 @@ static int add_up(const struct pair *p, struct err *err)
 }
 
 static int compare_target(const struct plan *plan, const struct stage *s,
-                          const struct comparison *c, const char *tables, struct err *err)
+                          const struct comparison *c, const char *tables, int keys_fd,
+                          struct err *err)
 {
     struct pair p = {{-1, -1}, {-1, -1}, -1, -1};
     if (spawn_pipe(p.requests, err) == 0 && spawn_pipe(p.frames, err) == 0 &&
         start_capture(&p, plan, c, err) == 0)
-        (void)!start_apply(&p, plan, s, c, tables, err);
+        (void)!start_apply(&p, plan, s, c, tables, keys_fd, err);
     close_ends(&p);
     return add_up(&p, err);
 }
 
+/* Rows that differ are asked for again, also where some tables could not be compared. */
+static int compare_and_mend(const struct plan *plan, const struct stage *s,
+                            const struct comparison *c, const char *tables, struct err *err)
+{
+    struct err failed = {0};
+    int fd = inspect_scratch_file(err);
+    if (fd < 0)
+        return -1;
+    int rc = compare_target(plan, s, c, tables, fd, err);
+    bool mended = rc == STATUS_OK || inspect_mend(plan, s, fd, c->sure, &failed) == 0;
+    (void)close(fd);
+    if (mended)
+        return rc;
+    *err = failed;
+    return -1;
+}
+
 static int check_targets(const struct plan *plan, const struct comparison *c, struct err *err)
 {
+    if (c->mend && c->keys) {
+        (void)err_set(err, ERR_PERMANENT, "--mend and --keys");
+        return err_hint(err, "one after the other: --keys to look, then --mend");
+    }
     if (c->target > plan->ntargets)
         return err_set(err, ERR_PERMANENT, "--target %u: there are %u", c->target, plan->ntargets);
+    if (c->mend && inspect_check_copies(c->target, plan, err))
+        return -1;
     if (!c->keys || c->target || plan->ntargets == 1)
         return 0;
     (void)err_set(err, ERR_PERMANENT, "--keys: there are %u targets", plan->ntargets);
@@ -138,7 +167,8 @@ int compare_targets(const struct plan *plan, const struct comparison *c, struct 
         if (plan->ntargets > 1 && !c->json)
             (void)printf("target %u\n", s->target);
         (void)fflush(stdout);
-        int rc = compare_target(plan, s, c, buf_cstr(&tables), &failed);
+        int rc = c->mend ? compare_and_mend(plan, s, c, buf_cstr(&tables), &failed)
+                         : compare_target(plan, s, c, buf_cstr(&tables), -1, &failed);
         if (rank(rc, &failed) > rank(worst, err)) {
             worst = rc;
             *err = failed;

@@ -18,6 +18,7 @@ struct comparison {
     char *const *tables; /* "public.t" */
     const char *keys, *wait, *sample, *rate;
     bool values, json, still;
+    bool mend, sure; /* rows that differ are asked for again; without a question */
 };
 
 /* Whatever runs of the pipeline is not disturbed. Returns the exit status where it is 0 or 1:

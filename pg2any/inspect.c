@@ -18,6 +18,8 @@
 #include "base/stats_file.h"
 #include "spawn.h"
 
+#define MANY_ROWS 1000 /* that differ: whoever wants them mended is asked */
+
 /* Runs a program with stdin and stdout given (-1: stdin empty, stdout ours); its exit status. */
 static int run_program(const struct plan *plan, const struct stage *stage, const char *const *argv,
                        int in, int out, bool report_on_stdout, struct err *err)
@@ -54,8 +56,7 @@ static void note_variable(void *ctx, const char *name)
     report_note(ctx, "nothing reads the variable %s: is it spelt right?", name);
 }
 
-/* A file without a name for the description of the tables, which every applier reads. */
-static int scratch_file(struct err *err)
+int inspect_scratch_file(struct err *err)
 {
     FILE *f = tmpfile();
     int fd = f ? fcntl(fileno(f), F_DUPFD_CLOEXEC, 64) : -1;
@@ -94,7 +95,7 @@ int inspect_check(const struct plan *plan, struct err *err)
 {
     struct report own = {.fd = STDOUT_FILENO};
     const char *const capture[] = {"pg-capture", "--check", "--log-level", "warning", NULL};
-    int fd = scratch_file(err);
+    int fd = inspect_scratch_file(err);
     if (fd < 0)
         return -1;
     (void)fflush(stdout);
@@ -295,7 +296,7 @@ int inspect_drop(const struct plan *plan, bool sure, struct err *err)
 
 /* ---- copies ---- */
 
-static int check_copies(const struct plan *plan, unsigned target, struct err *err)
+int inspect_check_copies(unsigned target, const struct plan *plan, struct err *err)
 {
     const char *copy = getenv("CDC_COPY");
     if (target > plan->ntargets)
@@ -312,15 +313,16 @@ static bool is_meant(const struct stage *s, unsigned target)
 }
 
 /* An applier that runs looks by itself; what it stands for at the next start is the same. */
-static void tell_applier(const struct stage *s)
+static void tell_applier(const struct stage *s, const char *does, const char *done)
 {
     struct stats_file f;
     struct err unread = {0};
     bool told = stats_file_read(&f, s->stats, &unread) == 0 && f.alive && f.state == STATS_READY &&
                 kill(f.pid, SIGHUP) == 0;
-    (void)printf("%s: %s\n", s->name,
-                 told ? "asked for; the pipeline that runs copies them"
-                      : "asked for; they are copied when the pipeline runs");
+    if (told)
+        (void)printf("%s: asked for; the pipeline that runs %s\n", s->name, does);
+    else
+        (void)printf("%s: asked for; they are %s when the pipeline runs\n", s->name, done);
     stats_file_free(&f);
 }
 
@@ -337,7 +339,7 @@ int inspect_copy(const struct plan *plan, const struct copy_request *r, struct e
     struct buf list = {0};
     int status = STATUS_OK;
     const char *tables = join_tables(r, &list);
-    if (!tables || check_copies(plan, r->target, err)) {
+    if (!tables || inspect_check_copies(r->target, plan, err)) {
         buf_free(&list);
         return tables ? -1 : err_nomem(err);
     }
@@ -349,16 +351,53 @@ int inspect_copy(const struct plan *plan, const struct copy_request *r, struct e
                                     "--origin", plan_origin(plan, s), NULL};
         status = run_program(plan, s, argv, -1, -1, false, err);
         if (status == STATUS_OK)
-            tell_applier(s);
+            tell_applier(s, "copies them", "copied");
     }
     buf_free(&list);
     return failed(status, "not every table was asked for", err);
 }
 
+/* Lines of the file, which is read from its beginning then, and again. */
+static int count_lines(int fd, uint64_t *lines, struct err *err)
+{
+    char data[65536];
+    ssize_t n = 0;
+    *lines = 0;
+    bool read_all = lseek(fd, 0, SEEK_SET) == 0;
+    while (read_all && (n = read(fd, data, sizeof data)) > 0)
+        for (ssize_t i = 0; i < n; i++)
+            *lines += data[i] == '\n';
+    return read_all && n == 0 && lseek(fd, 0, SEEK_SET) == 0
+               ? 0
+               : err_errno(err, ERR_TEMPORARY, "reading the keys that differ");
+}
+
+int inspect_mend(const struct plan *plan, const struct stage *s, int keys_fd, bool sure,
+                 struct err *err)
+{
+    const char *const argv[] = {s->program, "--read-again", "--origin", plan_origin(plan, s), NULL};
+    uint64_t lines;
+    if (count_lines(keys_fd, &lines, err))
+        return -1;
+    if (lines == 0)
+        return 0;
+    if (!sure && lines > MANY_ROWS) {
+        (void)printf("%" PRIu64 " rows differ. A table that has too many to read them one by one "
+                     "is copied again.\n",
+                     lines);
+        if (ask(plan, "nothing was changed", err))
+            return -1;
+    }
+    int status = run_program(plan, s, argv, keys_fd, -1, false, err);
+    if (status == STATUS_OK)
+        tell_applier(s, "reads them again", "read again");
+    return failed(status, "the rows were not asked for", err);
+}
+
 int inspect_resync(const struct plan *plan, unsigned target, bool sure, struct err *err)
 {
     const char *const capture[] = {"pg-capture", "--drop-slot", NULL};
-    if (check_copies(plan, target, err) || check_that_nothing_runs(plan, err))
+    if (inspect_check_copies(target, plan, err) || check_that_nothing_runs(plan, err))
         return -1;
     if (!sure && target == 0)
         (void)printf("This drops replication slot %s; the next start makes it anew and copies all "

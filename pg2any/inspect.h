@@ -27,6 +27,17 @@ struct copy_request {
 /* Asks for tables to be copied again; appliers that run are told. */
 MUST_CHECK int inspect_copy(const struct plan *plan, const struct copy_request *r, struct err *err);
 
+/* A file without a name, for what one program writes and another reads; -1: an error. */
+MUST_CHECK int inspect_scratch_file(struct err *err);
+
+/* Whether anything would copy what is asked for. */
+MUST_CHECK int inspect_check_copies(unsigned target, const struct plan *plan, struct err *err);
+
+/* Asks one target for rows to be read again, whose keys stand in that file as a comparison writes
+ * them. Many are copied with their tables: then it asks on stdin first, unless `sure`. */
+MUST_CHECK int inspect_mend(const struct plan *plan, const struct stage *s, int keys_fd, bool sure,
+                            struct err *err);
+
 /*
  * Begins anew, with the rows that are at the targets until others have come: of all targets, with
  * a new slot, or of one. Asks on stdin first, unless `sure`. Refuses while a stage runs.

@@ -29,7 +29,7 @@ struct settings {
     bool yes;
     uint64_t target;
     const char *keys, *wait, *sample, *rate;
-    bool values, json, still;
+    bool values, json, still, mend;
     size_t noperands;
     char *const *operands;
     uint64_t notify_fd;
@@ -84,6 +84,10 @@ static const struct option_def compare_options[] = {
     {"keys", OPTION_STRING, FIELD(keys), NULL, NULL, "FILE",
      "write all keys that differ there; a look at some shows 20", 0, 0, NULL},
     {"values", OPTION_FLAG, FIELD(values), NULL, NULL, NULL, "show the values of rows that differ",
+     0, 0, NULL},
+    {"mend", OPTION_FLAG, FIELD(mend), NULL, NULL, NULL,
+     "ask for the rows that differ to be read again, by the pipeline's\nown stream", 0, 0, NULL},
+    {"yes", OPTION_FLAG, FIELD(yes), NULL, NULL, NULL, "with --mend: do not ask where many differ",
      0, 0, NULL},
     {"json", OPTION_FLAG, FIELD(json), NULL, NULL, NULL,
      "an object for each table, on a line of its own", 0, 0, NULL},
@@ -167,6 +171,8 @@ static int do_compare(const struct plan *p, const struct settings *s, const char
         .values = s->values,
         .json = s->json,
         .still = s->still,
+        .mend = s->mend,
+        .sure = s->yes,
     };
     (void)operand;
     return compare_targets(p, &c, err);

@@ -43,7 +43,7 @@ struct apply_options {
     uint64_t query_timeout_ms;
     uint64_t connect_timeout_ms;
     /* At most one: do that instead (apply_inspect.h). */
-    bool check, status, drop_checkpoint, copy_anew;
+    bool check, status, drop_checkpoint, copy_anew, read_again;
     struct option_list copy_again, compare;
     /* Of compare: */
     const char *ask, *keys;
@@ -108,6 +108,10 @@ static const struct option_def option_defs[] = {
      "ask for these tables of --origin to be copied again, or all,\nand leave", 0, 0, NULL},
     {"copy-anew", OPTION_FLAG, FIELD(copy_anew), NULL, NULL, NULL,
      "ask for all of them, forget the checkpoint, and leave", 0, 0, NULL},
+    {"read-again", OPTION_FLAG, FIELD(read_again), NULL, NULL, NULL,
+     "ask for the rows whose keys stand on stdin, as --compare --keys\nwrites them, to be read "
+     "again, and leave",
+     0, 0, NULL},
     {"compare", OPTION_LIST, FIELD(compare), NULL, NULL, "SCHEMA.TABLE,...",
      "compare these tables, or all, with what pg-capture --rows writes,\nand leave: 0 equal, "
      "1 different",
@@ -336,11 +340,11 @@ static int check_options(struct apply *a, const struct driver_ops *ops, struct e
         return err_hint(err, "give it with --dest: %s", ops->uri_help);
     }
     if (o->check + o->status + o->drop_checkpoint + o->copy_anew + (o->copy_again.n > 0) +
-            (o->compare.n > 0) >
+            o->read_again + (o->compare.n > 0) >
         1)
         return err_set(err, ERR_PERMANENT,
-                       "--check, --status, --drop-checkpoint, --copy-again, --copy-anew and "
-                       "--compare exclude each other");
+                       "--check, --status, --drop-checkpoint, --copy-again, --copy-anew, "
+                       "--read-again and --compare exclude each other");
     return schema_map_parse(&a->schema_map, o->schema_map, err) ||
                    skip_tables_parse(&a->group.rows.skip, &o->skip_table, err)
                ? -1
@@ -385,7 +389,8 @@ static int compare(struct apply *a, const struct driver_ops *ops, enum compared 
 static bool is_inspection(const struct apply *a)
 {
     const struct apply_options *o = &a->options;
-    return o->check || o->status || o->drop_checkpoint || o->copy_anew || o->copy_again.n > 0;
+    return o->check || o->status || o->drop_checkpoint || o->copy_anew || o->read_again ||
+           o->copy_again.n > 0;
 }
 
 static int inspect(struct apply *a, const struct driver_ops *ops, struct err *err)
@@ -398,6 +403,8 @@ static int inspect(struct apply *a, const struct driver_ops *ops, struct err *er
     if (o->copy_anew || o->copy_again.n > 0)
         return apply_copy_again(ops, &config, o->origin, &o->copy_again, o->copy_anew,
                                 &a->group.rows.skip, err);
+    if (o->read_again)
+        return apply_read_again(ops, &config, o->origin, &a->group.rows.skip, err);
     if (o->status)
         return apply_status(ops, &config, o->origin, err);
     return apply_drop_checkpoint(ops, &config, o->origin, err);

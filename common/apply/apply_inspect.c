@@ -484,3 +484,33 @@ int apply_copy_again(const struct driver_ops *ops, const struct driver_config *c
     table_names_free(&names);
     return rc;
 }
+
+static int ask_for_rows(struct target *t, struct asked_rows *asked, struct err *err)
+{
+    struct checkpoint c = {0};
+    bool found;
+    if (target_begin(t, asked->origin, &c, &found, err))
+        return -1;
+    if (!found)
+        return err_set(err, ERR_PERMANENT, "the target has nothing of origin %s", asked->origin);
+    asked->lsn = c.remote_lsn;
+    return target_ask_rows(t, asked, err);
+}
+
+int apply_read_again(const struct driver_ops *ops, const struct driver_config *config,
+                     const char *origin, struct table_names *skip, struct err *err)
+{
+    struct driver_config beside = *config;
+    struct asked_rows asked = {.origin = origin, .keys = stdin, .skip = skip};
+    struct target *target = NULL;
+    int rc = origin ? 0 : no_origin(err);
+    beside.beside = true;
+    if (rc == 0)
+        rc = target_open(ops, &beside, &target, err);
+    if (rc == 0)
+        rc = ask_for_rows(target, &asked, err);
+    if (rc && err->kind == ERR_RETRY)
+        err->kind = ERR_TEMPORARY;
+    target_close(target);
+    return rc;
+}

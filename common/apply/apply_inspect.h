@@ -30,6 +30,10 @@ MUST_CHECK int apply_copy_again(const struct driver_ops *ops, const struct drive
                                 const char *origin, const struct option_list *tables, bool anew,
                                 struct table_names *skip, struct err *err);
 
+/* --read-again: so are single rows, whose keys stand on stdin as --compare --keys writes them. */
+MUST_CHECK int apply_read_again(const struct driver_ops *ops, const struct driver_config *config,
+                                const char *origin, struct table_names *skip, struct err *err);
+
 /* --drop-checkpoint: forgets the checkpoint and the relations of an origin; the rows stay. */
 MUST_CHECK int apply_drop_checkpoint(const struct driver_ops *ops,
                                      const struct driver_config *config, const char *origin,

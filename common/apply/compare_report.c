@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/option_name.h"
+#include "sql/text.h"
 
 #define TERMINAL_GAP_MS 200
 #define LOG_GAP_MS      10000
@@ -80,7 +81,7 @@ static void put_fields(struct buf *out, const struct compared_row *row, const ch
             put_json_field(out, text, size);
         } else if (layout == LAYOUT_LINE) {
             buf_append_byte(out, '\t');
-            compared_row_escape(out, name, strlen(name));
+            text_copy(out, name, strlen(name));
             buf_append_byte(out, '\t');
             buf_append(out, text, size);
         } else {
@@ -113,9 +114,9 @@ static void put_line(FILE *to, const struct compared_row *row, const struct susp
         return;
     buf_append_str(&line, kind_words[kind_of(s)]);
     buf_append_byte(&line, '\t');
-    compared_row_escape(&line, row->rel->namespace, strlen(row->rel->namespace));
+    text_copy(&line, row->rel->namespace, strlen(row->rel->namespace));
     buf_append_byte(&line, '\t');
-    compared_row_escape(&line, row->rel->name, strlen(row->rel->name));
+    text_copy(&line, row->rel->name, strlen(row->rel->name));
     put_fields(&line, row, s->text, false, LAYOUT_LINE);
     buf_append_byte(&line, '\n');
     (void)fwrite(line.data, 1, line.failed ? 0 : line.len, to); /* ferror() tells */

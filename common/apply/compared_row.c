@@ -95,17 +95,6 @@ uint32_t compared_row_ncolumns(const struct compared_row *r, bool whole)
     return whole || r->nkey == 0 ? r->rel->ncolumns : r->nkey;
 }
 
-void compared_row_escape(struct buf *out, const char *data, size_t size)
-{
-    static const char special[] = "\b\f\n\r\t\v\\", letters[] = "bfnrtv\\";
-    for (size_t i = 0; i < size; i++) {
-        const char *p = data[i] ? strchr(special, data[i]) : NULL;
-        if (p)
-            buf_append_byte(out, '\\');
-        buf_append_byte(out, (uint8_t)(p ? letters[p - special] : data[i]));
-    }
-}
-
 void compared_row_put_source(const struct compared_row *r, const struct value *row, bool whole,
                              struct buf *out)
 {
@@ -119,7 +108,7 @@ void compared_row_put_source(const struct compared_row *r, const struct value *r
         if (v->kind == VALUE_BYTES)
             text_hex(out, v->data, v->size);
         else if (v->kind == VALUE_TEXT)
-            compared_row_escape(out, v->data, v->size);
+            text_copy(out, v->data, v->size);
     }
 }
 
@@ -134,7 +123,7 @@ void compared_row_put_target(const struct compared_row *r, const struct stored *
         stored_put_text(&text, &r->rel->columns[column], &row[column]);
         if (row[column].kind == STORED_NULL)
             buf_append_str(out, "\\N");
-        compared_row_escape(out, (const char *)text.data, text.len);
+        text_copy(out, (const char *)text.data, text.len);
     }
     out->failed = out->failed || text.failed;
     buf_free(&text);

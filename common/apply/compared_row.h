@@ -54,9 +54,6 @@ void compared_row_put_source(const struct compared_row *r, const struct value *r
 void compared_row_put_target(const struct compared_row *r, const struct stored *row, bool whole,
                              struct buf *out);
 
-/* Appends text as COPY writes it. */
-void compared_row_escape(struct buf *out, const char *data, size_t size);
-
 /* The n-th column of such a text, and how many there are. */
 uint32_t compared_row_column(const struct compared_row *r, uint32_t n, bool whole);
 uint32_t compared_row_ncolumns(const struct compared_row *r, bool whole);

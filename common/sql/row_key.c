@@ -4,47 +4,21 @@
 #include <string.h>
 
 #include "sql/table.h"
+#include "sql/text.h"
 
 /* With what stands before it on the line of an acknowledgement FIFO it has to fit in there. */
 #define KEY_MAX (PIPE_BUF - 32)
-
-/* What COPY writes for a character that would end a value; 0: the character itself. */
-static char escape_of(char c)
-{
-    static const char from[] = "\b\f\n\r\t\v\\", to[] = "bfnrtv\\";
-    const char *at = c ? strchr(from, c) : NULL;
-    return at ? to[at - from] : '\0';
-}
-
-static void put_text(const char *text, size_t size, struct buf *out)
-{
-    for (size_t i = 0; i < size; i++) {
-        char escape = escape_of(text[i]);
-        if (escape)
-            buf_append_byte(out, '\\');
-        buf_append_byte(out, (uint8_t)(escape ? escape : text[i]));
-    }
-}
-
-static void put_hex(const char *data, size_t size, struct buf *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    buf_append_str(out, "\\\\x");
-    for (size_t i = 0; i < size; i++) {
-        unsigned char byte = (unsigned char)data[i];
-        buf_append_byte(out, (uint8_t)digits[byte >> 4]);
-        buf_append_byte(out, (uint8_t)digits[byte & 15]);
-    }
-}
 
 static bool put_value(const struct value *v, struct buf *out)
 {
     if (v->size > KEY_MAX || (v->kind != VALUE_TEXT && v->kind != VALUE_BYTES))
         return false;
-    if (v->kind == VALUE_BYTES)
-        put_hex(v->data, v->size, out);
-    else
-        put_text(v->data, v->size, out);
+    if (v->kind == VALUE_BYTES) {
+        buf_append_str(out, "\\\\x");
+        text_hex(out, v->data, v->size);
+    } else {
+        text_copy(out, v->data, v->size);
+    }
     return true;
 }
 
@@ -58,7 +32,7 @@ bool row_key_put(const struct identity *id, const struct relation *rel,
         const char *name = rel->columns[column].name;
         if (i > 0)
             buf_append_byte(out, '\t');
-        put_text(name, strlen(name), out);
+        text_copy(out, name, strlen(name));
         buf_append_byte(out, '\t');
         known = put_value(row->new ? slice_value(row, column) : &row->old[column], out);
     }
@@ -82,7 +56,7 @@ static bool is_of(const struct identity *id, const struct relation *rel, const c
         buf_reset(&name, SIZE_MAX);
         if (i > 0)
             buf_append_byte(&name, '\t');
-        put_text(text, strlen(text), &name);
+        text_copy(&name, text, strlen(text));
         buf_append_byte(&name, '\t');
         same =
             !name.failed && (size_t)(end - at) >= name.len && memcmp(at, name.data, name.len) == 0;

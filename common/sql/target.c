@@ -225,6 +225,15 @@ int target_ask_copy(struct target *t, const struct asked_copies *asked, struct e
     return 0;
 }
 
+int target_ask_rows(struct target *t, const struct asked_rows *asked, struct err *err)
+{
+    if (ask_rows(t->runner.ops, t->runner.driver, asked, err) ||
+        t->runner.ops->commit(t->runner.driver, err))
+        return -1;
+    set_clean(t);
+    return 0;
+}
+
 void target_unbind(struct target *t, struct target_table *table)
 {
     if (!table)

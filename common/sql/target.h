@@ -21,6 +21,7 @@
 #include "frames/mp_cursor.h"
 #include "frames/relation.h"
 #include "sql/ask_copy.h"
+#include "sql/ask_rows.h"
 #include "sql/copied.h"
 #include "sql/driver.h"
 #include "sql/run.h"
@@ -86,6 +87,9 @@ MUST_CHECK int target_forget(struct target *t, const char *origin, struct err *e
 /* Asks for tables to be copied again; where it is anew the checkpoint is forgotten. Commits. After
  * begin. */
 MUST_CHECK int target_ask_copy(struct target *t, const struct asked_copies *asked, struct err *err);
+
+/* Asks for rows to be read again. Commits. After begin. */
+MUST_CHECK int target_ask_rows(struct target *t, const struct asked_rows *asked, struct err *err);
 
 /* ---- tables ---- */
 

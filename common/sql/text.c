@@ -81,9 +81,20 @@ void text_identity(struct buf *out, const struct relation *rel, text_quote_fn *q
             append_name(out, &comma, rel->columns[i].name, quote);
 }
 
+void text_copy(struct buf *out, const char *text, size_t size)
+{
+    static const char special[] = "\b\f\n\r\t\v\\", letters[] = "bfnrtv\\";
+    for (size_t i = 0; i < size; i++) {
+        const char *p = text[i] ? strchr(special, text[i]) : NULL;
+        if (p)
+            buf_append_byte(out, '\\');
+        buf_append_byte(out, (uint8_t)(p ? letters[p - special] : text[i]));
+    }
+}
+
 void text_hex(struct buf *out, const void *data, size_t size)
 {
-    static const char digits[] = "0123456789ABCDEF";
+    static const char digits[] = "0123456789abcdef";
     const unsigned char *p = data;
     uint8_t *to = buf_reserve(out, 2 * size);
     for (size_t i = 0; to && i < size; i++) {

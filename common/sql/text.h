@@ -45,8 +45,11 @@ void text_columns(struct buf *out, const struct relation *rel, const uint8_t *fl
 void text_primary_key(struct buf *out, const struct relation *rel, text_quote_fn *quote);
 void text_identity(struct buf *out, const struct relation *rel, text_quote_fn *quote);
 
-/* Appends bytes as hexadecimal digits, in upper case. */
+/* Appends bytes as hexadecimal digits, in lower case, as PostgreSQL writes a bytea. */
 void text_hex(struct buf *out, const void *data, size_t size);
+
+/* Appends text as COPY writes it. (PostgreSQL documentation, COPY, "Text Format".) */
+void text_copy(struct buf *out, const char *text, size_t size);
 
 /*
  * Appends the name of a relation's table where there is one namespace: a table of another schema

@@ -397,7 +397,7 @@ static void literals(void **state)
     const struct value bytes = {.kind = VALUE_BYTES, .size = 3, .data = "\0'\xff"};
     assert_int_equal(source_read(&cell, FORM_BYTES, &bytes, &my_types, &stop_all, room, &err), 0);
     my_cell_literal(&cell, FORM_BYTES, &out);
-    assert_string_equal(buf_cstr(&out), "(X'0027FF')");
+    assert_string_equal(buf_cstr(&out), "(X'0027ff')");
     buf_free(&out);
 }
 
