@@ -8,6 +8,7 @@ use strict;
 use warnings;
 use Carp qw(croak);
 use DBI;
+use File::Path qw(remove_tree);
 use IO::Socket::INET;
 use Pg2any::Needs ();
 use Pg2any::Process;
@@ -32,6 +33,8 @@ my %SETTINGS = (
     timezone => 'UTC',
     lc_messages => 'C',
 );
+
+my $made = 0;
 
 # The folder of the server's programs: PG_BIN, or the newest Debian has, or pg_config's.
 sub bin_dir {
@@ -80,12 +83,27 @@ sub new {
         chown $uid, $gid, $self->{dir} or croak "chown $self->{dir}: $!";
     }
 
+    # Each cluster of a test is one of its own, by its system identifier; the first may be that of another test.
+    my $kept = $ENV{PG2ANY_CLUSTERS} && !$arg{initdb} && !$made++ ? "$ENV{PG2ANY_CLUSTERS}/" . $self->{bin} =~ tr{/}{-}r : undef;
+    if (!defined $kept || !-d $kept) {
+        $self->initdb(@{ $arg{initdb} // [] });
+        keep($self->{data}, $kept) if defined $kept;
+    } else {
+        system('cp', '-a', $kept, $self->{data}) == 0 or croak "cp $kept: $?";
+    }
+    my %settings = (%SETTINGS, $arg{fsync} ? (fsync => 'on') : (), %{ $arg{settings} // {} });
+    $self->configure(%settings);
+    $self->start if $arg{start} // 1;
+    return $self;
+}
+
+sub initdb {
+    my ($self, @options) = @_;
     my $initdb = Pg2any::Process->start(
         name => 'initdb',
         argv => [
             "$self->{bin}/initdb", '-D', $self->{data}, '-U', 'postgres', '--auth=trust',
-            '--encoding=UTF8', '--locale=C', '--no-sync', '--no-instructions',
-            @{ $arg{initdb} // [] },
+            '--encoding=UTF8', '--locale=C', '--no-sync', '--no-instructions', @options,
         ],
         $self->server_process,
     );
@@ -93,10 +111,15 @@ sub new {
         my $user = $self->{user} // 'you';
         croak "initdb failed ($self->{bin}, run by $user): " . read_file($self->{log});
     }
-    my %settings = (%SETTINGS, $arg{fsync} ? (fsync => 'on') : (), %{ $arg{settings} // {} });
-    $self->configure(%settings);
-    $self->start if $arg{start} // 1;
-    return $self;
+    return;
+}
+
+# A new cluster for the tests that come. Of two that are made at once the first one stays.
+sub keep {
+    my ($data, $kept) = @_;
+    system('cp', '-a', $data, "$kept.$$") == 0 or croak "cp $data: $?";
+    rename "$kept.$$", $kept or remove_tree("$kept.$$");
+    return;
 }
 
 sub server_process {
