@@ -9,7 +9,7 @@ package TdsPeer::Session;
 
 use strict;
 use warnings;
-use DBD::SQLite::Constants qw(DBD_SQLITE_STRING_MODE_BYTES);
+use DBD::SQLite::Constants qw(DBD_SQLITE_STRING_MODE_BYTES SQLITE_DETERMINISTIC);
 use DBI;
 use Encode ();
 use TdsPeer::Catalog;
@@ -166,12 +166,14 @@ sub add_functions {
             return undef if !defined $_[0];    ## no critic: a value
             return $_[0] =~ /[\x80-\xff]/ ? TdsPeer::Types::utf16_units(Encode::decode('utf8', $_[0])) : length $_[0];
         }],
-        peer_object_id => [-1, sub { return $self->object_id(@_) }],
+        # Nothing changes names within a statement: asked once, not once a row.
+        peer_object_id => [-1, sub { return $self->object_id(@_) }, SQLITE_DETERMINISTIC],
         peer_next_identity => [1, sub { return $self->next_identity(@_) }],
         peer_rowversion => [0, sub { return ++$self->{rowversion} }],
     );
     for my $name (keys %function) {
-        $dbh->sqlite_create_function($name, $function{$name}[0], $guard->($function{$name}[1]));
+        my ($arguments, $code, $flags) = @{ $function{$name} };
+        $dbh->sqlite_create_function($name, $arguments, $guard->($code), $flags // 0);
     }
     return;
 }
