@@ -155,6 +155,7 @@ static void update_stats(void *ctx)
     *s->pending_bytes = frame_output_pending(&c->out);
     const struct slot *slot = &c->upstream.slot;
     position_server(&c->position, slot->current_lsn);
+    *s->server_lsn = c->position.server_lsn;
     *s->lag_bytes = position_lag(&c->position);
     capture_stats_slot(s, slot->wal_status, slot_retained_bytes(slot),
                        upstream_wal_budget(&c->upstream, slot));
@@ -167,7 +168,8 @@ static int tick(struct capture *c, struct err *err)
         return -1;
     if (now_ms >= c->lsn_file.due_ms)
         write_lsn_file(c, now_ms);
-    copy_progress_tell(&c->copying.progress);
+    struct copy_progress *progress = &c->copying.progress;
+    copy_progress_tell(progress, position_durable(&c->position, progress->settles_lsn));
     stats_tick(&c->stats.file, now_ms);
     return 0;
 }

@@ -52,6 +52,10 @@ void capture_stats_init(struct capture_stats *s, const char *path)
                                       NULL, "Frames that wait for the reader of stdout.");
     s->lag_bytes = stats_register(&s->file, STATS_GAUGE, "pg2any_replication_lag_bytes", NULL,
                                   "From the confirmed position to the end of the server's WAL.");
+    s->server_lsn = stats_register(&s->file, STATS_GAUGE, "pg2any_server_lsn", NULL,
+                                   "The end of the server's WAL as last heard, in bytes.");
+    stats_register_speed(&s->file, "pg2any_server_wal_bytes_per_second",
+                         "How fast that moved in the last ten seconds.", s->server_lsn);
     s->retained_bytes =
         stats_register(&s->file, STATS_GAUGE, "pg2any_slot_retained_wal_bytes", NULL,
                        "WAL that the server keeps for the slot; looked up every few seconds.");

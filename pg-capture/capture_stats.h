@@ -30,6 +30,7 @@ struct capture_stats {
     uint64_t *commit_time;
     uint64_t *pending_bytes;
     uint64_t *lag_bytes;
+    uint64_t *server_lsn;
     uint64_t *retained_bytes;
     uint64_t *budget_bytes;
     uint64_t *copy_tables_left;

@@ -112,9 +112,38 @@ static void draw(struct copy_progress *p, uint64_t rate)
         return; /* a terminal that is gone is no matter */
 }
 
-void copy_progress_tell(struct copy_progress *p)
+static void clear_line(const struct copy_progress *p)
+{
+    if (p->terminal_fd >= 0 && write(p->terminal_fd, "\033[K", 3) < 0)
+        return;
+}
+
+/* The table that was copied last, while no other is. */
+static void tell_settling(struct copy_progress *p, bool settled, int64_t now_ms)
+{
+    char name[NAME_BYTES], line[NAME_BYTES + 64];
+    if (settled) {
+        clear_line(p);
+        p->settles_lsn = 0;
+    } else if (p->terminal_fd < 0) {
+        p->due_ms = now_ms + LOG_GAP_MS;
+        log_info("a table that was copied settles", "table", buf_cstr(&p->table), "until",
+                 LSN(p->settles_lsn), NULL);
+    } else {
+        p->due_ms = now_ms + TERMINAL_GAP_MS;
+        put_name(p, name, sizeof name);
+        int n = snprintf(line, sizeof line, "\033[Ksettling %s: all rows are sent\r", name);
+        if (n > 0 && write(p->terminal_fd, line, (size_t)n) < 0)
+            return;
+    }
+}
+
+void copy_progress_tell(struct copy_progress *p, bool settled)
 {
     int64_t now_ms = monotonic_ms();
+    if (!p->relid && p->settles_lsn && (settled || now_ms >= p->due_ms) &&
+        log_enabled(LOG_LEVEL_INFO))
+        tell_settling(p, settled, now_ms);
     if (!p->relid || now_ms < p->due_ms || !log_enabled(LOG_LEVEL_INFO))
         return;
     uint64_t rate = per_second(*p->counts.rows, now_ms - p->begun_ms);
@@ -131,15 +160,15 @@ void copy_progress_tell(struct copy_progress *p)
              LOG_U64((uint64_t)to_go_s), NULL);
 }
 
-void copy_progress_done(struct copy_progress *p)
+void copy_progress_done(struct copy_progress *p, uint64_t lsn)
 {
     if (!p->relid)
         return;
     *p->counts.active = 0;
     ++*p->stats->copied_tables;
     p->relid = 0;
-    if (p->terminal_fd >= 0 && write(p->terminal_fd, "\033[K", 3) < 0)
-        return;
+    p->settles_lsn = lsn;
+    clear_line(p);
 }
 
 void copy_progress_stop(struct copy_progress *p)
@@ -147,6 +176,6 @@ void copy_progress_stop(struct copy_progress *p)
     if (p->relid)
         *p->counts.active = 0;
     p->relid = 0;
-    p->estimated_rows = 0;
+    p->estimated_rows = p->settles_lsn = 0;
     buf_free(&p->table);
 }

@@ -9,6 +9,7 @@
 #ifndef PG2ANY_COPY_PROGRESS_H
 #define PG2ANY_COPY_PROGRESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,8 @@ struct copy_progress {
     struct copy_stats counts;
     uint64_t estimated_rows;
     int64_t begun_ms, due_ms;
+    uint64_t
+        settles_lsn; /* its copy is out, and settles at the targets until there; 0: it does not */
 };
 
 /* The rows that follow are of this table; one that was copied before is left where it is. */
@@ -37,11 +40,12 @@ MUST_CHECK int copy_progress_table(struct copy_progress *p, struct catalog *c,
 /* A row has been put out, `bytes` long as the source sent it. */
 void copy_progress_row(struct copy_progress *p, size_t bytes);
 
-/* Says where it is, if that is due; called as often as one likes. */
-void copy_progress_tell(struct copy_progress *p);
+/* Says where it is, if that is due; called as often as one likes. `settled`: the targets have all
+ * up to settles_lsn. */
+void copy_progress_tell(struct copy_progress *p, bool settled);
 
-/* The table is whole, all its rows are put out. */
-void copy_progress_done(struct copy_progress *p);
+/* The table is whole, all its rows are put out; the last of them with a snapshot of that LSN. */
+void copy_progress_done(struct copy_progress *p, uint64_t lsn);
 
 /* It is not, and does not go on now. Frees what there is. */
 void copy_progress_stop(struct copy_progress *p);

@@ -463,7 +463,7 @@ static void copied(struct copying *c, struct copying_table *t, const struct copy
               LOG_U64(chunk->nrows), "from", LOG_U64(from), NULL);
     t->done = chunk->next.len == 0;
     if (t->done)
-        copy_progress_done(&c->progress);
+        copy_progress_done(&c->progress, c->reader.lsn);
     if (t->done)
         log_info("a table is copied", "schema", rel->namespace, "table", rel->name, "rows",
                  LOG_U64(t->nrows), "ms", LOG_U64((uint64_t)(monotonic_ms() - t->begun_ms)), NULL);

@@ -163,6 +163,8 @@ static void show_copies(const struct stats_file *f)
         report_value(&r, "", "tables that are not copied yet: %.15g", left);
     if (stats_file_value(f, "pg2any_copy_tables_awaited", NULL, &left) && left > 0)
         report_value(&r, "", "tables that await their copy: %.15g", left);
+    if (stats_file_value(f, "pg2any_copy_tables_settling", NULL, &left) && left > 0)
+        report_value(&r, "", "tables that settle: %.15g", left);
 }
 
 /* One line for a process. What stops the pipeline goes into `err`, a permanent reason first. */

@@ -145,7 +145,7 @@ struct apply {
     struct signals signals;
     struct frame_reader input;
     struct stats stats;
-    uint64_t *queue_depth, *lag_ms, *tables_awaited;
+    uint64_t *queue_depth, *lag_ms, *tables_awaited, *tables_settling;
     struct apply_group group;
     struct apply_stream stream;
 };
@@ -261,6 +261,7 @@ static void update_stats(void *ctx)
     bool coming = a->stream.open && !a->stream.skip;
     *a->queue_depth = a->group.ntxns + coming;
     *a->tables_awaited = a->group.rows.nawaited;
+    *a->tables_settling = a->group.rows.lacking.len / sizeof(struct lacks_indexes);
     a->stats.waits = *a->queue_depth > 0;
     *a->lag_ms = (uint64_t)group_lag_ms(&a->group, coming ? a->stream.commit_time_us : 0);
 }
@@ -300,6 +301,9 @@ static void register_stats(struct apply *a, const char *component)
     };
     a->tables_awaited =
         GAUGE("pg2any_copy_tables_awaited", "Tables of which the copy is not here yet.");
+    a->tables_settling = GAUGE("pg2any_copy_tables_settling",
+                               "Tables that are copied whole and settle: the stream has not passed "
+                               "the end of the copy, or they do not have their places or indexes.");
     group->transactions =
         COUNTER("pg2any_transactions_processed_total", "Source transactions applied.");
     a->stream.skipped = COUNTER("pg2any_apply_transactions_skipped_total",
@@ -322,6 +326,9 @@ static void register_stats(struct apply *a, const char *component)
         GAUGE("pg2any_apply_received_lsn", "Everything up to here has come, in bytes.");
     group->checkpoint_lsn =
         GAUGE("pg2any_last_processed_lsn", "Everything up to here is durable at the target.");
+    stats_register_speed(s, "pg2any_apply_wal_bytes_per_second",
+                         "How fast that moved in the last ten seconds, in bytes of WAL.",
+                         group->checkpoint_lsn);
     group->commit_time =
         GAUGE("pg2any_apply_commit_time_seconds", "Commit time of the last transaction applied.");
 #undef COUNTER

@@ -59,8 +59,8 @@ struct apply_rows {
     struct bytes snapshot;            /* while it is bound, if that begins the copy */
     /* Whole lines for the acknowledgement FIFO; those of the group, and those to send. */
     struct buf telling, told;
-    /* Tables that may lack indexes, or are not in their places, one struct lacks_indexes behind the
-     * other. */
+    /* Tables that settle, may lack indexes, or are not in their places, one struct lacks_indexes
+     * behind the other. */
     struct buf lacking;
 
     /* The run in the making. */

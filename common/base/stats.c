@@ -120,6 +120,15 @@ void stats_register_rate(struct stats *s, const char *name, const char *help,
     s->rated_ms = monotonic_ms();
 }
 
+void stats_register_speed(struct stats *s, const char *name, const char *help,
+                          const uint64_t *position)
+{
+    s->speed = (struct stats_speed){
+        .position = position,
+        .per_second = stats_register(s, STATS_GAUGE, name, NULL, help),
+    };
+}
+
 void stats_label(struct buf *labels, const char *name, const char *value)
 {
     buf_printf(labels, "%s%s=\"", labels->len ? "," : "", name);
@@ -295,6 +304,24 @@ static void measure_rate(struct stats *s)
     s->rated_ms = now_ms;
 }
 
+void stats_measure_speed(struct stats_speed *v, int64_t now_ms)
+{
+    if (!v->position || *v->position == 0)
+        return;
+    size_t last = (v->nlooks + STATS_SPEED_LOOKS - 1) % STATS_SPEED_LOOKS;
+    if (v->nlooks > 0 && now_ms - v->at_ms[last] < STATS_INTERVAL_MS / 2)
+        return;
+    if (v->nlooks > 0 && *v->position < v->values[last])
+        v->nlooks = 0;
+    size_t oldest = v->nlooks < STATS_SPEED_LOOKS ? 0 : v->nlooks % STATS_SPEED_LOOKS;
+    *v->per_second = v->nlooks == 0 ? 0
+                                    : (*v->position - v->values[oldest]) * 1000 /
+                                          (uint64_t)(now_ms - v->at_ms[oldest]);
+    v->values[v->nlooks % STATS_SPEED_LOOKS] = *v->position;
+    v->at_ms[v->nlooks % STATS_SPEED_LOOKS] = now_ms;
+    v->nlooks++;
+}
+
 static void write_file(struct stats *s, const struct err *ended)
 {
     if (!s->path)
@@ -303,6 +330,7 @@ static void write_file(struct stats *s, const struct err *ended)
     if (s->update)
         s->update(s->ctx);
     measure_rate(s);
+    stats_measure_speed(&s->speed, monotonic_ms());
     look_for_steadiness(s);
     put_state(&text, s, ended);
     if (*s->failure) {

@@ -41,6 +41,17 @@ struct stats_histogram {
     uint64_t sum_us;
 };
 
+/* How fast a position moves, by what it was at the last looks, a second apart. */
+#define STATS_SPEED_LOOKS 10
+
+struct stats_speed {
+    const uint64_t *position; /* 0: it has none yet */
+    uint64_t *per_second;
+    uint64_t values[STATS_SPEED_LOOKS]; /* rings */
+    int64_t at_ms[STATS_SPEED_LOOKS];
+    size_t nlooks;
+};
+
 struct stats_family;
 
 struct stats {
@@ -61,6 +72,7 @@ struct stats {
     const uint64_t *rated;
     uint64_t rated_before;
     int64_t rated_ms;
+    struct stats_speed speed; /* .position NULL: none */
 };
 
 /* `path` and `component` (the program's name) are borrowed. Reads what the process before left, and
@@ -82,6 +94,12 @@ void stats_observe(struct stats_histogram *h, int64_t duration_us);
 /* A gauge that stats_write() sets to how fast `counter` grows. */
 void stats_register_rate(struct stats *s, const char *name, const char *help,
                          const uint64_t *counter);
+
+/* A gauge that stats_write() sets to how fast the position has grown in the last ten seconds. One
+ * that goes back begins anew. */
+void stats_register_speed(struct stats *s, const char *name, const char *help,
+                          const uint64_t *position);
+void stats_measure_speed(struct stats_speed *v, int64_t now_ms);
 
 /* Appends name="value" with the value escaped, and a comma in front of a second one. */
 void stats_label(struct buf *labels, const char *name, const char *value);

@@ -34,7 +34,16 @@ like($status, qr/^ +tables that are not copied yet: [12]$/m, 'what is to come');
 like($status, qr/^ +tables that await their copy: [12]$/m, 'and what the target awaits');
 wait_for(sub { $front->log_text =~ /msg="copying goes on" table=public\.big rows=\d+ bytes=\d+ rows_per_second=\d+ estimated_rows=20000/ },
     30, 'a line of the log');
+# The copies come to their end without the stream: they settle.
+my $sender = $pg->value(q{select active_pid from pg_replication_slots where slot_name = 'cdc_slot'});
+kill STOP => $sender;
 kill CONT => $pid;
+wait_for(sub { (value('apply', 'pg2any_copy_tables_settling') // 0) == 2 }, 30, 'two tables to settle');
+(undef, $status) = $front->command(['status']);
+like($status, qr/^ +tables that settle: 2$/m, 'status says so');
+wait_for(sub { $front->log_text =~ /msg="a table that was copied settles" table=public\.\w+ until=/ }, 30, 'a line of the log that says so');
+kill CONT => $sender;
+wait_for(sub { (value('apply', 'pg2any_copy_tables_settling') // 1) == 0 }, 30, 'them to have settled');
 wait_for(sub { (value('apply', 'pg2any_copy_tables_awaited') // 1) == 0 }, 30, 'the copies');
 wait_for(sub { (value('capture', 'pg2any_copied_tables_total') // 0) == 2 }, 30, 'the statistics');
 is(value('capture', 'pg2any_copied_rows_total'), 20002, 'rows in all');
@@ -42,7 +51,7 @@ is(value('capture', 'pg2any_capture_copy_rows{table="public.big"}'), 20000, 'of 
 ok(value('capture', 'pg2any_copied_bytes_total') > 20000 * 500, 'bytes in all');
 is(value('capture', 'pg2any_capture_copy_active{table="public.big"}'), 0, 'no table is copied any more');
 is(value('capture', 'pg2any_capture_copy_tables_left'), 0, 'none is left');
-unlike(($front->command(['status']))[1], qr/copying|copied yet|await/, 'and status has nothing to say of it');
+unlike(($front->command(['status']))[1], qr/copying|copied yet|await|settle/, 'and status has nothing to say of it');
 is($front->stop, 0, 'it stops');
 $pg->drop_slot('cdc_slot');
 $pg->do(qq{alter table big rename to "big\e[2J"});

@@ -455,6 +455,33 @@ static void a_file_that_cannot_be_written_leaves_nothing(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, remove_place)
 
+/* Over the last ten looks; a position that goes back is of another server. */
+static void a_speed_is_that_of_the_last_seconds(void **state)
+{
+    (void)state;
+    uint64_t position = 0, per_second = 7;
+    struct stats_speed v = {.position = &position, .per_second = &per_second};
+    stats_measure_speed(&v, 1000);
+    assert_int_equal(v.nlooks, 0);
+    position = UINT64_C(1) << 40;
+    stats_measure_speed(&v, 2000);
+    assert_int_equal(per_second, 0);
+    position += 500;
+    stats_measure_speed(&v, 2100); /* too soon */
+    assert_int_equal(per_second, 0);
+    for (int64_t i = 1; i <= 30; i++) {
+        stats_measure_speed(&v, 2000 + 1000 * i);
+        assert_int_equal(per_second, i == 1 ? 500 : i <= 10 ? (500 + 1000 * (i - 1)) / i : 1000);
+        position += 1000;
+    }
+    position -= 5000;
+    stats_measure_speed(&v, 40000);
+    assert_int_equal(per_second, 0);
+    position += 100;
+    stats_measure_speed(&v, 41000);
+    assert_int_equal(per_second, 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -471,6 +498,7 @@ int main(void)
         TEST(a_file_is_replaced_whole),
         TEST(what_has_the_temporary_name_is_removed_not_written),
         TEST(a_file_that_cannot_be_written_leaves_nothing),
+        cmocka_unit_test(a_speed_is_that_of_the_last_seconds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
