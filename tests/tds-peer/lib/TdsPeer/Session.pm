@@ -669,7 +669,7 @@ sub run_query {
         return $self->finished($count);
     }
     $self->{sink}->columns([map { $self->column_for_wire($_) } @columns]);
-    my @text = map { is_string($_->{type}) || $_->{type}{name} !~ /binary|image|timestamp/ } @columns;
+    my @text = map { is_string($_->{type}) || $_->{type}{name} !~ /binary|image|timestamp|int|bit|real|float/ } @columns;
     while (1) {
         my $row = eval { $sth->fetchrow_arrayref };
         die $self->error_of($@) if $@;
