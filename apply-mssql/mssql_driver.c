@@ -262,4 +262,6 @@ const struct driver_ops mssql_driver_ops = {
     .uri_help = "sqlserver://user:password@host:port/database?encrypt=no|yes|verify&ca=FILE&"
                 "instance=NAME",
     DRIVER_OPERATIONS(mssql),
+    .stores = mssql_stores,
+    .read = mssql_read,
 };

@@ -116,6 +116,13 @@ const char *mssql_result_text(const struct mssql_result *r, size_t row, size_t c
 int64_t mssql_result_number(const struct mssql_result *r, size_t row, size_t column);
 void mssql_result_free(struct mssql_result *r);
 
+/* The connection stands at a row. */
+typedef int mssql_row_fn(void *ctx, DBPROCESS *db, struct err *err);
+
+/* Calls `fn` for each row of a query as it comes, and ends with its first error. */
+MUST_CHECK int mssql_each_row(struct driver *d, const char *sql, mssql_row_fn *fn, void *ctx,
+                              struct err *err);
+
 /* Whether a query, which is used up, has rows. */
 MUST_CHECK int mssql_finds(struct driver *d, struct buf *sql, bool *found, struct err *err);
 
@@ -171,6 +178,10 @@ driver_change_fn mssql_change;
 /* mssql_execute.c */
 driver_execute_fn mssql_execute;
 driver_truncate_fn mssql_truncate;
+
+/* mssql_read.c */
+driver_stores_fn mssql_stores;
+driver_read_fn mssql_read;
 
 /* mssql_check.c */
 driver_check_fn mssql_check;

@@ -239,6 +239,26 @@ int mssql_ask(struct driver *d, const char *sql, struct mssql_result *rows, stru
     return batch(d, sql, sql, rows, err);
 }
 
+int mssql_each_row(struct driver *d, const char *sql, mssql_row_fn *fn, void *ctx, struct err *err)
+{
+    static const char what[] = "reading the rows";
+    RETCODE rc = SUCCEED;
+    if (mssql_is_lost(d))
+        return lost(what, err);
+    listen_for(d);
+    dbfreebuf(d->db);
+    bool failed = dbcmd(d->db, sql) == FAIL || dbsqlexec(d->db) == FAIL || dbresults(d->db) == FAIL;
+    while (!failed && (rc = dbnextrow(d->db)) != NO_MORE_ROWS) {
+        failed = rc == FAIL || mssql_is_lost(d);
+        if (!failed && fn(ctx, d->db, err)) {
+            (void)dbcancel(d->db);
+            listening = NULL;
+            return -1;
+        }
+    }
+    return finish(d, failed, what, NULL, err);
+}
+
 int mssql_run_buf(struct driver *d, struct buf *sql, struct err *err)
 {
     return text_run(d, sql, mssql_run, err);

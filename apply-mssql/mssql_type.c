@@ -237,3 +237,9 @@ int mssql_append_value(struct buf *out, enum mssql_rows rows, enum source_form f
                       form == FORM_TIMESTAMPTZ ? " +00:00" : "");
     return 0;
 }
+
+void mssql_stored(struct stored *out, enum source_form form, const struct value *v,
+                  const struct value_policy *policy, char room[STORED_ROOM])
+{
+    source_stored(out, form, v, &types, policy, room);
+}

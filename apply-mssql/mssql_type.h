@@ -79,6 +79,10 @@ MUST_CHECK int mssql_append_value(struct buf *out, enum mssql_rows rows, enum so
                                   const struct value *v, const struct value_policy *policy,
                                   uint64_t *units, struct err *err);
 
+/* What reading a value back from a column of that form gives. */
+void mssql_stored(struct stored *out, enum source_form form, const struct value *v,
+                  const struct value_policy *policy, char room[STORED_ROOM]);
+
 /* Appends what stands in a string literal for the character at `p`, a quote or a backslash. */
 void mssql_escape(struct buf *out, const char *p, const char *end);
 

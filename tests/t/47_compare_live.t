@@ -1,13 +1,13 @@
 # pg2any compare beside a pipeline under load: no false alarm, though rows go to and fro as fast as they can, though commits
 # are seen late, and what is there to be found is found. kill -9 in the middle leaves nothing behind; memory is bounded.
-# needs: one postgres, any target
+# needs: one postgres, any target, time
 
 use DBD::Pg qw(:async);
 use Pg2any::Front;
 use Pg2any::Load;
 use Pg2any::Test;
 
-plan(skip_all => 'what is there cannot be read back') if ($ENV{TARGET} // '') =~ /\A(?:text|mssql)\z/;
+plan(skip_all => 'what is there cannot be read back') if ($ENV{TARGET} // '') =~ /\Atext\z/;
 
 my $ROUNDS = $ENV{PG2ANY_ROUNDS} // 8;
 my $pg = Pg2any::Postgres->new(settings => { synchronous_standby_names => 'nobody', synchronous_commit => 'local' });
@@ -90,9 +90,10 @@ like($text, qr/ 2 keys differ$/m, '... is no difference') or diag($text);
 
 # ---- kill -9 ----
 
+my $large = $target->kind eq 'mssql' ? 20_000 : 300_000; # the peer is slow
 $pg->do('create table large (id int primary key, a int, b text, c timestamptz, d float8)',
-    q{insert into large select g, g, md5(g::text), now(), g / 7.0 from generate_series(1, 300000) g});
-wait_for(sub { (eval { $target->value('select count(*) from large') } // 0) == 300_000 }, 120, 'a large table');
+    qq{insert into large select g, g, md5(g::text), now(), g / 7.0 from generate_series(1, $large) g});
+wait_for(sub { (eval { $target->value('select count(*) from large') } // 0) == $large }, 120, 'a large table');
 $front->wait_caught_up(120);
 sub of_compare { return grep { my $t = Pg2any::Postgres::read_file("/proc/$_/cmdline"); $t =~ /--rows|--compare/ } $front->processes }
 my $killed = Pg2any::Process->start(name => 'compare', argv => [Pg2any::Pipeline::tool('pg2any'), 'compare', 'public.large'],

@@ -194,6 +194,12 @@ sub tsql_name {
     return quoted($schema) . '.' . quoted($table);
 }
 
+# The same as SQL has it.
+sub sql_name {
+    my ($self, $schema, $table) = @_;
+    return $self->tsql_name($schema eq 'public' ? $table : $self->table_name($schema, $table));
+}
+
 sub literal { return q{N'} . $_[0] =~ s/'/''/gr . q{'} }
 
 # [name, type, max_length, precision, scale, collation] of each column, in order.
