@@ -1,5 +1,5 @@
 # Two tables whose names the target may take for one: check stops where a start does.
-# needs: postgres, any target
+# needs: one postgres, any target
 
 use Pg2any::Front;
 use Pg2any::Test;

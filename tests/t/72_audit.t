@@ -1,6 +1,6 @@
 # frame-tee: what comes in goes to every reader, byte for byte, and into an audit file whose parts can each
 # be read by themselves. Full disks, crashes, missing parts, two writers.
-# needs: postgres
+# needs: one postgres
 
 use Pg2any::FrameReader qw(read_frames split_frames frame_fields version_1);
 use Pg2any::Test;

@@ -1,6 +1,6 @@
 # pg2any run: the pipeline put together from the environment, started again after temporary errors, ended
 # by permanent ones, taken down in good order, with nothing left behind.
-# needs: postgres, time
+# needs: one postgres, time
 
 use Pg2any::Front;
 use Pg2any::Test;
