@@ -37,6 +37,7 @@ struct capture_options {
     struct option_list rows;       /* tables; or all; or -: as stdin asks */
     uint64_t rate;                 /* of --rows, bytes in a second; 0: no limit */
     bool check, status, drop_slot; /* at most one of these and rows: do that instead */
+    bool json;                     /* with status */
     struct stage_options stage;
 };
 

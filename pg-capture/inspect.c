@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/exit.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/report.h"
@@ -272,35 +274,75 @@ static int check(struct upstream *u, struct err *err)
     return rc;
 }
 
-static int tell_status(struct upstream *u, struct err *err)
+static uint64_t lag_bytes(const struct slot *slot)
+{
+    return slot->current_lsn > slot->confirmed_flush_lsn
+               ? slot->current_lsn - slot->confirmed_flush_lsn
+               : 0;
+}
+
+static void show_slot(const struct upstream *u, const struct slot *slot)
 {
     struct report r = {.fd = STDOUT_FILENO};
-    struct slot slot;
-    if (catalog_slot(&u->catalog, u->options->slot, &slot, err))
-        return -1;
+    uint64_t budget = upstream_wal_budget(u, slot), retained = slot_retained_bytes(slot);
     const PGconn *conn = u->catalog.session.conn;
     report_value(&r, "source", "%s at %s port %s", PQdb(conn), PQhost(conn), PQport(conn));
-    if (!slot.exists) {
+    if (!slot->exists) {
         report_value(&r, "slot", "%s does not exist", u->options->slot);
-        return 0;
+        return;
     }
     report_value(&r, "slot", "%s, %s, wal_status %s%s%s", u->options->slot,
-                 slot.active ? "active" : "inactive", slot.wal_status,
-                 *slot.invalidation ? ", invalid: " : "", slot.invalidation);
-    report_value(&r, "server's WAL", "%s", LSN(slot.current_lsn));
-    report_value(&r, "confirmed", "%s", LSN(slot.confirmed_flush_lsn));
-    report_value(&r, "lag", "%" PRIu64 " bytes",
-                 slot.current_lsn > slot.confirmed_flush_lsn
-                     ? slot.current_lsn - slot.confirmed_flush_lsn
-                     : 0);
-    report_value(&r, "retained WAL", "%" PRIu64 " bytes", slot_retained_bytes(&slot));
-    uint64_t budget = upstream_wal_budget(u, &slot);
+                 slot->active ? "active" : "inactive", slot->wal_status,
+                 *slot->invalidation ? ", invalid: " : "", slot->invalidation);
+    report_value(&r, "server's WAL", "%s", LSN(slot->current_lsn));
+    report_value(&r, "confirmed", "%s", LSN(slot->confirmed_flush_lsn));
+    report_value(&r, "lag", "%" PRIu64 " bytes", lag_bytes(slot));
+    report_value(&r, "retained WAL", "%" PRIu64 " bytes", retained);
     if (budget)
         report_value(&r, "WAL budget", "%" PRIu64 " bytes, %.0f %% of it used", budget,
-                     100.0 * (double)slot_retained_bytes(&slot) / (double)budget);
+                     100.0 * (double)retained / (double)budget);
     else
         report_value(&r, "WAL budget", "none: neither max_slot_wal_keep_size nor --wal-budget");
-    return 0;
+}
+
+static void put_slot(const struct upstream *u, const struct slot *slot, struct buf *out)
+{
+    const PGconn *conn = u->catalog.session.conn;
+    json_open(out, NULL, '{');
+    json_put_text(out, "database", PQdb(conn));
+    json_put_text(out, "host", PQhost(conn));
+    json_put_text(out, "port", PQport(conn));
+    json_put_text(out, "slot", u->options->slot);
+    json_put_bool(out, "exists", slot->exists);
+    if (slot->exists) {
+        json_put_bool(out, "active", slot->active);
+        json_put_text(out, "wal_status", slot->wal_status);
+        json_put_text(out, "invalidation_reason", *slot->invalidation ? slot->invalidation : NULL);
+        json_put_text(out, "server_lsn", LSN(slot->current_lsn));
+        json_put_text(out, "confirmed_flush_lsn", LSN(slot->confirmed_flush_lsn));
+        json_put_u64(out, "lag_bytes", lag_bytes(slot));
+        json_put_u64(out, "retained_wal_bytes", slot_retained_bytes(slot));
+        json_put_u64(out, "wal_budget_bytes", upstream_wal_budget(u, slot));
+    }
+    json_close(out, '}');
+}
+
+static int tell_status(struct upstream *u, struct err *err)
+{
+    struct slot slot;
+    struct buf json = {0};
+    if (catalog_slot(&u->catalog, u->options->slot, &slot, err))
+        return -1;
+    if (!u->options->json) {
+        show_slot(u, &slot);
+        return 0;
+    }
+    put_slot(u, &slot, &json);
+    int rc = buf_check(&json, err);
+    if (rc == 0)
+        (void)printf("%s\n", buf_cstr(&json));
+    buf_free(&json);
+    return rc;
 }
 
 static int drop_slot(struct upstream *u, struct err *err)

@@ -83,6 +83,8 @@ static const struct option_def options[] = {
      0, 0, NULL},
     {"status", OPTION_FLAG, FIELD(status), NULL, NULL, NULL, "print how the slot is, and leave", 0,
      0, NULL},
+    {"json", OPTION_FLAG, FIELD(json), NULL, NULL, NULL, "with --status: as a JSON object", 0, 0,
+     NULL},
     {"drop-slot", OPTION_FLAG, FIELD(drop_slot), NULL, NULL, NULL, "drop the slot, and leave", 0, 0,
      NULL},
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},

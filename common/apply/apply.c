@@ -123,7 +123,8 @@ static const struct option_def option_defs[] = {
     {"values", OPTION_FLAG, FIELD(values), NULL, NULL, NULL,
      "of --compare: show the values of rows that differ", 0, 0, NULL},
     {"json", OPTION_FLAG, FIELD(json), NULL, NULL, NULL,
-     "of --compare: an object for each table, on a line of its own", 0, 0, NULL},
+     "of --compare: an object for each table, on a line of its own;\nwith --status: one object", 0,
+     0, NULL},
     {"still", OPTION_FLAG, FIELD(still), NULL, NULL, NULL,
      "of --compare: do not wait for the target, which has everything,\nbecause nothing is written "
      "at the source",
@@ -413,7 +414,7 @@ static int inspect(struct apply *a, const struct driver_ops *ops, struct err *er
     if (o->read_again)
         return apply_read_again(ops, &config, o->origin, &a->group.rows.skip, err);
     if (o->status)
-        return apply_status(ops, &config, o->origin, err);
+        return apply_status(ops, &config, o->origin, o->json, err);
     return apply_drop_checkpoint(ops, &config, o->origin, err);
 }
 

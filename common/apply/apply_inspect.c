@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/option_name.h"
@@ -386,13 +387,40 @@ static int no_origin(struct err *err)
     return err_hint(err, "--origin NAME: the slot's name, unless it was given another");
 }
 
+static void show_checkpoint(const char *origin, const struct checkpoint *c, const char *time)
+{
+    struct report r = {.fd = STDOUT_FILENO};
+    report_value(&r, "checkpoint", "%s of origin %s", LSN(c->remote_lsn), origin);
+    report_value(&r, "as of", "%s", time ? time : "none yet");
+    report_value(&r, "follows", "system %s, timeline %u", c->system_identifier, c->timeline);
+}
+
+static int put_checkpoint(const char *origin, const struct checkpoint *c, bool found,
+                          const char *time, struct err *err)
+{
+    struct buf json = {0};
+    json_open(&json, NULL, '{');
+    json_put_text(&json, "origin", origin);
+    json_put_text(&json, "lsn", found ? LSN(c->remote_lsn) : NULL);
+    json_put_text(&json, "commit_time", time);
+    json_put_text(&json, "system_identifier", found ? c->system_identifier : NULL);
+    json_put_u64(&json, "timeline", c->timeline);
+    json_close(&json, '}');
+    int rc = buf_check(&json, err);
+    if (rc == 0)
+        (void)printf("%s\n", buf_cstr(&json));
+    buf_free(&json);
+    return rc;
+}
+
 int apply_status(const struct driver_ops *ops, const struct driver_config *config,
-                 const char *origin, struct err *err)
+                 const char *origin, bool json, struct err *err)
 {
     struct report r = {.fd = STDOUT_FILENO};
     struct driver_config look = *config;
     struct target *target;
-    struct checkpoint c;
+    struct checkpoint c = {0};
+    char text[PG_TIME_TEXT_SIZE];
     bool found;
     look.look_only = true;
     if (!origin)
@@ -403,15 +431,13 @@ int apply_status(const struct driver_ops *ops, const struct driver_config *confi
     target_close(target);
     if (rc)
         return -1;
-    if (!found) {
+    const char *time = found && c.commit_time_us ? pg_time_text(text, c.commit_time_us) : NULL;
+    if (json)
+        return put_checkpoint(origin, &c, found, time, err);
+    if (found)
+        show_checkpoint(origin, &c, time);
+    else
         report_value(&r, "checkpoint", "%s has none", origin);
-        return 0;
-    }
-    char time[PG_TIME_TEXT_SIZE];
-    report_value(&r, "checkpoint", "%s of origin %s", LSN(c.remote_lsn), origin);
-    report_value(&r, "as of", "%s",
-                 c.commit_time_us ? pg_time_text(time, c.commit_time_us) : "none yet");
-    report_value(&r, "follows", "system %s, timeline %u", c.system_identifier, c.timeline);
     return 0;
 }
 

@@ -19,9 +19,9 @@ MUST_CHECK int apply_check(const struct driver_ops *ops, const struct driver_con
                            enum ddl_policy ddl, bool copy_unknown, struct table_names *skip,
                            const char *origin, struct err *err);
 
-/* --status: the checkpoint of an origin, on stdout. */
+/* --status: the checkpoint of an origin, on stdout, as text or as a JSON object. */
 MUST_CHECK int apply_status(const struct driver_ops *ops, const struct driver_config *config,
-                            const char *origin, struct err *err);
+                            const char *origin, bool json, struct err *err);
 
 /* --copy-again: the tables of an origin that are named, all where it says "all", are to be copied
  * again, beside an applier that may be at work. --copy-anew: all of them, and the checkpoint is

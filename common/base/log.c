@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/option_name.h"
-#include "base/utf8.h"
 
 static const char *log_tool = "pg2any";
 static enum log_level log_max = LOG_LEVEL_INFO;
@@ -107,26 +107,16 @@ static void logfmt_pair(struct line *l, const char *key, const char *value)
 
 /* ---- JSON ---- */
 
-/* RFC 8259, section 7. What is no UTF-8 becomes the replacement character. */
 static void json_string(struct line *l, const char *s)
 {
-    const unsigned char *end = (const unsigned char *)s + strlen(s);
+    const unsigned char *p = (const unsigned char *)s, *end = p + strlen(s);
+    char escaped[8];
     put(l, "\"");
-    for (const unsigned char *p = (const unsigned char *)s; p < end;) {
-        char escaped[8];
-        size_t n = utf8_character(p, end);
-        if (n == 0)
-            (void)snprintf(escaped, sizeof escaped, "\\ufffd");
-        else if (*p == '"' || *p == '\\')
-            (void)snprintf(escaped, sizeof escaped, "\\%c", *p);
-        else if (*p < ' ' || *p == 0x7f)
-            (void)snprintf(escaped, sizeof escaped, "\\u%04x", *p);
-        else
-            (void)snprintf(escaped, sizeof escaped, "%.*s", (int)n, (const char *)p);
+    while (p < end) {
+        p += json_character(escaped, p, end);
         if (!fits(l, strlen(escaped)))
             break;
         put(l, escaped);
-        p += n ? n : 1;
     }
     put(l, "\"");
 }
