@@ -17,6 +17,7 @@
 #include "base/report.h"
 #include "base/stats_file.h"
 #include "spawn.h"
+#include "status.h"
 
 #define MANY_ROWS 1000 /* that differ: whoever wants them mended is asked */
 
@@ -126,111 +127,149 @@ int inspect_check(const struct plan *plan, struct err *err)
 
 /* ---- status ---- */
 
-static const char *number(const struct stats_file *f, const char *name, char *out, size_t size)
-{
-    double value;
-    if (!stats_file_value(f, name, NULL, &value))
-        return NULL;
-    (void)snprintf(out, size, "%.15g", value);
-    return out;
-}
-
 /* A line for each table that is copied, and what is to come. */
 static void show_copies(const struct stats_file *f)
 {
-    static const char active[] = "\npg2any_capture_copy_active{table=\"";
+    static const struct {
+        const char *metric, *what;
+    } tables[] = {
+        {"pg2any_capture_copy_tables_left", "tables that are not copied yet"},
+        {"pg2any_copy_tables_awaited", "tables that await their copy"},
+        {"pg2any_copy_tables_settling", "tables that settle"},
+    };
     struct report r = {.fd = STDOUT_FILENO};
-    double rows, bytes, estimated, begun, left;
-    for (const char *p = (const char *)f->text.data; p && (p = strstr(p, active));) {
-        char label[512];
-        p += sizeof active - 1;
-        const char *end = strstr(p, "\"} ");
-        if (!end || end[3] != '1')
-            continue;
-        (void)snprintf(label, sizeof label, "table=\"%.*s\"", (int)(end - p), p);
-        if (!stats_file_value(f, "pg2any_capture_copy_rows", label, &rows) ||
-            !stats_file_value(f, "pg2any_capture_copy_bytes", label, &bytes) ||
-            !stats_file_value(f, "pg2any_capture_copy_estimated_rows", label, &estimated) ||
-            !stats_file_value(f, "pg2any_capture_copy_begun_timestamp_seconds", label, &begun))
-            continue;
+    struct status_copy c;
+    for (const char *at = NULL; status_next_copy(f, &at, &c);) {
         char of[40] = "";
-        if (estimated > 0)
-            (void)snprintf(of, sizeof of, " of about %.15g", estimated);
-        report_value(&r, "", "copying %.*s: %.15g%s rows, %.15g bytes, for %.0f s", (int)(end - p),
-                     p, rows, of, bytes, difftime(time(NULL), (time_t)begun));
+        if (c.estimated_rows > 0)
+            (void)snprintf(of, sizeof of, " of about %.15g", c.estimated_rows);
+        report_value(&r, "", "copying %s: %.15g%s rows, %.15g bytes, for %.0f s", c.table, c.rows,
+                     of, c.bytes, c.for_s);
     }
-    if (stats_file_value(f, "pg2any_capture_copy_tables_left", NULL, &left) && left > 0)
-        report_value(&r, "", "tables that are not copied yet: %.15g", left);
-    if (stats_file_value(f, "pg2any_copy_tables_awaited", NULL, &left) && left > 0)
-        report_value(&r, "", "tables that await their copy: %.15g", left);
-    if (stats_file_value(f, "pg2any_copy_tables_settling", NULL, &left) && left > 0)
-        report_value(&r, "", "tables that settle: %.15g", left);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        double n;
+        if (stats_file_value(f, tables[i].metric, NULL, &n) && n > 0)
+            report_value(&r, "", "%s: %.15g", tables[i].what, n);
+    }
 }
 
-/* One line for a process. What stops the pipeline goes into `err`, a permanent reason first. */
-static void show_process(const struct stage *s, struct err *err)
+static void show_lag(const struct status *s, const struct status_stage *apply)
 {
-    static const struct {
-        const char *name, *label;
-    } shown[] = {
-        {"pg2any_restarts_total", "restarts"},
-        {"pg2any_replication_lag_bytes", "lag_bytes"},
-        {"pg2any_replication_lag_seconds", "lag_seconds"},
-        {"pg2any_queue_depth", "queue"},
-        {"pg2any_spill_bytes", "spill_bytes"},
-        {"pg2any_events_per_second", "events_per_second"},
-        {"pg2any_skipped_events_total", "skipped_events"},
-    };
-    struct stats_file f;
-    struct err fault = {0};
-    (void)!stats_file_read(&f, s->stats, &fault); /* what came of it is in `f`, too */
-    int rc = stats_file_fault(&f, s->name, &fault);
-    (void)printf("%-17s %s: ", s->name, s->program);
-    if (f.alive) {
-        (void)printf("%s, pid %d", f.state == STATS_READY ? "running" : "starting", f.pid);
-        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-            char text[32];
-            if (number(&f, shown[i].name, text, sizeof text))
-                (void)printf(", %s %s", shown[i].label, text);
+    struct report r = {.fd = STDOUT_FILENO};
+    struct lag lag;
+    char words[STATUS_WORDS];
+    status_lag(&s->stages[0].file, &apply->file, &lag);
+    status_lag_words(&lag, words);
+    report_value(&r, "", "%s", words);
+}
+
+/* One line for a process, and what it is about. */
+static void show_process(const struct status *s, const struct status_stage *st)
+{
+    bool faulty = st->fault.kind != ERR_NONE;
+    (void)printf("%-17s %s: ", st->stage->name, st->stage->program);
+    if (st->file.alive) {
+        (void)printf("%s, pid %d", status_word(st), st->file.pid);
+        for (const struct status_metric *m = status_metrics; m->metric; m++) {
+            double value;
+            if (stats_file_value(&st->file, m->metric, NULL, &value))
+                (void)printf(", %s %.15g", m->name, value);
         }
         (void)printf("\n");
         (void)fflush(stdout);
-        show_copies(&f);
+        if (st->stage->kind == STAGE_APPLY)
+            show_lag(s, st);
+        show_copies(&st->file);
     }
-    if (rc && !f.alive)
-        (void)printf("%s\n", fault.text);
-    else if (rc)
-        (void)printf("%-17s %s\n", "", fault.text);
-    if (rc)
-        (void)stats_file_worst(err, &fault);
-    stats_file_free(&f);
+    if (faulty && !st->file.alive)
+        (void)printf("%s\n", st->fault.text);
+    else if (faulty)
+        (void)printf("%-17s %s\n", "", st->fault.text);
+    (void)fflush(stdout);
 }
 
-int inspect_status(const struct plan *plan, struct err *err)
+/* Whether a side could be asked how it is; otherwise its program has said why on stderr. `json`:
+ * appends what it says, instead of to stdout. */
+static bool ask_side(const struct plan *plan, const struct stage *s, struct buf *json)
 {
-    const char *const capture[] = {"pg-capture", "--status", "--log-level", "warning", NULL};
+    const char *argv[8] = {s->program, "--status", "--log-level", "warning"};
+    size_t n = 4;
     struct err ignored = {0};
+    char text[4096];
+    if (s->kind == STAGE_APPLY) {
+        argv[n++] = "--origin";
+        argv[n++] = plan_origin(plan, s);
+    }
+    if (!json)
+        return run_program(plan, s, argv, -1, -1, false, &ignored) == STATUS_OK;
+    argv[n++] = "--json";
+    int fd = inspect_scratch_file(&ignored);
+    bool asked = fd >= 0 && run_program(plan, s, argv, -1, fd, false, &ignored) == STATUS_OK &&
+                 lseek(fd, 0, SEEK_SET) == 0;
+    ssize_t size = asked ? read(fd, text, sizeof text) : 0;
+    while (size > 0 && text[size - 1] == '\n')
+        size--;
+    buf_append(json, text, size > 0 ? (size_t)size : 0);
+    if (fd >= 0)
+        (void)close(fd);
+    return asked;
+}
+
+static bool show_status(const struct status *s)
+{
+    bool asked = true;
+    (void)printf("%-17s %s\n", "state directory", s->plan->state_dir);
+    for (size_t i = 0; i < s->plan->nstages; i++)
+        show_process(s, &s->stages[i]);
+    for (size_t i = 0; i < s->plan->nstages; i++) {
+        const struct stage *stage = &s->plan->stages[i];
+        if (stage->kind != STAGE_CAPTURE && stage->kind != STAGE_APPLY)
+            continue;
+        if (stage->kind == STAGE_APPLY && s->plan->ntargets > 1)
+            (void)printf("%-17s %u\n", "target", stage->target);
+        (void)fflush(stdout);
+        asked = ask_side(s->plan, stage, NULL) && asked;
+    }
+    return asked;
+}
+
+static int print_json(const struct status *s, bool *asked, struct err *err)
+{
+    struct buf source = {0}, checkpoints[PLAN_MAX_TARGETS] = {{0}}, out = {0};
+    size_t target = 0;
+    *asked = ask_side(s->plan, &s->plan->stages[0], &source);
+    for (size_t i = 0; i < s->plan->nstages; i++)
+        if (s->plan->stages[i].kind == STAGE_APPLY)
+            *asked = ask_side(s->plan, &s->plan->stages[i], &checkpoints[target++]) && *asked;
+    status_put_json(s, &source, checkpoints, &out);
+    int rc = buf_check(&out, err);
+    if (rc == 0)
+        (void)printf("%s", buf_cstr(&out));
+    buf_free(&source);
+    for (size_t i = 0; i < target; i++)
+        buf_free(&checkpoints[i]);
+    buf_free(&out);
+    return rc;
+}
+
+int inspect_status(const struct plan *plan, bool json, struct err *err)
+{
+    struct status s;
+    bool asked = true;
     if (plan_check_state_dir(plan, err))
         return -1;
-    (void)printf("%-17s %s\n", "state directory", plan->state_dir);
-    for (size_t i = 0; i < plan->nstages; i++)
-        show_process(&plan->stages[i], err);
-    (void)fflush(stdout);
-    /* A side that cannot be asked has said why on stderr; the rest is shown all the same. */
-    bool asked = run_program(plan, &plan->stages[0], capture, -1, -1, false, &ignored) == STATUS_OK;
-    for (size_t i = 0; i < plan->nstages; i++) {
-        const struct stage *s = &plan->stages[i];
-        if (s->kind != STAGE_APPLY)
-            continue;
-        if (plan->ntargets > 1)
-            (void)printf("%-17s %u\n", "target", s->target);
-        (void)fflush(stdout);
-        if (run_applier(plan, s, "--status", "warning", &ignored) != STATUS_OK)
-            asked = false;
-    }
-    if (!asked && err->kind == ERR_NONE)
-        (void)err_set(err, ERR_TEMPORARY, "not every side could be asked");
-    return err->kind == ERR_NONE ? 0 : -1;
+    status_look(&s, plan);
+    int rc = 0;
+    if (json)
+        rc = print_json(&s, &asked, err);
+    else
+        asked = show_status(&s);
+    if (rc == 0)
+        rc = status_fault(&s, err);
+    status_free(&s);
+    if (rc == 0 && !asked)
+        rc = err_set(err, ERR_TEMPORARY, "not every side could be asked");
+    return rc;
 }
 
 /* ---- drop ---- */

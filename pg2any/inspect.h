@@ -13,9 +13,9 @@
  * nothing. The reports go to stdout. */
 MUST_CHECK int inspect_check(const struct plan *plan, struct err *err);
 
-/* Slot, checkpoints and processes, on stdout. Permanent error where a stage has stopped for good,
- * with its reason; temporary where one does not run. */
-MUST_CHECK int inspect_status(const struct plan *plan, struct err *err);
+/* Slot, checkpoints and processes, on stdout, as text or as a JSON object. Permanent error where a
+ * stage has stopped for good, with its reason; temporary where one does not run. */
+MUST_CHECK int inspect_status(const struct plan *plan, bool json, struct err *err);
 
 /* Which targets, and which tables of theirs. */
 struct copy_request {

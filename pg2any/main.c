@@ -22,11 +22,12 @@
 #include "plan.h"
 #include "run.h"
 #include "stage.h"
+#include "watch.h"
 
 struct settings {
     const char *env_file, *env_dir;
     const char *until_lsn;
-    bool yes;
+    bool yes, watch;
     uint64_t target;
     const char *keys, *wait, *sample, *rate;
     bool values, json, still, mend;
@@ -52,6 +53,15 @@ struct settings {
     }
 
 static const struct option_def plain_options[] = {ENVIRONMENT, {.name = NULL}};
+
+static const struct option_def status_options[] = {
+    ENVIRONMENT,
+    {"json", OPTION_FLAG, offsetof(struct settings, json), NULL, NULL, NULL, "as a JSON object", 0,
+     0, NULL},
+    {"watch", OPTION_FLAG, offsetof(struct settings, watch), NULL, NULL, NULL,
+     "again each second, or every SECONDS, in place on a terminal;\nq leaves", 0, 0, NULL},
+    {.name = NULL},
+};
 
 static const struct option_def run_options[] = {
     ENVIRONMENT,
@@ -134,12 +144,26 @@ static int do_check(const struct plan *p, const struct settings *s, const char *
     return inspect_check(p, err);
 }
 
+/* How often, where --watch has an operand. */
+static int watch_seconds(const struct settings *s, unsigned *seconds, struct err *err)
+{
+    char end;
+    *seconds = 1;
+    if (s->noperands == 0 || (s->watch && s->noperands == 1 &&
+                              sscanf(s->operands[0], "%4u%c", seconds, &end) == 1 && *seconds > 0))
+        return 0;
+    (void)err_set(err, ERR_PERMANENT, "what is behind --watch is not a number of seconds");
+    return err_hint(err, "pg2any status --watch 2");
+}
+
 static int do_status(const struct plan *p, const struct settings *s, const char *operand,
                      struct err *err)
 {
-    (void)s;
+    unsigned seconds;
     (void)operand;
-    return inspect_status(p, err);
+    if (watch_seconds(s, &seconds, err))
+        return -1;
+    return s->watch ? watch(p, seconds, err) : inspect_status(p, s->json, err);
 }
 
 static int do_drop(const struct plan *p, const struct settings *s, const char *operand,
@@ -215,7 +239,8 @@ static const struct command {
      "Looks whether source and targets are as they have to be, and says what to mend. Changes\n"
      "nothing.",
      plain_options, do_check},
-    {"status", NULL, NULL, "Shows processes, slot, lag and checkpoints.", plain_options, do_status},
+    {"status", "[SECONDS]", NULL, "Shows processes, slot, lag and checkpoints.", status_options,
+     do_status},
     {"init", "DIR", "a directory for the pipeline, such as /srv/shop",
      "Writes the pipeline into DIR as service directories for s6.", plain_options, do_init},
     {"copy", "[TABLE...]", NULL,

