@@ -23,9 +23,9 @@ struct rows {
     struct upstream *upstream;
     struct frame_output out;
     struct copy_table reader;
-    uint64_t nbytes; /* put out, of tables */
-    int64_t begun_ms;
-    uint32_t last; /* the table that was asked for last; 0: none */
+    uint64_t nbytes;  /* put out, of the table */
+    int64_t begun_ms; /* when it began */
+    uint32_t last;    /* the table that was asked for last; 0: none */
 
     /* Which tables, in the order of their names; NULL: all. */
     struct table_names *names;
@@ -154,6 +154,8 @@ static int put_opened(struct rows *r, const struct relation *rel, bool *changed,
     relation_unref(now);
     if (*changed)
         return 0;
+    r->nbytes = 0;
+    r->begun_ms = monotonic_ms();
     buf_append(&r->out.out.buf, rel->frame, rel->frame_size);
     int rc = copy_table_rows(&r->reader, rel, &whole, &output, err);
     buf_free(&whole.next);
@@ -329,7 +331,6 @@ static int put_rows(struct upstream *u, struct err *err)
 {
     struct rows r = {
         .upstream = u,
-        .begun_ms = monotonic_ms(),
         .reader = {.source = &u->source,
                    .streaming = &u->replication.session,
                    .waiter = u->waiter,

@@ -1,319 +1,56 @@
 #include "apply/compare.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "apply/compare_report.h"
-#include "apply/compare_source.h"
-#include "apply/compared_row.h"
-#include "apply/suspects.h"
-#include "apply/tally.h"
-#include "base/log.h"
+#include "apply/compare_look.h"
 #include "base/lsn.h"
-#include "sql/target.h"
 
-#define LOOK_AGAIN_MS 20  /* at the checkpoint */
-#define MOST_ATTEMPTS 5   /* at a look, and at a table */
-#define ROWS_A_CHECK  256 /* whether it is to stop, and where it is */
-
-enum look { LOOK_AT_ALL, LOOK_FOR_KEYS };
-
-struct compare {
-    const struct compare_options *options;
-    struct signals signals;
-    struct target *target;
-    const char *origin;
-    struct table_names names; /* empty: all */
-    struct compare_source source;
-    struct tally tally;
-    struct suspects suspects;
-    struct compare_report report;
-    enum compared compared;
-
-    struct relation **listed; /* that can be asked for */
-    size_t nlisted, listed_cap;
-
-    /* Of the table: */
-    struct relation *rel;
-    struct target_table *table;
-    uint64_t settles_lsn;
-    struct compared_row row;
-    struct stored *stored;
-    char (*rooms)[STORED_ROOM];
-    struct compare_result result;
-    struct err refused; /* why the target's table is none that could be compared */
-    int64_t begun_ms;
-
-    /* Of the look: */
-    enum look look;
-    unsigned nlooks;
-    bool keep;    /* what is shown of keys */
-    bool changed; /* the table was, meanwhile: it is looked at anew */
-    uint64_t nrows, nleft_out, nchosen, nbytes;
-    int64_t side_ms;     /* when this side's reading began */
-    struct buf snapshot; /* of the look before */
-};
-
-/* ---- waiting ---- */
-
-static int pause_ms(struct compare *c, int64_t ms, struct err *err)
-{
-    struct pollfd p = {.fd = c->signals.fd, .events = POLLIN};
-    if (poll(&p, 1, (int)(ms > 60000 ? 60000 : ms)) < 0 && errno != EINTR)
-        return err_errno(err, ERR_TEMPORARY, "poll");
-    return p.revents ? err_set(err, ERR_TEMPORARY, "asked to stop") : 0;
-}
-
-static int check_checkpoint(const struct compare *c, const struct checkpoint *now, bool found,
-                            struct err *err)
-{
-    if (!found) {
-        (void)err_set(err, ERR_PERMANENT, "the target has no checkpoint of origin %s", c->origin);
-        return err_hint(err, "is it the right target? Nothing was replicated to it yet");
-    }
-    return strcmp(now->system_identifier, c->source.system_identifier) == 0
-               ? 0
-               : err_set(err, ERR_PERMANENT,
-                         "the target follows the cluster with the system identifier %s, not %s",
-                         now->system_identifier, c->source.system_identifier);
-}
-
-/* Asks again where the target gave up, or was away. */
-static int ask_checkpoint(struct compare *c, struct checkpoint *now, struct err *err)
-{
-    bool found;
-    int rc = target_checkpoint(c->target, c->origin, now, &found, err);
-    if (rc && err->kind == ERR_RETRY) {
-        err_clear(err);
-        if (target_reset(c->target, err))
-            return -1;
-        rc = target_checkpoint(c->target, c->origin, now, &found, err);
-    }
-    return rc || check_checkpoint(c, now, found, err) ? -1 : 0;
-}
-
-/* Until the target has everything that was committed before the LSN. */
-static int wait_for_target(struct compare *c, uint64_t lsn, struct err *err)
-{
-    struct checkpoint now = {0};
-    uint64_t was = 0;
-    int64_t since_ms = monotonic_ms();
-    for (;;) {
-        if (ask_checkpoint(c, &now, err))
-            return -1;
-        if (now.remote_lsn >= lsn)
-            return 0;
-        int64_t now_ms = monotonic_ms();
-        if (now.remote_lsn != was)
-            since_ms = now_ms;
-        was = now.remote_lsn;
-        if (now_ms - since_ms >= (int64_t)c->options->wait_ms) {
-            (void)err_set(err, ERR_TEMPORARY,
-                          "the target stands still at %s, and the rows of %s.%s are of %s",
-                          LSN(now.remote_lsn), c->rel->namespace, c->rel->name, LSN(lsn));
-            return err_hint(err, "does the pipeline run? Where nothing is written at the source "
-                                 "and the target has everything: --still");
-        }
-        if (pause_ms(c, LOOK_AGAIN_MS, err))
-            return -1;
-    }
-}
-
-/* ---- rows ---- */
-
-static int keep(struct compare *c, enum side side, struct suspect *p, const struct value *source,
-                const struct stored *target, struct err *err)
-{
-    struct buf text = {0};
-    bool one = p->now[SIDE_SOURCE].n == 1 && p->now[SIDE_TARGET].n == 1;
-    uint64_t *marks = suspects_marks(&c->suspects, p, c->rel->ncolumns);
-    if (!p->text) {
-        if (source)
-            compared_row_put_source(&c->row, source, false, &text);
-        else
-            compared_row_put_target(&c->row, target, false, &text);
-        suspects_keep(&c->suspects, &p->text, text.data, text.len);
-    }
-    if (marks && side == SIDE_SOURCE)
-        compared_row_marks(&c->row, marks);
-    if (marks && side == SIDE_TARGET && one) {
-        text.len = 0;
-        compared_row_differing(&c->row, marks, &text);
-        suspects_keep(&c->suspects, &p->columns, text.data, text.len);
-    }
-    if (c->options->values) {
-        text.len = 0;
-        if (source)
-            compared_row_put_source(&c->row, source, true, &text);
-        else
-            compared_row_put_target(&c->row, target, true, &text);
-        suspects_keep(&c->suspects, &p->values[side], text.data, text.len);
-    }
-    int rc = buf_check(&text, err);
-    buf_free(&text);
-    return rc;
-}
-
-/* Now and then: whether it is to stop, where it is, whether it is too fast. */
-static int tick(struct compare *c, enum side side, struct err *err)
-{
-    int64_t elapsed_ms = monotonic_ms() - c->side_ms;
-    uint64_t rate = side == SIDE_TARGET ? c->options->rate : 0; /* pg-capture has its own */
-    compare_report_progress(&c->report, c->rel, side, c->nrows, elapsed_ms, c->nlooks);
-    int64_t due_ms = rate ? (int64_t)(c->nbytes * 1000 / rate) : 0;
-    return pause_ms(c, due_ms > elapsed_ms ? due_ms - elapsed_ms : 0, err);
-}
-
-static int take_row(struct compare *c, enum side side, const struct value *source,
-                    const struct stored *row, struct err *err)
-{
-    struct suspect *suspect;
-    if (++c->nrows % ROWS_A_CHECK == 0 && tick(c, side, err))
-        return -1;
-    if (compared_row_take(&c->row, row, err))
-        return -1;
-    c->nbytes += c->row.bytes.len;
-    if (c->row.key_hash.high % 100 >= c->options->percent) {
-        c->nleft_out++;
-        return 0;
-    }
-    if (c->look == LOOK_AT_ALL) {
-        tally_row(&c->tally, side, c->row.key_hash, c->row.hash);
-        return 0;
-    }
-    if (suspects_row(&c->suspects, side, c->row.key_hash, c->row.hash, &suspect, err))
-        return -1;
-    return suspect && c->keep ? keep(c, side, suspect, source, source ? NULL : row, err) : 0;
-}
-
-static int take_source_row(void *ctx, const struct value *row, struct err *err)
-{
-    struct compare *c = ctx;
-    if (target_stores(c->target, c->table, row, c->rooms, c->stored, err))
-        return -1;
-    for (uint32_t i = 0; i < c->rel->ncolumns; i++)
-        c->nchosen += c->stored[i].chosen;
-    return take_row(c, SIDE_SOURCE, row, c->stored, err);
-}
-
-static int take_target_row(void *ctx, const struct stored *row, struct err *err)
-{
-    return take_row(ctx, SIDE_TARGET, NULL, row, err);
-}
-
-static void begin_side(struct compare *c)
-{
-    c->nrows = c->nleft_out = c->nchosen = c->nbytes = 0;
-    c->side_ms = monotonic_ms();
-}
-
-/* ---- a look ---- */
-
-/* The rows of a table that is asked for. *c->changed: it is another than it was. */
-static int read_asked(struct compare *c, struct err *err)
-{
-    struct compare_source *s = &c->source;
-    struct relation *rel;
-    if (compare_source_ask(s, c->rel->relid, err) || compare_source_relation(s, &rel, err))
-        return -1;
-    if (!rel) {
-        c->result.why_not = "it is not published any more";
-        return 0;
-    }
-    c->changed = !relation_same_message(rel, c->rel);
-    relation_unref(c->rel);
-    c->rel = rel;
-    return compare_source_rows(s, rel, c->changed ? NULL : take_source_row, c, err);
-}
-
-/* The rows that come next, or those that came last. */
-static int read_given(struct compare *c, bool again, struct err *err)
-{
-    bool can = true;
-    if (again && compare_source_again(&c->source, &can, err))
-        return -1;
-    return can ? compare_source_rows(&c->source, c->rel, take_source_row, c, err)
-               : err_set(err, ERR_TEMPORARY, "the input cannot be read again");
-}
-
-static int read_target(struct compare *c, struct err *err)
-{
-    uint64_t lsn = c->source.lsn > c->settles_lsn ? c->source.lsn : c->settles_lsn;
-    if (!c->options->still && c->source.ask_fd >= 0 && wait_for_target(c, lsn, err))
-        return -1;
-    begin_side(c);
-    if (target_read(c->target, c->table, take_target_row, c, err))
-        return err_context(err, "%s", c->table->name);
-    c->result.nrows[SIDE_TARGET] = c->nrows - c->nleft_out;
-    return 0;
-}
-
-/* One attempt. */
-static int look_once(struct compare *c, bool again, struct err *err)
-{
-    begin_side(c);
-    if (c->source.ask_fd >= 0 ? read_asked(c, err) : read_given(c, again, err))
-        return -1;
-    if (c->changed || c->result.why_not)
-        return 0;
-    c->result.nrows[SIDE_SOURCE] = c->nrows - c->nleft_out;
-    c->result.nleft_out = c->nleft_out;
-    c->result.nchosen = c->nchosen;
-    return read_target(c, err);
-}
-
-/* Both sides once. */
-static int look(struct compare *c, enum look look, struct err *err)
-{
-    c->look = look;
-    c->nlooks++;
-    if (look == LOOK_FOR_KEYS)
-        suspects_begin_look(&c->suspects);
-    for (unsigned attempt = 1;; attempt++) {
-        if (look == LOOK_AT_ALL)
-            tally_reset(&c->tally);
-        else
-            suspects_restart_look(&c->suspects);
-        if (look_once(c, c->nlooks > 1 || attempt > 1, err) == 0)
-            return 0;
-        if (err->kind != ERR_RETRY || attempt == MOST_ATTEMPTS)
-            return -1;
-        log_info("the target gave up, or was away; looking again", "reason", err->text, NULL);
-        err_clear(err);
-        if (target_reset(c->target, err))
-            return -1;
-    }
-}
-
-/* Whether nothing was committed at the source since the look before, for all that its snapshots
- * say; and keeps this one's. */
-static bool is_still(struct compare *c)
-{
-    struct buf *now = &c->source.snapshot;
-    bool same = now->len == c->snapshot.len &&
-                (now->len == 0 || memcmp(now->data, c->snapshot.data, now->len) == 0);
-    buf_reset(&c->snapshot, 4096);
-    buf_append(&c->snapshot, now->data, now->len);
-    return same || c->options->still || c->source.ask_fd < 0;
-}
+#define MOST_ATTEMPTS 5 /* at a table */
 
 /* ---- a table ---- */
 
-static bool goes_on(const struct compare *c)
+/* Those of which the text is kept; of others only that there are some, where all are to be listed.
+ * Returns how many are left. */
+static size_t note_keys(struct compare *c, bool all)
 {
-    return !c->changed && !c->result.why_not;
-}
-
-static void note_keys(struct compare *c)
-{
-    for (const struct suspect *p = c->suspects.items; p; p = p->hh.next) {
+    struct suspect *p, *next;
+    HASH_ITER (hh, c->suspects.items, p, next) {
+        if (!p->text && !all)
+            continue;
         c->result.ndiffer += p->verdict == VERDICT_DIFFERS;
         c->result.nundecided += p->verdict == VERDICT_UNDECIDED;
+        c->result.nunlisted += !p->text && p->verdict == VERDICT_DIFFERS && c->report.keys;
         compare_report_key(&c->report, &c->row, p);
+        suspects_forget(&c->suspects, p);
     }
+    return c->suspects.n;
+}
+
+/* All are decided. There may be more text of them than is kept at a time. */
+static int list_keys(struct compare *c, struct err *err)
+{
+    size_t left = note_keys(c, !c->report.keys), before = left + 1;
+    while (left > 0 && left < before) {
+        if (compare_look(c, LOOK_FOR_KEYS, err))
+            return -1;
+        if (!compare_goes_on(c))
+            return 0;
+        before = left;
+        left = note_keys(c, false);
+    }
+    (void)note_keys(c, true);
+    return 0;
+}
+
+/* The first of them: more are not shown. */
+static void mark_shown(struct compare *c)
+{
+    unsigned n = c->report.nshown;
+    for (struct suspect *p = c->suspects.items; p && n < COMPARE_KEYS_SHOWN; p = p->hh.next, n++)
+        p->shown = true;
 }
 
 /* The keys of those buckets that have room, until each is decided. */
@@ -323,15 +60,15 @@ static int look_for_keys(struct compare *c, struct err *err)
     c->keep = false;
     buf_reset(&c->snapshot, 4096);
     do {
-        if (look(c, LOOK_FOR_KEYS, err))
+        if (compare_look(c, LOOK_FOR_KEYS, err))
             return -1;
-        if (!goes_on(c))
+        if (!compare_goes_on(c))
             return 0;
-        left = suspects_end_look(&c->suspects, is_still(c));
+        left = suspects_end_look(&c->suspects, compare_is_still(c));
         c->keep = true;
+        mark_shown(c);
     } while (left > 0);
-    note_keys(c);
-    return buf_check(&c->snapshot, err);
+    return list_keys(c, err) || buf_check(&c->snapshot, err) ? -1 : 0;
 }
 
 static bool can_look_again(const struct compare *c)
@@ -344,9 +81,9 @@ static bool can_look_again(const struct compare *c)
 static int count_up(struct compare *c, uint32_t *next, struct err *err)
 {
     for (unsigned attempt = 1;; attempt++) {
-        if (look(c, LOOK_AT_ALL, err))
+        if (compare_look(c, LOOK_AT_ALL, err))
             return -1;
-        *next = goes_on(c) ? tally_next(&c->tally, 0) : TALLY_BUCKETS;
+        *next = compare_goes_on(c) ? tally_next(&c->tally, 0) : TALLY_BUCKETS;
         if (c->options->still || c->source.ask_fd < 0 || attempt == MOST_ATTEMPTS ||
             suspects_choose(&c->suspects, &c->tally, *next) == TALLY_BUCKETS)
             return 0;
@@ -360,7 +97,7 @@ static int compare_rows(struct compare *c, struct err *err)
         return -1;
     const uint64_t nrows[] = {c->result.nrows[0], c->result.nrows[1]};
     c->result.unnamed = next < TALLY_BUCKETS && !can_look_again(c);
-    while (next < TALLY_BUCKETS && !c->result.unnamed && !c->result.more && goes_on(c)) {
+    while (next < TALLY_BUCKETS && !c->result.unnamed && !c->result.more && compare_goes_on(c)) {
         next = suspects_choose(&c->suspects, &c->tally, next);
         if (look_for_keys(c, err))
             return -1;
@@ -563,7 +300,7 @@ static int prepare(struct compare *c, const struct driver_ops *ops,
         return -1;
     c->origin = o->origin ? o->origin : c->source.slot;
     struct checkpoint now;
-    return ask_checkpoint(c, &now, err);
+    return compare_checkpoint(c, &now, err);
 }
 
 static void finish(struct compare *c)

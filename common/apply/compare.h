@@ -11,34 +11,9 @@
 #ifndef PG2ANY_COMPARE_H
 #define PG2ANY_COMPARE_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
+#include "apply/compare_options.h"
 #include "base/err.h"
-#include "base/options.h"
-#include "base/table_names.h"
 #include "sql/driver.h"
-
-struct compare_options {
-    const char *origin;               /* NULL: the slot's name */
-    const struct option_list *tables; /* "all" among them: all */
-    struct table_names *skip;         /* as --skip-table says */
-    const char *ask;  /* where to ask pg-capture --rows - for tables; NULL: as they come */
-    const char *keys; /* a file for the keys that differ; NULL: none */
-    bool values;      /* show them */
-    bool json;
-    bool still;       /* nothing is written at the source, and the target has everything */
-    uint64_t wait_ms; /* that the checkpoint may stand still */
-    uint64_t percent; /* of the keys that are looked at */
-    uint64_t rate;    /* bytes of the target in a second; 0: no limit */
-};
-
-/* What came of it all. */
-enum compared {
-    COMPARED_EQUAL,
-    COMPARED_DIFFERENT, /* a table is */
-    COMPARED_NOT_ALL,   /* what was compared is equal; a table could not be, or not to the end */
-};
 
 /* Writes a line for each table to stdout. An error is what keeps it from finding out: temporary
  * where the target stays behind. */

@@ -286,6 +286,8 @@ static void put_line_for_people(const struct compare_report *r, const struct com
     if (c->ndiffer + c->nundecided > r->nshown)
         buf_printf(out, "    and %s%s\n", grouped(n, c->ndiffer + c->nundecided - r->nshown),
                    c->more ? " or more" : "");
+    if (c->nunlisted > 0)
+        buf_printf(out, "    too long for the file of keys: %s\n", grouped(n, c->nunlisted));
     if (c->nleft_out > 0)
         buf_printf(out, "    not looked at: %s rows, as --sample says\n", grouped(n, c->nleft_out));
     if (c->nchosen > 0)

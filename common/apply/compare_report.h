@@ -29,6 +29,7 @@ struct compare_result {
     uint64_t nchosen;    /* values of the source that a policy stands for at the target */
     uint64_t ndiffer;    /* keys */
     uint64_t nundecided; /* keys */
+    uint64_t nunlisted;  /* of those that differ: they do not fit into the file of keys */
     bool more;           /* there are others that differ */
     bool unnamed;        /* it differs, and which keys do cannot be found */
     const char *why_not; /* it was not compared; NULL: it was */

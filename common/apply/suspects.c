@@ -9,10 +9,17 @@ int suspects_init(struct suspects *s, struct err *err)
     return s->chosen ? 0 : err_nomem(err);
 }
 
-static void forget(struct suspects *s, struct suspect *p)
+static size_t length(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+void suspects_forget(struct suspects *s, struct suspect *p)
 {
     HASH_DEL(s->items, p);
     s->n--;
+    s->kept_bytes -= length(p->text) + length(p->columns) + length(p->values[SIDE_SOURCE]) +
+                     length(p->values[SIDE_TARGET]) + p->marks_size;
     free(p->text);
     free(p->column_marks);
     free(p->columns);
@@ -25,8 +32,7 @@ static void forget_all(struct suspects *s)
 {
     struct suspect *p, *next;
     HASH_ITER (hh, s->items, p, next)
-        forget(s, p);
-    s->kept_bytes = 0;
+        suspects_forget(s, p);
 }
 
 void suspects_free(struct suspects *s)
@@ -40,9 +46,9 @@ uint32_t suspects_choose(struct suspects *s, const struct tally *t, uint32_t fro
 {
     uint64_t most = t->nrows[SIDE_SOURCE] > t->nrows[SIDE_TARGET] ? t->nrows[SIDE_SOURCE]
                                                                   : t->nrows[SIDE_TARGET];
-    /* Where none of a bucket's keys is on both sides; and buckets are not filled evenly. */
-    uint64_t each = 2 * (most / TALLY_BUCKETS + 1);
-    uint64_t room = SUSPECTS_MAX / 2 / each + 1;
+    /* Some room is left, because buckets are not filled evenly; without a key of the table both
+     * sides may have rows of their own. */
+    uint64_t room = (uint64_t)SUSPECTS_MAX * 3 / 4 * TALLY_BUCKETS / (most + TALLY_BUCKETS) + 1;
     forget_all(s);
     memset(s->chosen, 0, TALLY_BUCKETS / 8);
     s->open = true;
@@ -56,14 +62,16 @@ uint32_t suspects_choose(struct suspects *s, const struct tally *t, uint32_t fro
 void suspects_begin_look(struct suspects *s)
 {
     for (struct suspect *p = s->items; p; p = p->hh.next)
-        memcpy(p->before, p->now, sizeof p->before);
+        if (p->verdict == VERDICT_NONE)
+            memcpy(p->before, p->now, sizeof p->before);
     suspects_restart_look(s);
 }
 
 void suspects_restart_look(struct suspects *s)
 {
     for (struct suspect *p = s->items; p; p = p->hh.next)
-        memset(p->now, 0, sizeof p->now);
+        if (p->verdict == VERDICT_NONE)
+            memset(p->now, 0, sizeof p->now);
 }
 
 static bool is_chosen(const struct suspects *s, struct row_hash key)
@@ -98,6 +106,8 @@ int suspects_row(struct suspects *s, enum side side, struct row_hash key, struct
     HASH_FIND(hh, s->items, &key, sizeof key, *suspect);
     if (!*suspect && (!s->open || join(s, key, suspect, err)))
         return s->open ? -1 : 0;
+    if ((*suspect)->verdict != VERDICT_NONE)
+        return 0;
     (*suspect)->now[side].n++;
     row_hash_add(&(*suspect)->now[side].sum, row);
     return 0;
@@ -125,13 +135,13 @@ size_t suspects_end_look(struct suspects *s, bool still)
     size_t left = 0;
     s->open = false;
     HASH_ITER (hh, s->items, p, next) {
+        if (p->verdict != VERDICT_NONE)
+            continue;
         if (same_rows(&p->now[SIDE_SOURCE], &p->now[SIDE_TARGET])) {
-            if (p->verdict == VERDICT_NONE)
-                forget(s, p);
+            suspects_forget(s, p);
             continue;
         }
-        if (p->verdict == VERDICT_NONE)
-            judge(p, still);
+        judge(p, still);
         left += p->verdict == VERDICT_NONE;
     }
     return left;
@@ -139,8 +149,7 @@ size_t suspects_end_look(struct suspects *s, bool still)
 
 void suspects_keep(struct suspects *s, char **to, const void *data, size_t size)
 {
-    if (*to)
-        s->kept_bytes -= strlen(*to) + 1;
+    s->kept_bytes -= length(*to);
     free(*to);
     *to = NULL;
     if (s->kept_bytes + size + 1 > SUSPECT_TEXT_BYTES || !(*to = malloc(size + 1)))
@@ -156,6 +165,7 @@ uint64_t *suspects_marks(struct suspects *s, struct suspect *p, uint32_t ncolumn
     if (p->column_marks || s->kept_bytes + size > SUSPECT_TEXT_BYTES)
         return p->column_marks;
     p->column_marks = malloc(size);
-    s->kept_bytes += p->column_marks ? size : 0;
+    p->marks_size = p->column_marks ? size : 0;
+    s->kept_bytes += p->marks_size;
     return p->column_marks;
 }

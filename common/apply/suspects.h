@@ -42,9 +42,11 @@ struct suspect {
     struct key_rows now[2], before[2]; /* by side */
     unsigned alike, looks;             /* in a row that found the same; at all */
     enum verdict verdict;
+    bool shown; /* its values are kept, too: set by whoever wants them */
     /* What is shown of it; NULL: nothing is kept. Lives as long as the suspect. */
     char *text;             /* the key */
     uint64_t *column_marks; /* of the source's row, a hash for each column */
+    size_t marks_size;      /* bytes */
     char *columns;          /* names of those that differ */
     char *values[2];
     UT_hash_handle hh;
@@ -69,7 +71,8 @@ uint32_t suspects_choose(struct suspects *s, const struct tally *t, uint32_t fro
 void suspects_begin_look(struct suspects *s);
 void suspects_restart_look(struct suspects *s);
 
-/* A row of it. *suspect: it is one of those; NULL: it is not. */
+/* A row of it. *suspect: it is one of those; NULL: it is not. What is decided stays as it was then.
+ */
 MUST_CHECK int suspects_row(struct suspects *s, enum side side, struct row_hash key,
                             struct row_hash row, struct suspect **suspect, struct err *err);
 
@@ -78,6 +81,9 @@ MUST_CHECK int suspects_row(struct suspects *s, enum side side, struct row_hash 
  * before. What is the same on both sides is no suspect any more. Returns how many are not decided.
  */
 size_t suspects_end_look(struct suspects *s, bool still);
+
+/* It is none any more, and what is kept of it neither. */
+void suspects_forget(struct suspects *s, struct suspect *p);
 
 /* Keeps a text without zero bytes, as far as there is room; *to was NULL or kept before. */
 void suspects_keep(struct suspects *s, char **to, const void *data, size_t size);

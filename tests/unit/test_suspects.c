@@ -186,6 +186,28 @@ static void one_that_never_rests_is_not_decided(void **state)
     assert_int_equal(w->suspects.items->verdict, VERDICT_UNDECIDED);
 }
 
+/* What is decided stays as it was then, though others are looked at further. */
+static void what_is_decided_stays(void **state)
+{
+    struct world *w = *state;
+    choose_all(w, 2);
+    for (int i = 0; i < SUSPECT_LOOKS; i++) {
+        suspects_begin_look(&w->suspects);
+        row(w, SIDE_SOURCE, 0, 1);
+        row(w, SIDE_SOURCE, 1, i % 2 + 1u);
+        (void)suspects_end_look(&w->suspects, false);
+    }
+    suspects_begin_look(&w->suspects);
+    row(w, SIDE_SOURCE, 0, 2);
+    row(w, SIDE_TARGET, 0, 2);
+    row(w, SIDE_SOURCE, 1, 3);
+    row(w, SIDE_TARGET, 1, 3);
+    assert_int_equal(suspects_end_look(&w->suspects, false), 0);
+    assert_int_equal(w->suspects.n, 1);
+    assert_int_equal(w->suspects.items->verdict, VERDICT_DIFFERS);
+    assert_int_equal(w->suspects.items->now[SIDE_TARGET].n, 0);
+}
+
 /* Rows of a table without a key: the whole row is the key. */
 static void rows_are_counted(void **state)
 {
@@ -267,6 +289,8 @@ static void what_is_kept_has_a_bound(void **state)
     suspects_keep(&w->suspects, &s->columns, "v", 1);
     assert_string_equal(s->columns, "v");
     assert_non_null(suspects_marks(&w->suspects, s, 1));
+    suspects_forget(&w->suspects, s);
+    assert_int_equal(w->suspects.kept_bytes, 0);
     free(text);
 }
 
@@ -283,6 +307,7 @@ int main(void)
         IN_WORLD(what_changed_begins_anew),
         IN_WORLD(still_needs_two_looks_alike),
         IN_WORLD(one_that_never_rests_is_not_decided),
+        IN_WORLD(what_is_decided_stays),
         IN_WORLD(rows_are_counted),
         IN_WORLD(a_look_can_begin_once_more),
         IN_WORLD(all_of_them_in_parts),
