@@ -239,15 +239,13 @@ sub wait_streaming {
     }, $limit // 30, "the slot $self->{slot} to be active", %option);
 }
 
-# Wait until the target has the tables by copies that are whole (common/sql/copied.h). Meanwhile the source is not
-# idle: the end of a copy is where the WAL was when it was read.
+# Wait until the target has the tables by copies that are whole (common/sql/copied.h).
 sub wait_copied {
     my ($self, $tables, $limit, %option) = @_;
     my @relids = map { $self->{pg}->value("select '$_'::regclass::oid") } @$tables;
     return $self->wait_while_running(sub {
         my %line = map { ($_->[0] => $_->[1] =~ /\A(cop[^\n]*)\n/ ? $1 : '') }
             eval { $self->{target}->rows('select relid, frame from pg2any_relation') };
-        $self->{pg}->flush;
         return !grep { ($line{$_} // '') !~ /\Acopied \S+ \S+(?: until \S+)?\z/ } @relids;
     }, $limit // 60, "copies of @$tables", %option);
 }
