@@ -76,6 +76,8 @@ my $placed = sub {
 my $again = sub {
     my ($table, $n) = @_;
     $pipeline->wait_while_running(sub { return $copies->($table) >= $n && ($table eq 't_remade' || $placed->($table)) }, 60, "$table to be copied again");
+    # The log tells of the change of names before it has committed.
+    $pg->do('insert into other values (-1)', 'delete from other where id = -1');
     $pipeline->wait_caught_up;
     return;
 };
