@@ -768,7 +768,7 @@ static void set_up_copying(struct capture *c)
         .acks = &c->acks,
         .output = {&c->out, &c->copying.progress, make_room, c},
         .progress = {.stats = &c->stats, .terminal_fd = isatty(STDERR_FILENO) ? STDERR_FILENO : -1},
-        .chunk_bytes = c->options->copy_chunk,
+        .chunk_size = c->options->copy_chunk,
         .reader = {.source = &u->source,
                    .streaming = &u->replication.session,
                    .waiter = &c->waiter,

@@ -26,8 +26,8 @@ struct capture_options {
     int origin; /* 0: any, 1: none */
     int copy;   /* enum copy_mode */
     struct option_list copy_tables;
-    uint64_t copy_chunk; /* bytes */
-    int copy_indexes;    /* enum copy_indexes */
+    struct option_rows copy_chunk;
+    int copy_indexes; /* enum copy_indexes */
     struct option_list acks;
     const char *until;         /* NULL, an LSN, "current" */
     uint64_t wal_budget_bytes; /* 0: what the server's setting says */

@@ -434,7 +434,8 @@ static int choose_chunk(struct copying *c, struct copying_table *t, struct copy_
             return -1;
     }
     if (t->limit == 0)
-        t->limit = c->chunk_bytes / FIRST_ROW_BYTES + 1;
+        t->limit =
+            c->chunk_size.rows ? c->chunk_size.rows : c->chunk_size.bytes / FIRST_ROW_BYTES + 1;
     chunk->number = t->chunk + 1;
     chunk->from = t->next.len > 0 ? buf_cstr(&t->next) : NULL;
     chunk->limit = t->limit;
@@ -445,9 +446,9 @@ static int choose_chunk(struct copying *c, struct copying_table *t, struct copy_
 static uint64_t next_limit(const struct copying *c, const struct copy_chunk *chunk)
 {
     uint64_t bytes = chunk->nbytes / chunk->nrows + 1;
-    uint64_t limit = c->chunk_bytes / bytes + 1;
+    uint64_t limit = c->chunk_size.bytes / bytes + 1;
     uint64_t most = chunk->limit * GROWTH;
-    return limit < most ? limit : most;
+    return c->chunk_size.rows ? c->chunk_size.rows : limit < most ? limit : most;
 }
 
 static void copied(struct copying *c, struct copying_table *t, const struct copy_chunk *chunk)

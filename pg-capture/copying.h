@@ -46,16 +46,16 @@ struct copying {
     struct copy_output output;
     struct copy_progress progress;
     struct copy_table reader;
-    uint64_t chunk_bytes;         /* about, as the source sends them */
-    struct copying_table *tables; /* that were announced on this connection, by relid */
-    size_t nleft;                 /* of them: neither copied nor at every target */
-    bool joined;                  /* one was announced, or asked for again, since `before` */
-    struct copying_xids before;   /* ran then; no snapshot has been found to see them */
-    struct copying_xids unseen;   /* were sent; no snapshot has been found to see them */
-    int64_t look_ms;              /* not before */
-    bool holds;                   /* the stream back */
-    int64_t held_ms;              /* since when */
-    uint64_t *tables_left;        /* statistics */
+    struct option_rows chunk_size; /* bytes: about, as the source sends them */
+    struct copying_table *tables;  /* that were announced on this connection, by relid */
+    size_t nleft;                  /* of them: neither copied nor at every target */
+    bool joined;                   /* one was announced, or asked for again, since `before` */
+    struct copying_xids before;    /* ran then; no snapshot has been found to see them */
+    struct copying_xids unseen;    /* were sent; no snapshot has been found to see them */
+    int64_t look_ms;               /* not before */
+    bool holds;                    /* the stream back */
+    int64_t held_ms;               /* since when */
+    uint64_t *tables_left;         /* statistics */
 };
 
 void copying_free(struct copying *c);

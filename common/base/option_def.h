@@ -15,9 +15,14 @@ enum option_type {
     OPTION_UINT,     /* uint64_t within [min, max] */
     OPTION_SIZE,     /* uint64_t bytes within [min, max]; suffixes kB, MB, GB (1024), as in
                         postgresql.conf; B */
+    OPTION_ROWS,     /* struct option_rows; a bare number of at least 1, or a size as above */
     OPTION_DURATION, /* uint64_t milliseconds within [min, max]; suffixes ms, s, min; without one:
                         seconds */
     OPTION_CHOICE,   /* int: index into choices */
+};
+
+struct option_rows {
+    uint64_t rows, bytes; /* one of them is 0 */
 };
 
 struct option_def {

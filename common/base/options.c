@@ -100,6 +100,19 @@ static int parse_number(const struct option_def *def, const char *source, const 
     return bad_value(err, source, value, what);
 }
 
+static int parse_rows(const struct option_def *def, const char *source, const char *value,
+                      struct option_rows *out, struct err *err)
+{
+    struct option_def of_rows = *def;
+    of_rows.min = 1;
+    *out = (struct option_rows){0};
+    return value[strspn(value, "0123456789")] == '\0'
+               ? parse_number(&of_rows, source, value, plain_units, "a number of rows", &out->rows,
+                              err)
+               : parse_number(def, source, value, size_units,
+                              "a number of rows, or a size such as 4MB", &out->bytes, err);
+}
+
 static int parse_bool(const char *source, const char *value, bool *out, struct err *err)
 {
     static const char *const words[2][4] = {{"false", "off", "0", "no"},
@@ -158,6 +171,8 @@ static int set_option(const struct option_def *def, const char *source, const ch
         return parse_number(def, source, value, plain_units, "a whole number", field, err);
     case OPTION_SIZE:
         return parse_number(def, source, value, size_units, "a size such as 64MB", field, err);
+    case OPTION_ROWS:
+        return parse_rows(def, source, value, field, err);
     case OPTION_DURATION:
         return parse_number(def, source, value, duration_units, "a time such as 10s or 500ms",
                             field, err);

@@ -28,6 +28,10 @@ like($err, qr/CDC_COPY=only comes to an end.*pg2any run/, 'and told why');
 ok(!-e $dir, 'nothing is set up');
 $pg->drop_slot('cdc_slot');
 $pg->do('drop table later');
+(undef, undef, $err) = Pg2any::Front->new(pg => $pg, targets => [new_target(kind => 'sqlite')],
+    env => { CDC_COPY => 'only', CDC_COPY_CHUNK => 100, CDC_LOG_LEVEL => 'debug', CDC_REPLICATION_SLOT => 'chunks' })->command(['run']);
+is(scalar(() = $err =~ /"rows of a table are sent" schema=public table=item rows=100 /g), 10, 'chunks of so many rows');
+$pg->drop_slot('chunks');
 
 # Some tables.
 my $some = new_target(kind => 'sqlite');

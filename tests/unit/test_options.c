@@ -220,6 +220,44 @@ static void a_stage_has_its_own_options(void **state)
     }
 }
 
+static void rows_have_no_unit_and_sizes_have_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        uint64_t rows, bytes;
+        const char *error; /* NULL: none */
+    } cases[] = {
+        {"50000", 50000, 0, NULL},
+        {"1", 1, 0, NULL},
+        {"4MB", 0, 4194304, NULL},
+        {"1024B", 0, 1024, NULL},
+        {"0", 0, 0, "is not a number of rows of at least 1"},
+        {"1023B", 0, 0, "of at least 1024B"},
+        {"4 rows", 0, 0, "is not a number of rows, or a size such as 4MB"},
+        {"-1", 0, 0, "is not a number of rows"},
+        {"99999999999999999999", 0, 0, "is not a number of rows"},
+    };
+    static const struct option_def defs[] = {
+        {"chunk", OPTION_ROWS, 0, NULL, NULL, "ROWS|SIZE", "a chunk", 1024, 0, NULL},
+        {.name = NULL},
+    };
+    static const struct program chunks = {
+        .name = "tool", .synopsis = "", .purpose = "", .options = defs};
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct option_rows rows = {7, 7};
+        struct err err = {0};
+        const char *words[] = {"tool", "--chunk", cases[i].value, NULL};
+        enum options_result result =
+            options_parse(&chunks, 3, (char **)(uintptr_t)words, &rows, NULL, &err);
+        if ((result == OPTIONS_RUN) != (cases[i].error == NULL) ||
+            (cases[i].error && !strstr(err.text, cases[i].error)))
+            fail_msg("%s: %s", cases[i].value, err.text);
+        if (!cases[i].error)
+            assert_true(rows.rows == cases[i].rows && rows.bytes == cases[i].bytes);
+    }
+}
+
 static void a_list_has_a_limit(void **state)
 {
     (void)state;
@@ -339,6 +377,7 @@ int main(void)
         cmocka_unit_test(mistakes_name_what_is_wrong_and_what_is_allowed),
         cmocka_unit_test(a_stage_has_its_own_options),
         cmocka_unit_test(a_list_has_a_limit),
+        cmocka_unit_test(rows_have_no_unit_and_sizes_have_one),
         cmocka_unit_test(names_stand_before_options_and_behind_them),
         cmocka_unit_test(help_and_version_go_to_stdout_whatever_else_is_wrong),
         cmocka_unit_test(the_log_level_is_set),
