@@ -56,18 +56,18 @@ static void mark_shown(struct compare *c)
 /* The keys of those buckets that have room, until each is decided. */
 static int look_for_keys(struct compare *c, struct err *err)
 {
-    size_t left;
+    bool live = !c->options->still && c->source.ask_fd >= 0;
     c->keep = false;
     buf_reset(&c->snapshot, 4096);
-    do {
-        if (compare_look(c, LOOK_FOR_KEYS, err))
+    for (size_t left = 1; left > 0;) {
+        if ((live && c->keep && compare_pause(c, err)) || compare_look(c, LOOK_FOR_KEYS, err))
             return -1;
         if (!compare_goes_on(c))
             return 0;
         left = suspects_end_look(&c->suspects, compare_is_still(c));
         c->keep = true;
         mark_shown(c);
-    } while (left > 0);
+    }
     return list_keys(c, err) || buf_check(&c->snapshot, err) ? -1 : 0;
 }
 

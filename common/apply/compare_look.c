@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/log.h"
 #include "base/lsn.h"
 
 #define LOOK_AGAIN_MS 20  /* at the checkpoint */
+#define MOST_PAUSE_MS 250 /* between two looks */
 #define MOST_ATTEMPTS 5   /* at a look */
 #define ROWS_A_CHECK  256 /* whether it is to stop, and where it is */
 
@@ -47,6 +49,14 @@ int compare_checkpoint(struct compare *c, struct checkpoint *now, struct err *er
         rc = target_checkpoint(c->target, c->origin, now, &found, err);
     }
     return rc || check_checkpoint(c, now, found, err) ? -1 : 0;
+}
+
+int compare_pause(struct compare *c, struct err *err)
+{
+    unsigned char byte = UINT8_MAX;
+    if (getrandom(&byte, sizeof byte, GRND_NONBLOCK) < 0)
+        byte = (unsigned char)monotonic_ms();
+    return pause_ms(c, byte * MOST_PAUSE_MS / UINT8_MAX, err);
 }
 
 /* Until the target has everything that was committed before the LSN. */

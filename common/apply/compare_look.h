@@ -65,6 +65,9 @@ MUST_CHECK int compare_checkpoint(struct compare *c, struct checkpoint *now, str
  * then, that is why not. What the target gives up is tried again. */
 MUST_CHECK int compare_look(struct compare *c, enum look look, struct err *err);
 
+/* Waits for a random time, as is done between looks (suspects.h). */
+MUST_CHECK int compare_pause(struct compare *c, struct err *err);
+
 /* Whether nothing was committed at the source since the look before, for all that its snapshots
  * say. */
 bool compare_is_still(struct compare *c);

@@ -8,7 +8,8 @@
  * meanwhile, as two snapshots in a row tell that are the same; otherwise where SUSPECT_LOOKS looks
  * in a row found the same on each side. For that a row that is in order would have to be changed
  * after each snapshot and changed back before the next one, every time, as a row that goes to and
- * fro is in one look of four. A key that is not decided in SUSPECT_PATIENCE looks is said to be so.
+ * fro is in one look of four at most. So that none can do it in step with the looks, there is a
+ * random time between them. A key that is not decided in SUSPECT_PATIENCE looks is said to be so.
  *
  * A key may have several rows: without a key of the table it is the whole row. Pure, but for
  * memory.
@@ -25,7 +26,7 @@
 #include "base/hash.h"
 
 #define SUSPECTS_MAX       65536 /* at a time */
-#define SUSPECT_LOOKS      12
+#define SUSPECT_LOOKS      16
 #define SUSPECT_PATIENCE   40
 #define SUSPECT_TEXT_BYTES (8u << 20) /* of what is kept to be shown, over all */
 
