@@ -243,8 +243,8 @@ static void put_stage(const struct status_stage *s, size_t width, struct buf *ou
     char rate[160] = "";
     double v;
     if (s->stage->kind == STAGE_CAPTURE)
-        (void)snprintf(rate, sizeof rate, "%s/s of WAL read",
-                       AMOUNT(value(f, "pg2any_server_wal_bytes_per_second")));
+        (void)snprintf(rate, sizeof rate, "%s of WAL to be confirmed",
+                       AMOUNT(value(f, "pg2any_replication_lag_bytes")));
     else if (s->stage->kind == STAGE_ASSEMBLE)
         (void)snprintf(rate, sizeof rate, "%.0f transactions held, %s on disk",
                        value(f, "pg2any_queue_depth"), AMOUNT(value(f, "pg2any_spill_bytes")));
@@ -267,8 +267,8 @@ static void put_target(const struct status *s, const struct status_stage *apply,
     status_lag(&s->stages[0].file, &apply->file, &lag);
     status_lag_words(&lag, words);
     if (apply->file.alive && awaited + settling > 0)
-        (void)snprintf(copies, sizeof copies, "; of tables %.0f await their copy, %.0f settle",
-                       awaited, settling);
+        (void)snprintf(copies, sizeof copies, "; copies: %.0f to come, %.0f settling", awaited,
+                       settling);
     line(out, width, "%-9s %s%s", apply->stage->name, words, copies);
 }
 
