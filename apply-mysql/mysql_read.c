@@ -256,6 +256,15 @@ static int take_rows(struct driver *d, struct table_in *in, driver_row_fn *fn, v
     }
 }
 
+static int read_into(struct driver *d, const struct target_table *t, struct table_in *in,
+                     driver_row_fn *fn, void *ctx, struct err *err)
+{
+    for (uint32_t i = 0; i < in->n; i++)
+        if (prepare_column(&in->columns[i], t, i, err))
+            return -1;
+    return execute(d, t, in, err) || take_rows(d, in, fn, ctx, err) ? -1 : 0;
+}
+
 /* One statement sees one state of the table, and locks nothing (InnoDB's consistent read). */
 int my_read(struct driver *d, const struct target_table *table, driver_row_fn *fn, void *ctx,
             struct err *err)
@@ -267,11 +276,11 @@ int my_read(struct driver *d, const struct target_table *table, driver_row_fn *f
         .binds = calloc(n, sizeof *in.binds),
         .row = calloc(n, sizeof *in.row),
     };
-    int rc = in.columns && in.binds && in.row ? 0 : err_nomem(err);
-    for (uint32_t i = 0; rc == 0 && i < in.n; i++)
-        rc = prepare_column(&in.columns[i], table, i, err);
-    if (rc == 0)
-        rc = execute(d, table, &in, err) || take_rows(d, &in, fn, ctx, err) ? -1 : 0;
+    int rc = -1;
+    if (!in.columns || !in.binds || !in.row)
+        (void)err_nomem(err);
+    else
+        rc = read_into(d, table, &in, fn, ctx, err);
     if (in.stmt)
         (void)mysql_stmt_close(in.stmt);
     for (uint32_t i = 0; in.columns && i < in.n; i++)

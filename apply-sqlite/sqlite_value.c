@@ -129,7 +129,8 @@ static enum reading timestamptz_stored(const struct value *v, char room[STORED_R
         (v->size > before && v->data[before] == ':'))
         return read_refuse("a timestamp with time zone in UTC", err);
     memcpy(room, v->data, before);
-    memcpy(room + before, ":00", 3);
+    room[before] = ':';
+    room[before + 1] = room[before + 2] = '0';
     memcpy(room + before + 3, v->data + before, v->size - before);
     out->data = room;
     out->size = v->size + 3;

@@ -321,6 +321,7 @@ static int put_all(struct rows *r, const struct option_list *asked, struct err *
     else if (rc == 0)
         rc = put_named(r, err);
     table_names_free(&names);
+    r->names = NULL;
     if (rc)
         return -1;
     frame_put_end(&r->out.out.buf, &end);

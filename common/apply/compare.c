@@ -194,13 +194,13 @@ static int list_table(void *ctx, struct relation *rel, struct err *err)
         return 0;
     if (c->nlisted == c->listed_cap) {
         size_t cap = c->listed_cap ? c->listed_cap * 2 : 64;
-        struct relation **listed = realloc(c->listed, cap * sizeof *listed);
+        struct listed_table *listed = realloc(c->listed, cap * sizeof *listed);
         if (!listed)
             return err_nomem(err);
         c->listed = listed;
         c->listed_cap = cap;
     }
-    c->listed[c->nlisted++] = relation_ref(rel);
+    c->listed[c->nlisted++].rel = relation_ref(rel);
     return 0;
 }
 
@@ -224,8 +224,8 @@ static int compare_listed(struct compare *c, struct err *err)
         return -1;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < c->nlisted; i++) {
-        rc = compare_table(c, c->listed[i], err);
-        c->listed[i] = NULL;
+        rc = compare_table(c, c->listed[i].rel, err);
+        c->listed[i].rel = NULL;
     }
     return rc;
 }
@@ -306,7 +306,7 @@ static int prepare(struct compare *c, const struct driver_ops *ops,
 static void finish(struct compare *c)
 {
     for (size_t i = 0; i < c->nlisted; i++)
-        relation_unref(c->listed[i]);
+        relation_unref(c->listed[i].rel);
     free(c->listed);
     compare_source_close(&c->source);
     target_close(c->target);

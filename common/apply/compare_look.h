@@ -22,6 +22,11 @@
 
 enum look { LOOK_AT_ALL, LOOK_FOR_KEYS };
 
+/* A table that can be asked for. */
+struct listed_table {
+    struct relation *rel;
+};
+
 struct compare {
     const struct compare_options *options;
     struct signals signals;
@@ -34,7 +39,7 @@ struct compare {
     struct compare_report report;
     enum compared compared;
 
-    struct relation **listed; /* that can be asked for */
+    struct listed_table *listed;
     size_t nlisted, listed_cap;
 
     /* Of the table: */
