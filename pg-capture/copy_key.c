@@ -7,13 +7,14 @@
 
 /* An index that ORDER BY with nothing more than names can be read from, forwards or backwards: all
  * columns in one direction (indoption: 0, or 3 for DESC NULLS FIRST), and compared as their types
- * are by default. */
+ * are by default, by operators that are found without the search path: an extension's ORDER BY goes
+ * by its operator class, but its > would be that of another type. */
 const char copy_key_sql[] =
     "SELECT a.attname, format('%I', a.attname), format('::%s%s', format_type(a.atttypid,"
     "  a.atttypmod), (SELECT format(' COLLATE %I.%I', n.nspname, c.collname) FROM pg_collation c"
     "  JOIN pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = a.attcollation)),"
     " format('%s:%s:%s', a.attnum, a.atttypid, a.attcollation),"
-    " o.opcdefault AND k.option IN (0, 3) AND k.option = (i.indoption::int2[])[0]"
+    " o.opcdefault AND o.opcnamespace = 'pg_catalog'::regnamespace AND k.option IN (0, 3) AND k.option = (i.indoption::int2[])[0]"
     " FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid"
     " CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indoption::int2[], i.indclass::oid[])"
     "  WITH ORDINALITY k (attnum, option, opclass, place)"
