@@ -470,7 +470,9 @@ static int await_copy(struct target *t, const struct binding *b, const struct re
                 rel->namespace, "table", rel->name, "relid", LOG_U64(rel->relid), "commit_lsn",
                 LSN(b->commit_lsn), "reason", err->text, NULL);
     err_clear(err);
-    return left_out_until_copied(&l, b->commit_lsn, false, err);
+    /* What the row said of that may have been taken out of it. */
+    bool copied = (p->copied.lsn || p->copied.due) && !p->copied.taken;
+    return left_out_until_copied(&l, b->commit_lsn, copied, err);
 }
 
 int target_await_copy(struct target *t, const char *origin, const struct relation *rel,
