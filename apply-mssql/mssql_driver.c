@@ -142,6 +142,7 @@ static void describe_driver(const struct driver *d, struct driver_traits *traits
         .deletes = SLICING_SET,
         .slice_bytes = UINT64_C(4) << 20,
         .widens = true,
+        .errors_end = true,
         .folds_names = d->folds_names,
         .merges_times = policy_merges(&d->policy),
         .free_statement = mssql_statement_free,

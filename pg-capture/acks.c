@@ -18,6 +18,7 @@ struct ack_copy {
     struct buf lacks; /* keys of rows, a line each */
     struct {
         bool said, has; /* said: otherwise as the target has all others (ack_fifo.all) */
+        bool waits;     /* it has yet to say what it has of what was sent */
         char *next;     /* NULL: no copy is under way there */
     } targets[OPTION_LIST_MAX];
     UT_hash_handle hh;
@@ -165,6 +166,23 @@ bool acks_want_whole(const struct acks *a, uint32_t relid)
     return copy && copy->whole;
 }
 
+int acks_sent_copy(struct acks *a, uint32_t relid, struct err *err)
+{
+    struct ack_copy *copy = make_copy(a, relid, err);
+    for (size_t i = 0; copy && i < a->n; i++)
+        copy->targets[i].waits = true;
+    return copy ? 0 : -1;
+}
+
+bool acks_wait_for_copies(const struct acks *a)
+{
+    for (const struct ack_copy *copy = a->copies; copy; copy = copy->hh.next)
+        for (size_t i = 0; i < a->n; i++)
+            if (copy->targets[i].waits)
+                return true;
+    return false;
+}
+
 bool acks_lack_rows(const struct acks *a, uint32_t relid)
 {
     const struct ack_copy *copy = find_copy(a, relid);
@@ -245,6 +263,7 @@ static int take_copied(struct acks *a, size_t i, bool *is, struct err *err)
     free(copy->targets[i].next);
     copy->targets[i].next = kind == COPYING ? strdup(p) : NULL;
     copy->targets[i].has = kind == COPIED;
+    copy->targets[i].waits = copy->targets[i].waits && kind == COPYING;
     copy->targets[i].said = true;
     copy->lost = copy->lost || lost;
     copy->whole = copy->whole || kind == WHOLE;

@@ -2,7 +2,7 @@
  * acks.h - what the targets have made durable: one FIFO for each, with a line "%X/%X" per LSN, and
  * lines about the copies of tables. After each hello:
  *
- *   copied RELID           the table is there whole
+ *   copied RELID           the table is there whole; also when all that was sent of it has come
  *   copying RELID NEXT     its copy came that far (frame.h, copy end)
  *   copied                 that was all; or
  *   copied *               that target was begun without copies: all other tables are there
@@ -79,6 +79,14 @@ bool acks_take_lost(struct acks *a, uint32_t relid);
 
 /* A target has said that the table is to be copied in one snapshot. */
 bool acks_want_whole(const struct acks *a, uint32_t relid);
+
+/* All of a table's copy, or of rows that were lacked, is sent: every target will say what it has
+ * now.
+ */
+MUST_CHECK int acks_sent_copy(struct acks *a, uint32_t relid, struct err *err);
+
+/* Whether one has not said so yet. */
+bool acks_wait_for_copies(const struct acks *a);
 
 /* Whether a target has said that it lacks rows of the table. */
 bool acks_lack_rows(const struct acks *a, uint32_t relid);

@@ -87,6 +87,7 @@ struct capture {
     int64_t ahead_look_ms; /* when it is asked again how far transactions have come */
     int64_t copy_due_ms;
     bool copied_any; /* on this connection there was something to copy */
+    bool goes_on;    /* beyond the end that was asked for, for rows that a target lacks */
 
     struct {
         uint64_t lsn; /* of the last keepalive that asked for a reply */
@@ -503,8 +504,8 @@ static int choose_end(struct capture *c, struct err *err)
     if (!c->options->until || c->position.until_lsn || !acks_have_told(&c->acks) ||
         copying_left(&c->copying))
         return 0;
-    if (strcmp(c->options->until, "current") == 0 && c->copied_any &&
-        upstream_current_lsn(u, &u->until_lsn, err))
+    bool current = strcmp(c->options->until, "current") == 0 && c->copied_any;
+    if ((current || c->goes_on) && upstream_current_lsn(u, &u->until_lsn, err))
         return -1;
     position_until(&c->position, u->until_lsn);
     return 0;
@@ -657,18 +658,27 @@ static int make_room(void *ctx, struct err *err)
     return 0;
 }
 
-/* Everything up to --until-lsn is in the output. */
+/* Everything up to --until-lsn is in the output. Returns 1 where it goes on all the same: what came
+ * has made a target ask for rows, or for a table again, which it says before it acknowledges the
+ * end.
+ */
 static int finish(struct capture *c, struct err *err)
 {
     short revents;
     uint64_t end_lsn = c->position.reached_lsn;
     emit_progress(c, position_last_progress(&c->position), monotonic_ms());
     log_info("everything up to --until-lsn is read", "lsn", LSN(end_lsn), NULL);
-    while (frame_output_pending(&c->out) > 0 || !position_durable(&c->position, end_lsn)) {
+    while (frame_output_pending(&c->out) > 0 || !position_durable(&c->position, end_lsn) ||
+           acks_wait_for_copies(&c->acks)) {
         if (poll_once(c, -1, 0, NO_DEADLINE, &revents, err))
             return -1;
         if (c->signals.stop)
             return leave(c);
+    }
+    if (copying_left(&c->copying)) {
+        c->goes_on = true;
+        position_go_on(&c->position);
+        return 1;
     }
     c->leaving = true;
     if (confirm_and_end(c, err))
@@ -714,8 +724,12 @@ static int run(struct capture *c, struct err *err)
         int64_t begun_ms = monotonic_ms();
         uint64_t confirmed_lsn = c->position.confirmed_lsn;
         int rc = connect_and_stream(c, err);
-        if (rc == 0 && c->position.reached_lsn != 0)
-            return finish(c, err);
+        while (rc == 0 && c->position.reached_lsn != 0) {
+            rc = finish(c, err);
+            if (rc <= 0)
+                return rc;
+            rc = stream(c, err);
+        }
         if (c->signals.stop && !c->own_fault) {
             err_clear(err);
             return leave(c);

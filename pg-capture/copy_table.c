@@ -450,8 +450,12 @@ static int read_indexes(struct copy_table *t, const struct relation *rel,
  * whose table may hold what is no value of the source's type. */
 static bool refuses_keys(const struct copy_table *t, bool asked, const struct err *err)
 {
-    /* Class 22: data exception. */
-    return asked ? strncmp(t->session.sqlstate, "22", 2) == 0 : err->kind == ERR_PERMANENT;
+    /* Data exceptions, checks of a domain, an operator that is not there, a query too complex. */
+    static const char *const states[] = {"22", "23", "42883", "54001"};
+    for (size_t i = 0; asked && i < sizeof states / sizeof *states; i++)
+        if (strncmp(t->session.sqlstate, states[i], strlen(states[i])) == 0)
+            return true;
+    return !asked && err->kind == ERR_PERMANENT;
 }
 
 /* Begins the query of what is to be sent, and appends copy begin and the deletes of single rows. */

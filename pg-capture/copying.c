@@ -472,6 +472,12 @@ static void copied(struct copying *c, struct copying_table *t, const struct copy
         t->limit = next_limit(c, chunk);
 }
 
+/* The table settles until the stream has passed the snapshot's LSN. */
+static int sent_all(struct copying *c, const struct copying_table *t, struct err *err)
+{
+    return acks_sent_copy(c->acks, t->relid, err) || upstream_flush(c->upstream, err) ? -1 : 0;
+}
+
 static int copy_rows(struct copying *c, struct copying_table *t, struct err *err)
 {
     const struct relation *rel = t->described;
@@ -495,6 +501,8 @@ static int copy_rows(struct copying *c, struct copying_table *t, struct err *err
                  ? -1
                  : 0;
     }
+    if (rc == 0 && chunk.next.len == 0)
+        rc = sent_all(c, t, err);
     if (rc == 0) {
         copied(c, t, &chunk);
         buf_free(&t->next);
@@ -521,6 +529,9 @@ static int read_again(struct copying *c, struct copying_table *t, struct err *er
         buf_append(&c->output.out->out.buf, rel->frame, rel->frame_size);
         rc = copy_table_rows(&c->reader, rel, &chunk, &c->output, err);
     }
+    /* Where the copy is under way its end will be told of. */
+    if (rc == 0 && !is_left(c, t))
+        rc = sent_all(c, t, err);
     if (rc == 0)
         log_info("rows of a table are read again", "schema", rel->namespace, "table", rel->name,
                  "keys", LOG_U64(chunk.nkeys), "rows", LOG_U64(chunk.nrows), NULL);
@@ -542,7 +553,8 @@ static int copy_opened(struct copying *c, struct copying_table *t, struct err *e
     if (catalog_describe(&c->upstream->catalog, t->relid, &rel, err))
         return -1;
     if (same_table(rel, t->described)) {
-        relation_unref(rel);
+        relation_unref(t->described); /* what this does not compare may be newer */
+        t->described = rel;
         return t->lacks_rows ? read_again(c, t, err) : copy_rows(c, t, err);
     }
     if (!rel)

@@ -53,6 +53,11 @@ void position_until(struct position *p, uint64_t until_lsn)
     reach(p, p->emitted_lsn > p->progress_lsn ? p->emitted_lsn : p->progress_lsn);
 }
 
+void position_go_on(struct position *p)
+{
+    p->until_lsn = p->reached_lsn = 0;
+}
+
 void position_keepalive(struct position *p, uint64_t end_lsn, bool outside)
 {
     if (!outside)

@@ -77,6 +77,9 @@ void position_stream(struct position *p, uint64_t start_lsn, uint64_t wal_lsn, u
 /* There is an end to reach after all. */
 void position_until(struct position *p, uint64_t until_lsn);
 
+/* The end that was reached is none: there is one further on, which position_until() will tell. */
+void position_go_on(struct position *p);
+
 /* The server's WAL reaches at least there. */
 static inline void position_server(struct position *p, uint64_t end_lsn)
 {

@@ -192,11 +192,23 @@ static int find_current_lsn(struct upstream *u, struct server_settings s, uint64
                             struct err *err)
 {
     uint64_t now_lsn = end_of_last_record(&s);
+    if (!s.in_recovery && s.flush_lsn < now_lsn && upstream_flush(u, err))
+        return -1;
     int64_t deadline_ms = monotonic_ms() + 3 * (int64_t)s.wal_writer_delay_ms + FLUSH_LOOK_MS;
     while (s.flush_lsn < now_lsn && monotonic_ms() < deadline_ms)
         if (pause_ms(u, FLUSH_LOOK_MS, err) || catalog_settings(&u->catalog, &s, err))
             return -1;
     *lsn = s.flush_lsn < now_lsn ? s.flush_lsn : now_lsn;
+    return 0;
+}
+
+int upstream_flush(struct upstream *u, struct err *err)
+{
+    PGresult *rows;
+    if (catalog_query(&u->catalog, "SELECT pg_current_xact_id()", 0, NULL, (struct shape){1, 1},
+                      &rows, err))
+        return -1;
+    PQclear(rows);
     return 0;
 }
 

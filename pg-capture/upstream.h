@@ -76,6 +76,12 @@ MUST_CHECK int upstream_start(struct upstream *u, const struct position *positio
 /* Whether the table is one to be copied, where a target does not have it. */
 bool upstream_copies(struct upstream *u, const char *namespace, const char *name);
 
+/* Has the server, no standby, write out the WAL that it has, within wal_writer_delay: a transaction
+ * that does nothing but have an xid ends, and the WAL writer wakes for it. Otherwise what no commit
+ * is behind (pages that a reader has pruned) may wait for 15 s on an idle server, and nothing says
+ * that the stream has passed it. */
+MUST_CHECK int upstream_flush(struct upstream *u, struct err *err);
+
 /* What can be decoded of all that is committed now. May wait for the WAL writer. */
 MUST_CHECK int upstream_current_lsn(struct upstream *u, uint64_t *lsn, struct err *err);
 

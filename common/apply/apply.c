@@ -246,7 +246,8 @@ static int run(struct apply *a, struct err *err)
     }
     if (group_discard_open(&a->group, err) || group_flush(&a->group, err) ||
         group_flush_progress(&a->group, true, err) ||
-        (a->stream.ended && group_make_indexes(&a->group, true, err)) ||
+        (a->stream.ended &&
+         (group_make_indexes(&a->group, true, err) || apply_stream_check_end(&a->stream, err))) ||
         ack_drain(&a->group.ack, LAST_ACK_MS, err))
         return -1;
     if (a->signals.stop)

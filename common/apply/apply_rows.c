@@ -404,6 +404,28 @@ void apply_rows_tell_lacks(uint32_t relid, const struct buf *keys, struct buf *l
     }
 }
 
+/* While a table settles its rows have to be found by a key. */
+static const char *cannot_settle(const struct target *target, const struct target_table *t)
+{
+    if (target_merges_keys(target, t))
+        return "keys may be the same in the target that differ at the source";
+    return t->identity.n == 0 || t->identity.by_all_columns || !t->unique ||
+                   t->rel->replica_identity == REPLICA_IDENTITY_PARTITION
+               ? "the target does not tell its rows apart by the key"
+               : NULL;
+}
+
+/* And with chunks coming one by one, to meet no other. Single rows seldom do; one that does is
+ * found out where its error leaves the transaction as it was. */
+static const char *no_chunks(const struct target *target, const struct target_table *t,
+                             bool single_rows)
+{
+    const char *reason = cannot_settle(target, t);
+    if (reason || t->there.nindexes <= 1 || (single_rows && !target_errors_end(target)))
+        return reason;
+    return "it has more than one unique index in the target";
+}
+
 /* Rows of the run could not be put in: the target remembers that, and the source is asked for them.
  * Until they come the table settles. */
 static int lack_rows(struct apply_rows *a, struct apply_relation *r, const struct source_txn *txn,
@@ -411,6 +433,9 @@ static int lack_rows(struct apply_rows *a, struct apply_relation *r, const struc
 {
     const struct bytes keys = {(const char *)a->lacks.data, a->lacks.len};
     bool fits;
+    const char *reason = cannot_settle(a->target, r->table);
+    if (reason)
+        return copy_whole(a, r, txn, reason, err);
     if (buf_check(&a->lacks, err) ||
         target_lacks(a->target, a->origin, r->table, txn->commit_lsn, keys, &fits, err))
         return -1;
@@ -639,18 +664,6 @@ static int wants_copy(struct apply_rows *a, const struct frame_copy_begin *x, bo
     return rc;
 }
 
-/* While a table settles its rows have to be found by a key, and one by one to meet no other. */
-static const char *no_chunks(const struct target *target, const struct target_table *t)
-{
-    if (target_merges_keys(target, t))
-        return "keys may be the same in the target that differ at the source";
-    return t->identity.n == 0 || t->identity.by_all_columns || !t->unique ||
-                   t->rel->replica_identity == REPLICA_IDENTITY_PARTITION
-               ? "the target does not tell its rows apart by the key"
-           : t->there.nindexes > 1 ? "it has more than one unique index in the target"
-                                   : NULL;
-}
-
 static int begin_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
                       const struct source_txn **failed, struct err *err)
 {
@@ -677,13 +690,13 @@ static int begin_copy(struct apply_rows *a, const struct frame *f, const struct 
     if (rc || !r->table)
         return rc;
     a->ours = r->table->ours;
-    const char *reason = x.chunk > 0 ? no_chunks(a->target, r->table) : NULL;
+    bool single_rows = x.chunk == FRAME_COPY_ROWS;
+    const char *reason = x.chunk > 0 ? no_chunks(a->target, r->table, single_rows) : NULL;
     if (x.chunk == 1 && r->table->refilled)
         reason = "readers see the old rows until all are replaced";
     const struct buf *lacks = &r->table->copied.lacks;
-    if (x.chunk == FRAME_COPY_ROWS &&
-        !row_keys_are_of(&r->table->identity, current(r),
-                         (struct bytes){(const char *)lacks->data, lacks->len}))
+    if (single_rows && !row_keys_are_of(&r->table->identity, current(r),
+                                        (struct bytes){(const char *)lacks->data, lacks->len}))
         reason = "rows to be read again have another key by now";
     if (reason)
         return copy_whole(a, r, txn, reason, err) ? table_failed(a, current(r), err) : 0;
@@ -745,7 +758,43 @@ static int end_rows(struct apply_rows *a, struct apply_relation *r, const struct
                  ? copy_whole(a, r, txn, "the source does not find rows by their key", err)
                  : target_lacked(a->target, a->origin, r->table, txn->commit_lsn, keys, err);
     buf_reset(&a->lacks, COPIED_LACKS_MAX);
-    return rc ? table_failed(a, current(r), err) : 0;
+    return rc;
+}
+
+/* All that was sent of the relation has come, and the target has the table whole; otherwise it has
+ * asked for more. */
+static int tell_copied(struct apply_rows *a, uint32_t relid, struct err *err)
+{
+    struct copied copied;
+    bool known;
+    int rc = target_copied(a->target, a->origin, relid, &copied, &known, err);
+    if (rc == 0 && !copied.due && !copied.after)
+        buf_printf(&a->telling, "copied %" PRIu32 "\n", relid);
+    copied_free(&copied);
+    return rc ? rc : buf_check(&a->telling, err);
+}
+
+/* What came of the copy is in. */
+static int settle_copy(struct apply_rows *a, struct apply_relation *r,
+                       const struct frame_copy_end *x, const struct source_txn *txn,
+                       struct err *err)
+{
+    bool rows = a->chunk == FRAME_COPY_ROWS;
+    r->copy_came = x->next.size == 0 && !r->copy_lost && !rows;
+    if (note_indexes(a, r, x, err))
+        return -1;
+    if (!r->table)
+        return 0;
+    if (memchr(x->next.data, '\n', x->next.size) || memchr(x->next.data, '\0', x->next.size))
+        return err_set(err, ERR_PERMANENT, "the end of a chunk without the place of the next one");
+    if (rows)
+        return end_rows(a, r, txn, err);
+    if (a->chunk > 0 &&
+        target_copied_until(a->target, a->origin, x->relid, txn->commit_lsn, x->next, err))
+        return -1;
+    r->copied = x->next.size == 0;
+    unbind(a, r); /* what it has come to is read again */
+    return 0;
 }
 
 static int end_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
@@ -756,22 +805,9 @@ static int end_copy(struct apply_rows *a, const struct frame *f, const struct so
         return -1;
     struct apply_relation *r = a->copying;
     a->copying = NULL;
-    bool rows = a->chunk == FRAME_COPY_ROWS;
-    r->copy_came = x.next.size == 0 && !r->copy_lost && !rows;
-    if (note_indexes(a, r, &x, err))
-        return table_failed(a, current(r), err);
-    if (!r->table)
-        return 0;
-    if (memchr(x.next.data, '\n', x.next.size) || memchr(x.next.data, '\0', x.next.size))
-        return err_set(err, ERR_PERMANENT, "the end of a chunk without the place of the next one");
-    if (a->chunk == FRAME_COPY_ROWS)
-        return end_rows(a, r, txn, err);
-    if (a->chunk > 0 &&
-        target_copied_until(a->target, a->origin, x.relid, txn->commit_lsn, x.next, err))
-        return table_failed(a, current(r), err);
-    r->copied = x.next.size == 0;
-    unbind(a, r); /* what it has come to is read again */
-    return 0;
+    return settle_copy(a, r, &x, txn, err) || (x.next.size == 0 && tell_copied(a, r->relid, err))
+               ? table_failed(a, current(r), err)
+               : 0;
 }
 
 static int apply_frame(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,

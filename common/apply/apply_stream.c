@@ -372,6 +372,32 @@ static int tell_copies(struct apply_stream *s, struct err *err)
     return rc ? rc : group_make_indexes(g, false, err);
 }
 
+int apply_stream_check_end(const struct apply_stream *s, struct err *err)
+{
+    struct apply_group *g = s->group;
+    for (uint32_t relid = 0; g->origin && !g->ack.path;) {
+        struct copied c;
+        bool left_out, lacks_indexes;
+        int rc =
+            target_next_copied(g->target, g->origin, &relid, &c, &left_out, &lacks_indexes, err);
+        bool lacks = c.lacks.len > 0;
+        copied_free(&c);
+        if (rc)
+            return -1;
+        if (relid == 0)
+            break;
+        if (!lacks)
+            continue;
+        (void)err_set(err, ERR_PERMANENT,
+                      "the stream ended, and rows of relation %" PRIu32
+                      " lack values that it did not have: nobody is there to be asked for them",
+                      relid);
+        return err_hint(err,
+                        "run it with pg-capture: --ack for both; pg2any_relation has their keys");
+    }
+    return 0;
+}
+
 int apply_stream_look_again(struct apply_stream *s, struct err *err)
 {
     struct apply_group *g = s->group;

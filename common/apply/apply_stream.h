@@ -34,6 +34,10 @@ struct apply_stream {
     uint64_t nchanges;
 };
 
+/* The stream ended on purpose, and all of it is applied. A permanent error where the target lacks
+ * rows that nobody can be asked for, because there is no acknowledgement FIFO. */
+MUST_CHECK int apply_stream_check_end(const struct apply_stream *s, struct err *err);
+
 /* SIGHUP: somebody has asked for tables to be copied again (ask_copy.h). Between two transactions,
  * so perhaps later. */
 MUST_CHECK int apply_stream_look_again(struct apply_stream *s, struct err *err);

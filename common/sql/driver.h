@@ -99,7 +99,8 @@ struct driver_traits {
     /* A schema change commits the open transaction, or cannot be part of it, and is made beside it.
      * Tables that the transaction has changed are locked against it. */
     bool ddl_commits;
-    bool widens; /* a column can be given a wider type */
+    bool widens;     /* a column can be given a wider type */
+    bool errors_end; /* the transaction: a row that is refused takes all with it */
     /* Names of tables that differ in the case of ASCII letters only are one there, though
      * table_name does not write them as one. */
     bool folds_names;

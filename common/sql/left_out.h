@@ -45,8 +45,8 @@ bool left_out_is_unbound(struct own_row *row);
 /* Takes the line away that says so. */
 void left_out_clear(struct buf *frame);
 
-/* Remembers that they are until a copy comes (copied.h), since the commit at that LSN; `first`: in a
- * target that gets copies of that table anyhow. */
+/* Remembers that they are until a copy comes (copied.h), since the commit at that LSN; `first`: in
+ * a target that gets copies of the table anyhow. */
 MUST_CHECK int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn, bool first,
                                      struct err *err);
 

@@ -79,6 +79,11 @@ static bool is_merged(uint32_t type_oid)
            type_oid == PG_TYPE_FLOAT8;
 }
 
+bool target_errors_end(const struct target *t)
+{
+    return t->runner.traits.errors_end;
+}
+
 bool target_merges_keys(const struct target *t, const struct target_table *table)
 {
     const struct identity *id = &table->identity;

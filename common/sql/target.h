@@ -55,6 +55,9 @@ bool target_ddl_commits(const struct target *t);
 /* Whether names of tables that differ in the case of ASCII letters only are one. */
 bool target_folds_names(const struct target *t);
 
+/* An error of a row ends the target's transaction. */
+bool target_errors_end(const struct target *t);
+
 /* Whether rows with other keys at the source may have the same in that table. */
 bool target_merges_keys(const struct target *t, const struct target_table *table);
 

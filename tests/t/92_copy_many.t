@@ -111,7 +111,7 @@ my (%memory, %killed);
 my ($done, $next_kill) = (0, now() + 2);
 my $log = '';
 my $dbh = $pg->connect;
-my $end = now() + 60 + $rows / 500;
+my $end = now() + 300 + $rows / 300 + 30 * $kills;
 my $stages = () = $front->stages;
 while ($done < $kills || grep { !is_copied($_) } @targets) {
     die "not copied in time\n" if now() > $end;
