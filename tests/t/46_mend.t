@@ -8,7 +8,7 @@ use Pg2any::Front;
 use Pg2any::Load;
 use Pg2any::Test;
 
-plan(skip_all => 'what is there cannot be read back') if ($ENV{TARGET} // q{}) =~ /\A(?:text|mssql)\z/;
+plan(skip_all => 'apply-text: what is there cannot be read back') if ($ENV{TARGET} // q{}) eq 'text';
 
 my $pg = Pg2any::Postgres->new;
 my $target = new_target();
@@ -66,7 +66,7 @@ is($status, 0, 'equal to begin with') or diag($out, $err);
 
 # One of each: a value, a row that is missing, one too many; keys that have to be written with care.
 $target->dbh->do($_) for q{update keyed set t = 'spoilt' where id = 7}, q{delete from keyed where id = 8},
-    q{insert into keyed (b, id, t, n) values ('extra', -5, 'x', 1)}, q{update keyed set n = n + 1 where id = 0},
+    q{insert into keyed (b, id, t, n) values ('extra', -5, 'x', 1)}, q{update keyed set n = 999.5 where id = 0},
     "update $odd set v = 'x' where ${q}I d$q = 3", q{update raw set v = 'x' where v = 'v'};
 $target->disconnect;
 ($status, $out, $err) = compare('--mend', '--yes');
