@@ -5,41 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "apply/apply_rows_state.h"
 #include "base/log.h"
 #include "base/lsn.h"
-#include "frames/frame.h"
 #include "sql/copied.h"
-#include "sql/row_key.h"
 
 #define RUN_ROWS   1000
 #define RUN_VALUES 65536
-
-struct apply_relation {
-    uint32_t relid;
-    struct relation *settled;   /* as of the last commit; NULL: met in this group */
-    struct relation *recent;    /* from this group; NULL: none */
-    struct target_table *table; /* bound to the newer of the two; NULL: not bound */
-    bool left_out;              /* not bound: its changes are, in this group */
-    bool awaits_copy;           /* that is why */
-    bool said;                  /* so in the log */
-    bool copied;                /* in this group */
-    bool copy_came;             /* the same, whether its rows went in or are left out */
-    bool copy_lost;             /* in this group it was found that it has to be copied anew */
-    UT_hash_handle hh;
-};
-
-/* A relation that will be copied in this stream. */
-struct apply_due {
-    uint32_t relid;
-    bool awaited;
-    UT_hash_handle hh;
-};
-
-static struct relation *current(const struct apply_relation *r)
-{
-    return r->recent ? r->recent : r->settled;
-}
 
 int apply_rows_init(struct apply_rows *a, struct target *target, enum ddl_policy ddl,
                     struct conflicts *conflicts, struct err *err)
@@ -74,7 +46,7 @@ void apply_rows_free(struct apply_rows *a)
 
 /* ---- relations ---- */
 
-static void unbind(struct apply_rows *a, struct apply_relation *r)
+void rows_unbind(struct apply_rows *a, struct apply_relation *r)
 {
     target_unbind(a->target, r->table);
     r->table = NULL;
@@ -90,7 +62,7 @@ static void forget_run(struct apply_rows *a)
         buf_reset(&a->lacks, COPIED_LACKS_MAX);
 }
 
-static struct apply_relation *find(struct apply_rows *a, uint32_t relid)
+struct apply_relation *rows_find(struct apply_rows *a, uint32_t relid)
 {
     if (a->last && a->last->relid == relid)
         return a->last;
@@ -111,7 +83,7 @@ static int add_relation(struct apply_rows *a, const struct frame *f, struct err 
     struct relation *rel;
     if (relmap_read(&a->come, f, &rel, err))
         return -1;
-    struct apply_relation *r = find(a, rel->relid);
+    struct apply_relation *r = rows_find(a, rel->relid);
     if (!r) {
         bool added = false;
         r = calloc(1, sizeof *r);
@@ -125,7 +97,7 @@ static int add_relation(struct apply_rows *a, const struct frame *f, struct err 
             return err_nomem(err);
         }
     }
-    unbind(a, r); /* the table refers to the relation */
+    rows_unbind(a, r); /* the table refers to the relation */
     relation_unref(r->recent);
     r->recent = rel;
     return 0;
@@ -158,16 +130,16 @@ int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err)
     return 0;
 }
 
-static struct apply_due *find_due(const struct apply_rows *a, uint32_t relid)
+struct apply_due *rows_find_due(const struct apply_rows *a, uint32_t relid)
 {
     struct apply_due *d;
     HASH_FIND(hh, a->due, &relid, sizeof relid, d);
     return d;
 }
 
-static void await(struct apply_rows *a, uint32_t relid, bool awaited)
+void rows_await(struct apply_rows *a, uint32_t relid, bool awaited)
 {
-    struct apply_due *d = find_due(a, relid);
+    struct apply_due *d = rows_find_due(a, relid);
     if (!d || d->awaited == awaited)
         return;
     d->awaited = awaited;
@@ -182,14 +154,15 @@ static int find_awaited(struct apply_rows *a, struct apply_relation *r,
     struct copied copied;
     bool known;
     r->awaits_copy = false;
-    if (!find_due(a, r->relid) ||
-        table_names_has(&a->skip, current(r)->namespace, current(r)->name))
+    if (!rows_find_due(a, r->relid) ||
+        table_names_has(&a->skip, rows_current(r)->namespace, rows_current(r)->name))
         return 0;
     int rc = target_copied(a->target, a->origin, r->relid, &copied, &known, err);
     bool first = rc == 0 && a->takes_copies && !known;
     r->awaits_copy = first || copied.due;
     copied_free(&copied);
-    return first ? target_await_copy(a->target, a->origin, current(r), txn->commit_lsn, err) : rc;
+    return first ? target_await_copy(a->target, a->origin, rows_current(r), txn->commit_lsn, err)
+                 : rc;
 }
 
 /* A table whose copy is not whole, or that lacks rows, is none to go on with, where no more of it
@@ -197,7 +170,7 @@ static int find_awaited(struct apply_rows *a, struct apply_relation *r,
 static int check_whole(const struct apply_rows *a, const struct apply_relation *r, struct err *err)
 {
     const struct copied *c = &r->table->copied;
-    if ((!c->after && c->lacks.len == 0) || find_due(a, r->relid))
+    if ((!c->after && c->lacks.len == 0) || rows_find_due(a, r->relid))
         return 0;
     (void)err_set(err, ERR_PERMANENT, "%s, and no more of it comes",
                   c->after ? "the copy of the table is not whole"
@@ -206,28 +179,28 @@ static int check_whole(const struct apply_rows *a, const struct apply_relation *
 }
 
 /* An error of a table names it, and how to go on without it. */
-static int table_failed(const struct apply_rows *a, const struct relation *rel, struct err *err)
+int rows_table_failed(const struct apply_rows *a, const struct relation *rel, struct err *err)
 {
     (void)err_context(err, "table %s.%s", rel->namespace, rel->name);
     return err->kind == ERR_PERMANENT ? skip_tables_hint(&a->skip, rel, err) : -1;
 }
 
 /* Binds the relation that a change is of, or finds out that its changes are left out. */
-static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *txn,
-                 struct apply_relation **out, struct err *err)
+int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *txn,
+               struct apply_relation **out, struct err *err)
 {
-    struct apply_relation *r = find(a, relid);
-    if (!r || !current(r))
+    struct apply_relation *r = rows_find(a, relid);
+    if (!r || !rows_current(r))
         return err_set(err, ERR_PERMANENT,
                        "a change for relation %u, which was not described before", relid);
     *out = r;
     if (r->table || r->left_out)
         return 0;
-    const struct relation *rel = current(r);
+    const struct relation *rel = rows_current(r);
     if (!a->copying && find_awaited(a, r, txn, err))
-        return table_failed(a, rel, err);
+        return rows_table_failed(a, rel, err);
     /* A target that gets copies remembers of every table that it is one. */
-    bool comes = find_due(a, relid) != NULL, awaits;
+    bool comes = rows_find_due(a, relid) != NULL, awaits;
     bool follows_only = !a->copying && a->takes_copies && a->due && !comes;
     const struct binding binding = {a->origin,
                                     a->ddl,
@@ -241,9 +214,9 @@ static int bound(struct apply_rows *a, uint32_t relid, const struct source_txn *
         r->left_out = true;
         return 0;
     }
-    if (target_bind(a->target, &binding, current(r), &r->table, &awaits, err) ||
+    if (target_bind(a->target, &binding, rows_current(r), &r->table, &awaits, err) ||
         (r->table && check_whole(a, r, err)))
-        return table_failed(a, rel, err);
+        return rows_table_failed(a, rel, err);
     if (awaits) {
         r->left_out = r->awaits_copy = r->copy_lost = true;
         buf_printf(&a->telling, "again %" PRIu32 "\n", relid);
@@ -264,7 +237,7 @@ void apply_rows_close_tables(struct apply_rows *a)
 {
     forget_run(a);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next)
-        unbind(a, r);
+        rows_unbind(a, r);
 }
 
 void apply_rows_commit(struct apply_rows *a)
@@ -279,10 +252,10 @@ void apply_rows_commit(struct apply_rows *a)
     buf_reset(&a->telling, 4096);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         if (r->copied)
-            log_info("a table is copied", "schema", current(r)->namespace, "table",
-                     current(r)->name, NULL);
+            log_info("a table is copied", "schema", rows_current(r)->namespace, "table",
+                     rows_current(r)->name, NULL);
         if (r->copy_came || r->copy_lost)
-            await(a, r->relid, r->copy_lost);
+            rows_await(a, r->relid, r->copy_lost);
         r->copy_lost = r->copied = r->copy_came = r->left_out = r->awaits_copy = false;
         if (r->recent) {
             relation_unref(r->settled);
@@ -367,7 +340,7 @@ static void count_left_out(struct apply_rows *a, const struct apply_relation *r,
     if (r->awaits_copy)
         return;
     a->pending[COUNT_LEFT_OUT]++;
-    table_counts_add(&a->left_out, current(r), counted_as[kind], 1);
+    table_counts_add(&a->left_out, rows_current(r), counted_as[kind], 1);
 }
 
 static void count_changes(struct apply_rows *a, const struct run *run)
@@ -376,75 +349,6 @@ static void count_changes(struct apply_rows *a, const struct run *run)
     a->pending[COUNT_RUNS]++;
     a->pending[kind] += run->nrows;
     table_counts_add(&a->tables, run->table->rel, counted_as[kind], run->nrows);
-}
-
-/* What the copy was cannot be carried on: the table is copied anew, in one snapshot. Its changes
- * are left out until then. */
-static int copy_whole(struct apply_rows *a, struct apply_relation *r, const struct source_txn *txn,
-                      const char *reason, struct err *err)
-{
-    if (target_copy_due(a->target, a->origin, r->relid, txn->commit_lsn, err))
-        return -1;
-    log_info("the table is to be copied in one snapshot", "schema", current(r)->namespace, "table",
-             current(r)->name, "reason", reason, NULL);
-    buf_printf(&a->telling, "whole %" PRIu32 "\n", r->relid);
-    unbind(a, r);
-    r->left_out = r->awaits_copy = r->copy_lost = true;
-    return buf_check(&a->telling, err);
-}
-
-void apply_rows_tell_lacks(uint32_t relid, const struct buf *keys, struct buf *lines)
-{
-    for (size_t at = 0; at < keys->len;) {
-        const uint8_t *line = keys->data + at, *stop = memchr(line, '\n', keys->len - at);
-        size_t n = stop ? (size_t)(stop + 1 - line) : keys->len - at;
-        buf_printf(lines, "lacks %" PRIu32 " ", relid);
-        buf_append(lines, line, n);
-        at += n;
-    }
-}
-
-/* While a table settles its rows have to be found by a key. */
-static const char *cannot_settle(const struct target *target, const struct target_table *t)
-{
-    if (target_merges_keys(target, t))
-        return "keys may be the same in the target that differ at the source";
-    return t->identity.n == 0 || t->identity.by_all_columns || !t->unique ||
-                   t->rel->replica_identity == REPLICA_IDENTITY_PARTITION
-               ? "the target does not tell its rows apart by the key"
-               : NULL;
-}
-
-/* And with chunks coming one by one, to meet no other. Single rows seldom do; one that does is
- * found out where its error leaves the transaction as it was. */
-static const char *no_chunks(const struct target *target, const struct target_table *t,
-                             bool single_rows)
-{
-    const char *reason = cannot_settle(target, t);
-    if (reason || t->there.nindexes <= 1 || (single_rows && !target_errors_end(target)))
-        return reason;
-    return "it has more than one unique index in the target";
-}
-
-/* Rows of the run could not be put in: the target remembers that, and the source is asked for them.
- * Until they come the table settles. */
-static int lack_rows(struct apply_rows *a, struct apply_relation *r, const struct source_txn *txn,
-                     struct err *err)
-{
-    const struct bytes keys = {(const char *)a->lacks.data, a->lacks.len};
-    bool fits;
-    const char *reason = cannot_settle(a->target, r->table);
-    if (reason)
-        return copy_whole(a, r, txn, reason, err);
-    if (buf_check(&a->lacks, err) ||
-        target_lacks(a->target, a->origin, r->table, txn->commit_lsn, keys, &fits, err))
-        return -1;
-    if (!fits)
-        return copy_whole(a, r, txn, "more rows have to be read again than one by one", err);
-    log_info("rows of a table are to be read again", "schema", current(r)->namespace, "table",
-             current(r)->name, NULL);
-    apply_rows_tell_lacks(r->relid, &a->lacks, &a->telling);
-    return buf_check(&a->telling, err);
 }
 
 int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, struct err *err)
@@ -456,7 +360,7 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
     run->failed = run->nrows;
     run->unsettled = false;
     int rc = target_apply(a->target, run, err);
-    bool copies = a->run_relation && find_due(a, a->run_relation->relid);
+    bool copies = a->run_relation && rows_find_due(a, a->run_relation->relid);
     if (rc && run->unsettled && !copies)
         (void)err_hint(err, "a copy of the table would bring it: --copy initial (CDC_COPY)");
     if (rc && run->unsettled && copies) {
@@ -465,7 +369,7 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
         const struct source_txn *txn = run->rows[run->failed < run->nrows ? run->failed : 0].txn;
         err_clear(err);
         forget_run(a);
-        return copy_whole(a, r, txn, why.text, err);
+        return copies_begin_whole(a, r, txn, why.text, err);
     }
     if (rc) {
         char table[512];
@@ -479,21 +383,10 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
     } else {
         count_changes(a, run);
         if (run->lacks && a->lacks.len > 0)
-            rc = lack_rows(a, a->run_relation, run->rows[0].txn, err);
+            rc = copies_lack_rows(a, a->run_relation, run->rows[0].txn, err);
     }
     forget_run(a);
     return rc;
-}
-
-static int check_copied(const struct apply_rows *a, const struct frame *f,
-                        const struct frame_change *change, struct err *err)
-{
-    bool belongs =
-        f->type == FRAME_INSERT || (f->type == FRAME_DELETE && a->chunk == FRAME_COPY_ROWS);
-    if (belongs && change->xid == 0 && change->relid == a->copying->relid)
-        return 0;
-    return err_set(err, ERR_PERMANENT, "a change of relation %u within the copy of relation %u",
-                   change->relid, a->copying->relid);
 }
 
 static bool settles(const struct apply_rows *a, const struct apply_relation *r,
@@ -506,17 +399,8 @@ static bool settles(const struct apply_rows *a, const struct apply_relation *r,
 static struct buf *room_for_lacks(struct apply_rows *a, const struct apply_relation *r,
                                   bool settling)
 {
-    bool can = !a->copying && (settling || a->copy_unknown) && find_due(a, r->relid);
+    bool can = !a->copying && (settling || a->copy_unknown) && rows_find_due(a, r->relid);
     return can ? &a->lacks : NULL;
-}
-
-/* A row that the copy brings anew, or takes away, is not lacked any more. */
-static int note_answer(struct apply_rows *a, const struct apply_relation *r,
-                       const struct row_change *row, struct err *err)
-{
-    if (row->old && !row_key_put(&r->table->identity, current(r), row, &a->lacks))
-        return err_set(err, ERR_PERMANENT, "a row that is read again without its key");
-    return buf_check(&a->lacks, err);
 }
 
 static int add_row(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
@@ -528,14 +412,14 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
     if (frame_get_change(f, &change, &c, err))
         return -1;
     enum change_kind kind = (enum change_kind)f->type;
-    if (a->copying && check_copied(a, f, &change, err))
+    if (a->copying && copies_check(a, f, &change, err))
         return -1;
     if (a->copying && !a->copying->table)
         return 0;
     if (!a->run_relation || a->run_relation->relid != change.relid || !a->run_relation->table) {
-        r = find(a, change.relid);
+        r = rows_find(a, change.relid);
         if (!(r && r->left_out) &&
-            (apply_rows_flush(a, failed, err) || bound(a, change.relid, txn, &r, err)))
+            (apply_rows_flush(a, failed, err) || rows_bound(a, change.relid, txn, &r, err)))
             return -1;
         if (r->left_out) {
             count_left_out(a, r, count_of(kind));
@@ -547,7 +431,7 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
     if (!a->copying && copied_has(&r->table->copied, txn))
         return 0;
     bool settling = settles(a, r, txn);
-    const struct relation *rel = current(r);
+    const struct relation *rel = rows_current(r);
     if (a->run.nrows == RUN_ROWS || a->run.kind != kind || a->run.settling != settling ||
         a->nvalues + 2 * (size_t)rel->ncolumns > RUN_VALUES)
         if (apply_rows_flush(a, failed, err))
@@ -574,7 +458,7 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
         .new = has_new ? new : NULL,
         .txn = txn,
     };
-    return a->copying ? note_answer(a, r, row, err) : 0;
+    return a->copying ? copies_note_answer(a, r, row, err) : 0;
 }
 
 struct table_list {
@@ -600,7 +484,7 @@ static int truncate_failed(const struct apply_rows *a, const struct table_list *
                            struct err *err)
 {
     if (list->n == 1)
-        (void)table_failed(a, list->tables[0]->rel, err);
+        (void)rows_table_failed(a, list->tables[0]->rel, err);
     else if (err->kind == ERR_PERMANENT)
         (void)err_hint(err, "or leave one of the tables out: --skip-table");
     return err_context(err, "truncate");
@@ -618,13 +502,13 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < t.nrelids; i++) {
         struct apply_relation *r = NULL;
-        rc = bound(a, mp_u32(&relids), txn, &r, err);
+        rc = rows_bound(a, mp_u32(&relids), txn, &r, err);
         if (rc == 0 && r->left_out)
             count_left_out(a, r, COUNT_TRUNCATES);
         else if (rc == 0 && copied_has(&r->table->copied, txn))
             continue;
         else if (rc == 0 && (rc = list_table(&list, r->table, err)) == 0)
-            table_counts_add(&a->tables, current(r), counted_as[COUNT_TRUNCATES], 1);
+            table_counts_add(&a->tables, rows_current(r), counted_as[COUNT_TRUNCATES], 1);
     }
     if (rc == 0 && list.n > 0) {
         rc = target_truncate(a->target, list.tables, list.n, t.cascade, t.restart_identity, err);
@@ -635,179 +519,6 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
         a->pending[COUNT_TRUNCATES]++;
     free(list.tables);
     return rc;
-}
-
-/* ---- copies ---- */
-
-/* What the table holds is of before, or of a hand: it is replaced. */
-static int empty_table(struct apply_rows *a, struct target_table *table, struct err *err)
-{
-    struct target_table *const tables[] = {table};
-    return target_truncate(a->target, tables, 1, false, false, err)
-               ? err_context(err, "emptying the table before it is copied")
-               : 0;
-}
-
-/* Whether the target has to have what the frames of a copy bring. */
-static int wants_copy(struct apply_rows *a, const struct frame_copy_begin *x, bool *wants,
-                      struct err *err)
-{
-    struct copied copied;
-    bool known;
-    int rc = target_copied(a->target, a->origin, x->relid, &copied, &known, err);
-    /* A later chunk goes on with a copy that is not whole; anything else but single rows begins
-     * one. */
-    *wants = x->chunk == FRAME_COPY_ROWS ? copied.lacks.len > 0
-             : x->chunk > 1              ? copied.after != NULL
-                            : (a->takes_copies && !known) || copied.due || copied.after;
-    copied_free(&copied);
-    return rc;
-}
-
-static int begin_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
-                      const struct source_txn **failed, struct err *err)
-{
-    struct frame_copy_begin x;
-    bool wants;
-    if (frame_get_copy_begin(f, &x, err) || apply_rows_flush(a, failed, err))
-        return -1;
-    struct apply_relation *r = find(a, x.relid);
-    if (!r || !current(r))
-        return err_set(err, ERR_PERMANENT, "a copy of relation %u, which was not described before",
-                       x.relid);
-    unbind(a, r);
-    a->copying = r;
-    a->chunk = x.chunk;
-    a->ours = false;
-    buf_reset(&a->lacks, COPIED_LACKS_MAX);
-    if (wants_copy(a, &x, &wants, err))
-        return table_failed(a, current(r), err);
-    if (!wants)
-        return 0;
-    a->snapshot = x.chunk > 1 ? (struct bytes){0} : x.snapshot;
-    int rc = bound(a, x.relid, txn, &r, err);
-    a->snapshot = (struct bytes){0};
-    if (rc || !r->table)
-        return rc;
-    a->ours = r->table->ours;
-    bool single_rows = x.chunk == FRAME_COPY_ROWS;
-    const char *reason = x.chunk > 0 ? no_chunks(a->target, r->table, single_rows) : NULL;
-    if (x.chunk == 1 && r->table->refilled)
-        reason = "readers see the old rows until all are replaced";
-    const struct buf *lacks = &r->table->copied.lacks;
-    if (single_rows && !row_keys_are_of(&r->table->identity, current(r),
-                                        (struct bytes){(const char *)lacks->data, lacks->len}))
-        reason = "rows to be read again have another key by now";
-    if (reason)
-        return copy_whole(a, r, txn, reason, err) ? table_failed(a, current(r), err) : 0;
-    if (x.chunk > 1)
-        return 0;
-    return empty_table(a, r->table, err) ? table_failed(a, current(r), err) : 0;
-}
-
-int apply_rows_lack_indexes(struct apply_rows *a, uint32_t relid, struct err *err)
-{
-    const struct lacks_indexes l = {.relid = relid};
-    for (size_t at = 0; at < a->lacking.len; at += sizeof l) {
-        struct lacks_indexes other;
-        memcpy(&other, a->lacking.data + at, sizeof other);
-        if (other.relid == relid)
-            return 0;
-    }
-    buf_append(&a->lacking, &l, sizeof l);
-    return buf_check(&a->lacking, err);
-}
-
-/* Indexes come with the first rows, also where these are given up, and are made behind the last. A
- * table made by hand has those that it is to have. */
-static int note_indexes(struct apply_rows *a, const struct apply_relation *r,
-                        const struct frame_copy_end *x, struct err *err)
-{
-    if (x->indexes.size > 0 && a->ours &&
-        target_want_indexes(a->target, a->origin, r->relid, x->indexes, err))
-        return -1;
-    return r->table && x->next.size == 0 ? apply_rows_lack_indexes(a, r->relid, err) : 0;
-}
-
-int apply_rows_ask_again(struct apply_rows *a, struct err *err)
-{
-    apply_rows_close_tables(a);
-    for (struct apply_due *d = a->due; d; d = d->hh.next) {
-        struct copied copied;
-        bool known;
-        int rc = target_copied(a->target, a->origin, d->relid, &copied, &known, err);
-        bool asked = copied.due && !d->awaited;
-        apply_rows_tell_lacks(d->relid, &copied.lacks, &a->told);
-        copied_free(&copied);
-        if (rc)
-            return -1;
-        if (!asked)
-            continue;
-        await(a, d->relid, true);
-        buf_printf(&a->told, "again %" PRIu32 "\n", d->relid);
-    }
-    return buf_check(&a->told, err);
-}
-
-/* Rows that were to be read again have come, or the source has said that it does not find them. */
-static int end_rows(struct apply_rows *a, struct apply_relation *r, const struct source_txn *txn,
-                    struct err *err)
-{
-    const struct bytes keys = {(const char *)a->lacks.data, a->lacks.len};
-    int rc = a->lacks.len == 0
-                 ? copy_whole(a, r, txn, "the source does not find rows by their key", err)
-                 : target_lacked(a->target, a->origin, r->table, txn->commit_lsn, keys, err);
-    buf_reset(&a->lacks, COPIED_LACKS_MAX);
-    return rc;
-}
-
-/* All that was sent of the relation has come, and the target has the table whole; otherwise it has
- * asked for more. */
-static int tell_copied(struct apply_rows *a, uint32_t relid, struct err *err)
-{
-    struct copied copied;
-    bool known;
-    int rc = target_copied(a->target, a->origin, relid, &copied, &known, err);
-    if (rc == 0 && !copied.due && !copied.after)
-        buf_printf(&a->telling, "copied %" PRIu32 "\n", relid);
-    copied_free(&copied);
-    return rc ? rc : buf_check(&a->telling, err);
-}
-
-/* What came of the copy is in. */
-static int settle_copy(struct apply_rows *a, struct apply_relation *r,
-                       const struct frame_copy_end *x, const struct source_txn *txn,
-                       struct err *err)
-{
-    bool rows = a->chunk == FRAME_COPY_ROWS;
-    r->copy_came = x->next.size == 0 && !r->copy_lost && !rows;
-    if (note_indexes(a, r, x, err))
-        return -1;
-    if (!r->table)
-        return 0;
-    if (memchr(x->next.data, '\n', x->next.size) || memchr(x->next.data, '\0', x->next.size))
-        return err_set(err, ERR_PERMANENT, "the end of a chunk without the place of the next one");
-    if (rows)
-        return end_rows(a, r, txn, err);
-    if (a->chunk > 0 &&
-        target_copied_until(a->target, a->origin, x->relid, txn->commit_lsn, x->next, err))
-        return -1;
-    r->copied = x->next.size == 0;
-    unbind(a, r); /* what it has come to is read again */
-    return 0;
-}
-
-static int end_copy(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
-                    const struct source_txn **failed, struct err *err)
-{
-    struct frame_copy_end x;
-    if (frame_get_copy_end(f, &x, err) || apply_rows_flush(a, failed, err))
-        return -1;
-    struct apply_relation *r = a->copying;
-    a->copying = NULL;
-    return settle_copy(a, r, &x, txn, err) || (x.next.size == 0 && tell_copied(a, r->relid, err))
-               ? table_failed(a, current(r), err)
-               : 0;
 }
 
 static int apply_frame(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
@@ -824,9 +535,9 @@ static int apply_frame(struct apply_rows *a, const struct frame *f, const struct
     case FRAME_TRUNCATE:
         return truncate_tables(a, f, txn, failed, err);
     case FRAME_COPY_BEGIN:
-        return begin_copy(a, f, txn, failed, err);
+        return copies_begin(a, f, txn, failed, err);
     case FRAME_COPY_END:
-        return end_copy(a, f, txn, failed, err);
+        return copies_end(a, f, txn, failed, err);
     default:
         BUG("a frame that is neither a relation nor a change");
     }

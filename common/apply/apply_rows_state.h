@@ -1,0 +1,87 @@
+/*
+ * apply_rows_state.h - what apply_rows.c and apply_copies.c share of struct apply_rows.
+ */
+#ifndef PG2ANY_APPLY_ROWS_STATE_H
+#define PG2ANY_APPLY_ROWS_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "frames/frame.h"
+#include "frames/relation.h"
+#include "sql/table.h"
+
+struct apply_rows;
+
+struct apply_relation {
+    uint32_t relid;
+    struct relation *settled;   /* as of the last commit; NULL: met in this group */
+    struct relation *recent;    /* from this group; NULL: none */
+    struct target_table *table; /* bound to the newer of the two; NULL: not bound */
+    bool left_out;              /* not bound: its changes are, in this group */
+    bool awaits_copy;           /* that is why */
+    bool said;                  /* so in the log */
+    bool copied;                /* in this group */
+    bool copy_came;             /* the same, whether its rows went in or are left out */
+    bool copy_lost;             /* in this group it was found that it has to be copied anew */
+    UT_hash_handle hh;
+};
+
+/* A relation that will be copied in this stream. */
+struct apply_due {
+    uint32_t relid;
+    bool awaited;
+    UT_hash_handle hh;
+};
+
+static inline struct relation *rows_current(const struct apply_relation *r)
+{
+    return r->recent ? r->recent : r->settled;
+}
+
+/* ---- apply_rows.c ---- */
+
+/* NULL: it was not described. */
+struct apply_relation *rows_find(struct apply_rows *a, uint32_t relid);
+/* NULL: it will not be copied in this stream. */
+struct apply_due *rows_find_due(const struct apply_rows *a, uint32_t relid);
+void rows_await(struct apply_rows *a, uint32_t relid, bool awaited);
+
+/* Binds the relation that a change is of, or finds out that its changes are left out. */
+MUST_CHECK int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *txn,
+                          struct apply_relation **out, struct err *err);
+void rows_unbind(struct apply_rows *a, struct apply_relation *r);
+
+/* An error of a table names it, and how to go on without it. Returns -1. */
+int rows_table_failed(const struct apply_rows *a, const struct relation *rel, struct err *err);
+
+/* ---- apply_copies.c ---- */
+
+/* X and x. Errors as of apply_rows_frames(). */
+MUST_CHECK int copies_begin(struct apply_rows *a, const struct frame *f,
+                            const struct source_txn *txn, const struct source_txn **failed,
+                            struct err *err);
+MUST_CHECK int copies_end(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
+                          const struct source_txn **failed, struct err *err);
+
+/* A change within a copy: whether it belongs there; and when it is one of its rows, that it is not
+ * lacked any more. */
+MUST_CHECK int copies_check(const struct apply_rows *a, const struct frame *f,
+                            const struct frame_change *change, struct err *err);
+MUST_CHECK int copies_note_answer(struct apply_rows *a, const struct apply_relation *r,
+                                  const struct row_change *row, struct err *err);
+
+/* Rows of the run could not be put in, those that a->lacks names: the target remembers that, and
+ * the source is asked for them. Until they come the table settles. */
+MUST_CHECK int copies_lack_rows(struct apply_rows *a, struct apply_relation *r,
+                                const struct source_txn *txn, struct err *err);
+
+/* What the copy was cannot be carried on: the table is copied anew, in one snapshot. Its changes
+ * are left out until then. */
+MUST_CHECK int copies_begin_whole(struct apply_rows *a, struct apply_relation *r,
+                                  const struct source_txn *txn, const char *reason,
+                                  struct err *err);
+
+#endif
