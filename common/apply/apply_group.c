@@ -527,7 +527,10 @@ int group_restart(struct apply_group *g, struct err *err)
 int group_put_checkpoint(struct apply_group *g, const struct checkpoint *c, struct err *err)
 {
     const struct source_txn *failed;
-    return apply_with_retries(g, 0, c, &failed, err);
+    if (apply_with_retries(g, 0, c, &failed, err) == 0)
+        return 0;
+    g->failed = true;
+    return -1;
 }
 
 static bool progress_due(const struct apply_group *g)

@@ -353,11 +353,11 @@ static int tell_copies(struct apply_stream *s, struct err *err)
             put_told(&c, relid, &lines);
         if (relid)
             apply_rows_tell_lacks(relid, &c.lacks, &lines);
-        bool lacks = lacks_indexes || (c.beside && !c.after);
+        bool settles = !c.after && (c.beside || c.until > g->checkpoint.remote_lsn);
         copied_free(&c);
         if (relid == 0)
             break;
-        if (rc == 0 && lacks)
+        if (rc == 0 && (lacks_indexes || settles))
             rc = apply_rows_lack_indexes(&g->rows, relid, err);
     }
     buf_append_str(&lines, g->rows.takes_copies ? "copied\n" : "copied *\n");
@@ -369,7 +369,11 @@ static int tell_copies(struct apply_stream *s, struct err *err)
     if (rc == 0 && !g->rows.takes_copies)
         log_info("the target was begun without copies of its tables: they are taken as they are",
                  "origin", g->origin, NULL);
-    return rc ? rc : group_make_indexes(g, false, err);
+    if (rc) {
+        g->failed = true; /* the target, perhaps: nothing more is asked of it */
+        return -1;
+    }
+    return group_make_indexes(g, false, err);
 }
 
 int apply_stream_check_end(const struct apply_stream *s, struct err *err)
