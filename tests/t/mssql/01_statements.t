@@ -15,7 +15,7 @@ cmp_ok(scalar keys %documented, '>', 30, 'docs/MSSQL.md lists statements');
 sub shape {
     my ($text) = @_;
     my $sql = $text =~ s/N'(?:[^']|'')*'/N'…'/gr;
-    $sql =~ s/0x[0-9A-F]+/0x…/g;
+    $sql =~ s/0x[0-9a-f]+/0x…/g;
     $sql =~ s/'\$\[\d+\]'/PATH/g;
     $sql =~ s/\[(?:[^\]]|\]\])*\](?:\.\[(?:[^\]]|\]\])*\])+/[table]/g;
     $sql =~ s/\[(?!table\])(?:[^\]]|\]\])*\]/[name]/g;
