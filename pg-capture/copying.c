@@ -536,6 +536,7 @@ static int read_again(struct copying *c, struct copying_table *t, struct err *er
         log_info("rows of a table are read again", "schema", rel->namespace, "table", rel->name,
                  "keys", LOG_U64(chunk.nkeys), "rows", LOG_U64(chunk.nrows), NULL);
     t->lacks_rows = false;
+    buf_free(&chunk.next);
     buf_free(&keys);
     copy_key_free(&key);
     return rc;
