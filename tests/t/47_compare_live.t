@@ -24,15 +24,16 @@ wait_for(sub { eval { ($target->value('select count(*) from quiet') // 0) == 100
 $front->wait_caught_up;
 
 # Values that go to and fro, a row that comes and goes, one of a table without a key: as fast as the server lets them.
+my $lib = $INC{'Pg2any/Wait.pm'} =~ s{/Pg2any/Wait\.pm\z}{}r;
 my @restless = map {
-    Pg2any::Process->start(name => 'restless', stderr => fresh_name('restless.log'), argv => [$^X, '-MDBI', '-e', <<'END', $pg->port, $_])
+    Pg2any::Process->start(name => 'restless', stderr => fresh_name('restless.log'), argv => [$^X, "-I$lib", '-MDBI', '-MPg2any::Wait=let_pass', '-e', <<'END', $pg->port, $_])
 my ($port, $what) = @ARGV;
 my $stop = 0;
 $SIG{TERM} = sub { $stop = 1 };
 my $dbh = DBI->connect("dbi:Pg:host=127.0.0.1;port=$port;dbname=postgres", 'postgres', '', { RaiseError => 1, AutoCommit => 1 });
 my @turns = $what ? ('delete from restless where id = 7', 'insert into restless values (7, 0)', 'insert into bag values (77)', 'delete from bag where n = 77')
     : ('update restless set n = 1 where id < 7', 'update restless set n = 0 where id < 7');
-until ($stop) { for my $sql (@turns) { $dbh->do($sql); select undef, undef, undef, 0.002 } }
+until ($stop) { for my $sql (@turns) { $dbh->do($sql); let_pass(0.002) } }
 END
 } 0, 1;
 my @writers = Pg2any::Load::start($pg, writers => 2, seed => 7, big => 300);
