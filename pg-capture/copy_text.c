@@ -68,6 +68,18 @@ struct bytes copy_text_field(const char *row, size_t size, uint32_t n)
     return (struct bytes){at, (size_t)(stop - at)};
 }
 
+/* Ends the frame, or takes it back where it is not good. */
+static int end_frame(struct frame_writer *fw, const struct buf *text, struct buf *out, bool good,
+                     struct err *err)
+{
+    frame_close(fw);
+    if (buf_check(text, err) || buf_check(out, err))
+        return -1;
+    if (!good)
+        out->len = fw->start;
+    return 0;
+}
+
 int copy_text_row(const struct relation *rel, const char *row, size_t size, struct buf *text,
                   struct buf *out, struct err *err)
 {
@@ -86,12 +98,10 @@ int copy_text_row(const struct relation *rel, const char *row, size_t size, stru
                (stop == end) == (i + 1 == rel->ncolumns);
         at = stop + 1;
     }
-    frame_close(&fw);
-    if (buf_check(text, err) || buf_check(out, err))
+    if (end_frame(&fw, text, out, good, err))
         return -1;
     if (good)
         return 0;
-    out->len = fw.start;
     return err_set(err, ERR_TEMPORARY, "a row of %s.%s came in another form than COPY has",
                    rel->namespace, rel->name);
 }
@@ -111,12 +121,10 @@ int copy_text_key(const struct relation *rel, const struct bytes *values, struct
             PACK(msgpack_pack_nil(&fw.pk));
     }
     PACK(msgpack_pack_nil(&fw.pk));
-    frame_close(&fw);
-    if (buf_check(text, err) || buf_check(out, err))
+    if (end_frame(&fw, text, out, good, err))
         return -1;
     if (good)
         return 0;
-    out->len = fw.start;
     return err_set(err, ERR_PERMANENT, "a target asks for a row of %s.%s by a key that is none",
                    rel->namespace, rel->name);
 }
