@@ -14,6 +14,7 @@
 #include "base/exit.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/report.h"
 #include "base/stats_file.h"
 #include "spawn.h"
@@ -138,8 +139,8 @@ static void show_copies(const struct stats_file *f)
         {"pg2any_copy_tables_settling", "tables that settle"},
     };
     struct report r = {.fd = STDOUT_FILENO};
-    struct status_copy c;
-    for (const char *at = NULL; status_next_copy(f, &at, &c);) {
+    struct table_copy c;
+    for (const char *at = NULL; table_copy_next(f, &at, &c);) {
         char of[40] = "";
         if (c.estimated_rows > 0)
             (void)snprintf(of, sizeof of, " of about %.15g", c.estimated_rows);
@@ -157,9 +158,9 @@ static void show_lag(const struct status *s, const struct status_stage *apply)
 {
     struct report r = {.fd = STDOUT_FILENO};
     struct lag lag;
-    char words[STATUS_WORDS];
-    status_lag(&s->stages[0].file, &apply->file, &lag);
-    status_lag_words(&lag, words);
+    char words[LAG_WORDS];
+    lag_look(&s->stages[0].file, &apply->file, &lag);
+    lag_words(&lag, words);
     report_value(&r, "", "%s", words);
 }
 
@@ -169,7 +170,7 @@ static void show_process(const struct status *s, const struct status_stage *st)
     bool faulty = st->fault.kind != ERR_NONE;
     (void)printf("%-17s %s: ", st->stage->name, st->stage->program);
     if (st->file.alive) {
-        (void)printf("%s, pid %d", status_word(st), st->file.pid);
+        (void)printf("%s, pid %d", stats_file_word(&st->file), st->file.pid);
         for (const struct status_metric *m = status_metrics; m->metric; m++) {
             double value;
             if (stats_file_value(&st->file, m->metric, NULL, &value))

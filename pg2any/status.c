@@ -4,13 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/exit.h"
-
-/* A target that lacks no more than that is up to date: what the server has not told yet, and the
- * rest of a WAL segment. */
-#define NEAR_BYTES (16.0 * 1024 * 1024)
-#define NEAR_S     5
-#define SAME       0.05 /* speeds that differ by less are the same */
+#include "base/progress.h"
 
 const struct status_metric status_metrics[] = {
     {"pg2any_restarts_total", "restarts"},
@@ -50,156 +44,13 @@ int status_fault(const struct status *s, struct err *err)
     return err->kind == ERR_NONE ? 0 : -1;
 }
 
-const char *status_word(const struct status_stage *s)
-{
-    const struct stats_file *f = &s->file;
-    if (f->missing || f->pid == 0)
-        return "not started";
-    if (f->state == STATS_STOPPED)
-        return f->status == STATUS_PERMANENT ? "failed" : "stopped";
-    return !f->alive ? "gone" : f->state == STATS_READY ? "running" : "starting";
-}
-
-/* ---- lag ---- */
+/* ---- the screen ---- */
 
 static double value(const struct stats_file *f, const char *name)
 {
     double v;
     return stats_file_value(f, name, NULL, &v) ? v : 0;
 }
-
-void status_lag(const struct stats_file *capture, const struct stats_file *apply, struct lag *lag)
-{
-    double server = value(capture, "pg2any_server_lsn");
-    double applied = value(apply, "pg2any_last_processed_lsn");
-    *lag = (struct lag){
-        .left_s = -1,
-        .seconds = value(apply, "pg2any_replication_lag_seconds"),
-        .applied_bytes_per_second = value(apply, "pg2any_apply_wal_bytes_per_second"),
-        .server_bytes_per_second = value(capture, "pg2any_server_wal_bytes_per_second"),
-    };
-    if (!capture->alive || !apply->alive || server == 0 || applied == 0 ||
-        value(capture, "pg2any_source_connection_status") == 0 ||
-        value(apply, "pg2any_destination_connection_status") == 0)
-        return;
-    double comes = lag->server_bytes_per_second, goes = lag->applied_bytes_per_second;
-    lag->behind_bytes = server > applied ? server - applied : 0;
-    if (lag->seconds < NEAR_S && lag->behind_bytes <= NEAR_BYTES + NEAR_S * comes) {
-        lag->kind = LAG_NONE;
-    } else if (goes < 1) {
-        lag->kind = LAG_STANDS;
-    } else if (goes > comes * (1 + SAME)) {
-        lag->kind = LAG_CATCHES_UP;
-        lag->left_s = lag->behind_bytes / (goes - comes);
-    } else if (comes > goes * (1 + SAME)) {
-        lag->kind = LAG_GROWS;
-    } else {
-        lag->kind = LAG_STEADY;
-        lag->left_s = lag->behind_bytes / goes;
-    }
-}
-
-/* "120 MB" */
-static const char *amount(char out[32], double bytes)
-{
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
-    size_t u = 0;
-    for (; bytes >= 1024 && u < 4; u++)
-        bytes /= 1024;
-    (void)snprintf(out, 32, bytes < 10 && u > 0 ? "%.1f %s" : "%.0f %s", bytes, units[u]);
-    return out;
-}
-#define AMOUNT(bytes) amount((char[32]){0}, (bytes))
-
-/* "35 s", "2 min" */
-static const char *duration(char out[32], double s)
-{
-    if (s < 100)
-        (void)snprintf(out, 32, "%.0f s", s);
-    else if (s < 100 * 60)
-        (void)snprintf(out, 32, "%.0f min", s / 60);
-    else if (s < 48 * 3600)
-        (void)snprintf(out, 32, "%.0f h", s / 3600);
-    else
-        (void)snprintf(out, 32, "%.0f days", s / 86400);
-    return out;
-}
-#define DURATION(s) duration((char[32]){0}, (s))
-
-void status_lag_words(const struct lag *lag, char out[STATUS_WORDS])
-{
-    const char *behind = AMOUNT(lag->behind_bytes);
-    switch (lag->kind) {
-    case LAG_UNKNOWN:
-        (void)snprintf(out, STATUS_WORDS, "how far it is behind is not known");
-        break;
-    case LAG_NONE:
-        (void)snprintf(out, STATUS_WORDS, "up to date");
-        break;
-    case LAG_STANDS:
-        (void)snprintf(out, STATUS_WORDS, "%s behind, nothing applied in the last 10 s", behind);
-        break;
-    case LAG_CATCHES_UP:
-        (void)snprintf(out, STATUS_WORDS, "%s behind, catching up: %s left", behind,
-                       DURATION(lag->left_s));
-        break;
-    case LAG_STEADY:
-        (void)snprintf(out, STATUS_WORDS, "%s behind, %s at this rate", behind,
-                       DURATION(lag->left_s));
-        break;
-    case LAG_GROWS:
-        (void)snprintf(out, STATUS_WORDS, "%s behind, falling behind by %s/s", behind,
-                       AMOUNT(lag->server_bytes_per_second - lag->applied_bytes_per_second));
-        break;
-    }
-}
-
-/* ---- copies ---- */
-
-/* A label's value, as stats_label() has written it. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *p = text; *p; p++) {
-        if (*p == '\\' && p[1])
-            p++;
-        *to++ = *p;
-    }
-    *to = '\0';
-}
-
-bool status_next_copy(const struct stats_file *capture, const char **at, struct status_copy *copy)
-{
-    static const char active[] = "\npg2any_capture_copy_active{table=\"";
-    const char *p = *at ? *at : (const char *)capture->text.data;
-    while (p && (p = strstr(p, active))) {
-        char label[sizeof copy->table + 16];
-        double begun;
-        p += sizeof active - 1;
-        const char *end = strstr(p, "\"} ");
-        if (!end || end[3] != '1')
-            continue;
-        (void)snprintf(copy->table, sizeof copy->table, "%.*s", (int)(end - p), p);
-        (void)snprintf(label, sizeof label, "table=\"%s\"", copy->table);
-        if (!stats_file_value(capture, "pg2any_capture_copy_rows", label, &copy->rows) ||
-            !stats_file_value(capture, "pg2any_capture_copy_bytes", label, &copy->bytes) ||
-            !stats_file_value(capture, "pg2any_capture_copy_estimated_rows", label,
-                              &copy->estimated_rows) ||
-            !stats_file_value(capture, "pg2any_capture_copy_begun_timestamp_seconds", label,
-                              &begun))
-            continue;
-        unescape(copy->table);
-        copy->for_s = difftime(time(NULL), (time_t)begun);
-        bool known = copy->for_s > 0 && copy->rows > 0 && copy->estimated_rows > copy->rows;
-        copy->left_s =
-            known ? (copy->estimated_rows - copy->rows) / (copy->rows / copy->for_s) : -1;
-        *at = end;
-        return true;
-    }
-    return false;
-}
-
-/* ---- the screen ---- */
 
 /* Appends a line, as much of it as has room. Control characters, which names may hold, would draw
  * elsewhere. */
@@ -251,7 +102,7 @@ static void put_stage(const struct status_stage *s, size_t width, struct buf *ou
     else if (stats_file_value(f, "pg2any_events_per_second", NULL, &v))
         (void)snprintf(rate, sizeof rate, "%.0f changes/s, %.0f transactions wait", v,
                        value(f, "pg2any_queue_depth"));
-    line(out, width, "%-9s %-12s %8.0f  %s", s->stage->name, status_word(s),
+    line(out, width, "%-9s %-12s %8.0f  %s", s->stage->name, stats_file_word(f),
          value(f, "pg2any_restarts_total"), f->alive ? rate : "");
     if (s->fault.kind != ERR_NONE)
         line(out, width, "          %s", s->fault.text);
@@ -261,11 +112,11 @@ static void put_target(const struct status *s, const struct status_stage *apply,
                        struct buf *out)
 {
     struct lag lag;
-    char words[STATUS_WORDS], copies[96] = "";
+    char words[LAG_WORDS], copies[96] = "";
     double awaited = value(&apply->file, "pg2any_copy_tables_awaited");
     double settling = value(&apply->file, "pg2any_copy_tables_settling");
-    status_lag(&s->stages[0].file, &apply->file, &lag);
-    status_lag_words(&lag, words);
+    lag_look(&s->stages[0].file, &apply->file, &lag);
+    lag_words(&lag, words);
     if (apply->file.alive && awaited + settling > 0)
         (void)snprintf(copies, sizeof copies, "; copies: %.0f to come, %.0f settling", awaited,
                        settling);
@@ -274,13 +125,13 @@ static void put_target(const struct status *s, const struct status_stage *apply,
 
 static void put_copies(const struct stats_file *capture, size_t width, struct buf *out)
 {
-    struct status_copy c;
+    struct table_copy c;
     double left = value(capture, "pg2any_capture_copy_tables_left");
     if (!capture->alive || left == 0)
         return;
     line(out, width, "%s", "");
     line(out, width, "COPIES    tables to go: %.0f", left);
-    for (const char *at = NULL; status_next_copy(capture, &at, &c);) {
+    for (const char *at = NULL; table_copy_next(capture, &at, &c);) {
         char of[64] = "", to_go[64] = "";
         if (c.estimated_rows > 0)
             (void)snprintf(of, sizeof of, " of ~%.0f", c.estimated_rows);

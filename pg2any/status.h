@@ -34,47 +34,12 @@ void status_free(struct status *s);
 /* The fault that matters, if there is one. */
 MUST_CHECK int status_fault(const struct status *s, struct err *err);
 
-/* "running", "starting", "not started", "stopped", "failed" (for good), "gone". */
-const char *status_word(const struct status_stage *s);
-
 /* What the stages of each kind have of metrics that are worth a look: the metric, and its name in
  * text and JSON. */
 struct status_metric {
     const char *metric, *name;
 };
 extern const struct status_metric status_metrics[]; /* ended by NULL */
-
-enum lag_kind {
-    LAG_UNKNOWN, /* a stage does not run, or is not connected */
-    LAG_NONE,
-    LAG_STANDS,
-    LAG_CATCHES_UP,
-    LAG_STEADY,
-    LAG_GROWS,
-};
-
-struct lag {
-    enum lag_kind kind;
-    double behind_bytes; /* WAL of the server that the target may not have */
-    double seconds;      /* age of the oldest transaction that waits */
-    double left_s;       /* to where there is none: with LAG_CATCHES_UP and LAG_STEADY; else -1 */
-    double applied_bytes_per_second, server_bytes_per_second;
-};
-
-void status_lag(const struct stats_file *capture, const struct stats_file *apply, struct lag *lag);
-
-/* "120 MB behind, catching up: 35 s left". */
-#define STATUS_WORDS 128
-void status_lag_words(const struct lag *lag, char out[STATUS_WORDS]);
-
-struct status_copy {
-    char table[512]; /* "schema.name" */
-    double rows, bytes, estimated_rows /* 0: not known */, for_s;
-    double left_s; /* -1: not known */
-};
-
-/* The next table that is being copied; *at: NULL at first. False: there is none. */
-bool status_next_copy(const struct stats_file *capture, const char **at, struct status_copy *copy);
 
 /* Appends everything as a JSON object with `source` and, by target, `checkpoints`: JSON that the
  * sides gave, "" where they gave none. */

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/progress.h"
 #include "status.h"
 
 static void put_metrics(const struct stats_file *f, struct buf *out)
@@ -17,7 +18,7 @@ static void put_stage(const struct status_stage *s, struct buf *out)
     json_open(out, NULL, '{');
     json_put_text(out, "name", s->stage->name);
     json_put_text(out, "program", s->stage->program);
-    json_put_text(out, "state", status_word(s));
+    json_put_text(out, "state", stats_file_word(&s->file));
     json_put_text(out, "fault", s->fault.kind == ERR_NONE ? NULL : s->fault.text);
     if (s->file.alive)
         json_put_u64(out, "pid", (uint64_t)s->file.pid);
@@ -47,9 +48,9 @@ static void put_target(const struct status *s, const struct status_stage *apply,
         [LAG_CATCHES_UP] = "catching up", [LAG_STEADY] = "behind",   [LAG_GROWS] = "falling behind",
     };
     struct lag lag;
-    char words[STATUS_WORDS];
-    status_lag(&s->stages[0].file, &apply->file, &lag);
-    status_lag_words(&lag, words);
+    char words[LAG_WORDS];
+    lag_look(&s->stages[0].file, &apply->file, &lag);
+    lag_words(&lag, words);
     json_open(out, NULL, '{');
     json_put_u64(out, "target", apply->stage->target);
     json_put_text(out, "stage", apply->stage->name);
@@ -67,9 +68,9 @@ static void put_target(const struct status *s, const struct status_stage *apply,
 
 static void put_copies(const struct stats_file *capture, struct buf *out)
 {
-    struct status_copy c;
+    struct table_copy c;
     json_open(out, "copies", '[');
-    for (const char *at = NULL; capture->alive && status_next_copy(capture, &at, &c);) {
+    for (const char *at = NULL; capture->alive && table_copy_next(capture, &at, &c);) {
         json_open(out, NULL, '{');
         json_put_text(out, "table", c.table);
         json_put_number(out, "rows", c.rows);

@@ -190,39 +190,90 @@ bool stats_file_worst(struct err *worst, const struct err *fault)
     return worse;
 }
 
+const char *stats_file_word(const struct stats_file *f)
+{
+    if (f->missing || f->pid == 0)
+        return "not started";
+    if (f->state == STATS_STOPPED)
+        return f->status == STATUS_PERMANENT ? "failed" : "stopped";
+    return !f->alive ? "gone" : f->state == STATS_READY ? "running" : "starting";
+}
+
 void stats_file_free(struct stats_file *f)
 {
     buf_free(&f->text);
 }
 
+double stats_file_number(const struct stats_file *f, const char *name)
+{
+    double v;
+    return stats_file_value(f, name, NULL, &v) ? v : 0;
+}
+
 bool stats_file_value(const struct stats_file *f, const char *name, const char *label,
                       double *value)
 {
+    struct stats_sample s;
+    for (const char *at = NULL; stats_file_next(f, name, &at, &s);)
+        if (!label || memmem(s.labels, s.labels_len, label, strlen(label))) {
+            *value = s.value;
+            return true;
+        }
+    return false;
+}
+
+bool stats_file_next(const struct stats_file *f, const char *name, const char **at,
+                     struct stats_sample *s)
+{
     size_t len = strlen(name);
-    const char *line = (const char *)f->text.data;
-    for (; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+    const char *line = *at ? *at : (const char *)f->text.data, *end;
+    for (; line && *line; line = *end ? end + 1 : end) {
+        end = strchrnul(line, '\n');
         if (strncmp(line, name, len) != 0 || (line[len] != ' ' && line[len] != '{'))
             continue;
-        const char *end = strchrnul(line, '\n');
-        const char *at = line + len;
-        if (*at == '{') {
+        const char *number = line + len;
+        *s = (struct stats_sample){.labels = number};
+        if (*number == '{') {
             /* A label's value may hold any character; the last brace closes. */
-            const char *close = memrchr(at, '}', (size_t)(end - at));
+            const char *close = memrchr(number, '}', (size_t)(end - number));
             if (!close)
                 continue;
-            if (label) {
-                const char *found = memmem(at, (size_t)(close - at), label, strlen(label));
-                if (!found)
-                    continue;
-            }
-            at = close + 1;
-        } else if (label) {
-            continue;
+            s->labels = number + 1;
+            s->labels_len = (size_t)(close - number) - 1;
+            number = close + 1;
         }
         char *number_end;
-        *value = strtod(at, &number_end);
-        if (number_end > at && number_end <= end)
+        s->value = strtod(number, &number_end);
+        if (number_end > number && number_end <= end) {
+            *at = *end ? end + 1 : end;
             return true;
+        }
+    }
+    return false;
+}
+
+bool stats_sample_label(const struct stats_sample *s, const char *name, char *out, size_t size)
+{
+    const char *p = s->labels, *end = p + s->labels_len;
+    size_t len = strlen(name), n = 0;
+    while (p < end) {
+        const char *quote = memchr(p, '"', (size_t)(end - p));
+        if (!quote)
+            return false;
+        bool wanted = quote > p && (size_t)(quote - p) == len + 1 && memcmp(p, name, len) == 0 &&
+                      p[len] == '=';
+        for (p = quote + 1; p < end && *p != '"'; p++) {
+            bool escaped = *p == '\\' && p + 1 < end;
+            if (escaped)
+                p++;
+            if (wanted && n + 1 < size)
+                out[n++] = escaped && *p == 'n' ? '\n' : *p;
+        }
+        if (wanted) {
+            out[n] = '\0';
+            return true;
+        }
+        p += p + 1 < end && p[1] == ',' ? 2 : 1;
     }
     return false;
 }

@@ -52,8 +52,29 @@ MUST_CHECK int stats_file_fault(const struct stats_file *f, const char *stage, s
  * `fault` now. */
 bool stats_file_worst(struct err *worst, const struct err *fault);
 
+/* How the process is: "running", "starting", "not started", "stopped", "failed" (for good), "gone".
+ */
+const char *stats_file_word(const struct stats_file *f);
+
 /* The value of the first metric of that name whose labels contain `label` (NULL: any). */
 bool stats_file_value(const struct stats_file *f, const char *name, const char *label,
                       double *value);
+
+/* The value of the first metric of that name; 0 where there is none. */
+double stats_file_number(const struct stats_file *f, const char *name);
+
+/* One sample of a metric; the labels as in the text, borrowed from the file. */
+struct stats_sample {
+    const char *labels;
+    size_t labels_len;
+    double value;
+};
+
+/* The next sample of that name; *at: NULL at first. False: there is none. */
+bool stats_file_next(const struct stats_file *f, const char *name, const char **at,
+                     struct stats_sample *s);
+
+/* A label's value, cut where it is longer than `out`. False: it has no such label. */
+bool stats_sample_label(const struct stats_sample *s, const char *name, char *out, size_t size);
 
 #endif
