@@ -171,7 +171,7 @@ static void show_process(const struct status *s, const struct status_stage *st)
     (void)printf("%-17s %s: ", st->stage->name, st->stage->program);
     if (st->file.alive) {
         (void)printf("%s, pid %d", stats_file_word(&st->file), st->file.pid);
-        for (const struct status_metric *m = status_metrics; m->metric; m++) {
+        for (const struct stage_metric *m = stage_metrics; m->metric; m++) {
             double value;
             if (stats_file_value(&st->file, m->metric, NULL, &value))
                 (void)printf(", %s %.15g", m->name, value);

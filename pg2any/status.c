@@ -6,17 +6,6 @@
 
 #include "base/progress.h"
 
-const struct status_metric status_metrics[] = {
-    {"pg2any_restarts_total", "restarts"},
-    {"pg2any_replication_lag_bytes", "lag_bytes"},
-    {"pg2any_replication_lag_seconds", "lag_seconds"},
-    {"pg2any_queue_depth", "queue"},
-    {"pg2any_spill_bytes", "spill_bytes"},
-    {"pg2any_events_per_second", "events_per_second"},
-    {"pg2any_skipped_events_total", "skipped_events"},
-    {NULL, NULL},
-};
-
 void status_look(struct status *s, const struct plan *plan)
 {
     s->plan = plan;
@@ -46,12 +35,6 @@ int status_fault(const struct status *s, struct err *err)
 
 /* ---- the screen ---- */
 
-static double value(const struct stats_file *f, const char *name)
-{
-    double v;
-    return stats_file_value(f, name, NULL, &v) ? v : 0;
-}
-
 /* Appends a line, as much of it as has room. Control characters, which names may hold, would draw
  * elsewhere. */
 PRINTF_LIKE(3, 4)
@@ -78,14 +61,15 @@ static void line(struct buf *out, size_t width, const char *fmt, ...)
 
 static void put_wal(const struct stats_file *capture, size_t width, struct buf *out)
 {
-    double retained = value(capture, "pg2any_slot_retained_wal_bytes");
-    double budget = value(capture, "pg2any_slot_wal_budget_bytes");
+    double retained = stats_file_number(capture, "pg2any_slot_retained_wal_bytes");
+    double budget = stats_file_number(capture, "pg2any_slot_wal_budget_bytes");
     char used[64] = "no limit is set";
     if (budget > 0)
         (void)snprintf(used, sizeof used, "%.0f %% of the budget of %s", 100 * retained / budget,
                        AMOUNT(budget));
     line(out, width, "source    %s/s of WAL; the slot keeps %s, %s",
-         AMOUNT(value(capture, "pg2any_server_wal_bytes_per_second")), AMOUNT(retained), used);
+         AMOUNT(stats_file_number(capture, "pg2any_server_wal_bytes_per_second")), AMOUNT(retained),
+         used);
 }
 
 static void put_stage(const struct status_stage *s, size_t width, struct buf *out)
@@ -95,15 +79,16 @@ static void put_stage(const struct status_stage *s, size_t width, struct buf *ou
     double v;
     if (s->stage->kind == STAGE_CAPTURE)
         (void)snprintf(rate, sizeof rate, "%s of WAL to be confirmed",
-                       AMOUNT(value(f, "pg2any_replication_lag_bytes")));
+                       AMOUNT(stats_file_number(f, "pg2any_replication_lag_bytes")));
     else if (s->stage->kind == STAGE_ASSEMBLE)
         (void)snprintf(rate, sizeof rate, "%.0f transactions held, %s on disk",
-                       value(f, "pg2any_queue_depth"), AMOUNT(value(f, "pg2any_spill_bytes")));
+                       stats_file_number(f, "pg2any_queue_depth"),
+                       AMOUNT(stats_file_number(f, "pg2any_spill_bytes")));
     else if (stats_file_value(f, "pg2any_events_per_second", NULL, &v))
         (void)snprintf(rate, sizeof rate, "%.0f changes/s, %.0f transactions wait", v,
-                       value(f, "pg2any_queue_depth"));
+                       stats_file_number(f, "pg2any_queue_depth"));
     line(out, width, "%-9s %-12s %8.0f  %s", s->stage->name, stats_file_word(f),
-         value(f, "pg2any_restarts_total"), f->alive ? rate : "");
+         stats_file_number(f, "pg2any_restarts_total"), f->alive ? rate : "");
     if (s->fault.kind != ERR_NONE)
         line(out, width, "          %s", s->fault.text);
 }
@@ -113,8 +98,8 @@ static void put_target(const struct status *s, const struct status_stage *apply,
 {
     struct lag lag;
     char words[LAG_WORDS], copies[96] = "";
-    double awaited = value(&apply->file, "pg2any_copy_tables_awaited");
-    double settling = value(&apply->file, "pg2any_copy_tables_settling");
+    double awaited = stats_file_number(&apply->file, "pg2any_copy_tables_awaited");
+    double settling = stats_file_number(&apply->file, "pg2any_copy_tables_settling");
     lag_look(&s->stages[0].file, &apply->file, &lag);
     lag_words(&lag, words);
     if (apply->file.alive && awaited + settling > 0)
@@ -126,7 +111,7 @@ static void put_target(const struct status *s, const struct status_stage *apply,
 static void put_copies(const struct stats_file *capture, size_t width, struct buf *out)
 {
     struct table_copy c;
-    double left = value(capture, "pg2any_capture_copy_tables_left");
+    double left = stats_file_number(capture, "pg2any_capture_copy_tables_left");
     if (!capture->alive || left == 0)
         return;
     line(out, width, "%s", "");

@@ -1,9 +1,6 @@
 /*
  * status.h - how a pipeline is, as its stages' statistics files say: what pg2any status shows, as
- * text, as JSON and on a screen that is drawn again and again.
- *
- * Speeds and estimates are those of the last ten seconds (stats.h), so one look at the files is
- * enough. Sizes are in bytes, 1 MB is 1024 * 1024 of them, as in postgresql.conf.
+ * text, as JSON and on a screen that is drawn again and again (base/progress.h has the words).
  */
 #ifndef PG2ANY_STATUS_H
 #define PG2ANY_STATUS_H
@@ -33,13 +30,6 @@ void status_free(struct status *s);
 
 /* The fault that matters, if there is one. */
 MUST_CHECK int status_fault(const struct status *s, struct err *err);
-
-/* What the stages of each kind have of metrics that are worth a look: the metric, and its name in
- * text and JSON. */
-struct status_metric {
-    const char *metric, *name;
-};
-extern const struct status_metric status_metrics[]; /* ended by NULL */
 
 /* Appends everything as a JSON object with `source` and, by target, `checkpoints`: JSON that the
  * sides gave, "" where they gave none. */

@@ -3,11 +3,44 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/json.h"
+
 /* A target that lacks no more than that is up to date: what the server has not told yet, and the
  * rest of a WAL segment. */
 #define NEAR_BYTES (16.0 * 1024 * 1024)
 #define NEAR_S     5
 #define SAME       0.05 /* speeds that differ by less are the same */
+
+/* ---- stages ---- */
+
+const struct stage_metric stage_metrics[] = {
+    {"pg2any_restarts_total", "restarts"},
+    {"pg2any_replication_lag_bytes", "lag_bytes"},
+    {"pg2any_replication_lag_seconds", "lag_seconds"},
+    {"pg2any_queue_depth", "queue"},
+    {"pg2any_spill_bytes", "spill_bytes"},
+    {"pg2any_events_per_second", "events_per_second"},
+    {"pg2any_skipped_events_total", "skipped_events"},
+    {NULL, NULL},
+};
+
+void stage_put_json(struct buf *out, const char *name, const char *program,
+                    const struct stats_file *f, const struct err *fault)
+{
+    json_open(out, NULL, '{');
+    json_put_text(out, "name", name);
+    json_put_text(out, "program", program);
+    json_put_text(out, "state", stats_file_word(f));
+    json_put_text(out, "fault", fault->kind == ERR_NONE ? NULL : fault->text);
+    if (f->alive)
+        json_put_u64(out, "pid", (uint64_t)f->pid);
+    for (const struct stage_metric *m = stage_metrics; m->metric; m++) {
+        double v;
+        if (f->alive && stats_file_value(f, m->metric, NULL, &v))
+            json_put_number(out, m->name, v);
+    }
+    json_close(out, '}');
+}
 
 /* ---- quantities ---- */
 
@@ -95,6 +128,35 @@ void lag_words(const struct lag *lag, char out[LAG_WORDS])
     }
 }
 
+static void put_seconds(struct buf *out, const char *key, double s)
+{
+    if (s < 0)
+        json_put_text(out, key, NULL);
+    else
+        json_put_number(out, key, s);
+}
+
+void lag_put_json(struct buf *out, const struct stats_file *capture, const struct stats_file *apply)
+{
+    static const char *const kinds[] = {
+        [LAG_UNKNOWN] = "unknown",        [LAG_NONE] = "up to date", [LAG_STANDS] = "standing",
+        [LAG_CATCHES_UP] = "catching up", [LAG_STEADY] = "behind",   [LAG_GROWS] = "falling behind",
+    };
+    struct lag lag;
+    char words[LAG_WORDS];
+    lag_look(capture, apply, &lag);
+    lag_words(&lag, words);
+    json_put_text(out, "lag", kinds[lag.kind]);
+    json_put_text(out, "lag_words", words);
+    json_put_number(out, "behind_bytes", lag.behind_bytes);
+    json_put_number(out, "behind_seconds", lag.seconds);
+    put_seconds(out, "seconds_left", lag.left_s);
+    json_put_number(out, "applied_wal_bytes_per_second", lag.applied_bytes_per_second);
+    json_put_number(out, "tables_awaited", stats_file_number(apply, "pg2any_copy_tables_awaited"));
+    json_put_number(out, "tables_settling",
+                    stats_file_number(apply, "pg2any_copy_tables_settling"));
+}
+
 /* ---- copies ---- */
 
 bool table_copy_next(const struct stats_file *capture, const char **at, struct table_copy *copy)
@@ -119,4 +181,23 @@ bool table_copy_next(const struct stats_file *capture, const char **at, struct t
         return true;
     }
     return false;
+}
+
+void table_copies_put_json(struct buf *out, const struct stats_file *capture)
+{
+    struct table_copy c;
+    json_open(out, "copies", '[');
+    for (const char *at = NULL; capture->alive && table_copy_next(capture, &at, &c);) {
+        json_open(out, NULL, '{');
+        json_put_text(out, "table", c.table);
+        json_put_number(out, "rows", c.rows);
+        json_put_number(out, "bytes", c.bytes);
+        json_put_number(out, "estimated_rows", c.estimated_rows);
+        json_put_number(out, "seconds", c.for_s);
+        put_seconds(out, "seconds_left", c.left_s);
+        json_close(out, '}');
+    }
+    json_close(out, ']');
+    json_put_number(out, "tables_left",
+                    stats_file_number(capture, "pg2any_capture_copy_tables_left"));
 }

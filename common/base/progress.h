@@ -1,6 +1,6 @@
 /*
- * progress.h - how far a pipeline is, as its stages' statistics files say: the lag of a target, the
- * copies of tables, and the words for them.
+ * progress.h - how a pipeline is and how far, as its stages' statistics files say: the lag of a
+ * target, the copies of tables; the words for them, and their JSON.
  *
  * Speeds and estimates are those of the last ten seconds (stats.h), so one look at the files is
  * enough. Sizes are in bytes, 1 MB is 1024 * 1024 of them, as in postgresql.conf.
@@ -10,7 +10,20 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "base/stats_file.h"
+
+/* What the stages of each kind have of metrics that are worth a look: the metric, and its name in
+ * text and JSON. */
+struct stage_metric {
+    const char *metric, *name;
+};
+extern const struct stage_metric stage_metrics[]; /* ended by NULL */
+
+/* Appends how a stage is, as an object of a JSON array (pg2any(1) has the names). `fault`: what
+ * stats_file_fault() said. */
+void stage_put_json(struct buf *out, const char *name, const char *program,
+                    const struct stats_file *f, const struct err *fault);
 
 /* "120 MB"; "35 s", "2 min". The macros: in a place that lasts to the end of the block. */
 #define QUANTITY_TEXT 32
@@ -42,6 +55,10 @@ void lag_look(const struct stats_file *capture, const struct stats_file *apply, 
 #define LAG_WORDS 128
 void lag_words(const struct lag *lag, char out[LAG_WORDS]);
 
+/* Appends it as members of a JSON object (pg2any(1) has their names). */
+void lag_put_json(struct buf *out, const struct stats_file *capture,
+                  const struct stats_file *apply);
+
 struct table_copy {
     char table[512]; /* "schema.name" */
     double rows, bytes, estimated_rows /* 0: not known */, for_s;
@@ -50,5 +67,8 @@ struct table_copy {
 
 /* The next table that is being copied; *at: NULL at first. False: there is none. */
 bool table_copy_next(const struct stats_file *capture, const char **at, struct table_copy *copy);
+
+/* The same of all of them, and how many there are to come. */
+void table_copies_put_json(struct buf *out, const struct stats_file *capture);
 
 #endif
