@@ -9,6 +9,8 @@ MANDIR    ?= $(PREFIX)/share/man
 DOCDIR    ?= $(PREFIX)/share/doc/pg2any
 DATADIR   ?= $(PREFIX)/share/pg2any
 UNITDIR   ?= $(PREFIX)/lib/systemd/system
+BASHDIR   ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR    ?= $(PREFIX)/share/zsh/site-functions
 
 CFLAGS      ?= -O2 -g
 PKG_CONFIG  ?= pkg-config
@@ -341,6 +343,9 @@ install: all ## install into $(DESTDIR)$(PREFIX)
 	$(INSTALL) -m 644 $(DOC_FILES) '$(DESTDIR)$(DOCDIR)'
 	$(foreach f,$(SVC_SCRIPTS),$(INSTALL) -D -m 755 svc/$(f) '$(DESTDIR)$(DATADIR)/$(f)';)
 	$(foreach f,$(SVC_FILES),$(INSTALL) -D -m 644 svc/$(f) '$(DESTDIR)$(DATADIR)/$(f)';)
+	$(INSTALL) -D -m 644 packaging/completion/_pg2any '$(DESTDIR)$(ZSHDIR)/_pg2any'
+	$(INSTALL) -D -m 644 packaging/completion/pg2any.bash '$(DESTDIR)$(BASHDIR)/pg2any'
+	$(foreach t,$(filter-out pg2any,$(TOOLS)),ln -sf pg2any '$(DESTDIR)$(BASHDIR)/$(t)';)
 	$(INSTALL) -d '$(DESTDIR)$(UNITDIR)'
 	sed 's|/usr/local/bin/|$(BINDIR)/|' svc/systemd/pg2any@.service >'$(DESTDIR)$(UNITDIR)/pg2any@.service'
 	$(foreach m,$(MAN_PAGES),$(INSTALL) -D -m 644 $(m) \
@@ -363,7 +368,8 @@ uninstall: ## remove what `make install` put there
 	rm -f $(foreach d,$(DOC_FILES),'$(DESTDIR)$(DOCDIR)/$(notdir $(d))')
 	rm -f $(foreach m,$(MAN_PAGES),'$(DESTDIR)$(MANDIR)/$(call man_section,$(m))/$(notdir $(m))')
 	if [ -d '$(DESTDIR)$(DOCDIR)' ]; then rmdir '$(DESTDIR)$(DOCDIR)'; fi
-	rm -f '$(DESTDIR)$(UNITDIR)/pg2any@.service'
+	rm -f '$(DESTDIR)$(UNITDIR)/pg2any@.service' '$(DESTDIR)$(ZSHDIR)/_pg2any'
+	rm -f $(foreach t,$(ALL_TOOLS),'$(DESTDIR)$(BASHDIR)/$(t)')
 	rm -rf '$(DESTDIR)$(DATADIR)'
 
 .PHONY: dist

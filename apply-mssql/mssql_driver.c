@@ -262,6 +262,7 @@ const struct driver_ops mssql_driver_ops = {
     .title = "SQL Server",
     .uri_help = "sqlserver://user:password@host:port/database?encrypt=no|yes|verify&ca=FILE&"
                 "instance=NAME",
+    .uri_example = "sqlserver://cdc:secret@db.example/shop?encrypt=verify",
     DRIVER_OPERATIONS(mssql),
     .stores = mssql_stores,
     .read = mssql_read,

@@ -272,6 +272,7 @@ const struct driver_ops my_driver_ops = {
     .title = "MySQL",
     .uri_help = "mysql://user:password@host:port/database?socket=PATH&tls=required|verify-ca|"
                 "verify-identity&ca=FILE",
+    .uri_example = "mysql://cdc:secret@db.example/shop?tls=verify-identity",
     DRIVER_OPERATIONS(my),
     .stores = my_stores,
     .read = my_read,

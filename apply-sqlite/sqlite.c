@@ -371,6 +371,7 @@ const struct driver_ops sqlite_ops = {
     .name = "sqlite",
     .title = "SQLite",
     .uri_help = uri_help,
+    .uri_example = "/srv/shop/shop.db",
     DRIVER_OPERATIONS(sqlite),
     .stores = sqlite_stores,
     .read = sqlite_read,

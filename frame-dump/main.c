@@ -41,6 +41,8 @@ static const struct program program = {
     .name = "frame-dump",
     .synopsis = "[--summary] < FRAMES",
     .purpose = "Prints the frames of pg-capture or txn-assemble as JSON, one object a line.",
+    .examples = "  frame-dump <audit.frames | jq -c 'select(.type == \"insert\")'\n"
+                "  frame-dump --summary <audit.frames\n",
     .options = option_table,
 };
 

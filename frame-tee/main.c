@@ -56,6 +56,8 @@ static const struct program program = {
     .name = "frame-tee",
     .synopsis = "[option]... <committed.frames >committed.frames",
     .purpose = "Passes frames on to several readers, and keeps an audit file of them.",
+    .examples =
+        "  txn-assemble <frames | frame-tee --audit audit.frames | apply-sqlite --dest shop.db\n",
     .options = option_table,
 };
 

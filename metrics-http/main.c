@@ -49,6 +49,7 @@ static const struct program program = {
     .purpose =
         "Serves the statistics of a pipeline at /metrics in Prometheus' text format, whether it works\n"
         "at /health and whether it has started at /ready.",
+    .examples = "  metrics-http --listen 127.0.0.1:8080 --stats capture.prom --stats apply.prom\n",
     .options = option_table,
 };
 

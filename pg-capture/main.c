@@ -97,6 +97,11 @@ static const struct program program = {
     .purpose =
         "Reads a logical replication slot of PostgreSQL (14 or later) and writes change frames to\n"
         "stdout, one for each message of pgoutput.",
+    .examples =
+        "  pg-capture --source 'postgresql://cdc@db.example/shop?sslmode=verify-full' --check\n"
+        "  pg-capture --source 'host=/run/postgresql dbname=shop user=cdc' --slot shop --ack shop.ack |\n"
+        "      txn-assemble | apply-sqlite --dest shop.db --ack shop.ack\n"
+        "  pg-capture --source postgresql:///shop --until-lsn current | frame-dump\n",
     .options = options,
 };
 

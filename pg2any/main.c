@@ -227,6 +227,7 @@ static const struct command {
     const char *operand; /* NULL: it takes none */
     const char *example; /* of it; NULL: it takes any number of them */
     const char *purpose;
+    const char *examples; /* for --help; NULL: none */
     const struct option_def *options;
     /* Above 0: the exit status. */
     int (*run)(const struct plan *, const struct settings *, const char *, struct err *);
@@ -234,30 +235,37 @@ static const struct command {
     {"run", NULL, NULL,
      "Runs the pipeline in the foreground. Starts it again after temporary errors, ends at\n"
      "permanent ones.",
+     "  pg2any run --env-file shop.env\n"
+     "  pg2any run --env-file shop.env --until-lsn current\n",
      run_options, do_run},
     {"check", NULL, NULL,
      "Looks whether source and targets are as they have to be, and says what to mend. Changes\n"
      "nothing.",
-     plain_options, do_check},
-    {"status", "[SECONDS]", NULL, "Shows processes, slot, lag and checkpoints.", status_options,
-     do_status},
+     "  pg2any check --env-file shop.env\n", plain_options, do_check},
+    {"status", "[SECONDS]", NULL, "Shows processes, slot, lag and checkpoints.",
+     "  pg2any status --env-file shop.env\n"
+     "  pg2any status --env-file shop.env --watch 2\n",
+     status_options, do_status},
     {"init", "DIR", "a directory for the pipeline, such as /srv/shop",
-     "Writes the pipeline into DIR as service directories for s6.", plain_options, do_init},
+     "Writes the pipeline into DIR as service directories for s6.",
+     "  pg2any init --env-file shop.env /srv/shop\n", plain_options, do_init},
     {"copy", "[TABLE...]", NULL,
      "Asks for tables to be copied again, of a pipeline that runs or not; all without a name.",
-     copy_options, do_copy},
+     "  pg2any copy --env-file shop.env public.orders public.customers\n", copy_options, do_copy},
     {"compare", "[TABLE...]", NULL,
      "Compares tables at the source with those at the targets, of a pipeline that runs; all\n"
      "without a name. Exit 0 where they are equal, 1 where one is not.",
+     "  pg2any compare --env-file shop.env\n"
+     "  pg2any compare --env-file shop.env --mend public.orders\n",
      compare_options, do_compare},
     {"resync", NULL, NULL,
      "Begins anew, after asking: a new slot, and all tables are copied again. Until then the\n"
      "targets keep the rows that they have.",
-     resync_options, do_resync},
-    {"drop", NULL, NULL, "Drops the slot and the checkpoints, after asking.", drop_options,
-     do_drop},
+     "  pg2any resync --env-file shop.env --target 2\n", resync_options, do_resync},
+    {"drop", NULL, NULL, "Drops the slot and the checkpoints, after asking.",
+     "  pg2any drop --env-file shop.env\n", drop_options, do_drop},
     {"stage", "NAME", "of a stage, such as capture",
-     "Becomes one stage of the pipeline, joined to its neighbours by FIFOs. For supervisors.",
+     "Becomes one stage of the pipeline, joined to its neighbours by FIFOs. For supervisors.", NULL,
      stage_options, do_stage},
 };
 
@@ -281,9 +289,21 @@ static void print_help(void)
         }
         (void)putchar('\n');
     }
-    (void)printf("\npg2any COMMAND --help lists the options of a command.\n\n"
+    (void)printf("\nExamples:\n"
+                 "  printf '%%s\\n' CDC_SOURCE_CONNECTION_STRING=postgresql:///shop "
+                 "CDC_DEST_URI=shop.db >shop.env\n"
+                 "  pg2any check --env-file shop.env && pg2any run --env-file shop.env\n"
+                 "\npg2any COMMAND --help lists the options of a command.\n\n"
                  "Exit status: 0 stopped on purpose; 100 permanent error; 111 temporary error, "
                  "start again.\n");
+}
+
+/* For shell completion: a name, its operand or "-", and the first line of what it is for. */
+static void list_commands(void)
+{
+    for (const struct command *c = commands; c < commands + NCOMMANDS; c++)
+        (void)printf("%s\t%s\t%.*s\n", c->name, c->operand ? c->operand : OPTIONS_NOTHING,
+                     (int)strcspn(c->purpose, "\n"), c->purpose);
 }
 
 static const struct command *find_command(const char *name)
@@ -328,6 +348,7 @@ static int run_command(const struct command *c, int argc, char **argv, struct er
     const struct program program = {.name = name,
                                     .synopsis = synopsis,
                                     .purpose = c->purpose,
+                                    .examples = c->examples,
                                     .options = c->options,
                                     .first_operand = c->operand ? &first : NULL};
     enum options_result result = options_parse(&program, argc, argv, &s, NULL, err);
@@ -355,6 +376,10 @@ int main(int argc, char **argv)
     }
     if (strcmp(word, "--version") == 0) {
         (void)printf("pg2any %s\n", PG2ANY_VERSION);
+        return STATUS_OK;
+    }
+    if (strcmp(word, "--list-commands") == 0) {
+        list_commands();
         return STATUS_OK;
     }
     const struct command *c = find_command(word);

@@ -85,6 +85,7 @@ if $for_tests; then
     need 'the SQLite shell' sqlite3 command -v sqlite3
     need jq jq command -v jq
     need mandoc mandoc command -v mandoc
+    need zsh zsh command -v zsh
 fi
 for extra; do
     need "$extra" "$extra" command -v "$extra"

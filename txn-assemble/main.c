@@ -55,6 +55,8 @@ static const struct program program = {
     .purpose =
         "Turns the change frames of pg-capture, with ordinary, streamed and prepared transactions\n"
         "mixed, into whole committed transactions in commit order.",
+    .examples =
+        "  pg-capture --source postgresql:///shop --copy never | txn-assemble >committed.frames\n",
     .options = option_table,
 };
 

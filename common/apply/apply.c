@@ -468,8 +468,16 @@ static void finish(struct apply *a, const struct err *err)
 
 int apply_main(const struct driver_ops *ops, int argc, char **argv)
 {
-    char name[32];
+    char name[32], examples[768];
     (void)snprintf(name, sizeof name, "apply-%s", ops->name);
+    (void)snprintf(examples, sizeof examples,
+                   "  CDC_DEST_URI='%s'; export CDC_DEST_URI\n"
+                   "  %s --check <committed.frames\n"
+                   "  pg-capture --source postgresql:///shop --ack shop.ack | txn-assemble |\n"
+                   "      %s --ack shop.ack\n"
+                   "\nForms of a URI (percent-escapes where a character means something else):\n"
+                   "  %s\n",
+                   ops->uri_example, name, name, ops->uri_help);
     log_init(name);
     const struct program program = {
         .name = name,
@@ -477,6 +485,7 @@ int apply_main(const struct driver_ops *ops, int argc, char **argv)
         .purpose =
             "Applies the committed transactions on stdin to the target, exactly once, and says on the\n"
             "--ack FIFO which LSN is durable there.",
+        .examples = examples,
         .options = option_defs,
     };
     struct err err = {0};

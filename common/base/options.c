@@ -15,8 +15,10 @@
 #include "base/redact.h"
 #include "base/version.h"
 
-#define MAX_OPTIONS 64
-#define LONG_BASE   256 /* getopt values of the table's options start here */
+#define HELP_HELP    "print this and leave"
+#define VERSION_HELP "print the version and leave"
+#define MAX_OPTIONS  64
+#define LONG_BASE    256 /* getopt values of the table's options start here */
 
 struct log_options {
     int level;
@@ -208,10 +210,32 @@ static void print_help(const struct parse *p)
         for (const struct option_def *def = p->tables[t].defs; def && def->name; def++)
             print_option(def->name, def->metavar, def->help, def->env,
                          def->type == OPTION_FLAG ? NULL : def->fallback);
-    print_option("help", NULL, "print this and leave", NULL, NULL);
-    print_option("version", NULL, "print the version and leave", NULL, NULL);
+    print_option("help", NULL, HELP_HELP, NULL, NULL);
+    print_option("version", NULL, VERSION_HELP, NULL, NULL);
+    if (p->program->examples)
+        printf("\nExamples:\n%s", p->program->examples);
     printf(
         "\nExit status: 0 stopped on purpose; 100 permanent error; 111 temporary error, start again.\n");
+}
+
+static void list_option(const char *name, const struct option_def *def, const char *help)
+{
+    const char *metavar = def && def->metavar ? def->metavar : OPTIONS_NOTHING;
+    bool repeats = def && def->type == OPTION_LIST && !strstr(metavar, "...");
+    printf("--%s\t%s%s\t", name, metavar, repeats ? "..." : "");
+    const char *const *choices = def && def->type == OPTION_CHOICE ? def->choices : NULL;
+    for (const char *const *c = choices; c && *c; c++)
+        printf("%s%.*s", c == choices ? "" : ",", (int)strcspn(*c, "="), *c);
+    printf("%s\t%.*s\n", choices ? "" : OPTIONS_NOTHING, (int)strcspn(help, "\n"), help);
+}
+
+static void list_options(const struct parse *p)
+{
+    for (size_t t = 0; t < TABLES; t++)
+        for (const struct option_def *def = p->tables[t].defs; def && def->name; def++)
+            list_option(def->name, def, def->help);
+    list_option("help", NULL, HELP_HELP);
+    list_option("version", NULL, VERSION_HELP);
 }
 
 /* What is known of them so far; an error that follows is logged so already. */
@@ -295,8 +319,8 @@ static bool is_operand(const char *word)
 static enum options_result parse_flags(struct parse *p, int argc, char **argv, bool usable,
                                        struct err *err)
 {
-    enum { OPT_HELP = 1, OPT_VERSION };
-    struct option longs[MAX_OPTIONS + 3] = {{0}};
+    enum { OPT_HELP = 1, OPT_VERSION, OPT_LIST };
+    struct option longs[MAX_OPTIONS + 4] = {{0}};
     const struct option_def *defs[MAX_OPTIONS];
     void *targets[MAX_OPTIONS];
     bool list_from_flags[MAX_OPTIONS] = {false};
@@ -315,6 +339,7 @@ static enum options_result parse_flags(struct parse *p, int argc, char **argv, b
         }
     longs[n] = (struct option){"help", no_argument, NULL, OPT_HELP};
     longs[n + 1] = (struct option){"version", no_argument, NULL, OPT_VERSION};
+    longs[n + 2] = (struct option){"list-options", no_argument, NULL, OPT_LIST};
 
     const bool operands = p->program->first_operand != NULL;
     optind = 0; /* forgets an earlier call's place within a word, too */
@@ -332,6 +357,10 @@ static enum options_result parse_flags(struct parse *p, int argc, char **argv, b
         }
         if (c == OPT_VERSION) {
             printf("%s %s\n", p->program->name, PG2ANY_VERSION);
+            return OPTIONS_LEAVE;
+        }
+        if (c == OPT_LIST) {
+            list_options(p);
             return OPTIONS_LEAVE;
         }
         if (!usable)

@@ -32,9 +32,13 @@ struct program {
     const char *name;
     const char *synopsis;             /* after the name, in --help's first line */
     const char *purpose;              /* one or two sentences */
+    const char *examples;             /* whole lines, for the end of --help; NULL: none */
     const struct option_def *options; /* ended by name == NULL */
     int *first_operand;               /* NULL: operands are a mistake */
 };
+
+/* The columns of --list-options. */
+#define OPTIONS_NOTHING "-"
 
 enum options_result { OPTIONS_ERROR = -1, OPTIONS_RUN, OPTIONS_LEAVE };
 
@@ -42,8 +46,12 @@ enum options_result { OPTIONS_ERROR = -1, OPTIONS_RUN, OPTIONS_LEAVE };
  * Fills `target`, and `stage` unless it is NULL: then the program is no stage and does not know its
  * options. Where a program takes operands they may stand before options and behind them; argv gets
  * another order, and *first_operand is where they begin then. A filter has none: it reads stdin.
- * --log-level, --log-format, --help and
- * --version are understood for every program and are not in its table.
+ * --log-level, --log-format, --help and --version are understood for every program and are not in
+ * its table.
+ *
+ * So is --list-options, which --help leaves out: for shell completion, a line for each option, with
+ * tabs between the option, what its value is called ("FILE", "FIFO..." where it may be repeated),
+ * the words that it can be (commas between), and what it is for. OPTIONS_NOTHING stands for none.
  */
 MUST_CHECK enum options_result options_parse(const struct program *program, int argc, char **argv,
                                              void *target, struct stage_options *stage,

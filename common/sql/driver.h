@@ -271,9 +271,10 @@ typedef int driver_read_fn(struct driver *d, const struct target_table *table, d
 typedef int driver_check_fn(struct driver *d, bool ddl, struct report *report, struct err *err);
 
 struct driver_ops {
-    const char *name;     /* "mysql": of the program apply-mysql */
-    const char *title;    /* "MySQL": in messages */
-    const char *uri_help; /* forms of --dest, for --help */
+    const char *name;        /* "mysql": of the program apply-mysql */
+    const char *title;       /* "MySQL": in messages */
+    const char *uri_help;    /* forms of --dest, for --help */
+    const char *uri_example; /* one that works, but for its names */
 
     driver_open_fn *open;
     driver_close_fn *close;

@@ -373,6 +373,7 @@ static const struct driver_ops ops = {
     .name = "text",
     .title = "SQL text",
     .uri_help = "a path",
+    .uri_example = "shop.sql",
     DRIVER_OPERATIONS(file),
 };
 

@@ -560,6 +560,7 @@ const struct driver_ops double_ops = {
     .name = "double",
     .title = "the double",
     .uri_help = "",
+    .uri_example = "",
     .open = double_open_driver,
     .close = double_close,
     .reset = double_reset,
