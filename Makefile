@@ -282,6 +282,14 @@ KILLS ?= 20
 check-copy: all ## copy ROWS (1000000) rows into two targets under load, with kill -9 of a stage, KILLS times (20)
 	@PG2ANY_ROWS=$(ROWS) PG2ANY_KILLS=$(KILLS) $(test_env) tests/run --limit 14400 --logs $(BUILD)/test-logs tests/t/92_copy_many.t
 
+# WORKLOAD=NAME,... of tests/bench/bench; RUNS of each.
+WORKLOAD ?=
+RUNS     ?= 5
+.PHONY: bench
+bench: deps ## how fast, beside PostgreSQL's own replication: tables, numbers in build/bench.json (WORKLOAD=mix RUNS=3)
+	+@$(build_now) all
+	@$(test_env) tests/bench/bench --json $(BUILD)/bench.json --runs $(RUNS) $(if $(WORKLOAD),--workload $(WORKLOAD))
+
 MOST ?= 600
 .PHONY: check-faults
 check-faults: all $(FAULTS) ## let each call of each program fail, MOST (600) of a kind: it leaves in order, or goes on

@@ -1,0 +1,220 @@
+package Pg2any::Bench::Contenders;
+
+# Who takes part in tests/bench/bench. Each reads the same backlog from a slot of its own and has a target of its own.
+# Methods of one:
+#   name, label
+#   target          what can be compared with the source in the end, where that is one of ours
+#   dbh             a connection to what it writes to, where that can be asked
+#   slot            the slot that confirms what it has done; none: it is done when it has ended
+#   begin           once, before anything is written
+#   get_ready($lsn) before a backlog that ends there is taken, on nobody's clock
+#   start($lsn)     takes it
+#   stop
+#   programs        the processes that it consists of, while it runs
+#   server          the processes of its target's server
+
+use strict;
+use warnings;
+use Exporter qw(import);
+use Pg2any::Bench::Workloads qw(workload_schema);
+use Pg2any::MySQL;
+use Pg2any::Target qw(new_target);
+
+our @EXPORT_OK = qw(contender_names new_contender);
+
+my @KNOWN = (
+    sqlite => ['Pipeline', 'pg2any into SQLite', kind => 'sqlite'],
+    'sqlite-socket' => ['Pipeline', 'the same, Unix socket', kind => 'sqlite', socket => 1],
+    'apply-sqlite' => ['Apply', 'apply-sqlite alone, from a file', kind => 'sqlite'],
+    mysql => ['Pipeline', 'pg2any into MariaDB', kind => 'mysql'],
+    'mysql-socket' => ['Pipeline', 'the same, Unix sockets', kind => 'mysql', socket => 1],
+    'apply-mysql' => ['Apply', 'apply-mysql alone, from a file', kind => 'mysql', socket => 1],
+    durable => ['Subscription', 'subscription, durable', synchronous_commit => 'on'],
+    default => ['Subscription', 'subscription, default', synchronous_commit => 'off'],
+    recvlogical => ['Recvlogical', 'pg_recvlogical to /dev/null'],
+    'recvlogical-socket' => ['Recvlogical', 'the same, Unix socket', socket => 1],
+);
+
+sub contender_names { return @KNOWN[grep { $_ % 2 == 0 } 0 .. $#KNOWN] }
+
+# new_contender(NAME, $pg): $pg has the tables and the publication cdc_pub.
+sub new_contender {
+    my ($name, $pg) = @_;
+    my %known = @KNOWN;
+    my ($class, $label, %more) = @{ $known{$name} // die "no contender $name\n" };
+    my $self = bless { name => $name, label => $label, pg => $pg, slot_name => 'slot_' . $name =~ tr/-/_/r, %more },
+        "Pg2any::Bench::$class";
+    $self->begin;
+    return $self;
+}
+
+my ($mysql, $databases);
+
+sub our_target {
+    my ($self) = @_;
+    my @more = (kind => $self->{kind}, origin => $self->{slot_name});
+    return new_target(@more) if $self->{kind} eq 'sqlite';
+    $mysql //= Pg2any::MySQL->new(settings => { innodb_buffer_pool_size => '512M' });
+    return new_target(@more, server => $mysql, database => 'bench' . ++$databases, uri => [$self->{socket} ? () : (tcp => 1)]);
+}
+
+package Pg2any::Bench::Contender;
+
+use strict;
+use warnings;
+
+sub name { return $_[0]{name} }
+sub label { return $_[0]{label} }
+sub target { return $_[0]{target} }
+sub slot { return $_[0]{slot_name} }
+sub dbh { return $_[0]{target} ? $_[0]{target}->dbh : undef }
+sub get_ready { return }
+sub stop { return }
+sub programs { return }
+sub server { my ($self) = @_; return $self->{target} && $self->{target}->kind eq 'mysql' ? ($self->{target}->server->pid) : () }
+sub make_slot { my ($self) = @_; return $self->{pg}->value("select pg_create_logical_replication_slot('$self->{slot_name}', 'pgoutput')") }
+
+package Pg2any::Bench::Pipeline;
+
+use strict;
+use warnings;
+use parent -norequire, 'Pg2any::Bench::Contender';
+use Pg2any::Pipeline;
+
+sub begin {
+    my ($self) = @_;
+    $self->{target} = Pg2any::Bench::Contenders::our_target($self);
+    $self->{pipeline} = Pg2any::Pipeline->new(pg => $self->{pg}, target => $self->{target}, slot => $self->{slot_name},
+        pg_uri => [socket => $self->{socket}]);
+    $self->make_slot;
+    return;
+}
+
+sub start { my ($self) = @_; return $self->{pipeline}->start }
+
+sub stop {
+    my ($self) = @_;
+    my $statuses = $self->{pipeline}->stop;
+    my @wrong = grep { $statuses->{$_} ne '0' } sort keys %$statuses;
+    die "$self->{name}: ", map({ "$_ ended with $statuses->{$_}: " . $self->{pipeline}->log_text($_) } @wrong) if @wrong;
+    return;
+}
+
+sub programs { my ($self) = @_; return map { $_->pid } $self->{pipeline}->processes }
+
+# ---- what is the most that the target's side can do: the assembled stream is there ----
+
+package Pg2any::Bench::Apply;
+
+use strict;
+use warnings;
+use parent -norequire, 'Pg2any::Bench::Contender';
+use Pg2any::Pipeline;
+use Pg2any::Scratch qw(fresh_name);
+
+sub slot { return }
+
+sub begin {
+    my ($self) = @_;
+    $self->{target} = Pg2any::Bench::Contenders::our_target($self);
+    $self->make_slot;
+    return;
+}
+
+# The slot is where the last recording has ended, and so is the target.
+sub get_ready {
+    my ($self, $lsn) = @_;
+    $self->{input} = fresh_name("$self->{name}.frames");
+    my $recording = Pg2any::Pipeline->new(pg => $self->{pg}, stages => [qw(capture assemble)], slot => $self->{slot_name},
+        output => $self->{input}, pg_uri => [socket => 1], args => { capture => ['--until-lsn', $lsn] });
+    my $statuses = $recording->start->wait_all($Pg2any::Bench::LIMIT_S);
+    die "$self->{name}: no recording: ", $recording->log_text('capture') if grep { $_ ne '0' } values %$statuses;
+    return;
+}
+
+sub start {
+    my ($self) = @_;
+    $self->{pipeline} = Pg2any::Pipeline->new(target => $self->{target}, stages => ['apply'], input => $self->{input});
+    return $self->{pipeline}->start;
+}
+
+sub running { my ($self) = @_; return $self->{pipeline}->running }
+
+sub stop {
+    my ($self) = @_;
+    my $status = $self->{pipeline}->wait_exit('apply', 10);
+    die "$self->{name}: $status: ", $self->{pipeline}->log_text('apply') if $status ne '0';
+    unlink $self->{input};
+    $self->{pg}->value('select pg_replication_slot_advance(?, ?)', $self->{slot_name}, $self->{target}->checkpoint->{remote_lsn});
+    return;
+}
+
+sub programs { my ($self) = @_; return $self->{pipeline}->pid('apply') }
+
+# ---- PostgreSQL's own ----
+
+package Pg2any::Bench::Subscription;
+
+use strict;
+use warnings;
+use parent -norequire, 'Pg2any::Bench::Contender';
+use Pg2any::Bench qw(server_pids);
+use Pg2any::Postgres;
+use Pg2any::Wait qw(wait_for);
+
+sub begin {
+    my ($self) = @_;
+    my $slot = $self->{slot_name};
+    $self->{subscriber} = Pg2any::Postgres->new(name => "subscriber-$self->{name}", fsync => 1,
+        settings => { max_wal_size => '16GB', checkpoint_timeout => '1h' });
+    $self->{subscriber}->do(Pg2any::Bench::Workloads::workload_schema(), sprintf "create subscription sub connection '%s'
+        publication cdc_pub with (copy_data = false, enabled = false, create_slot = false, slot_name = '$slot',
+        streaming = on, synchronous_commit = $self->{synchronous_commit})", $self->{pg}->uri);
+    $self->make_slot;
+    return;
+}
+
+sub dbh { my ($self) = @_; return $self->{subscriber}->dbh }
+sub start { my ($self) = @_; return $self->{subscriber}->do('alter subscription sub enable') }
+
+sub stop {
+    my ($self) = @_;
+    $self->{subscriber}->do('alter subscription sub disable');
+    return wait_for(sub { !$self->{pg}->slot($self->{slot_name})->{active} }, 30, "$self->{name} to stop");
+}
+
+sub server { my ($self) = @_; return server_pids($self->{subscriber}) }
+
+# It confirms late and rarely, but leaves at once at the position that it is given.
+package Pg2any::Bench::Recvlogical;
+
+use strict;
+use warnings;
+use parent -norequire, 'Pg2any::Bench::Contender';
+use Pg2any::Postgres;
+use Pg2any::Process;
+use Pg2any::Scratch qw(fresh_name);
+
+sub slot { return }
+sub begin { my ($self) = @_; return $self->make_slot }
+
+sub start {
+    my ($self, $lsn) = @_;
+    $self->{process} = Pg2any::Process->start(name => 'pg_recvlogical', stderr => fresh_name('recvlogical.log'),
+        argv => [Pg2any::Postgres::bin_dir() . '/pg_recvlogical', '-d', $self->{pg}->uri(socket => $self->{socket}),
+            '--slot', $self->{slot_name}, '--start', '-f', '/dev/null', '-o', 'proto_version=2', '-o', 'streaming=on', '-o',
+            'publication_names=cdc_pub', '--endpos', $lsn]);
+    return;
+}
+
+sub running { my ($self) = @_; return $self->{process}->running }
+
+sub stop {
+    my ($self) = @_;
+    $self->{process}->status eq '0' or die "pg_recvlogical failed\n";
+    return;
+}
+
+sub programs { my ($self) = @_; return $self->{process}->pid }
+
+1;
