@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install what is missing to build and test pg2any.
 #
-# usage: tests/deps.sh [npm|debootstrap|faketime] or tests/deps.sh --service
+# usage: tests/deps.sh [npm|debootstrap|faketime|matplotlib] or tests/deps.sh --service
 #
 # What is there is found by looking for it, not by asking the package manager, so that what was
 # installed by other means counts; when nothing is missing, no network and no root is needed. On
@@ -88,7 +88,11 @@ if $for_tests; then
     need zsh zsh command -v zsh
 fi
 for extra; do
-    need "$extra" "$extra" command -v "$extra"
+    if [ "$extra" = matplotlib ]; then
+        need matplotlib python3-matplotlib /usr/bin/python3 -c 'import matplotlib'
+    else
+        need "$extra" "$extra" command -v "$extra"
+    fi
 done
 
 if [ -z "$missing" ]; then
