@@ -207,10 +207,10 @@ static bool ask_side(const struct plan *plan, const struct stage *s, struct buf 
     int fd = inspect_scratch_file(&ignored);
     bool asked = fd >= 0 && run_program(plan, s, argv, -1, fd, false, &ignored) == STATUS_OK &&
                  lseek(fd, 0, SEEK_SET) == 0;
-    ssize_t size = asked ? read(fd, text, sizeof text) : 0;
-    while (size > 0 && text[size - 1] == '\n')
-        size--;
-    buf_append(json, text, size > 0 ? (size_t)size : 0);
+    for (ssize_t size; asked && (size = read(fd, text, sizeof text)) > 0;)
+        buf_append(json, text, (size_t)size);
+    while (json->len > 0 && json->data[json->len - 1] == '\n')
+        json->len--;
     if (fd >= 0)
         (void)close(fd);
     return asked;
@@ -376,7 +376,13 @@ static const char *join_tables(const struct copy_request *r, struct buf *out)
     return out->failed ? NULL : r->ntables ? buf_cstr(out) : "all";
 }
 
-int inspect_copy(const struct plan *plan, const struct copy_request *r, struct err *err)
+/* What tables are asked for, and what becomes of that. */
+struct asking {
+    const char *flag, *does, *done, *failed;
+};
+
+static int ask_for_tables(const struct plan *plan, const struct copy_request *r,
+                          const struct asking *a, struct err *err)
 {
     struct buf list = {0};
     int status = STATUS_OK;
@@ -389,14 +395,28 @@ int inspect_copy(const struct plan *plan, const struct copy_request *r, struct e
         const struct stage *s = &plan->stages[i];
         if (!is_meant(s, r->target))
             continue;
-        const char *const argv[] = {s->program, "--copy-again",       tables,
-                                    "--origin", plan_origin(plan, s), NULL};
+        const char *const argv[] = {s->program,           a->flag, tables, "--origin",
+                                    plan_origin(plan, s), NULL};
         status = run_program(plan, s, argv, -1, -1, false, err);
         if (status == STATUS_OK)
-            tell_applier(s, "copies them", "copied");
+            tell_applier(s, a->does, a->done);
     }
     buf_free(&list);
-    return failed(status, "not every table was asked for", err);
+    return failed(status, a->failed, err);
+}
+
+int inspect_copy(const struct plan *plan, const struct copy_request *r, struct err *err)
+{
+    static const struct asking asking = {"--copy-again", "copies them", "copied",
+                                         "not every table was asked for"};
+    return ask_for_tables(plan, r, &asking, err);
+}
+
+int inspect_set_aside(const struct plan *plan, const struct copy_request *r, struct err *err)
+{
+    static const struct asking asking = {"--set-aside", "leaves them out", "left out",
+                                         "not every table was set aside"};
+    return ask_for_tables(plan, r, &asking, err);
 }
 
 /* Lines of the file, which is read from its beginning then, and again. */

@@ -1,5 +1,6 @@
 /*
- * inspect.h - pg2any check, status, drop, copy and resync: the stages look each at their own side.
+ * inspect.h - pg2any check, status, drop, copy, pause, resume and resync: the stages look each at
+ * their own side.
  */
 #ifndef PG2ANY_PG2ANY_INSPECT_H
 #define PG2ANY_PG2ANY_INSPECT_H
@@ -19,13 +20,15 @@ MUST_CHECK int inspect_status(const struct plan *plan, bool json, struct err *er
 
 /* Which targets, and which tables of theirs. */
 struct copy_request {
-    unsigned target;     /* 0: all */
-    size_t ntables;      /* 0: all */
-    char *const *tables; /* "public.t" */
+    unsigned target;           /* 0: all */
+    size_t ntables;            /* 0: all */
+    const char *const *tables; /* "public.t" */
 };
 
-/* Asks for tables to be copied again; appliers that run are told. */
+/* Asks for tables to be copied again, or set aside until they are; appliers that run are told. */
 MUST_CHECK int inspect_copy(const struct plan *plan, const struct copy_request *r, struct err *err);
+MUST_CHECK int inspect_set_aside(const struct plan *plan, const struct copy_request *r,
+                                 struct err *err);
 
 /* A file without a name, for what one program writes and another reads; -1: an error. */
 MUST_CHECK int inspect_scratch_file(struct err *err);

@@ -29,6 +29,7 @@ struct settings {
     const char *until_lsn;
     bool yes, watch;
     uint64_t target;
+    struct option_list tables;
     const char *keys, *wait, *sample, *rate;
     bool values, json, still, mend;
     size_t noperands;
@@ -86,6 +87,14 @@ static const struct option_def drop_options[] = {
     }
 
 static const struct option_def copy_options[] = {ENVIRONMENT, TARGET, {.name = NULL}};
+
+static const struct option_def pause_options[] = {
+    ENVIRONMENT,
+    TARGET,
+    {"table", OPTION_LIST, offsetof(struct settings, tables), NULL, NULL, "SCHEMA.TABLE,...",
+     "these tables; the others go on", 0, 0, NULL},
+    {.name = NULL},
+};
 
 #define FIELD(name) offsetof(struct settings, name)
 static const struct option_def compare_options[] = {
@@ -176,9 +185,36 @@ static int do_drop(const struct plan *p, const struct settings *s, const char *o
 static int do_copy(const struct plan *p, const struct settings *s, const char *operand,
                    struct err *err)
 {
-    const struct copy_request r = {(unsigned)s->target, s->noperands, s->operands};
+    const struct copy_request r = {(unsigned)s->target, s->noperands,
+                                   (const char *const *)s->operands};
     (void)operand;
     return inspect_copy(p, &r, err);
+}
+
+/* The tables that --table names. */
+static int paused_tables(const struct settings *s, struct copy_request *r, struct err *err)
+{
+    *r = (struct copy_request){(unsigned)s->target, s->tables.n, s->tables.items};
+    if (r->ntables > 0)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT, "which tables?");
+    return err_hint(err, "--table public.orders");
+}
+
+static int do_pause(const struct plan *p, const struct settings *s, const char *operand,
+                    struct err *err)
+{
+    struct copy_request r;
+    (void)operand;
+    return paused_tables(s, &r, err) ? -1 : inspect_set_aside(p, &r, err);
+}
+
+static int do_resume(const struct plan *p, const struct settings *s, const char *operand,
+                     struct err *err)
+{
+    struct copy_request r;
+    (void)operand;
+    return paused_tables(s, &r, err) ? -1 : inspect_copy(p, &r, err);
 }
 
 static int do_compare(const struct plan *p, const struct settings *s, const char *operand,
@@ -252,6 +288,12 @@ static const struct command {
     {"copy", "[TABLE...]", NULL,
      "Asks for tables to be copied again, of a pipeline that runs or not; all without a name.",
      "  pg2any copy --env-file shop.env public.orders public.customers\n", copy_options, do_copy},
+    {"pause", NULL, NULL,
+     "Sets tables aside, of a pipeline that runs or not: their rows stay as they are while the\n"
+     "other tables go on.",
+     "  pg2any pause --env-file shop.env --table public.orders\n", pause_options, do_pause},
+    {"resume", NULL, NULL, "Has tables that are set aside copied again, and go on.",
+     "  pg2any resume --env-file shop.env --table public.orders\n", pause_options, do_resume},
     {"compare", "[TABLE...]", NULL,
      "Compares tables at the source with those at the targets, of a pipeline that runs; all\n"
      "without a name. Exit 0 where they are equal, 1 where one is not.",

@@ -44,7 +44,7 @@ struct apply_options {
     uint64_t connect_timeout_ms;
     /* At most one: do that instead (apply_inspect.h). */
     bool check, status, drop_checkpoint, copy_anew, read_again;
-    struct option_list copy_again, compare;
+    struct option_list copy_again, set_aside, compare;
     /* Of compare: */
     const char *ask, *keys;
     bool values, json, still;
@@ -106,6 +106,8 @@ static const struct option_def option_defs[] = {
      "forget the checkpoint of --origin, and leave", 0, 0, NULL},
     {"copy-again", OPTION_LIST, FIELD(copy_again), NULL, NULL, "SCHEMA.TABLE,...",
      "ask for these tables of --origin to be copied again, or all,\nand leave", 0, 0, NULL},
+    {"set-aside", OPTION_LIST, FIELD(set_aside), NULL, NULL, "SCHEMA.TABLE,...",
+     "leave these tables of --origin as they are, until --copy-again,\nand leave", 0, 0, NULL},
     {"copy-anew", OPTION_FLAG, FIELD(copy_anew), NULL, NULL, NULL,
      "ask for all of them, forget the checkpoint, and leave", 0, 0, NULL},
     {"read-again", OPTION_FLAG, FIELD(read_again), NULL, NULL, NULL,
@@ -147,6 +149,7 @@ struct apply {
     struct frame_reader input;
     struct stats stats;
     uint64_t *queue_depth, *lag_ms, *tables_awaited, *tables_settling;
+    uint64_t *tables_paused, *tables_refused;
     struct apply_group group;
     struct apply_stream stream;
 };
@@ -263,6 +266,8 @@ static void update_stats(void *ctx)
     bool coming = a->stream.open && !a->stream.skip;
     *a->queue_depth = a->group.ntxns + coming;
     *a->tables_awaited = a->group.rows.nawaited;
+    *a->tables_paused = a->group.rows.aside.npaused;
+    *a->tables_refused = a->group.rows.aside.nrefused;
     *a->tables_settling = a->group.rows.lacking.len / sizeof(struct lacks_indexes);
     a->stats.waits = *a->queue_depth > 0;
     *a->lag_ms = (uint64_t)group_lag_ms(&a->group, coming ? a->stream.commit_time_us : 0);
@@ -294,7 +299,8 @@ static void register_stats(struct apply *a, const char *component)
     stats_register_rate(s, "pg2any_events_per_second",
                         "Changes committed in the last second or so.", events);
     a->group.rows.counted[COUNT_LEFT_OUT] =
-        COUNTER("pg2any_skipped_events_total", "Changes that --skip-table left out.");
+        COUNTER("pg2any_skipped_events_total",
+                "Changes that were left out: of tables that are skipped, or set aside.");
     a->group.rows.left_out = (struct table_counts){
         .stats = s,
         .name = "pg2any_skipped_events_by_type_total",
@@ -303,6 +309,11 @@ static void register_stats(struct apply *a, const char *component)
     };
     a->tables_awaited =
         GAUGE("pg2any_copy_tables_awaited", "Tables of which the copy is not here yet.");
+    static const char aside[] = "pg2any_tables_aside",
+                      aside_help[] = "Tables that are set aside: their changes are left out until "
+                                     "a person asks for a copy.";
+    a->tables_paused = stats_register(s, STATS_GAUGE, aside, "reason=\"paused\"", aside_help);
+    a->tables_refused = stats_register(s, STATS_GAUGE, aside, "reason=\"refused\"", aside_help);
     a->tables_settling = GAUGE("pg2any_copy_tables_settling",
                                "Tables that are copied whole and settle: the stream has not passed "
                                "the end of the copy, or they do not have their places or indexes.");
@@ -349,11 +360,11 @@ static int check_options(struct apply *a, const struct driver_ops *ops, struct e
         return err_hint(err, "give it with --dest: %s", ops->uri_help);
     }
     if (o->check + o->status + o->drop_checkpoint + o->copy_anew + (o->copy_again.n > 0) +
-            o->read_again + (o->compare.n > 0) >
+            (o->set_aside.n > 0) + o->read_again + (o->compare.n > 0) >
         1)
         return err_set(err, ERR_PERMANENT,
-                       "--check, --status, --drop-checkpoint, --copy-again, --copy-anew, "
-                       "--read-again and --compare exclude each other");
+                       "--check, --status, --drop-checkpoint, --copy-again, --set-aside, "
+                       "--copy-anew, --read-again and --compare exclude each other");
     return schema_map_parse(&a->schema_map, o->schema_map, err) ||
                    skip_tables_parse(&a->group.rows.skip, &o->skip_table, err)
                ? -1
@@ -399,7 +410,7 @@ static bool is_inspection(const struct apply *a)
 {
     const struct apply_options *o = &a->options;
     return o->check || o->status || o->drop_checkpoint || o->copy_anew || o->read_again ||
-           o->copy_again.n > 0;
+           o->copy_again.n > 0 || o->set_aside.n > 0;
 }
 
 static int inspect(struct apply *a, const struct driver_ops *ops, struct err *err)
@@ -412,6 +423,8 @@ static int inspect(struct apply *a, const struct driver_ops *ops, struct err *er
     if (o->copy_anew || o->copy_again.n > 0)
         return apply_copy_again(ops, &config, o->origin, &o->copy_again, o->copy_anew,
                                 &a->group.rows.skip, err);
+    if (o->set_aside.n > 0)
+        return apply_set_aside(ops, &config, o->origin, &o->set_aside, &a->group.rows.skip, err);
     if (o->read_again)
         return apply_read_again(ops, &config, o->origin, &a->group.rows.skip, err);
     if (o->status)

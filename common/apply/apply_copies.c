@@ -117,7 +117,7 @@ static int wants_copy(struct apply_rows *a, const struct frame_copy_begin *x, bo
      * one. */
     *wants = x->chunk == FRAME_COPY_ROWS ? copied.lacks.len > 0
              : x->chunk > 1              ? copied.after != NULL
-                            : (a->takes_copies && !known) || copied.due || copied.after;
+                                         : copied_is_awaited(&copied, known, a->takes_copies);
     copied_free(&copied);
     return rc;
 }
@@ -196,15 +196,18 @@ int apply_rows_ask_again(struct apply_rows *a, struct err *err)
         struct copied copied;
         bool known;
         int rc = target_copied(a->target, a->origin, d->relid, &copied, &known, err);
-        bool asked = copied.due && !d->awaited;
+        bool asked = copied.due && !copied.aside && !d->awaited,
+             withdrawn = copied.aside && d->awaited;
         apply_rows_tell_lacks(d->relid, &copied.lacks, &a->told);
+        if (rc == 0)
+            rc = aside_note(&a->aside, d->relid, &copied, err);
         copied_free(&copied);
         if (rc)
             return -1;
-        if (!asked)
+        if (!asked && !withdrawn)
             continue;
-        rows_await(a, d->relid, true);
-        buf_printf(&a->told, "again %" PRIu32 "\n", d->relid);
+        rows_await(a, d->relid, asked);
+        buf_printf(&a->told, "%s %" PRIu32 "\n", asked ? "again" : "copied", d->relid);
     }
     return buf_check(&a->told, err);
 }
@@ -228,7 +231,7 @@ static int tell_copied(struct apply_rows *a, uint32_t relid, struct err *err)
     struct copied copied;
     bool known;
     int rc = target_copied(a->target, a->origin, relid, &copied, &known, err);
-    if (rc == 0 && !copied.due && !copied.after)
+    if (rc == 0 && !copied_is_awaited(&copied, known, false))
         buf_printf(&a->telling, "copied %" PRIu32 "\n", relid);
     copied_free(&copied);
     return rc ? rc : buf_check(&a->telling, err);

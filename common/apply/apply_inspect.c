@@ -199,8 +199,10 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
     if (rc == 0 && foreseen.left_out) {
         report_note(&i->report, "%s: its changes are left out, as --skip-table says", what);
     } else if (rc == 0 && foreseen.awaits) {
-        report_note(&i->report, "%s: it will be copied again", what);
-        i->copied++;
+        report_note(&i->report, "%s: it %s", what,
+                    foreseen.aside ? "is set aside, until pg2any copy asks for it"
+                                   : "will be copied again");
+        i->copied += !foreseen.aside;
     } else if (rc == 0) {
         report_plan(i, what, &foreseen);
     } else if (err->kind == ERR_PERMANENT) {
@@ -395,8 +397,46 @@ static void show_checkpoint(const char *origin, const struct checkpoint *c, cons
     report_value(&r, "follows", "system %s, timeline %u", c->system_identifier, c->timeline);
 }
 
+static void put_aside(struct own_row *row, const struct copied *c, struct buf *json)
+{
+    const char *namespace = buf_cstr(&row->fields[RELATION_NAMESPACE]),
+               *name = buf_cstr(&row->fields[RELATION_NAME]);
+    struct report r = {.fd = STDOUT_FILENO};
+    if (!json) {
+        report_value(&r, "set aside", "%s.%s since %s: %s", namespace, name, LSN(c->since),
+                     c->aside);
+        return;
+    }
+    json_open(json, NULL, '{');
+    json_put_text(json, "schema", namespace);
+    json_put_text(json, "table", name);
+    json_put_text(json, "since_lsn", LSN(c->since));
+    json_put_text(json, "reason", c->aside);
+    json_close(json, '}');
+}
+
+/* The tables that are set aside, as lines or in an array. */
+static int tell_aside(struct target *t, const char *origin, struct buf *json, struct err *err)
+{
+    bool found = true;
+    for (uint32_t relid = 0; found;) {
+        struct own_row row = {0};
+        struct copied c;
+        size_t size;
+        int rc = target_next_relation(t, origin, relid, &row, &found, &size, &c, err);
+        if (rc == 0 && c.aside)
+            put_aside(&row, &c, json);
+        relid = row.relid;
+        copied_free(&c);
+        own_row_free(&row);
+        if (rc)
+            return -1;
+    }
+    return 0;
+}
+
 static int put_checkpoint(const char *origin, const struct checkpoint *c, bool found,
-                          const char *time, struct err *err)
+                          const char *time, struct target *target, struct err *err)
 {
     struct buf json = {0};
     json_open(&json, NULL, '{');
@@ -405,8 +445,12 @@ static int put_checkpoint(const char *origin, const struct checkpoint *c, bool f
     json_put_text(&json, "commit_time", time);
     json_put_text(&json, "system_identifier", found ? c->system_identifier : NULL);
     json_put_u64(&json, "timeline", c->timeline);
+    json_open(&json, "tables_aside", '[');
+    int rc = tell_aside(target, origin, &json, err);
+    json_close(&json, ']');
     json_close(&json, '}');
-    int rc = buf_check(&json, err);
+    if (rc == 0)
+        rc = buf_check(&json, err);
     if (rc == 0)
         (void)printf("%s\n", buf_cstr(&json));
     buf_free(&json);
@@ -428,17 +472,18 @@ int apply_status(const struct driver_ops *ops, const struct driver_config *confi
     if (target_open(ops, &look, &target, err))
         return -1;
     int rc = target_checkpoint(target, origin, &c, &found, err);
-    target_close(target);
-    if (rc)
-        return -1;
     const char *time = found && c.commit_time_us ? pg_time_text(text, c.commit_time_us) : NULL;
-    if (json)
-        return put_checkpoint(origin, &c, found, time, err);
-    if (found)
-        show_checkpoint(origin, &c, time);
-    else
-        report_value(&r, "checkpoint", "%s has none", origin);
-    return 0;
+    if (rc == 0 && json) {
+        rc = put_checkpoint(origin, &c, found, time, target, err);
+    } else if (rc == 0) {
+        if (found)
+            show_checkpoint(origin, &c, time);
+        else
+            report_value(&r, "checkpoint", "%s has none", origin);
+        rc = tell_aside(target, origin, NULL, err);
+    }
+    target_close(target);
+    return rc;
 }
 
 int apply_drop_checkpoint(const struct driver_ops *ops, const struct driver_config *config,
@@ -484,31 +529,47 @@ static int ask_for_copies(struct target *t, struct asked_copies *asked, struct e
     return target_ask_copy(t, asked, err);
 }
 
-int apply_copy_again(const struct driver_ops *ops, const struct driver_config *config,
-                     const char *origin, const struct option_list *tables, bool anew,
-                     struct table_names *skip, struct err *err)
+/* `asked` without its names. */
+static int ask_for_tables(const struct driver_ops *ops, const struct driver_config *config,
+                          struct asked_copies *asked, const struct option_list *tables,
+                          struct err *err)
 {
     struct driver_config beside = *config;
     struct table_names names = {0};
-    struct asked_copies asked = {.origin = origin, .skip = skip, .anew = anew};
     struct target *target = NULL;
-    bool all = anew || (tables->n == 1 && strcmp(tables->items[0], "all") == 0);
-    int rc = origin ? 0 : no_origin(err);
-    beside.beside = !anew;
-    asked.names = all ? NULL : &names;
+    bool all = asked->anew || (tables->n == 1 && strcmp(tables->items[0], "all") == 0);
+    int rc = asked->origin ? 0 : no_origin(err);
+    beside.beside = !asked->anew;
+    asked->names = all ? NULL : &names;
     for (size_t i = 0; rc == 0 && !all && i < tables->n; i++)
         rc = table_names_add(&names, tables->items[i], true, err);
     if (rc == 0)
         rc = target_open(ops, &beside, &target, err);
     if (rc == 0)
-        rc = ask_for_copies(target, &asked, err);
+        rc = ask_for_copies(target, asked, err);
     if (rc && err->kind == ERR_RETRY)
         err->kind = ERR_TEMPORARY;
-    if (rc == 0 && anew)
-        log_info("the checkpoint is dropped", "origin", origin, NULL);
+    if (rc == 0 && asked->anew)
+        log_info("the checkpoint is dropped", "origin", asked->origin, NULL);
     target_close(target);
     table_names_free(&names);
     return rc;
+}
+
+int apply_copy_again(const struct driver_ops *ops, const struct driver_config *config,
+                     const char *origin, const struct option_list *tables, bool anew,
+                     struct table_names *skip, struct err *err)
+{
+    struct asked_copies asked = {.origin = origin, .skip = skip, .anew = anew};
+    return ask_for_tables(ops, config, &asked, tables, err);
+}
+
+int apply_set_aside(const struct driver_ops *ops, const struct driver_config *config,
+                    const char *origin, const struct option_list *tables, struct table_names *skip,
+                    struct err *err)
+{
+    struct asked_copies asked = {.origin = origin, .skip = skip, .aside = true};
+    return ask_for_tables(ops, config, &asked, tables, err);
 }
 
 static int ask_for_rows(struct target *t, struct asked_rows *asked, struct err *err)

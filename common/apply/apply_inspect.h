@@ -19,7 +19,8 @@ MUST_CHECK int apply_check(const struct driver_ops *ops, const struct driver_con
                            enum ddl_policy ddl, bool copy_unknown, struct table_names *skip,
                            const char *origin, struct err *err);
 
-/* --status: the checkpoint of an origin, on stdout, as text or as a JSON object. */
+/* --status: the checkpoint of an origin, and which of its tables are set aside, on stdout, as text
+ * or as a JSON object. */
 MUST_CHECK int apply_status(const struct driver_ops *ops, const struct driver_config *config,
                             const char *origin, bool json, struct err *err);
 
@@ -29,6 +30,11 @@ MUST_CHECK int apply_status(const struct driver_ops *ops, const struct driver_co
 MUST_CHECK int apply_copy_again(const struct driver_ops *ops, const struct driver_config *config,
                                 const char *origin, const struct option_list *tables, bool anew,
                                 struct table_names *skip, struct err *err);
+
+/* --set-aside: they stay as they are, in the same way, until they are asked for. */
+MUST_CHECK int apply_set_aside(const struct driver_ops *ops, const struct driver_config *config,
+                               const char *origin, const struct option_list *tables,
+                               struct table_names *skip, struct err *err);
 
 /* --read-again: so are single rows, whose keys stand on stdin as --compare --keys writes them. */
 MUST_CHECK int apply_read_again(const struct driver_ops *ops, const struct driver_config *config,

@@ -112,7 +112,7 @@ int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err)
     if (d)
         return 0;
     int rc = target_copied(a->target, a->origin, relid, &copied, &known, err);
-    bool awaited = (a->takes_copies && !known) || copied.due || copied.after;
+    bool awaited = copied_is_awaited(&copied, known, a->takes_copies);
     copied_free(&copied);
     if (rc)
         return -1;
@@ -159,7 +159,7 @@ static int find_awaited(struct apply_rows *a, struct apply_relation *r,
         return 0;
     int rc = target_copied(a->target, a->origin, r->relid, &copied, &known, err);
     bool first = rc == 0 && a->takes_copies && !known;
-    r->awaits_copy = first || copied.due;
+    r->awaits_copy = first || (copied.due && !copied.aside);
     copied_free(&copied);
     return first ? target_await_copy(a->target, a->origin, rows_current(r), txn->commit_lsn, err)
                  : rc;
@@ -185,6 +185,17 @@ int rows_table_failed(const struct apply_rows *a, const struct relation *rel, st
     return err->kind == ERR_PERMANENT ? skip_tables_hint(&a->skip, rel, err) : -1;
 }
 
+static int note_aside(struct apply_rows *a, uint32_t relid, struct err *err)
+{
+    struct copied copied;
+    bool known;
+    int rc = target_copied(a->target, a->origin, relid, &copied, &known, err);
+    if (rc == 0)
+        rc = aside_note(&a->aside, relid, &copied, err);
+    copied_free(&copied);
+    return rc;
+}
+
 /* Binds the relation that a change is of, or finds out that its changes are left out. */
 int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *txn,
                struct apply_relation **out, struct err *err)
@@ -200,7 +211,8 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
     if (!a->copying && find_awaited(a, r, txn, err))
         return rows_table_failed(a, rel, err);
     /* A target that gets copies remembers of every table that it is one. */
-    bool comes = rows_find_due(a, relid) != NULL, awaits;
+    bool comes = rows_find_due(a, relid) != NULL;
+    enum unbound why;
     bool follows_only = !a->copying && a->takes_copies && a->due && !comes;
     const struct binding binding = {a->origin,
                                     a->ddl,
@@ -214,10 +226,10 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
         r->left_out = true;
         return 0;
     }
-    if (target_bind(a->target, &binding, rows_current(r), &r->table, &awaits, err) ||
+    if (target_bind(a->target, &binding, rows_current(r), &r->table, &why, err) ||
         (r->table && check_whole(a, r, err)))
         return rows_table_failed(a, rel, err);
-    if (awaits) {
+    if (!r->table && why == UNBOUND_AWAITS) {
         r->left_out = r->awaits_copy = r->copy_lost = true;
         buf_printf(&a->telling, "again %" PRIu32 "\n", relid);
         return buf_check(&a->telling, err);
@@ -226,6 +238,8 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
         apply_rows_lack_indexes(a, relid, err))
         return -1;
     r->left_out = !r->table;
+    if (r->left_out && why == UNBOUND_ASIDE && note_aside(a, relid, err))
+        return rows_table_failed(a, rel, err);
     if (r->left_out && !r->said)
         log_warning("changes of a table are left out", "schema", rel->namespace, "table", rel->name,
                     "relid", LOG_U64(relid), "commit_lsn", LSN(txn->commit_lsn), NULL);
@@ -297,6 +311,7 @@ void apply_rows_forget(struct apply_rows *a)
         free(d);
     }
     a->nawaited = 0;
+    aside_forget_all(&a->aside);
 }
 
 /* ---- rows ---- */

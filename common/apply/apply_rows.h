@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "apply/apply_aside.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/relmap.h"
@@ -51,6 +52,7 @@ struct apply_rows {
     struct apply_relation *last;      /* the one looked up last */
     struct apply_due *due;            /* relations that will be copied */
     uint64_t nawaited;                /* of them: not here yet */
+    struct apply_aside aside;         /* tables that are left out until a person asks for them */
     struct apply_relation *copying;   /* between copy begin and end; its rows are passed over where
                                          it is not bound */
     uint32_t chunk;                   /* of that copy */

@@ -21,7 +21,7 @@ struct apply_relation {
     struct relation *recent;    /* from this group; NULL: none */
     struct target_table *table; /* bound to the newer of the two; NULL: not bound */
     bool left_out;              /* not bound: its changes are, in this group */
-    bool awaits_copy;           /* that is why */
+    bool awaits_copy;           /* that is why: nobody asked for them to be */
     bool said;                  /* so in the log */
     bool copied;                /* in this group */
     bool copy_came;             /* the same, whether its rows went in or are left out */

@@ -329,7 +329,8 @@ static int on_progress(struct apply_stream *s, const struct frame *f, struct err
 
 static void put_told(const struct copied *c, uint32_t relid, struct buf *lines)
 {
-    if (c->due || (c->after && strlen(c->after) >= TELL_MAX - sizeof "copying 4294967295 \n"))
+    if ((c->due && !c->aside) ||
+        (c->after && strlen(c->after) >= TELL_MAX - sizeof "copying 4294967295 \n"))
         buf_printf(lines, "again %" PRIu32 "\n", relid);
     else if (c->after)
         buf_printf(lines, "copying %" PRIu32 " %s\n", relid, c->after);
@@ -354,6 +355,8 @@ static int tell_copies(struct apply_stream *s, struct err *err)
         if (relid)
             apply_rows_tell_lacks(relid, &c.lacks, &lines);
         bool settles = !c.after && (c.beside || c.until > g->checkpoint.remote_lsn);
+        if (rc == 0 && relid)
+            rc = aside_note(&g->rows.aside, relid, &c, err);
         copied_free(&c);
         if (relid == 0)
             break;

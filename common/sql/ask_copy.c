@@ -16,16 +16,19 @@ static int ask_for(const struct driver_ops *ops, struct driver *d, const struct 
                *name = buf_cstr(&row->fields[RELATION_NAME]);
     *is_due = !table_names_has(asked->skip, namespace, name);
     if (!*is_due) {
-        log_warning("the table is left out, and so is not copied", "schema", namespace, "table",
-                    name, NULL);
+        log_warning("the table is left out, as --skip-table says, and stays so", "schema",
+                    namespace, "table", name, NULL);
         return 0;
     }
     left_out_clear(frame);
-    if (copied_set_due(frame, asked->lsn, asked->anew, err) || own_row_check(row, err) ||
-        ops->remember(d, &key, row, true, err))
+    if ((asked->aside ? copied_set_aside(frame, asked->lsn, false, COPIED_PAUSED, err)
+                      : copied_set_due(frame, asked->lsn, asked->anew, err)) ||
+        own_row_check(row, err) || ops->remember(d, &key, row, true, err))
         return err_context(err, "writing " RELATION_TABLE);
-    log_info("the table is to be copied again; until then its rows stay as they are", "schema",
-             namespace, "table", name, NULL);
+    log_info(asked->aside
+                 ? "the table is set aside: its rows stay as they are until it is copied again"
+                 : "the table is to be copied again; until then its rows stay as they are",
+             "schema", namespace, "table", name, NULL);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
- * ask_copy.h - that tables are to be copied again, as a person asks for it: pg2any_relation says of
- * each that its copy is due (copied.h), and whoever applies to the target goes by that from the
- * next time on that it looks.
+ * ask_copy.h - that tables are to be copied again, or set aside, as a person asks for it:
+ * pg2any_relation says so of each (copied.h), and whoever applies to the target goes by that from
+ * the next time on that it looks.
  */
 #ifndef PG2ANY_ASK_COPY_H
 #define PG2ANY_ASK_COPY_H
@@ -18,6 +18,7 @@ struct asked_copies {
     struct table_names *skip;  /* --skip-table; NULL: none. These stay as they are */
     uint64_t lsn;              /* of the checkpoint */
     bool anew;                 /* the target is to be one that gets copies, whatever it was */
+    bool aside;                /* set aside instead, until they are asked for */
 };
 
 /* In the open transaction. A permanent error for a name that the target has no table of, or where

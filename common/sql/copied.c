@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "base/lsn.h"
+#include "base/utf8.h"
 #include "frames/frame.h"
 #include "sql/own.h"
 
 #define MARK   "copied "
 #define DUE    "copy due since "
 #define TAKEN  "taken"
+#define ASIDE  "aside because "
 #define BESIDE "beside"
 #define UNTIL  "until "
 #define AFTER  "after "
@@ -74,13 +76,20 @@ static bool take_lsn(struct line *l, uint64_t *lsn)
 /* *first: the end of the part that stays when a chunk comes. */
 static int parse_line(struct copied *c, struct line *l, const char **first, struct err *err)
 {
-    uint64_t since;
     *first = NULL;
     if (take_mark(l, DUE)) {
         c->due = true;
-        bool has_lsn = take_lsn(l, &since);
+        bool has_lsn = take_lsn(l, &c->since);
         c->taken = take_the_word(l, TAKEN, first);
         *first = NULL;
+        if (take_mark(l, ASIDE)) {
+            if (l->at == l->end)
+                return err_set(err, ERR_PERMANENT, "a table that is set aside without a reason");
+            c->aside = strndup(l->at, (size_t)(l->end - l->at));
+            l->at = l->end;
+            if (!c->aside)
+                return err_nomem(err);
+        }
         return has_lsn && l->at == l->end
                    ? 0
                    : err_set(err, ERR_PERMANENT, "a copy that is due without an LSN");
@@ -164,6 +173,7 @@ int copied_parse(struct copied *c, const struct buf *frame, size_t *size, struct
 void copied_free(struct copied *c)
 {
     snapshot_free(&c->snapshot);
+    free(c->aside);
     free(c->after);
     buf_free(&c->lacks);
     *c = (struct copied){0};
@@ -323,16 +333,47 @@ int copied_set_placed(struct buf *frame, struct err *err)
     return replace_line(frame, lines.first, &line, err);
 }
 
-int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struct err *err)
+/* A reason on one line, cut behind a character where it is long. */
+static void put_why(struct buf *line, const char *why)
+{
+    const unsigned char *p = (const unsigned char *)why, *end = p + strlen(why);
+    size_t size = 0, n;
+    buf_append_str(line, " " ASIDE);
+    for (; p < end && size < COPIED_WHY_MAX; p += n, size += n) {
+        n = utf8_character(p, end);
+        if (n == 0 || *p < ' ')
+            buf_append_byte(line, '?');
+        else
+            buf_append(line, p, n);
+        n = n ? n : 1;
+    }
+}
+
+/* `why` NULL: it is asked for. */
+static int put_due(struct buf *frame, uint64_t lsn, bool first, const char *why, struct err *err)
 {
     struct copied c;
     struct buf line = {0};
     size_t size;
     int rc = copied_parse(&c, frame, &size, err);
     bool taken = !first && (size == 0 || c.taken);
+    bool stays = why && c.aside;
     copied_free(&c);
-    if (rc)
-        return -1;
-    buf_printf(&line, DUE "%s%s\n", LSN(lsn), taken ? " " TAKEN : "");
+    if (rc || stays)
+        return rc;
+    buf_printf(&line, DUE "%s%s", LSN(lsn), taken ? " " TAKEN : "");
+    if (why)
+        put_why(&line, why);
+    buf_append_byte(&line, '\n');
     return replace_line(frame, size, &line, err);
+}
+
+int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struct err *err)
+{
+    return put_due(frame, lsn, first, NULL, err);
+}
+
+int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *why, struct err *err)
+{
+    return put_due(frame, lsn, first, why, err);
 }

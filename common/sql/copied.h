@@ -6,11 +6,15 @@
  *   copied 0/1700000 10:20:10,14 until 0/1800000          in chunks, all of them
  *   copied 0/1700000 10:20:10,14 until 0/1800000 after 7  in chunks, the rest is to come
  *   copy due since 0/1900000                              it is to be copied, or copied again
+ *   copy due since 0/1900000 aside because …              it is set aside: nobody asks for the copy
  *   lacks id\t7                                           behind one of the first three, any number
  *
  * Behind the snapshot, or the LSN of a copy that is due, " taken": the target was begun without
  * copies, and had taken the table as it was. Behind that " beside": the rows are in a table beside
  * the one that they are for, whose place it takes when the copy is whole.
+ *
+ * A table that is set aside stays as it is, and its changes are left out, until a person asks for
+ * its copy. Why stands at the end of the line: a person's wish, or what the target has refused.
  *
  * The first LSN and the snapshot are those of the whole copy or of its first chunk, the second LSN
  * is that of the last chunk (frame.h, copy begin); what follows "after" is pg-capture's (frame.h,
@@ -50,11 +54,19 @@ size_t copied_made_size(const uint8_t *data, size_t size);
 /* The most that a table may lack, in bytes of their keys: more is better copied as a whole. */
 #define COPIED_LACKS_MAX 65536
 
+/* Why a person has set a table aside. Other reasons are what the target has refused. */
+#define COPIED_PAUSED "paused"
+
+/* The most that is kept of a reason, in bytes. */
+#define COPIED_WHY_MAX 400
+
 /* Zeroed: it was not copied. */
 struct copied {
-    bool due;     /* nothing but `taken` is set then */
-    bool taken;   /* the target was begun without copies, and had the table before this one */
-    uint64_t lsn; /* 0: it was not copied, or is due */
+    bool due;       /* nothing but the next three is set then */
+    bool taken;     /* the target was begun without copies, and had the table before this one */
+    char *aside;    /* with `due`: nobody asks for it, and why; NULL: it is asked for */
+    uint64_t since; /* with `due`: changes are left out that were committed there or later */
+    uint64_t lsn;   /* 0: it was not copied, or is due */
     struct snapshot snapshot;
     bool beside;
     uint64_t until;   /* 0: in one snapshot */
@@ -91,6 +103,17 @@ MUST_CHECK int copied_set_placed(struct buf *frame, struct err *err);
 /* Puts the line that a copy is due in its place, or where there is none. `first`: whatever there
  * was, it is to be as if the target had not had the table. */
 MUST_CHECK int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struct err *err);
+
+/* The same of a table that is set aside; of one that was, LSN and reason stay. */
+MUST_CHECK int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *why,
+                                struct err *err);
+
+/* Whether a target is to get a copy of the table that it has not got yet. `known`: it remembers the
+ * table; `takes_copies`: it gets those of tables that it does not. */
+static inline bool copied_is_awaited(const struct copied *c, bool known, bool takes_copies)
+{
+    return (takes_copies && !known) || (c->due && !c->aside) || c->after;
+}
 
 /* Whether the table has what the transaction did to it. */
 static inline bool copied_has(const struct copied *c, const struct source_txn *txn)

@@ -177,6 +177,19 @@ int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn, bool fi
                : write_row(l, err);
 }
 
+int left_out_aside(const struct left_out *l, uint64_t commit_lsn, bool first, const char *why,
+                   struct err *err)
+{
+    struct buf *frame = &l->memory->fields[RELATION_FRAME];
+    if (!l->known)
+        make_row(l, l->memory);
+    left_out_clear(frame);
+    return own_row_check(l->memory, err) ||
+                   copied_set_aside(frame, commit_lsn, first && !l->known, why, err)
+               ? -1
+               : write_row(l, err);
+}
+
 int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err *err)
 {
     if (find_mark(l))

@@ -114,11 +114,16 @@ struct binding {
  * which keeps a reference. The relation was read from a frame.
  *
  * *table NULL: its changes are to be left out, and the target remembers that. It is to be asked in
- * each target transaction anew. *awaits: because it is not known what the table's rows are, which
- * stay as they are until a copy comes, and otherwise would have been an error.
+ * each target transaction anew. *why says why then.
  */
+enum unbound {
+    UNBOUND_SKIPPED, /* --skip-table */
+    UNBOUND_AWAITS,  /* it is not known what the table's rows are, which stay as they are until a
+                        copy comes, and otherwise would have been an error */
+    UNBOUND_ASIDE,   /* it is set aside */
+};
 MUST_CHECK int target_bind(struct target *t, const struct binding *b, struct relation *rel,
-                           struct target_table **table, bool *awaits, struct err *err);
+                           struct target_table **table, enum unbound *why, struct err *err);
 void target_unbind(struct target *t, struct target_table *table);
 
 /* What the target remembers of the copy of a relation; *known: it remembers the relation. For
@@ -131,6 +136,11 @@ MUST_CHECK int target_copied(struct target *t, const char *origin, uint32_t reli
 MUST_CHECK int target_next_copied(struct target *t, const char *origin, uint32_t *relid,
                                   struct copied *copied, bool *left_out, bool *lacks_indexes,
                                   struct err *err);
+
+/* The same with the row, for own_row_free(), of whose frame the first *size bytes say so. */
+MUST_CHECK int target_next_relation(struct target *t, const char *origin, uint32_t relid,
+                                    struct own_row *row, bool *found, size_t *size,
+                                    struct copied *copied, struct err *err);
 
 /* A chunk of the relation is in, whose copy has begun (copied.h). */
 MUST_CHECK int target_copied_until(struct target *t, const char *origin, uint32_t relid,
@@ -148,6 +158,11 @@ MUST_CHECK int target_lacked(struct target *t, const char *origin, struct target
  * comes, since the commit at that LSN. */
 MUST_CHECK int target_await_copy(struct target *t, const char *origin, const struct relation *rel,
                                  uint64_t lsn, struct err *err);
+
+/* Sets the relation aside (copied.h), from the commit at that LSN on. `first`: in a target that
+ * gets copies. */
+MUST_CHECK int target_set_aside(struct target *t, const char *origin, const struct relation *rel,
+                                uint64_t lsn, bool first, const char *why, struct err *err);
 
 /* The relation, which is remembered, has to be copied, or copied anew. */
 MUST_CHECK int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
@@ -187,6 +202,7 @@ struct foreseen {
     bool exists;           /* the table does, before any of them */
     bool left_out;         /* changes of it are; the rest was not looked at */
     bool awaits;           /* or are, until a copy comes; the same */
+    bool aside;            /* with `awaits`: and nobody asks for it */
 };
 
 /*

@@ -168,7 +168,7 @@ static int recall_copy(const struct binding *b, struct prospect *p, struct err *
     size = wanted_size(frame->data, frame->len);
     buf_append(&p->lines, frame->data, size);
     buf_consume(frame, size);
-    if (!p->awaits || b->may_await)
+    if (!p->awaits || p->copied.aside || b->may_await)
         return buf_check(&p->lines, err);
     (void)err_set(err, ERR_PERMANENT, "the table awaits a copy, and none comes");
     return err_hint(err, "let pg-capture copy it: --copy initial (CDC_COPY), with its name in "
@@ -485,8 +485,22 @@ int target_await_copy(struct target *t, const char *origin, const struct relatio
     return rc;
 }
 
+int target_set_aside(struct target *t, const char *origin, const struct relation *rel, uint64_t lsn,
+                     bool first, const char *why, struct err *err)
+{
+    const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = rel->relid};
+    struct own_row row = {0};
+    bool known = false;
+    int rc = target_recall(t, &key, &row, &known, err);
+    const struct left_out l = {t->runner.ops, t->runner.driver, origin, NULL, rel, &row, known};
+    if (rc == 0)
+        rc = left_out_aside(&l, lsn, first, why, err);
+    own_row_free(&row);
+    return rc;
+}
+
 int target_bind(struct target *t, const struct binding *b, struct relation *rel,
-                struct target_table **table, bool *awaits, struct err *err)
+                struct target_table **table, enum unbound *why, struct err *err)
 {
     struct prospect p;
     prospect_init(&p);
@@ -500,7 +514,7 @@ int target_bind(struct target *t, const struct binding *b, struct relation *rel,
         rc = await_copy(t, b, rel, &p, err);
         p.awaits = true;
     }
-    *awaits = rc == 0 && p.awaits;
+    *why = p.left_out ? UNBOUND_SKIPPED : p.copied.aside ? UNBOUND_ASIDE : UNBOUND_AWAITS;
     if (*table) {
         (*table)->reference = relation_ref(rel);
         (*table)->ours = (*table)->there.ours || p.made;
@@ -541,6 +555,7 @@ int target_foresee(struct target *t, const struct binding *b, struct relation *r
     out->exists = p.there.exists || p.was_there.exists;
     out->left_out = p.left_out;
     out->awaits = p.awaits || (rc && p.unknown && will_await(b, &p));
+    out->aside = p.copied.aside != NULL;
     if (rc && out->awaits) {
         err_clear(err);
         rc = 0;

@@ -26,20 +26,28 @@ int target_copied(struct target *t, const char *origin, uint32_t relid, struct c
     return rc;
 }
 
+int target_next_relation(struct target *t, const char *origin, uint32_t relid, struct own_row *row,
+                         bool *found, size_t *size, struct copied *copied, struct err *err)
+{
+    const struct own_key key = {
+        .table = OWN_RELATION, .origin = origin, .relid = relid, .next = true};
+    *size = 0;
+    *copied = (struct copied){0};
+    *found = false;
+    if (target_recall(t, &key, row, found, err))
+        return -1;
+    return *found ? copied_parse(copied, &row->fields[RELATION_FRAME], size, err) : 0;
+}
+
 int target_next_copied(struct target *t, const char *origin, uint32_t *relid, struct copied *copied,
                        bool *is_left_out, bool *lacks_indexes, struct err *err)
 {
-    const struct own_key key = {
-        .table = OWN_RELATION, .origin = origin, .relid = *relid, .next = true};
     struct own_row row = {0};
-    size_t size = 0;
-    bool found = false;
-    *copied = (struct copied){0};
-    int rc = target_recall(t, &key, &row, &found, err);
-    *relid = rc == 0 && found ? row.relid : 0;
-    if (*relid)
-        rc = copied_parse(copied, &row.fields[RELATION_FRAME], &size, err);
+    size_t size;
+    bool found;
+    int rc = target_next_relation(t, origin, *relid, &row, &found, &size, copied, err);
     const struct buf *frame = &row.fields[RELATION_FRAME];
+    *relid = found ? row.relid : 0;
     *is_left_out = left_out_is_marked(frame);
     *lacks_indexes = *relid && wanted_size(frame->data + size, frame->len - size) > 0;
     own_row_free(&row);

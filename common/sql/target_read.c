@@ -14,6 +14,7 @@ int target_can_read(const struct target *t, struct err *err)
 static const char *what_is_missing(const struct copied *c, bool known)
 {
     return !known      ? "the target holds nothing of it yet"
+           : c->aside  ? "it is set aside at the target"
            : c->due    ? "it awaits its copy"
            : c->after  ? "it is being copied"
            : c->beside ? "its copy has not taken its place yet"

@@ -17,7 +17,7 @@ sub page {
 
 my %all;
 for my $program (@programs) {
-    my @commands = $program eq 'pg2any' ? ([], map { [$_] } qw(run check status init copy compare resync drop stage)) : ([]);
+    my @commands = $program eq 'pg2any' ? ([], map { [$_] } qw(run check status init copy pause resume compare resync drop stage)) : ([]);
     my (%options, %variables);
     for my $command (@commands) {
         my ($status, $help) = run_tool($program, args => [@$command, '--help']);

@@ -69,6 +69,41 @@ static void a_line_is_read(void **state)
     }
 }
 
+/* Since when and why, on one line and cut between characters; only a copy that is asked for takes
+ * it away. */
+static void a_table_is_set_aside(void **state)
+{
+    (void)state;
+    struct buf frame = {0};
+    struct copied c;
+    struct err err = {0};
+    size_t size;
+    char why[2 * COPIED_WHY_MAX];
+    memset(why, 'x', sizeof why);
+    memcpy(why, "column v:\n\xff \xc3\xa4 aside ", 20);
+    memcpy(why + COPIED_WHY_MAX - 1, "\xc3\xa4", 2);
+    why[sizeof why - 1] = '\0';
+    buf_append_str(&frame, "\xc9 the frame");
+    assert_int_equal(copied_set_aside(&frame, 0x20, false, why, &err), 0);
+    assert_int_equal(copied_set_aside(&frame, 0x30, true, "another", &err), 0);
+    assert_int_equal(copied_parse(&c, &frame, &size, &err), 0);
+    assert_true(c.due);
+    assert_true(c.taken);
+    assert_int_equal(c.since, 0x20);
+    assert_int_equal(strlen(c.aside), COPIED_WHY_MAX + 1);
+    assert_memory_equal(c.aside, "column v:?? \xc3\xa4 aside x", 20);
+    assert_memory_equal(c.aside + COPIED_WHY_MAX - 2, "x\xc3\xa4", 3);
+    assert_false(copied_is_awaited(&c, true, true));
+    copied_free(&c);
+    assert_int_equal(copied_set_due(&frame, 0x40, false, &err), 0);
+    assert_int_equal(copied_parse(&c, &frame, &size, &err), 0);
+    assert_true(c.due && c.taken && !c.aside && c.since == 0x40);
+    assert_true(copied_is_awaited(&c, true, true));
+    copied_free(&c);
+    assert_string_equal(buf_cstr(&frame) + size, "\xc9 the frame");
+    buf_free(&frame);
+}
+
 static void a_frame_without_a_line_was_not_copied(void **state)
 {
     (void)state;
@@ -107,6 +142,8 @@ static void what_is_no_line_is_refused(void **state)
         "copied 0/17 1:1:\nlacks \n",
         "copied 0/17 1:1:\nlacks id\t7",
         "copy due since 0/19 taken x\n",
+        "copy due since 0/19 aside\n",
+        "copy due since 0/19 aside because \n",
         "copied 0/17 1:1: beside taken\n",
     };
     for (size_t i = 0; i < LENGTH(texts); i++) {
@@ -246,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_read),
+        cmocka_unit_test(a_table_is_set_aside),
         cmocka_unit_test(a_frame_without_a_line_was_not_copied),
         cmocka_unit_test(what_is_no_line_is_refused),
         cmocka_unit_test(rows_are_lacked_and_come),

@@ -174,7 +174,7 @@ static int bind(struct driver *d, const char *skip, uint32_t relid, const char *
     assert_int_equal(target_begin(t, "origin", &now, &found, err), 0);
     const struct binding binding = {
         .origin = "origin", .policy = DDL_EVOLVE, .skip = &list, .commit_lsn = 256};
-    int rc = target_bind(t, &binding, rel, &table, &(bool){false}, err);
+    int rc = target_bind(t, &binding, rel, &table, &(enum unbound){0}, err);
     assert_true(rc == 0 || !table);
     rc = rc == 0 && !table ? 1 : rc;
     target_unbind(t, table);

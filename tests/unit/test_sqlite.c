@@ -143,7 +143,7 @@ static void a_table_follows_its_relation(void **state)
         succeeds(w, begin(w));
         struct relation *rel = read_back(&w->rel);
         succeeds(w, target_bind(w->target, &(struct binding){.origin = "o", .policy = DDL_EVOLVE},
-                                rel, &table, &(bool){false}, &w->err));
+                                rel, &table, &(enum unbound){0}, &w->err));
         target_unbind(w->target, table);
         relation_unref(rel);
         succeeds(w, target_commit(w->target, "o", &(struct checkpoint){.remote_lsn = 1}, &w->err));

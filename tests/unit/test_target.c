@@ -84,7 +84,7 @@ static int bind(struct driver *d, enum ddl_policy ddl, const struct relation *re
     assert_int_equal(target_begin(t, "origin", &now, &found, err), 0);
     fail_at = bind_fails_at;
     int rc = target_bind(t, &(struct binding){.origin = "origin", .policy = ddl}, read, &table,
-                         &(bool){false}, err);
+                         &(enum unbound){0}, err);
     bind_fails_at = fail_at;
     fail_at = 0;
     if (rc == 0)

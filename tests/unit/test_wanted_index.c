@@ -97,7 +97,7 @@ static void open_world(struct world *w)
     const struct binding b = {
         .origin = "o", .policy = DDL_CREATE, .commit_lsn = 16, .snapshot = bytes_of("10:10:")};
     assert_int_equal(target_begin(w->t, "o", &now, &found, &w->err), 0);
-    assert_int_equal(target_bind(w->t, &b, rel, &table, &(bool){false}, &w->err), 0);
+    assert_int_equal(target_bind(w->t, &b, rel, &table, &(enum unbound){0}, &w->err), 0);
     assert_true(table->ours);
     target_unbind(w->t, table);
     relation_unref(rel);
