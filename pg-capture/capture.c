@@ -804,7 +804,7 @@ int capture_run(const struct capture_options *options, struct err *err)
     c->signals.fd = -1;
     position_init(&c->position, options->acks.n > 0);
     c->waiter = (struct waiter){.wait = wait_for_upstream, .ctx = c};
-    capture_stats_init(&c->stats, options->stage.stats);
+    capture_stats_init(&c->stats, options->stage.stats, options->slot);
     c->stats.file.update = update_stats;
     c->stats.file.ctx = c;
     frame_output_init(&c->out, STDOUT_FILENO, "stdout", OUTPUT_PIPE_SIZE);

@@ -6,7 +6,7 @@
 /* pg_replication_slots.wal_status. */
 static const char *const wal_states[] = {"reserved", "extended", "unreserved", "lost"};
 
-void capture_stats_init(struct capture_stats *s, const char *path)
+void capture_stats_init(struct capture_stats *s, const char *path, const char *slot)
 {
     static const struct {
         char letter;
@@ -22,6 +22,11 @@ void capture_stats_init(struct capture_stats *s, const char *path)
         {'M', "type=\"message\""},
     };
     stats_init(&s->file, path, "pg-capture");
+    struct buf name = {0};
+    stats_label(&name, "slot", slot);
+    *stats_register(&s->file, STATS_GAUGE, "pg2any_slot_info", buf_cstr(&name),
+                    "1; the slot's name is in the labels.") = 1;
+    buf_free(&name);
     for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
         s->messages[(unsigned char)letters[i].letter] =
             stats_register(&s->file, STATS_COUNTER, "pg2any_capture_messages_total",

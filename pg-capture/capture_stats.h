@@ -40,8 +40,8 @@ struct capture_stats {
     uint64_t *wal_status[4]; /* 1 for the present one */
 };
 
-/* `path` as for stats_init(); stats_end(&s->file) frees everything. */
-void capture_stats_init(struct capture_stats *s, const char *path);
+/* `path` as for stats_init(), `slot` by name; stats_end(&s->file) frees everything. */
+void capture_stats_init(struct capture_stats *s, const char *path, const char *slot);
 
 /* The metrics of the copy of a table, "schema.name". */
 void capture_stats_copy(struct capture_stats *s, const char *table, struct copy_stats *copy);

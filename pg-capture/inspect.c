@@ -410,7 +410,7 @@ int inspect(const struct capture_options *options, int (*look)(struct upstream *
     }
     in->signals.fd = -1;
     in->waiter = (struct waiter){.wait = wait_for, .ctx = in};
-    capture_stats_init(&in->stats, options->stage.stats);
+    capture_stats_init(&in->stats, options->stage.stats, options->slot);
     if (signals_init(&in->signals, err) == 0 &&
         upstream_init(&in->upstream, options, &in->waiter, err) == 0 &&
         look(&in->upstream, err) == 0)

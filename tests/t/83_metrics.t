@@ -47,6 +47,7 @@ is(http('/health')->{status}, 200, '/health: 200 with nothing to do');
 
 is(sample('pg2any_build_info', stage => 'capture', component => 'pg-capture'), 1, 'build_info');
 like(http('/metrics')->{content}, qr/^pg2any_build_info\{stage="apply",version="[\d.]+",component="apply-sqlite"\} 1$/m, 'with the version');
+is(sample('pg2any_slot_info', slot => 'cdc_slot'), 1, 'slot_info, with its name');
 is(sample('pg2any_source_connection_status'), 1, 'source_connection_status');
 is(sample('pg2any_destination_connection_status'), 1, 'destination_connection_status');
 is(sample('pg2any_up', stage => $_), 1, "up: $_") for $front->stages;
