@@ -99,8 +99,21 @@ static struct family *take_comment(struct exposition *e, const char *line, size_
     return f;
 }
 
-static void take_sample(struct family *f, const char *line, size_t len, const char *stage,
-                        bool alive)
+/* Ours, in front of a sample's own; either may be NULL. */
+static void put_labels(struct buf *out, const char *pipeline, const char *stage)
+{
+    struct buf label = {0};
+    if (pipeline)
+        stats_label(&label, "pipeline", pipeline);
+    if (stage)
+        stats_label(&label, "stage", stage);
+    buf_append(out, label.data, label.len);
+    out->failed |= label.failed;
+    buf_free(&label);
+}
+
+static void take_sample(const struct exposition *e, struct family *f, const char *line, size_t len,
+                        const char *stage, bool alive)
 {
     size_t n = name_length(line);
     bool labels = line[n] == '{';
@@ -109,11 +122,7 @@ static void take_sample(struct family *f, const char *line, size_t len, const ch
         return;
     buf_append(&f->samples, line, n);
     buf_append_byte(&f->samples, '{');
-    struct buf label = {0};
-    stats_label(&label, "stage", stage);
-    buf_append(&f->samples, label.data, label.len);
-    f->samples.failed |= label.failed;
-    buf_free(&label);
+    put_labels(&f->samples, e->pipeline, stage);
     if (labels && behind > line + n + 2) {
         buf_append_byte(&f->samples, ',');
         buf_append(&f->samples, line + n + 1, (size_t)(behind - line) - n - 2);
@@ -139,7 +148,7 @@ void exposition_add(struct exposition *e, const char *stage, const struct stats_
         else if (*line == '#')
             current = take_comment(e, line, len, current);
         else if (current && strncmp(line, current->name, strlen(current->name)) == 0)
-            take_sample(current, line, len, stage, file->alive);
+            take_sample(e, current, line, len, stage, file->alive);
         line += len + 1;
     }
 }
@@ -153,12 +162,10 @@ void exposition_gauge(struct exposition *e, const char *name, const char *help, 
     if (f->head.len == 0)
         buf_printf(&f->head, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
     buf_append_str(&f->samples, name);
-    if (stage) {
-        struct buf label = {0};
-        stats_label(&label, "stage", stage);
-        buf_printf(&f->samples, "{%s}", buf_cstr(&label));
-        f->samples.failed |= label.failed;
-        buf_free(&label);
+    if (stage || e->pipeline) {
+        buf_append_byte(&f->samples, '{');
+        put_labels(&f->samples, e->pipeline, stage);
+        buf_append_byte(&f->samples, '}');
     }
     buf_printf(&f->samples, " %.15g\n", value);
 }

@@ -16,6 +16,7 @@ struct family;
 
 /* A zeroed struct is empty. */
 struct exposition {
+    const char *pipeline;    /* the value of a label `pipeline` of what is added now; NULL: none */
     struct family *families; /* by name, in the order they came */
     bool failed;             /* there was no memory for all of it */
 };

@@ -1,116 +1,88 @@
 #include "health.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
+#include <stdlib.h>
 
-#include "base/stats_file.h"
 #include "exposition.h"
 
 #define FRESH_MS 200
 
-void health_init(struct health *h, const struct option_list *files, int64_t stall_ms)
+int health_init(struct health *h, const struct option_list *files, const struct option_list *dirs,
+                int64_t stall_ms, struct err *err)
 {
-    *h = (struct health){.stall_ms = stall_ms};
-    for (size_t i = 0; i < files->n; i++) {
-        struct watched *w = &h->stages[h->nstages++];
-        const char *slash = strrchr(files->items[i], '/');
-        const char *base = slash ? slash + 1 : files->items[i];
-        size_t len = strlen(base);
-        if (len > 5 && strcmp(base + len - 5, ".prom") == 0)
-            len -= 5;
-        *w = (struct watched){.path = files->items[i]};
-        (void)snprintf(w->name, sizeof w->name, "%.*s", (int)len, base);
+    size_t n = files->n > 0 ? 1 : dirs->n;
+    *h = (struct health){.stall_ms = stall_ms, .pipelines = calloc(n + 1, sizeof *h->pipelines)};
+    if (!h->pipelines)
+        return err_nomem(err);
+    while (h->npipelines < n) {
+        struct pipeline *p = &h->pipelines[h->npipelines++];
+        if (files->n > 0 ? pipeline_init_files(p, files, err)
+                         : pipeline_init_dir(p, dirs->items[h->npipelines - 1], err))
+            return -1;
     }
+    return 0;
 }
 
-/* What the whole pipeline has put out: of the capture among the files. */
-static double covered_lsn(const struct stats_file *files, size_t n)
+static void add_metrics(const struct pipeline *p, struct exposition *e)
 {
-    double lsn = 0;
-    for (size_t i = 0; i < n; i++)
-        if (stats_file_value(&files[i], "pg2any_capture_covered_lsn", NULL, &lsn))
-            break;
-    return lsn;
-}
-
-/* Whether an applier has stood still too long with something to do. */
-static int check_progress(const struct health *h, struct watched *w, const struct stats_file *f,
-                          double covered, int64_t now_ms, struct err *err)
-{
-    double lsn, depth = 0;
-    if (!stats_file_value(f, "pg2any_last_processed_lsn", NULL, &lsn))
-        return 0;
-    bool queued = stats_file_value(f, "pg2any_queue_depth", NULL, &depth) && depth > 0;
-    if (lsn != w->lsn || (lsn >= covered && !queued) || w->moved_ms == 0) {
-        w->lsn = lsn;
-        w->moved_ms = now_ms;
+    for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
+        exposition_add(e, w->name, &w->file);
+        exposition_gauge(e, "pg2any_up", "1 while the stage's process is there.", w->name,
+                         w->file.alive);
     }
-    int64_t stood_ms = now_ms - w->moved_ms;
-    double progress_s;
-    /* It has seen more than we: what was before it, or we, were started again. */
-    if (queued && stats_file_value(f, "pg2any_last_progress_timestamp_seconds", NULL, &progress_s))
-        stood_ms = (time(NULL) - (int64_t)progress_s) * 1000;
-    if (stood_ms < h->stall_ms)
-        return 0;
-    return err_set(err, ERR_TEMPORARY,
-                   "%s makes no progress: nothing was committed at the target for %" PRId64
-                   " s, and changes wait",
-                   w->name, stood_ms / 1000);
+    exposition_gauge(e, "pg2any_health", "1 while /health says 200.", NULL,
+                     p->fault.kind == ERR_NONE);
 }
 
-static int check_stage(const struct health *h, struct watched *w, const struct stats_file *f,
-                       double covered, int64_t now_ms, struct err *err)
+/* The first reason; of several pipelines it says which. */
+static void say_why(const struct health *h, const struct pipeline *p, const struct err *why,
+                    char out[PIPELINE_TEXT])
 {
-    if (stats_file_fault(f, w->name, err))
-        return -1;
-    if (f->age_ms > h->stall_ms)
-        return err_set(err, ERR_TEMPORARY, "%s has written no statistics for %" PRId64 " s",
-                       w->name, f->age_ms / 1000);
-    return check_progress(h, w, f, covered, now_ms, err);
+    char name[256];
+    if (why->kind == ERR_NONE || *out)
+        return;
+    if (h->npipelines > 1)
+        (void)snprintf(out, PIPELINE_TEXT, "%.256s: %s", pipeline_name(p, name), why->text);
+    else
+        (void)snprintf(out, PIPELINE_TEXT, "%s", why->text);
 }
 
 void health_look(struct health *h, int64_t now_ms)
 {
-    static struct stats_file files[HEALTH_MAX_STAGES]; /* of 2 kB and more each */
     if (h->made_ms != 0 && now_ms - h->made_ms < FRESH_MS)
         return;
     h->made_ms = now_ms;
-    for (size_t i = 0; i < h->nstages; i++) {
-        struct err err = {0};
-        (void)!stats_file_read(&files[i], h->stages[i].path,
-                               &err); /* what came of it is in the file */
-    }
     struct exposition e = {0};
-    struct err worst = {0}, unready = {0};
-    double covered = covered_lsn(files, h->nstages);
-    for (size_t i = 0; i < h->nstages; i++) {
-        struct watched *w = &h->stages[i];
-        struct err err = {0};
-        const struct stats_file *f = &files[i];
-        if (check_stage(h, w, f, covered, now_ms, &err))
-            (void)stats_file_worst(&worst, &err);
-        if (f->alive && f->state != STATS_READY && unready.kind == ERR_NONE)
-            (void)err_set(&unready, ERR_TEMPORARY, "%s is starting", w->name);
-        exposition_add(&e, w->name, f);
-        exposition_gauge(&e, "pg2any_up", "1 while the stage's process is there.", w->name,
-                         f->alive);
+    *h->why = *h->why_not_ready = '\0';
+    for (size_t i = 0; i < h->npipelines; i++) {
+        struct pipeline *p = &h->pipelines[i];
+        pipeline_look(p, h->stall_ms, now_ms);
+        e.pipeline = h->npipelines > 1 ? p->dir : NULL;
+        add_metrics(p, &e);
+        say_why(h, p, &p->fault, h->why);
     }
-    h->healthy = worst.kind == ERR_NONE;
-    h->ready = h->healthy && unready.kind == ERR_NONE;
-    (void)snprintf(h->why, sizeof h->why, "%s", worst.text);
-    (void)snprintf(h->why_not_ready, sizeof h->why_not_ready, "%s",
-                   h->healthy ? unready.text : worst.text);
-    exposition_gauge(&e, "pg2any_health", "1 while /health says 200.", NULL, h->healthy);
+    h->healthy = *h->why == '\0';
+    for (size_t i = 0; h->healthy && i < h->npipelines; i++)
+        say_why(h, &h->pipelines[i], &h->pipelines[i].starting, h->why_not_ready);
+    if (!h->healthy)
+        (void)snprintf(h->why_not_ready, sizeof h->why_not_ready, "%s", h->why);
+    h->ready = *h->why_not_ready == '\0';
     buf_free(&h->metrics);
     exposition_write(&e, &h->metrics);
     exposition_free(&e);
-    for (size_t i = 0; i < h->nstages; i++)
-        stats_file_free(&files[i]);
+}
+
+void health_tick(struct health *h, int64_t now_ms)
+{
+    health_look(h, now_ms);
+    for (size_t i = 0; i < h->npipelines; i++)
+        pipeline_sample(&h->pipelines[i], now_ms);
 }
 
 void health_free(struct health *h)
 {
+    for (size_t i = 0; i < h->npipelines; i++)
+        pipeline_free(&h->pipelines[i]);
+    free(h->pipelines);
     buf_free(&h->metrics);
 }

@@ -20,7 +20,7 @@
 #define TICK_MS 1000
 
 struct settings {
-    struct option_list stats;
+    struct option_list stats, state_dirs;
     const char *listen;
     const char *port;
     uint64_t stall_ms;
@@ -32,6 +32,8 @@ static const struct option_def option_table[] = {
      "a statistics file to serve; once for each stage of the pipeline.\n"
      "Its name, without .prom, is the stage's",
      0, 0, NULL},
+    {"state-dir", OPTION_LIST, offsetof(struct settings, state_dirs), NULL, NULL, "DIR",
+     "instead, the state directory of a pipeline of pg2any; once for each\npipeline", 0, 0, NULL},
     {"listen", OPTION_STRING, offsetof(struct settings, listen), "METRICS_LISTEN", NULL,
      "ADDRESS:PORT", "where to listen [127.0.0.1:8080]", 0, 0, NULL},
     {"port", OPTION_STRING, offsetof(struct settings, port), "METRICS_PORT", NULL, "PORT",
@@ -45,7 +47,7 @@ static const struct option_def option_table[] = {
 
 static const struct program program = {
     .name = "metrics-http",
-    .synopsis = "--stats FILE... [OPTION]...",
+    .synopsis = "{--stats FILE... | --state-dir DIR...} [OPTION]...",
     .purpose =
         "Serves the statistics of a pipeline at /metrics in Prometheus' text format, whether it works\n"
         "at /health and whether it has started at /ready.",
@@ -61,10 +63,13 @@ static int serve(const struct settings *s, const char *listen, struct err *err)
     uint64_t notify_fd = s->notify_fd;
     if (signals_init(&signals, err))
         return -1;
-    health_init(&health, &s->stats, (int64_t)s->stall_ms);
-    health_look(&health, monotonic_ms());
-    log_info("starting", "version", PG2ANY_VERSION, NULL);
-    if (server_start(&server, listen, &health, err)) {
+    int rc = health_init(&health, &s->stats, &s->state_dirs, (int64_t)s->stall_ms, err);
+    if (rc == 0) {
+        health_tick(&health, monotonic_ms());
+        log_info("starting", "version", PG2ANY_VERSION, NULL);
+        rc = server_start(&server, listen, &health, err);
+    }
+    if (rc) {
         signals_close(&signals);
         health_free(&health);
         return -1;
@@ -91,8 +96,10 @@ int main(int argc, char **argv)
     if (!program_begin(&program, argc, argv, &s, NULL, &status))
         return status;
     (void)snprintf(by_port, sizeof by_port, "127.0.0.1:%.16s", s.port ? s.port : "8080");
-    if (s.stats.n == 0)
-        (void)err_set(&err, ERR_PERMANENT, "no --stats: nothing to serve");
+    if (s.stats.n == 0 && s.state_dirs.n == 0)
+        (void)err_set(&err, ERR_PERMANENT, "neither --stats nor --state-dir: nothing to serve");
+    else if (s.stats.n > 0 && s.state_dirs.n > 0)
+        (void)err_set(&err, ERR_PERMANENT, "--stats and --state-dir do not go together");
     else
         (void)serve(&s, s.listen ? s.listen : by_port, &err);
     return exit_status(&err);

@@ -159,7 +159,7 @@ static void on_connection(void *ctx, struct MHD_Connection *connection, void **s
 void server_tick(struct server *s, int64_t now_ms)
 {
     (void)pthread_mutex_lock(&s->lock);
-    health_look(s->health, now_ms);
+    health_tick(s->health, now_ms);
     for (size_t i = 0; i < MAX_CONNECTIONS; i++)
         if (s->clients[i].fd >= 0 && now_ms - s->clients[i].begun_ms > CONNECTION_MS)
             drop(&s->clients[i]);

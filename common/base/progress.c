@@ -101,6 +101,15 @@ void lag_look(const struct stats_file *capture, const struct stats_file *apply, 
     }
 }
 
+const char *lag_word(const struct lag *lag)
+{
+    static const char *const kinds[] = {
+        [LAG_UNKNOWN] = "unknown",        [LAG_NONE] = "up to date", [LAG_STANDS] = "standing",
+        [LAG_CATCHES_UP] = "catching up", [LAG_STEADY] = "behind",   [LAG_GROWS] = "falling behind",
+    };
+    return kinds[lag->kind];
+}
+
 void lag_words(const struct lag *lag, char out[LAG_WORDS])
 {
     const char *behind = AMOUNT(lag->behind_bytes);
@@ -138,15 +147,11 @@ static void put_seconds(struct buf *out, const char *key, double s)
 
 void lag_put_json(struct buf *out, const struct stats_file *capture, const struct stats_file *apply)
 {
-    static const char *const kinds[] = {
-        [LAG_UNKNOWN] = "unknown",        [LAG_NONE] = "up to date", [LAG_STANDS] = "standing",
-        [LAG_CATCHES_UP] = "catching up", [LAG_STEADY] = "behind",   [LAG_GROWS] = "falling behind",
-    };
     struct lag lag;
     char words[LAG_WORDS];
     lag_look(capture, apply, &lag);
     lag_words(&lag, words);
-    json_put_text(out, "lag", kinds[lag.kind]);
+    json_put_text(out, "lag", lag_word(&lag));
     json_put_text(out, "lag_words", words);
     json_put_number(out, "behind_bytes", lag.behind_bytes);
     json_put_number(out, "behind_seconds", lag.seconds);

@@ -51,6 +51,9 @@ struct lag {
 
 void lag_look(const struct stats_file *capture, const struct stats_file *apply, struct lag *lag);
 
+/* "up to date", "catching up", "falling behind", "behind", "standing", "unknown". */
+const char *lag_word(const struct lag *lag);
+
 /* "120 MB behind, catching up: 35 s left". */
 #define LAG_WORDS 128
 void lag_words(const struct lag *lag, char out[LAG_WORDS]);

@@ -54,9 +54,10 @@ static void check_lines(struct buf *text)
 static void check_health(const char *path)
 {
     struct health h;
-    const struct option_list files = {1, {path}};
-    health_init(&h, &files, 1000);
-    health_look(&h, 5000);
+    const struct option_list files = {1, {path}}, none = {0};
+    struct err err = {0};
+    check(health_init(&h, &files, &none, 1000, &err) == 0, "no memory");
+    health_tick(&h, 5000);
     check(h.healthy == (h.why[0] == '\0'), "not healthy for no reason");
     check_lines(&h.metrics);
     health_free(&h);

@@ -125,6 +125,29 @@ is($second->wait_exit(10), 111, 'a port that is in use: 111');
 like(Pg2any::Postgres::read_file($log), qr/another program has the port/, 'and what to do');
 is($server->stop, 0, 'asked to stop, it leaves with 0');
 
+# Several pipelines, by their state directories: what not all have counts where it is there.
+my @dirs = map { fresh_name("pipeline$_") } 1, 2;
+for my $dir_of (@dirs) {
+    mkdir $dir_of or die "$dir_of: $!\n";
+    for my $stage ('capture', 'assemble', 'apply', $dir_of eq $dirs[1] ? ('tee', 'apply-2') : ()) {
+        open my $fh, '>', "$dir_of/$stage.prom" or die "$dir_of: $!\n";
+        print {$fh} '# pg2any component=', { capture => 'pg-capture', assemble => 'txn-assemble', tee => 'frame-tee' }->{$stage} // 'apply-mysql',
+            " $alive\n# TYPE pg2any_x gauge\npg2any_x 1\n";
+        close $fh or die "$dir_of: $!\n";
+    }
+}
+my $several = start('--port', $port, map { ('--state-dir', $_) } @dirs);
+wait_for(sub { get('/health')->{status} == 200 }, 20, 'both');
+my @served = get('/metrics')->{content} =~ /^pg2any_x\{pipeline="([^"]*",stage="[^"]*)"\} 1$/mg;
+is(join(' ', sort @served),
+    join(' ', sort map { my $d = $_; map { "$d\",stage=\"$_" } 'capture', 'assemble', 'apply', $d eq $dirs[1] ? ('tee', 'apply-2') : () } @dirs),
+    'two pipelines, each with its stages');
+unlink "$dirs[1]/apply.prom" or die "unlink: $!\n";
+wait_for(sub { get('/health')->{status} == 503 }, 10, '503');
+is(get('/health')->{content}, "$dirs[1]: apply has not been started", '/health says which of them');
+is($several->stop, 0, 'it stops');
+
+is(start('--stats', 'x', '--state-dir', 'y')->wait_exit(10), 100, 'files and directories: 100');
 is(start('--listen', 'nonsense', '--stats', 'x')->wait_exit(10), 100, 'an address that is none: 100');
 is(start('--listen', '127.0.0.1:99999', '--stats', 'x')->wait_exit(10), 100, 'a port that is none: 100');
 is(start('--listen', "127.0.0.1:$port")->wait_exit(10), 100, 'nothing to serve: 100');
