@@ -154,6 +154,9 @@ $(BUILD)/bin/$(1): $(BUILD)/obj/$(1)/main.o $(filter $(BUILD)/$(1).a,$(TOOL_LIBS
 endef
 $(foreach t,$(TOOLS),$(eval $(call tool_rules,$(t))))
 
+# The files of the page are read by the assembler, which tells the compiler nothing of it.
+$(BUILD)/obj/metrics-http/assets.o: $(wildcard metrics-http/page/*)
+
 # A unit test is one program per tests/unit/test_*.c. It may use any tool's modules and any
 # library: archives give only what is asked for.
 UNIT_LIBS := $(call objects,$(UNIT_SUPPORT_SRC)) $(TOOL_LIBS) $(LIB)

@@ -49,8 +49,9 @@ static const struct program program = {
     .name = "metrics-http",
     .synopsis = "{--stats FILE... | --state-dir DIR...} [OPTION]...",
     .purpose =
-        "Serves the statistics of a pipeline at /metrics in Prometheus' text format, whether it works\n"
-        "at /health and whether it has started at /ready.",
+        "Serves how pipelines are: as a page at /, as JSON at /status.json, their statistics in\n"
+        "Prometheus' text format at /metrics, whether they work at /health and whether they have\n"
+        "started at /ready.",
     .examples = "  metrics-http --listen 127.0.0.1:8080 --stats capture.prom --stats apply.prom\n",
     .options = option_table,
 };

@@ -12,8 +12,10 @@
 
 #include <microhttpd.h>
 
+#include "assets.h"
 #include "base/log.h"
 #include "base/lsn.h"
+#include "page.h"
 
 #define MAX_CLIENTS      64
 #define MAX_CONNECTIONS  (MAX_CLIENTS + 16) /* with those that are dropped and not yet gone */
@@ -27,10 +29,17 @@ struct client {
     int64_t begun_ms;
 };
 
+/* What is made for people, when it is first asked for after a look at the files. */
+struct made {
+    struct buf text;
+    int64_t made_ms; /* of which look */
+};
+
 struct server {
     struct MHD_Daemon *daemon;
     struct health *health;
-    pthread_mutex_t lock; /* of `health` and `clients` */
+    struct made page, lines, json;
+    pthread_mutex_t lock; /* of what is above, and of `clients` */
     struct client clients[MAX_CONNECTIONS];
 };
 
@@ -50,9 +59,30 @@ static struct answer say(unsigned status, const char *text)
     return (struct answer){status, text_type, text, strlen(text)};
 }
 
-/* What is asked for; the lock is held. */
-static struct answer answer_to(const struct health *h, const char *url)
+static struct answer make(const struct server *s, struct made *m, const char *type,
+                          void (*put)(const struct health *h, struct buf *out))
 {
+    if (m->made_ms != s->health->made_ms || m->text.failed) {
+        buf_free(&m->text);
+        put(s->health, &m->text);
+        m->made_ms = s->health->made_ms;
+    }
+    if (m->text.failed)
+        return say(MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+    return (struct answer){MHD_HTTP_OK, type, m->text.data, m->text.len};
+}
+
+static struct answer answer_to_root(struct server *s, const char *accept)
+{
+    if (accept && strstr(accept, "text/html"))
+        return make(s, &s->page, "text/html; charset=utf-8", page_put_html);
+    return make(s, &s->lines, text_type, page_put_text);
+}
+
+/* What is asked for; the lock is held. */
+static struct answer answer_to(struct server *s, const char *url, const char *accept)
+{
+    const struct health *h = s->health;
     if (strcmp(url, "/metrics") == 0 && h->metrics.failed)
         return say(MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
     if (strcmp(url, "/metrics") == 0)
@@ -65,9 +95,28 @@ static struct answer answer_to(const struct health *h, const char *url)
         return h->ready ? say(MHD_HTTP_OK, "ready")
                         : say(MHD_HTTP_SERVICE_UNAVAILABLE, h->why_not_ready);
     if (strcmp(url, "/") == 0)
-        return say(MHD_HTTP_OK, "/metrics /health /ready");
-    return say(MHD_HTTP_NOT_FOUND, "there are /metrics, /health and /ready");
+        return answer_to_root(s, accept);
+    if (strcmp(url, "/status.json") == 0)
+        return make(s, &s->json, "application/json", page_put_json);
+    for (const struct asset *a = assets; a->path; a++)
+        if (strcmp(url, a->path) == 0)
+            return (struct answer){MHD_HTTP_OK, a->type, a->begin, (size_t)(a->end - a->begin)};
+    return say(MHD_HTTP_NOT_FOUND, "there are /, /status.json, /metrics, /health and /ready");
 }
+
+/* Of every answer. The page is of this server alone: nothing from elsewhere, nothing in a frame, no
+ * script but its file, no form; no other site reads it, no cache keeps it. */
+static const char *const headers[][2] = {
+    {MHD_HTTP_HEADER_CONNECTION, "close"},
+    {MHD_HTTP_HEADER_CACHE_CONTROL, "no-store"},
+    {MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT},
+    {"Content-Security-Policy",
+     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+     "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+    {"Cross-Origin-Resource-Policy", "same-origin"},
+    {"Referrer-Policy", "no-referrer"},
+    {"X-Content-Type-Options", "nosniff"},
+};
 
 static enum MHD_Result reply(struct MHD_Connection *connection, struct answer a)
 {
@@ -76,7 +125,8 @@ static enum MHD_Result reply(struct MHD_Connection *connection, struct answer a)
     if (!r)
         return MHD_NO;
     (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, a.type);
-    (void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        (void)MHD_add_response_header(r, headers[i][0], headers[i][1]);
     if (a.status == MHD_HTTP_METHOD_NOT_ALLOWED)
         (void)MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
     enum MHD_Result queued = MHD_queue_response(connection, a.status, r);
@@ -93,11 +143,13 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     (void)upload;
     (void)upload_size;
     (void)state;
+    const char *accept =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return reply(connection, say(MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD"));
     (void)pthread_mutex_lock(&s->lock);
     health_look(s->health, monotonic_ms());
-    enum MHD_Result result = reply(connection, answer_to(s->health, url));
+    enum MHD_Result result = reply(connection, answer_to(s, url, accept));
     (void)pthread_mutex_unlock(&s->lock);
     return result;
 }
@@ -276,5 +328,8 @@ void server_stop(struct server *s)
 {
     MHD_stop_daemon(s->daemon);
     (void)pthread_mutex_destroy(&s->lock);
+    buf_free(&s->page.text);
+    buf_free(&s->lines.text);
+    buf_free(&s->json.text);
     free(s);
 }

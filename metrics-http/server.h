@@ -1,6 +1,6 @@
 /*
- * server.h - /metrics, /health and /ready over HTTP (libmicrohttpd), to clients that may be slow or
- * hostile.
+ * server.h - the page, /status.json, /metrics, /health and /ready over HTTP (libmicrohttpd), to
+ * clients that may be slow or hostile.
  *
  * One thread of the library's answers; the caller's thread looks after connections: their number is
  * limited, the memory of each, and how long it may last, whatever it does.

@@ -3,7 +3,7 @@
  *
  * What must hold: what is read of it can go to a terminal; one that is refused has a fault;
  * metrics-http makes a text of it in which every line is of Prometheus' form, and the same once
- * more when it reads that text.
+ * more when it reads that text; the page made of it is UTF-8.
  */
 #include <regex.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 #include "metrics-http/exposition.h"
 #include "metrics-http/health.h"
+#include "metrics-http/page.h"
 #include "tests/fuzz/input.h"
 
 #define NAME  "[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -51,6 +52,21 @@ static void check_lines(struct buf *text)
     }
 }
 
+/* What is shown to people. */
+static void check_shown(const struct health *h)
+{
+    void (*const shown[])(const struct health *, struct buf *) = {page_put_html, page_put_text,
+                                                                  page_put_json};
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        struct buf text = {0};
+        shown[i](h, &text);
+        check(strlen(buf_cstr(&text)) == text.len, "a zero byte is shown");
+        check(shown[i] == page_put_text || utf8_valid(text.data, text.len),
+              "what is no UTF-8 is shown");
+        buf_free(&text);
+    }
+}
+
 static void check_health(const char *path)
 {
     struct health h;
@@ -60,6 +76,7 @@ static void check_health(const char *path)
     health_tick(&h, 5000);
     check(h.healthy == (h.why[0] == '\0'), "not healthy for no reason");
     check_lines(&h.metrics);
+    check_shown(&h);
     health_free(&h);
 }
 

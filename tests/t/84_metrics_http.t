@@ -1,9 +1,11 @@
 # metrics-http by itself: files that are missing, damaged or hostile; clients that are slow, hostile or
-# many. It goes on answering, in bounded memory.
+# many. It goes on answering, in bounded memory. The page: what is in the document, whatever names hold, and how
+# little it weighs.
 # needs: nothing
 
 use HTTP::Tiny;
 use IO::Socket::INET;
+use JSON::PP qw(decode_json);
 use Pg2any::Pipeline;
 use Pg2any::Test;
 
@@ -93,6 +95,95 @@ for my $bytes ("GET /\0 HTTP/1.1\r\n\r\n", "\xff\xfe\0\0" x 1000, 'GET ' . '/x' 
 }
 is(get('/health')->{status}, 200, 'requests that make no sense do not matter');
 
+# ---- the page ----
+
+sub page {
+    my ($path) = @_;
+    return HTTP::Tiny->new(timeout => 15, default_headers => { Accept => 'text/html,application/xhtml+xml,*/*;q=0.8' })
+        ->get("http://127.0.0.1:$port$path");
+}
+
+# Every start tag has its end, in order; no attribute of an element runs script or style.
+sub well_formed {
+    my ($html) = @_;
+    my (@open, @faults);
+    my %void = map { $_ => 1 } qw(meta link br img input);
+    for my $tag ($html =~ /<(?!!)([^>]*)>/g) {
+        if ($tag =~ m{\A/(\w+)\z}) {
+            my $opened = pop @open // 'nothing';
+            push @faults, "</$1> ends <$opened>" if $opened ne $1;
+        } elsif ($tag =~ m{\A(\w+)((?: [a-z-]+(?:="[^"<>]*")?)*)\z}) {
+            push @faults, "<$tag> has what runs" if $2 =~ / (?:on\w+|style)=/;
+            push @open, $1 if !$void{$1};
+        } else {
+            push @faults, "<$tag>";
+        }
+    }
+    return [@faults, map { "<$_> has no end" } @open];
+}
+
+my $evil = q{public.<script>alert("1")</script>&'\\\\};
+my $label = $evil =~ s/(["\\])/\\$1/gr;
+write_file('capture.prom', "# pg2any component=pg-capture $alive\npg2any_slot_info{slot=\"cdc<slot\"} 1\n"
+    . "pg2any_source_connection_status 1\npg2any_server_lsn 2000000000\npg2any_last_received_lsn 1999995904\n"
+    . "pg2any_server_wal_bytes_per_second 1048576\npg2any_slot_wal_status{status=\"reserved\"} 1\n"
+    . "pg2any_slot_retained_wal_bytes 134217728\npg2any_slot_wal_budget_bytes 1073741824\n");
+write_file('apply.prom', "# pg2any component=apply-sqlite $alive\npg2any_destination_connection_status 1\n"
+    . "pg2any_last_processed_lsn 1895142400\npg2any_apply_received_lsn 1999995904\npg2any_apply_wal_bytes_per_second 11534336\n"
+    . "pg2any_replication_lag_seconds 30.5\npg2any_events_by_type_total{event_type=\"insert\",table=\"$label\"} 42\n"
+    . "pg2any_events_by_type_total{event_type=\"delete\",table=\"$label\"} 8\npg2any_conflicts_total{type=\"insert_exists\",table=\"$label\"} 3\n"
+    . join '', map { "pg2any_events_by_type_total{event_type=\"update\",table=\"public.t$_\"} $_\n" } 1 .. 60);
+wait_for(sub { page('/')->{content} =~ /catching up/ }, 10, 'the page to know');
+my $page = page('/');
+is($page->{headers}{'content-type'}, 'text/html; charset=utf-8', 'a browser gets a page');
+is_deeply(well_formed($page->{content}), [], 'which is well formed');
+unlike($page->{content}, qr/<script>/, 'no name of a table is anything but a name');
+my ($shown) = $page->{content} =~ m{<th scope="row">(public\.&#60;.*?)</tr>};
+is($shown =~ s/&#(\d+);/chr $1/ger, "$evil</th><td>42</td><td>0</td><td>8</td><td>3</td>", 'with what was counted of it');
+like($page->{content}, qr/>and 11 more, /, 'the tables with the most changes');
+for my $words ('cdc&#60;slot</h2>', '>100 MB behind, catching up: 10 s left<', '>keeps 128 MB of WAL<', '>12 % of the budget of 1.0 GB<',
+    '>4.0 kB to read<', '>1.0 MB/s of WAL<', '>lag 30.5 s, 100 MB<') {
+    ok(index($page->{content}, $words) >= 0, "without a script it says: $words");
+}
+my $csp = $page->{headers}{'content-security-policy'};
+like($csp, qr/\Adefault-src 'none';/, 'a content security policy that allows nothing');
+unlike($csp, qr/unsafe|http|\*|data:/, '... but its own script and style');
+is($page->{headers}{'x-content-type-options'}, 'nosniff', 'nor is a type guessed');
+unlike($page->{content}, qr{(?:src|href)="(?!/)}, 'nothing is loaded from elsewhere');
+my $weight = 0;
+for my $url ('/', '/status.json', $page->{content} =~ m{<(?:link|script)[^>]* (?:href|src)="(/[^"]+)"}g) {
+    my $reply = page($url);
+    is($reply->{status}, 200, "$url is there");
+    $weight += length $reply->{content};
+}
+# An hour of a target: 360 samples of four values.
+cmp_ok($weight + 360 * 4 * 9, '<', 60 * 1024, "page, style, script and data weigh little: $weight bytes and the hour");
+is(get('/')->{headers}{'content-type'}, 'text/plain; charset=utf-8', 'who does not ask for HTML gets text');
+is(get('/')->{content}, <<'END', 'a few lines');
+cdc<slot: 100 MB behind, catching up: 10 s left
+  capture   running
+  apply     running      100 MB behind, catching up: 10 s left
+  a"b\c     running
+/metrics /health /ready /status.json, and a page for browsers
+END
+wait_for(sub { decode_json(get('/status.json')->{content})->{pipelines}[0]{history}{retained_wal_bytes}[-1] }, 15, 'a sample');
+my $status = decode_json(get('/status.json')->{content});
+is_deeply([sort keys %$status], [qw(healthy pipelines ready time)], '/status.json');
+my ($pipeline) = @{ $status->{pipelines} };
+is_deeply([sort keys %$pipeline], [qw(copies history name retained_wal_bytes server_wal_bytes_per_second stages state state_directory state_words tables_left targets
+    wal_budget_bytes)], '... a pipeline');
+is($pipeline->{state}, 'catching up', '... its state');
+is_deeply({ %{ $pipeline->{targets}[0] }{qw(stage lag behind_bytes seconds_left)} },
+    { stage => 'apply', lag => 'catching up', behind_bytes => 104857600, seconds_left => 10 }, '... a target, as pg2any status --json has it');
+is_deeply([sort keys %{ $pipeline->{history}{targets}[0] }], [qw(changes_per_second lag_bytes lag_seconds stage)], '... curves of a target');
+is($pipeline->{history}{targets}[0]{lag_bytes}[-1], 104857600, '... with a sample');
+write_file('apply.prom', "# pg2any component=apply-sqlite pid=1 state=stopped status=100 follows=0 reason=no <room> (make some)\n");
+wait_for(sub { page('/')->{content} =~ m{<p class="fault">apply has stopped for good: no &#60;room&#62; \(make some\)</p>} }, 10, 'the error');
+pass('the page has the error and its advice');
+like(page('/')->{content}, qr{<li class="node bad"><h3>apply</h3><p class="state">failed</p>}, '... at the stage');
+write_file('apply.prom', "# pg2any component=apply-sqlite $alive\n");
+wait_for(sub { get('/health')->{status} == 200 }, 10, 'the error to go');
+
 # More clients than there are places, which say nothing, or a byte now and then.
 my @silent = map { raw('') } 1 .. 80;
 my @slow = map { raw('GET /met') } 1 .. 20;
@@ -116,6 +207,11 @@ write_file('capture.prom', "# pg2any component=pg-capture $alive\n# HELP pg2any_
 wait_for(sub { length(get('/metrics')->{content}) > 1_000_000 }, 10, 'the long text');
 my @deaf = grep { defined } map { raw("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") } 1 .. 30;
 cmp_ok(length(get('/metrics')->{content}), '>', 1_000_000, 'a long answer, beside 30 clients that do not read theirs');
+close $_ for @deaf;
+@deaf = grep { defined } map { raw("GET /$_ HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n") } ('', 'status.json', 'page.js') x 12;
+$began = now();
+is(get('/health')->{status}, 200, 'nor do those who ask for the page and do not read it keep /health from others');
+cmp_ok(now() - $began, '<', 3, '... who get it at once');
 close $_ for @deaf;
 cmp_ok($server->peak_memory_kb, '<', 200_000, 'in bounded memory');
 ok($server->running, 'and it runs');
@@ -142,6 +238,7 @@ my @served = get('/metrics')->{content} =~ /^pg2any_x\{pipeline="([^"]*",stage="
 is(join(' ', sort @served),
     join(' ', sort map { my $d = $_; map { "$d\",stage=\"$_" } 'capture', 'assemble', 'apply', $d eq $dirs[1] ? ('tee', 'apply-2') : () } @dirs),
     'two pipelines, each with its stages');
+is_deeply(well_formed(page('/')->{content}), [], 'the page of both is well formed');
 unlink "$dirs[1]/apply.prom" or die "unlink: $!\n";
 wait_for(sub { get('/health')->{status} == 503 }, 10, '503');
 is(get('/health')->{content}, "$dirs[1]: apply has not been started", '/health says which of them');
