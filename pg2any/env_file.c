@@ -13,6 +13,8 @@
 
 #include "base/log.h"
 
+#define SECRET_FILE "_FILE" /* at the end of a variable's name */
+
 /* The names that the environment had, with a value, before anything was loaded. */
 struct given {
     char **names;
@@ -116,12 +118,14 @@ static const char *take_line(const struct given *given, char *line)
     return wrong;
 }
 
-static int load_variable(const struct given *given, int dir, const char *name, struct err *err)
+/* The first line of a file, below `dir` where it is no whole path. */
+static int load_variable(const struct given *given, int dir, const char *file, const char *name,
+                         struct err *err)
 {
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
     if (!f)
-        return err_errno(err, err_kind_of(errno), "%s", name);
+        return err_errno(err, err_kind_of(errno), "%s", file);
     char *line = NULL;
     size_t size = 0;
     ssize_t n = getline(&line, &size, f);
@@ -152,10 +156,65 @@ int env_dir_load(const char *path, struct err *err)
     }
     for (struct dirent *e; rc == 0 && (e = readdir(d)) != NULL;)
         if (*e->d_name != '.' && strcmp(e->d_name, "PATH") != 0)
-            rc = load_variable(&given, dirfd(d), e->d_name, err);
+            rc = load_variable(&given, dirfd(d), e->d_name, e->d_name, err);
     (void)closedir(d);
     given_free(&given);
     return rc ? err_context(err, "%s", path) : 0;
+}
+
+/* Whether a variable of that name may be in a file: a URI, of any target. */
+static bool is_secret(const char *name)
+{
+    static const char source[] = "CDC_SOURCE_CONNECTION_STRING", target[] = "CDC_DEST_URI";
+    size_t n = sizeof target - 1;
+    return strcmp(name, source) == 0 ||
+           (strncmp(name, target, n) == 0 &&
+            (name[n] == '\0' || (name[n] == '_' && name[n + 1] &&
+                                 name[n + 1 + strspn(name + n + 1, "0123456789")] == '\0')));
+}
+
+static int load_secret(const char *variable, const char *file, struct err *err)
+{
+    static const struct given none = {0};
+    char name[64] = "";
+    const char *value;
+    (void)snprintf(name, sizeof name, "%.*s", (int)(strlen(variable) - sizeof SECRET_FILE + 1),
+                   variable);
+    value = getenv(name);
+    if (value && *value)
+        return err_set(err, ERR_PERMANENT, "%s and %s are set: leave one out", name, variable);
+    if (load_variable(&none, AT_FDCWD, file, name, err))
+        return err_context(err, "%s", variable);
+    value = getenv(name);
+    if (!value || !*value)
+        return err_set(err, ERR_PERMANENT, "%s: the first line of %s is empty", variable, file);
+    return unsetenv(variable) == 0 ? 0 : err_nomem(err);
+}
+
+int env_secrets_load(struct err *err)
+{
+    /* The environment changes with each: look again from its beginning. */
+    for (char **v = environ; *v;) {
+        char variable[64], name[64];
+        size_t len = strcspn(*v, "=");
+        bool secret =
+            len < sizeof variable && len > sizeof SECRET_FILE - 1 &&
+            strncmp(*v + len - sizeof SECRET_FILE + 1, SECRET_FILE "=", sizeof SECRET_FILE) == 0 &&
+            (*v)[len + 1];
+        if (secret) {
+            (void)snprintf(variable, sizeof variable, "%.*s", (int)len, *v);
+            (void)snprintf(name, sizeof name, "%.*s", (int)(len - sizeof SECRET_FILE + 1), *v);
+            secret = is_secret(name);
+        }
+        if (!secret) {
+            v++;
+            continue;
+        }
+        if (load_secret(variable, *v + len + 1, err))
+            return -1;
+        v = environ;
+    }
+    return 0;
 }
 
 /* It may hold passwords. */

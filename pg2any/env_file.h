@@ -20,4 +20,10 @@ MUST_CHECK int env_file_load(const char *path, struct err *err);
  * environment has already wins, unless it is empty there. PATH is left alone. */
 MUST_CHECK int env_dir_load(const char *path, struct err *err);
 
+/* A secret may be in a file that another variable names, as containers have it:
+ * CDC_SOURCE_CONNECTION_STRING_FILE, CDC_DEST_URI_FILE, CDC_DEST_URI_2_FILE and so on. Puts the
+ * file's first line into the variable without _FILE, and takes the other away. Permanent error
+ * where both are set. */
+MUST_CHECK int env_secrets_load(struct err *err);
+
 #endif

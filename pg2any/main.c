@@ -360,7 +360,7 @@ static int load_environment(const struct settings *s, struct err *err)
 {
     if (s->env_file && env_file_load(s->env_file, err))
         return -1;
-    return s->env_dir ? env_dir_load(s->env_dir, err) : 0;
+    return (s->env_dir && env_dir_load(s->env_dir, err)) || env_secrets_load(err) ? -1 : 0;
 }
 
 /* The command's operands, which are argv[first] and what follows. */

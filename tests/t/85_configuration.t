@@ -172,6 +172,34 @@ $run = Pg2any::Process->start(name => 'pg2any run', argv => [Pg2any::Pipeline::t
     stderr => $front->log_file, env => $front->environment(CDC_STATE_DIR => undef, XDG_RUNTIME_DIR => $runtime));
 is($run->wait_exit(60), 100, 'one that others may enter is not used');
 
+# URIs in files, as containers are given secrets.
+sub secret {
+    my ($text) = @_;
+    my $path = fresh_name('secret');
+    open my $file, '>', $path or die "$path: $!\n";
+    print $file $text;
+    close $file or die "$path: $!\n";
+    return $path;
+}
+my ($source, $dest) = map { secret("$_\n") } @{ $front->environment }{qw(CDC_SOURCE_CONNECTION_STRING CDC_DEST_URI)};
+my @command = (args => ['status'], env => $front->environment(CDC_SOURCE_CONNECTION_STRING => undef, CDC_DEST_URI => undef,
+    CDC_SOURCE_CONNECTION_STRING_FILE => $source, CDC_DEST_URI_FILE => $dest));
+my ($in_files, $said, $complaint) = run_tool('pg2any', @command);
+is_deeply([run_tool('pg2any', args => ['status'], env => $front->environment)], [$in_files, $said, $complaint], 'URIs in files are as good');
+unlike($said . $complaint, qr/is not set|nothing reads/, 'and taken');
+for my $case (
+    [{ CDC_DEST_URI => 'x' }, 'CDC_DEST_URI and CDC_DEST_URI_FILE are set: leave one out'],
+    [{ CDC_DEST_URI_FILE => '/nonexistent/uri' }, 'CDC_DEST_URI_FILE: /nonexistent/uri: No such file or directory'],
+    [{ CDC_DEST_URI_FILE => secret("\n") }, 'CDC_DEST_URI_FILE: the first line of .* is empty'],
+    [{ CDC_DEST_URI_2_FILE => secret('sqlite') , CDC_DEST_URI_2 => 'x' }, 'CDC_DEST_URI_2 and CDC_DEST_URI_2_FILE are set'],
+    [{ CDC_BUFFER_SIZE_FILE => $dest, CDC_DEST_URI_FILE => '/nonexistent/uri' }, '/nonexistent/uri'],
+) {
+    my ($set, $message) = @$case;
+    my ($got, undef, $text) = run_tool('pg2any', args => ['check'], env => { %{ $command[3] }, %$set });
+    is($got, 100, "a mistake: $message");
+    like($text, qr/$message/, 'it says so');
+}
+
 # Bad values.
 my %wrong = (
     'pg-capture' => { CDC_SOURCE_CONNECTION_STRING => 'nonsense', CDC_REPLICATION_SLOT => 'No Name', CDC_PUBLICATION => 'a,,b', CDC_PROTOCOL_VERSION => 9,
