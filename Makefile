@@ -349,9 +349,9 @@ man_section = $(patsubst .%,man%,$(suffix $(1)))
 
 .PHONY: install
 install: all ## install into $(DESTDIR)$(PREFIX)
-	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DOCDIR)'
+	$(INSTALL) -d '$(DESTDIR)$(BINDIR)'
 	$(INSTALL) -m 755 $(BINARIES) '$(DESTDIR)$(BINDIR)'
-	$(INSTALL) -m 644 $(DOC_FILES) '$(DESTDIR)$(DOCDIR)'
+	$(foreach f,$(DOC_FILES),$(INSTALL) -D -m 644 $(f) '$(DESTDIR)$(DOCDIR)/$(f)';)
 	$(foreach f,$(SVC_SCRIPTS),$(INSTALL) -D -m 755 svc/$(f) '$(DESTDIR)$(DATADIR)/$(f)';)
 	$(foreach f,$(SVC_FILES),$(INSTALL) -D -m 644 svc/$(f) '$(DESTDIR)$(DATADIR)/$(f)';)
 	$(INSTALL) -D -m 644 packaging/completion/_pg2any '$(DESTDIR)$(ZSHDIR)/_pg2any'
@@ -376,9 +376,9 @@ service: ## install, set up and start a pipeline under s6 (CONFIG=my.env DIR=/sr
 .PHONY: uninstall
 uninstall: ## remove what `make install` put there
 	rm -f $(foreach t,$(ALL_TOOLS),'$(DESTDIR)$(BINDIR)/$(t)')
-	rm -f $(foreach d,$(DOC_FILES),'$(DESTDIR)$(DOCDIR)/$(notdir $(d))')
+	rm -f $(foreach d,$(DOC_FILES),'$(DESTDIR)$(DOCDIR)/$(d)')
 	rm -f $(foreach m,$(MAN_PAGES),'$(DESTDIR)$(MANDIR)/$(call man_section,$(m))/$(notdir $(m))')
-	if [ -d '$(DESTDIR)$(DOCDIR)' ]; then rmdir '$(DESTDIR)$(DOCDIR)'; fi
+	for d in '$(DESTDIR)$(DOCDIR)/docs' '$(DESTDIR)$(DOCDIR)'; do if [ -d "$$d" ]; then rmdir "$$d"; fi; done
 	rm -f '$(DESTDIR)$(UNITDIR)/pg2any@.service' '$(DESTDIR)$(ZSHDIR)/_pg2any'
 	rm -f $(foreach t,$(ALL_TOOLS),'$(DESTDIR)$(BASHDIR)/$(t)')
 	rm -rf '$(DESTDIR)$(DATADIR)'
@@ -388,7 +388,33 @@ dist: ## pack the committed sources into build/pg2any-VERSION.tar.gz
 	@mkdir -p $(BUILD)
 	git archive --prefix=pg2any-$(VERSION)/ -o $(BUILD)/pg2any-$(VERSION).tar.gz HEAD
 
+DEB_TOOLS := dpkg-buildpackage=dpkg-dev dh=debhelper fakeroot lintian
+.PHONY: deb
+deb: ## build Debian packages of what is committed, into build/deb
+	@tests/deps.sh $(DEB_TOOLS)
+	@packaging/deb $(VERSION) $(BUILD)/deb
+
+.PHONY: check-deb
+check-deb: deb ## install, upgrade, run and purge them in a bare Debian 12 in a folder (root)
+	@tests/deps.sh debootstrap
+	@tests/packages --store build/bookworm --debs $(BUILD)/deb --logs $(BUILD)/test-logs
+
+# BARE=build/bookworm/bare: a Debian 12 in a folder (tests/bare-debian) for a base image that cannot be pulled.
+BARE  ?=
+IMAGE ?= pg2any:$(VERSION)
+.PHONY: image
+image: ## build the container image, without an engine, into build/image
+	@tests/deps.sh buildah
+	@packaging/image '$(IMAGE)' $(BUILD)/image $(BARE)
+
+.PHONY: check-image
+check-image: ## build the image on a bare Debian 12, run what is in it, and read the compose file (root)
+	@tests/deps.sh debootstrap buildah jq docker-compose
+	@tests/bare-debian build/bookworm
+	@packaging/image pg2any:test $(BUILD)/image build/bookworm/bare
+	@tests/image --store $(BUILD)/image --name pg2any:test --logs $(BUILD)/test-logs
+
 .PHONY: clean
-clean: ## remove everything built; what was fetched stays (build/postgres, build/oracle-mysql)
+clean: ## remove everything built; what was fetched stays (build/postgres, build/oracle-mysql, build/bookworm)
 	if [ -d $(BUILD) ]; then find $(BUILD) -mindepth 1 -maxdepth 1 ! -name postgres \
-		! -name oracle-mysql -exec rm -rf {} +; fi
+		! -name oracle-mysql ! -name bookworm -exec rm -rf {} +; fi

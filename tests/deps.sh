@@ -91,7 +91,7 @@ for extra; do
     if [ "$extra" = matplotlib ]; then
         need matplotlib python3-matplotlib /usr/bin/python3 -c 'import matplotlib'
     else
-        need "$extra" "$extra" command -v "$extra"
+        need "${extra%=*}" "${extra#*=}" command -v "${extra%=*}"
     fi
 done
 
