@@ -53,18 +53,36 @@ static int make_fifo(struct ack_fifo *f, struct err *err)
     return 0;
 }
 
-int acks_open(struct acks *a, const struct option_list *paths, struct err *err)
+/* FIFOs that were made. */
+static size_t count(const struct acks *a)
 {
-    a->n = 0;
-    for (size_t i = 0; i < paths->n; i++) {
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(paths->items[i], paths->items[k]) == 0)
-                return err_set(err, ERR_PERMANENT, "--ack %s is given twice", paths->items[i]);
-        struct ack_fifo *f = &a->fifos[a->n++];
-        *f = (struct ack_fifo){.path = paths->items[i], .fd = -1};
-        if (make_fifo(f, err))
+    return a->n + a->napart;
+}
+
+static int open_fifo(struct acks *a, const char *path, size_t *n, struct err *err)
+{
+    if (count(a) == OPTION_LIST_MAX)
+        return err_set(err, ERR_PERMANENT, "more than %d FIFOs in --ack and --ack-apart",
+                       OPTION_LIST_MAX);
+    for (size_t i = 0; i < count(a); i++)
+        if (strcmp(path, a->fifos[i].path) == 0)
+            return err_set(err, ERR_PERMANENT, "--ack %s is given twice", path);
+    struct ack_fifo *f = &a->fifos[count(a)];
+    *f = (struct ack_fifo){.path = path, .fd = -1};
+    ++*n;
+    return make_fifo(f, err);
+}
+
+int acks_open(struct acks *a, const struct option_list *paths, const struct option_list *apart,
+              struct err *err)
+{
+    a->n = a->napart = 0;
+    for (size_t i = 0; i < paths->n; i++)
+        if (open_fifo(a, paths->items[i], &a->n, err))
             return -1;
-    }
+    for (size_t i = 0; i < apart->n; i++)
+        if (open_fifo(a, apart->items[i], &a->napart, err))
+            return -1;
     return 0;
 }
 
@@ -82,7 +100,7 @@ static void forget_copies(struct acks *a)
 
 void acks_close(struct acks *a)
 {
-    for (size_t i = 0; i < a->n; i++) {
+    for (size_t i = 0; i < count(a); i++) {
         struct ack_fifo *f = &a->fifos[i];
         struct stat st;
         if (f->fd < 0)
@@ -92,7 +110,7 @@ void acks_close(struct acks *a)
         (void)close(f->fd);
         f->fd = -1;
     }
-    a->n = 0;
+    a->n = a->napart = 0;
     forget_copies(a);
 }
 
@@ -231,7 +249,8 @@ static bool take_relid(const char **p, uint32_t *relid)
     return true;
 }
 
-/* A line about a copy; *is: it is one. */
+/* A line about a copy; *is: it is one. One of a target that is apart, from before it was, changes
+ * nothing: at its return it says anew what it has. */
 static int take_copied(struct acks *a, size_t i, bool *is, struct err *err)
 {
     enum { COPIED, COPYING, WHOLE, AGAIN, LACKS, NWORDS };
@@ -243,7 +262,7 @@ static int take_copied(struct acks *a, size_t i, bool *is, struct err *err)
     while (kind < NWORDS && strncmp(f->line, words[kind], strlen(words[kind])) != 0)
         kind++;
     *is = kind < NWORDS;
-    if (!*is)
+    if (!*is || i >= a->n)
         return 0;
     const char *p = f->line + strlen(words[kind]);
     if (kind == COPIED && (*p == '\0' || strcmp(p, " *") == 0)) {
@@ -322,15 +341,25 @@ int acks_read(struct acks *a, size_t i, uint64_t limit, struct err *err)
     }
 }
 
-uint64_t acks_lsn(const struct acks *a)
+/* The smallest of some; UINT64_MAX where there are none. */
+static uint64_t smallest(const struct ack_fifo *fifos, size_t n)
 {
     uint64_t lsn = UINT64_MAX;
-    for (size_t i = 0; i < a->n; i++) {
-        const struct ack_fifo *f = &a->fifos[i];
+    for (const struct ack_fifo *f = fifos; f < fifos + n; f++) {
         if (!f->spoken)
             return 0;
         if (f->lsn < lsn)
             lsn = f->lsn;
     }
-    return a->n > 0 ? lsn : 0;
+    return lsn;
+}
+
+uint64_t acks_lsn(const struct acks *a)
+{
+    return a->n > 0 ? smallest(a->fifos, a->n) : 0;
+}
+
+uint64_t acks_apart_lsn(const struct acks *a)
+{
+    return smallest(a->fifos + a->n, a->napart);
 }

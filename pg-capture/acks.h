@@ -14,6 +14,10 @@
  *   lacks RELID KEY        a row of it is to be read again: names and values of columns, with tabs
  *                          between, as COPY writes them (sql/row_key.h)
  *
+ * A target that is apart does not get this stream, and comes back later. What it has counts for
+ * what may be confirmed, and nothing else of it: it is not asked which tables it has, nor waited
+ * for.
+ *
  * This process is the reader of the FIFOs and makes them afresh, so that it never finds lines of an
  * earlier run in them, and keeps a writing end of its own, so that they never end. An LSN that was
  * acknowledged stays true for ever, whoever says it: an applier of before a restart as well.
@@ -51,13 +55,15 @@ struct ack_fifo {
 };
 
 struct acks {
-    size_t n;
-    struct ack_fifo fifos[OPTION_LIST_MAX];
-    struct ack_copy *copies; /* by relid */
+    size_t n;                               /* targets that get the stream */
+    size_t napart;                          /* those that do not */
+    struct ack_fifo fifos[OPTION_LIST_MAX]; /* of the ones, then of the others */
+    struct ack_copy *copies;                /* by relid */
 };
 
 /* Makes and opens the FIFOs; paths are borrowed. Permanent error where a path is something else. */
-MUST_CHECK int acks_open(struct acks *a, const struct option_list *paths, struct err *err);
+MUST_CHECK int acks_open(struct acks *a, const struct option_list *paths,
+                         const struct option_list *apart, struct err *err);
 
 /* Removes those that are still the ones that were made. */
 void acks_close(struct acks *a);
@@ -99,7 +105,12 @@ void acks_take_lacks(struct acks *a, uint32_t relid, struct buf *keys);
  * has to begin there. *has: it is there whole. */
 const char *acks_copying(const struct acks *a, size_t i, uint32_t relid, bool *has);
 
-/* The LSN that every target has; 0 while one has not spoken, or there is none. */
+/* The LSN that every target that gets the stream has; 0 while one has not spoken, or there is none.
+ */
 uint64_t acks_lsn(const struct acks *a);
+
+/* The LSN that every target that is apart has; 0 while one has not spoken, UINT64_MAX where there
+ * is none. */
+uint64_t acks_apart_lsn(const struct acks *a);
 
 #endif

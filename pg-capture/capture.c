@@ -151,7 +151,7 @@ static void update_stats(void *ctx)
     *s->received_lsn = c->position.received_lsn;
     *s->emitted_lsn = c->position.emitted_lsn;
     *s->acknowledged_lsn = c->position.acknowledged_lsn;
-    *s->confirmed_lsn = c->position.confirmed_lsn;
+    *s->confirmed_lsn = position_done(&c->position);
     *s->covered_lsn = c->position.covered_lsn;
     *s->pending_bytes = frame_output_pending(&c->out);
     const struct slot *slot = &c->upstream.slot;
@@ -209,6 +209,7 @@ static int on_ack(struct capture *c, size_t i, struct err *err)
         c->own_fault = true;
         return -1;
     }
+    position_apart(&c->position, acks_apart_lsn(&c->acks));
     if (position_acknowledge(&c->position, acks_lsn(&c->acks)))
         c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPORT_GAP_MS);
     return 0;
@@ -233,14 +234,15 @@ static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, s
         p[SERVER].fd = PQsocket(c->upstream.replication.session.conn);
     /* An applier of before a restart may speak before the stream begins: what it says is true, but
      * only then can be seen to be. */
-    for (size_t i = 0; i < c->acks.n; i++)
+    size_t nfifos = c->acks.n + c->acks.napart;
+    for (size_t i = 0; i < nfifos; i++)
         p[FIFOS + i] =
             (struct pollfd){.fd = c->upstream.begun ? c->acks.fifos[i].fd : -1, .events = POLLIN};
 
     int64_t now_ms = monotonic_ms();
     int wait_ms = poll_timeout(now_ms, earlier(wake_ms, next_tick(c)));
     *revents = 0;
-    int n = poll(p, (nfds_t)(FIFOS + c->acks.n), wait_ms);
+    int n = poll(p, (nfds_t)(FIFOS + nfifos), wait_ms);
     if (n < 0 && errno != EINTR)
         return err_errno(err, ERR_TEMPORARY, "poll");
     if (n > 0) {
@@ -248,7 +250,7 @@ static int poll_once(struct capture *c, int fd, short events, int64_t wake_ms, s
             (void)signals_stop(&c->signals);
         if (p[STDOUT].revents && on_stdout(c, p[STDOUT].revents, err))
             return -1;
-        for (size_t i = 0; i < c->acks.n; i++)
+        for (size_t i = 0; i < nfifos; i++)
             if (p[FIFOS + i].revents && on_ack(c, i, err))
                 return -1;
         if (p[SERVER].revents && replication_flush(&c->upstream.replication, err))
@@ -316,7 +318,7 @@ static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
     if (position_held_back(&c->position, end_lsn))
         return err_set(err, ERR_TEMPORARY,
                        "the server shuts down and waits for %s to be confirmed, which a prepared "
-                       "transaction forbids",
+                       "transaction or a target that is apart forbids",
                        LSN(end_lsn));
     if (now_ms - c->asked.since_ms < SHUTDOWN_LIMIT_MS)
         return 0;
@@ -811,7 +813,7 @@ int capture_run(const struct capture_options *options, struct err *err)
     set_up_copying(c);
     if (signals_init(&c->signals, err) == 0 &&
         upstream_init(&c->upstream, options, &c->waiter, err) == 0 &&
-        acks_open(&c->acks, &options->acks, err) == 0 && run(c, err) == 0)
+        acks_open(&c->acks, &options->acks, &options->acks_apart, err) == 0 && run(c, err) == 0)
         err_clear(err);
     int status = exit_status(err);
     release(c, err);

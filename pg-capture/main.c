@@ -58,6 +58,10 @@ static const struct option_def options[] = {
      "made and read: LSNs that a target has made durable. Once for\n"
      "each target; without it nothing is confirmed to the slot",
      0, 0, NULL},
+    {"ack-apart", OPTION_LIST, FIELD(acks_apart), NULL, NULL, "FIFO",
+     "the same of a target that does not get this stream: nothing that it\n"
+     "lacks is confirmed, and no more is asked of it",
+     0, 0, NULL},
     {"until-lsn", OPTION_STRING, FIELD(until), NULL, NULL, "LSN",
      "leave when everything up to there is out and acknowledged; an\n"
      "LSN, or current: where the server is at the start",

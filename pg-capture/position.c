@@ -11,9 +11,14 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 void position_init(struct position *p, bool acks)
 {
-    *p = (struct position){.acks = acks};
+    *p = (struct position){.acks = acks, .apart_lsn = UINT64_MAX};
 }
 
 void position_free(struct position *p)
@@ -112,13 +117,17 @@ void position_progress_out(struct position *p, uint64_t lsn)
     raise_lsn(&p->covered_lsn, lsn);
 }
 
+void position_apart(struct position *p, uint64_t lsn)
+{
+    p->apart_lsn = lsn;
+}
+
 bool position_acknowledge(struct position *p, uint64_t lsn)
 {
     raise_lsn(&p->acknowledged_lsn, lsn);
     if (!p->acks)
         return false;
-    uint64_t durable_lsn =
-        p->acknowledged_lsn < p->emitted_lsn ? p->acknowledged_lsn : p->emitted_lsn;
+    uint64_t durable_lsn = smaller(smaller(p->acknowledged_lsn, p->apart_lsn), p->emitted_lsn);
     uint64_t limit_lsn = prepared_limit(&p->prepared, durable_lsn);
     if (limit_lsn <= p->confirmed_lsn || limit_lsn < p->start_lsn)
         return false;
@@ -150,7 +159,8 @@ bool position_asks(const struct position *p)
 
 bool position_held_back(const struct position *p, uint64_t end_lsn)
 {
-    return p->prepared.n > 0 && p->confirmed_lsn < end_lsn && position_durable(p, p->committed_lsn);
+    bool held = p->prepared.n > 0 || p->apart_lsn < end_lsn;
+    return held && p->confirmed_lsn < end_lsn && position_durable(p, p->committed_lsn);
 }
 
 bool position_is_foreign(const struct position *p, uint64_t confirmed_flush_lsn)

@@ -5,18 +5,18 @@
  * happened, and asks what follows. Nothing but memory for a prepared transaction can fail.
  *
  * The LSNs, in the order in which one follows the other: received (what the server has sent),
- * emitted (the end of what is on its way to the targets), acknowledged (what every target has made
- * durable), confirmed (what the slot is told, the "flush" of a standby status update, which the
- * server keeps as confirmed_flush_lsn). A commit's LSN is its end_lsn, of a PREPARE and its outcome
- * likewise. A keepalive's is the server's WAL end, how far it has decoded; it goes to the targets
- * as a progress frame behind everything that was received before, so that its acknowledgement says
- * that they have all of that.
+ * emitted (the end of what is on its way to the targets), acknowledged (what every target that gets
+ * the stream has made durable), confirmed (what the slot is told, the "flush" of a standby status
+ * update, which the server keeps as confirmed_flush_lsn). A commit's LSN is its end_lsn, of a
+ * PREPARE and its outcome likewise. A keepalive's is the server's WAL end, how far it has decoded;
+ * it goes to the targets as a progress frame behind everything that was received before, so that
+ * its acknowledgement says that they have all of that.
  *
  * What holds after every call, and over any number of connections:
  *
  *  - confirmed_lsn never goes back.
- *  - It is never beyond what every target has acknowledged, nor beyond emitted_lsn: a target may
- *    hold more than this process has seen.
+ *  - It is never beyond what every target has acknowledged, those that are apart (acks.h) among
+ *    them, nor beyond emitted_lsn: a target may hold more than this process has seen.
  *  - It never moves beyond a PREPARE whose outcome is not durable at every target (prepared.h).
  *  - It never moves to an LSN before start_lsn: that is the slot's already.
  *  - A keepalive's WAL end becomes emitted_lsn only as a progress frame's, and that is due only
@@ -51,6 +51,7 @@ struct position {
                              or the start's */
     uint64_t ack_limit_lsn; /* an acknowledgement beyond it is nonsense */
     uint64_t acknowledged_lsn;
+    uint64_t apart_lsn; /* what every target has that is apart; UINT64_MAX: there is none */
     uint64_t confirmed_lsn;
 
     uint64_t progress_lsn; /* of the last keepalive: due where it is beyond covered_lsn */
@@ -113,8 +114,11 @@ void position_decide(struct position *p, struct bytes gid, uint64_t end_lsn, boo
 /* A progress frame with position_progress() is out. */
 void position_progress_out(struct position *p, uint64_t lsn);
 
-/* `lsn` is what every target has now; 0: one of them has not spoken. True where there is more to
- * confirm than before. */
+/* `lsn` is what every target has that is apart: it counts from the next acknowledgement on. */
+void position_apart(struct position *p, uint64_t lsn);
+
+/* `lsn` is what every target has now that gets the stream; 0: one of them has not spoken. True
+ * where there is more to confirm than before. */
 bool position_acknowledge(struct position *p, uint64_t lsn);
 
 /* ---- what follows ---- */
@@ -132,7 +136,7 @@ bool position_durable(const struct position *p, uint64_t lsn);
 bool position_asks(const struct position *p);
 
 /* The server waits for `end_lsn` to be confirmed, all that could be is, and a prepared transaction
- * forbids the rest. */
+ * or a target that is apart forbids the rest. */
 bool position_held_back(const struct position *p, uint64_t end_lsn);
 
 /* The slot stands where it was never told to: somebody else moved it, or made it again. */

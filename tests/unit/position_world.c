@@ -108,12 +108,27 @@ static void open_stream(struct world *w)
     put(w, (struct pipe_frame){.kind = HELLO, .lsn = w->slot_lsn});
 }
 
-/* Every process dies, and what was in the pipes goes with them. */
-static void kill_all(struct world *w)
+static size_t ntargets(const struct world *w)
 {
+    return w->acks.n + w->acks.napart;
+}
+
+/* Every process dies, and what was in the pipes goes with them. `apart`: the target that does not
+ * get the next stream, which becomes the last; NONE. */
+static void kill_all(struct world *w, size_t apart)
+{
+    static struct target other;
+    size_t n = ntargets(w);
     position_free(&w->p);
     position_init(&w->p, true);
-    for (size_t i = 0; i < w->acks.n; i++) {
+    w->acks.napart = apart != NONE;
+    w->acks.n = n - w->acks.napart;
+    if (apart != NONE) {
+        other = w->targets[n - 1];
+        w->targets[n - 1] = w->targets[apart];
+        w->targets[apart] = other;
+    }
+    for (size_t i = 0; i < n; i++) {
         w->acks.fifos[i] = (struct ack_fifo){0};
         w->targets[i].n = 0;
         w->targets[i].greeted = false;
@@ -224,6 +239,7 @@ static void say_checkpoint(struct world *w, size_t i)
     assert_true(w->targets[i].checkpoint_lsn <= w->p.ack_limit_lsn);
     f->spoken = true;
     f->lsn = w->targets[i].checkpoint_lsn;
+    position_apart(&w->p, acks_apart_lsn(&w->acks));
     (void)position_acknowledge(&w->p, acks_lsn(&w->acks));
 }
 
@@ -241,7 +257,7 @@ static void check_promise(const struct world *w, uint64_t lsn)
             if (outcome->kind == ROLLBACK_PREPARED)
                 continue;
         }
-        for (size_t k = 0; k < w->acks.n; k++) {
+        for (size_t k = 0; k < ntargets(w); k++) {
             assert_true(w->targets[k].checkpoint_lsn >= outcome->end_lsn);
             assert_int_equal(w->targets[k].applied[i], 1);
         }
@@ -259,11 +275,11 @@ static void send_status(struct world *w)
 
 static void turn(struct world *w)
 {
-    size_t i = below(w->acks.n);
+    size_t i = below(ntargets(w));
     switch (below(20)) {
     case 0:
         if (one_in(4))
-            kill_all(w);
+            kill_all(w, ntargets(w) > 1 && one_in(3) ? i : NONE);
         else if (one_in(2))
             open_stream(w);
         break;
@@ -314,6 +330,8 @@ static void come_to_an_end(struct world *w)
                                               .other = p};
         w->wal_lsn += 5;
     }
+    if (w->acks.napart > 0)
+        kill_all(w, NONE);
     while (w->next < w->nitems || !w->outside)
         send_some(w);
     send_keepalive(w);

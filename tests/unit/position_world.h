@@ -1,6 +1,7 @@
 /*
  * position_world.h - a server, pipes and targets around pg-capture/position.c, with transactions,
- * prepared ones, keepalives, lost connections and kills in random order.
+ * prepared ones, keepalives, lost connections and kills in random order, and targets that are apart
+ * for a while.
  */
 #ifndef PG2ANY_POSITION_WORLD_H
 #define PG2ANY_POSITION_WORLD_H

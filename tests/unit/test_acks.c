@@ -55,7 +55,17 @@ static int tear_down(void **state)
 static int open_fifos(struct fixture *f, size_t n, struct err *err)
 {
     struct option_list paths = {.n = n, .items = {f->paths[0], f->paths[1]}};
-    return acks_open(&f->acks, &paths, err);
+    return acks_open(&f->acks, &paths, &(struct option_list){.n = 0}, err);
+}
+
+/* The second target is apart. */
+static void open_one_apart(struct fixture *f)
+{
+    struct option_list paths = {.n = 1, .items = {f->paths[0]}};
+    struct option_list apart = {.n = 1, .items = {f->paths[1]}};
+    struct err err = {0};
+    if (acks_open(&f->acks, &paths, &apart, &err))
+        fail_msg("%s", err.text);
 }
 
 static void say(const struct fixture *f, size_t i, const char *text)
@@ -88,6 +98,35 @@ static void the_smallest_of_all_targets_counts(void **state)
     say(f, 1, "1/0\n0/5\n"); /* another writer; the largest stays */
     must_read(f, 1);
     assert_int_equal(acks_lsn(&f->acks), 0x20);
+}
+
+/* What it has counts, by itself; it is not waited for, and says nothing of copies. */
+static void a_target_may_be_apart(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    open_one_apart(f);
+    assert_int_equal(acks_apart_lsn(&f->acks), 0);
+    say(f, 0, "0/20\ncopied 7\ncopied\n");
+    must_read(f, 0);
+    assert_int_equal(acks_lsn(&f->acks), 0x20);
+    assert_true(acks_have_told(&f->acks));
+    assert_true(acks_have_copy(&f->acks, 7));
+    assert_int_equal(acks_sent_copy(&f->acks, 7, &err), 0);
+    say(f, 0, "copied 7\n");
+    must_read(f, 0);
+    assert_false(acks_wait_for_copies(&f->acks));
+    say(f, 1, "again 7\nlacks 7 id\t1\ncopying 8 x\ncopied *\n0/10\n");
+    must_read(f, 1);
+    assert_false(acks_take_lost(&f->acks, 7));
+    assert_false(acks_lack_rows(&f->acks, 7));
+    assert_true(acks_have_copy(&f->acks, 7));
+    assert_false(acks_have_copy(&f->acks, 9));
+    assert_int_equal(acks_lsn(&f->acks), 0x20);
+    assert_int_equal(acks_apart_lsn(&f->acks), 0x10);
+    acks_close(&f->acks);
+    assert_int_equal(open_fifos(f, 1, &err), 0);
+    assert_true(acks_apart_lsn(&f->acks) == UINT64_MAX);
 }
 
 static void a_line_may_come_in_pieces(void **state)
@@ -324,6 +363,7 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_smallest_of_all_targets_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_target_may_be_apart, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_line_may_come_in_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_line_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_may_be_lacked, set_up, tear_down),

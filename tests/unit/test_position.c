@@ -132,6 +132,26 @@ static void a_prepared_transaction_holds_back(void **state)
     position_free(&p);
 }
 
+static void a_target_that_is_apart_holds_back(void **state)
+{
+    (void)state;
+    struct position p = streaming(true, 0);
+    position_commit(&p, 200);
+    position_apart(&p, 0); /* it has not spoken */
+    assert_false(position_acknowledge(&p, 200));
+    assert_int_equal(p.confirmed_lsn, 0);
+    assert_true(position_durable(&p, 200)); /* at those that are not */
+    assert_true(position_held_back(&p, 200));
+    position_apart(&p, 150);
+    assert_true(position_acknowledge(&p, 200));
+    assert_int_equal(p.confirmed_lsn, 150);
+    position_apart(&p, UINT64_MAX); /* given up */
+    assert_true(position_acknowledge(&p, 200));
+    assert_int_equal(p.confirmed_lsn, 200);
+    assert_false(position_held_back(&p, 300));
+    position_free(&p);
+}
+
 static void a_prepare_that_comes_again_does_not_undo(void **state)
 {
     (void)state;
@@ -565,6 +585,7 @@ int main(void)
         cmocka_unit_test(a_target_may_hold_more_than_was_sent),
         cmocka_unit_test(what_the_slot_has_is_not_confirmed_again),
         cmocka_unit_test(a_prepared_transaction_holds_back),
+        cmocka_unit_test(a_target_that_is_apart_holds_back),
         cmocka_unit_test(a_prepare_that_comes_again_does_not_undo),
         cmocka_unit_test(a_keepalive_counts_when_it_went_through_the_targets),
         cmocka_unit_test(a_keepalive_within_a_transaction_says_nothing),
