@@ -23,12 +23,26 @@ int health_init(struct health *h, const struct option_list *files, const struct 
     return 0;
 }
 
+static void add_apart(const struct pipeline *p, const struct watched *w, struct exposition *e)
+{
+    bool kept = w->apart.kind == APART_PAUSED || w->apart.kind == APART_FAILED;
+    exposition_gauge(e, "pg2any_apart",
+                     "While the target is not in the pipeline: 1 paused, 2 failed, 3 given up.",
+                     w->name, (double)w->apart.kind);
+    exposition_gauge(e, "pg2any_apart_since_timestamp_seconds", "Since when, Unix time.", w->name,
+                     (double)w->apart.since_s);
+    exposition_gauge(e, "pg2any_apart_wal_bytes", "WAL that the slot keeps for it alone.", w->name,
+                     kept ? apart_kept_bytes(pipeline_capture(p), &w->file) : 0);
+}
+
 static void add_metrics(const struct pipeline *p, struct exposition *e)
 {
     for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
         exposition_add(e, w->name, &w->file);
         exposition_gauge(e, "pg2any_up", "1 while the stage's process is there.", w->name,
                          w->file.alive);
+        if (w->apart.kind != APART_NONE)
+            add_apart(p, w, e);
     }
     exposition_gauge(e, "pg2any_health", "1 while /health says 200.", NULL,
                      p->fault.kind == ERR_NONE);

@@ -74,7 +74,7 @@ static enum tone tone_of(const struct watched *w)
 static void begin_stage(struct buf *out, const struct watched *w)
 {
     double restarts = stats_file_number(&w->file, "pg2any_restarts_total");
-    begin_node(out, tone_of(w), w->name, stats_file_word(&w->file));
+    begin_node(out, tone_of(w), w->name, pipeline_word(w));
     if (*w->file.component)
         put_line(out, w->file.component);
     if (restarts > 0)
@@ -382,7 +382,7 @@ void page_put_text(const struct health *h, struct buf *out)
             lag_look(pipeline_capture(p), &w->file, &lag);
             if (w->kind == KIND_APPLY)
                 lag_words(&lag, behind);
-            put_text_line(out, "  %-9s %-12s %s", w->name, stats_file_word(&w->file), behind);
+            put_text_line(out, "  %-9s %-12s %s", w->name, pipeline_word(w), behind);
         }
     }
     buf_append_str(out, "/metrics /health /ready /status.json, and a page for browsers\n");

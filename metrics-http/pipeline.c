@@ -98,6 +98,11 @@ const struct stats_file *pipeline_capture(const struct pipeline *p)
     return &none;
 }
 
+const char *pipeline_word(const struct watched *w)
+{
+    return w->apart.kind != APART_NONE ? apart_word(w->apart.kind) : stats_file_word(&w->file);
+}
+
 /* ---- whether it works ---- */
 
 /* Whether an applier has stood still too long with something to do. */
@@ -126,9 +131,25 @@ static int check_progress(struct watched *w, double covered, int64_t stall_ms, i
                    w->name, stood_ms / 1000);
 }
 
+/* APART_NONE where its file does not say otherwise, or cannot be read. */
+static void look_apart(struct watched *w)
+{
+    char path[1024];
+    struct err unread = {0};
+    size_t len = strlen(w->path);
+    if (len > 5 && strcmp(w->path + len - 5, ".prom") == 0)
+        len -= 5;
+    w->apart = (struct apart){.kind = APART_NONE};
+    int n = snprintf(path, sizeof path, "%.*s.apart", (int)len, w->path);
+    if (n > 0 && (size_t)n < sizeof path && apart_read(path, &w->apart, &unread))
+        w->apart.kind = APART_NONE;
+}
+
 static int check_stage(struct watched *w, double covered, int64_t stall_ms, int64_t now_ms,
                        struct err *err)
 {
+    if (w->apart.kind != APART_NONE)
+        return apart_fault(&w->apart, w->name, err);
     if (stats_file_fault(&w->file, w->name, err))
         return -1;
     if (w->file.age_ms > stall_ms)
@@ -145,6 +166,7 @@ void pipeline_look(struct pipeline *p, int64_t stall_ms, int64_t now_ms)
         stats_file_free(&w->file);
         (void)!stats_file_read(&w->file, w->path, &unread); /* what came of it is in the file */
         w->kind = kind_of(w);
+        look_apart(w);
     }
     err_clear(&p->fault);
     err_clear(&p->starting);
@@ -240,7 +262,7 @@ static void furthest_lag(const struct pipeline *p, struct lag *furthest)
     *furthest = (struct lag){.kind = LAG_UNKNOWN};
     for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
         struct lag lag;
-        if (w->kind != KIND_APPLY)
+        if (w->kind != KIND_APPLY || w->apart.kind != APART_NONE)
             continue;
         lag_look(pipeline_capture(p), &w->file, &lag);
         if (furthest->kind == LAG_UNKNOWN || furthest->kind == LAG_NONE ||
@@ -270,6 +292,12 @@ void pipeline_state(const struct pipeline *p, struct pipeline_state *state)
                        ncopies > 1 ? "s" : "");
         return;
     }
+    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
+        if (w->apart.kind == APART_PAUSED) {
+            *state = (struct pipeline_state){TONE_WAIT, "paused", ""};
+            (void)snprintf(state->text, sizeof state->text, "%s is paused", w->name);
+            return;
+        }
     furthest_lag(p, &lag);
     bool ok = lag.kind == LAG_NONE, wait = lag.kind == LAG_STANDS || lag.kind == LAG_UNKNOWN;
     *state = (struct pipeline_state){.tone = ok     ? TONE_OK

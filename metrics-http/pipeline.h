@@ -7,6 +7,9 @@
  * applier has made durable, or an applier holds transactions. Moves: its durable position was
  * another within the stall limit; the applier itself remembers that across restarts. A stage that
  * has failed more than once without progress does not work, even while it runs (stats_file.h).
+ *
+ * Of several targets one may be apart (base/apart.h), which its file beside the statistics says.
+ * That it is paused is as somebody wants it; one that has failed or is given up does not work.
  */
 #ifndef PG2ANY_PIPELINE_H
 #define PG2ANY_PIPELINE_H
@@ -14,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/apart.h"
 #include "base/err.h"
 #include "base/options.h"
 #include "base/stats.h"
@@ -30,6 +34,7 @@ struct watched {
     bool optional;               /* it belongs to the pipeline only where its file is there */
     enum stage_kind kind;        /* by its program; by its name, where the file does not say */
     struct stats_file file;      /* as last read */
+    struct apart apart;          /* of an applier */
     struct err fault;            /* what keeps it from working; ERR_NONE: nothing */
     double lsn;                  /* an applier's durable position */
     int64_t moved_ms;            /* when it was seen to change, or nothing waited; monotonic */
@@ -64,6 +69,9 @@ void pipeline_sample(struct pipeline *p, int64_t now_ms);
 
 /* The next stage that belongs to it, behind `s`; NULL: the first, or there is none. */
 const struct watched *pipeline_next(const struct pipeline *p, const struct watched *s);
+
+/* "running"; of a target that is apart how it is. */
+const char *pipeline_word(const struct watched *w);
 
 /* The stage that reads the source, for its statistics. */
 const struct stats_file *pipeline_capture(const struct pipeline *p);
