@@ -48,8 +48,9 @@ void args_of_stage(struct args *a, const struct plan *plan, size_t stage)
     switch (s->kind) {
     case STAGE_CAPTURE:
         for (size_t i = 0; i < plan->nstages; i++)
-            if (plan->stages[i].kind == STAGE_APPLY)
-                args_add(a, "--ack", plan->stages[i].ack);
+            if (plan->stages[i].kind == STAGE_APPLY && plan->stages[i].apart != APART_GIVEN_UP)
+                args_add(a, plan->stages[i].apart == APART_NONE ? "--ack" : "--ack-apart",
+                         plan->stages[i].ack);
         break;
     case STAGE_ASSEMBLE:
         break;

@@ -182,7 +182,13 @@ static void show_process(const struct status *s, const struct status_stage *st)
             show_lag(s, st);
         show_copies(&st->file);
     }
-    if (faulty && !st->file.alive)
+    if (st->apart.kind != APART_NONE) {
+        char words[STATUS_APART_WORDS];
+        status_apart_words(s, st, words);
+        if (faulty && !st->file.alive)
+            (void)printf("%s\n", st->fault.text);
+        (void)printf(faulty || st->file.alive ? "%-17s %s\n" : "%s%s\n", "", words);
+    } else if (faulty && !st->file.alive)
         (void)printf("%s\n", st->fault.text);
     else if (faulty)
         (void)printf("%-17s %s\n", "", st->fault.text);
@@ -302,18 +308,23 @@ static int ask(const struct plan *plan, const char *otherwise, struct err *err)
 }
 
 /* A slot that is idle for a moment is not one that nobody uses. */
+static int check_is_not_alive(const struct stage *s, struct err *err)
+{
+    struct stats_file f;
+    struct err unread = {0};
+    bool alive = stats_file_read(&f, s->stats, &unread) == 0 && f.alive;
+    stats_file_free(&f);
+    if (!alive)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT, "%s runs (pid %d)", s->name, f.pid);
+    return err_hint(err, "stop the pipeline first");
+}
+
 static int check_that_nothing_runs(const struct plan *plan, struct err *err)
 {
-    for (size_t i = 0; i < plan->nstages; i++) {
-        struct stats_file f;
-        struct err unread = {0};
-        bool alive = stats_file_read(&f, plan->stages[i].stats, &unread) == 0 && f.alive;
-        stats_file_free(&f);
-        if (alive) {
-            (void)err_set(err, ERR_PERMANENT, "%s runs (pid %d)", plan->stages[i].name, f.pid);
-            return err_hint(err, "stop the pipeline first");
-        }
-    }
+    for (size_t i = 0; i < plan->nstages; i++)
+        if (check_is_not_alive(&plan->stages[i], err))
+            return -1;
     return plan_state_dir_is_there(plan) ? plan_lock_state_dir(plan, err) : 0;
 }
 
@@ -456,10 +467,25 @@ int inspect_mend(const struct plan *plan, const struct stage *s, int keys_fd, bo
     return failed(status, "the rows were not asked for", err);
 }
 
+/* The others may run where that one target is apart. */
+static int check_that_none_minds(const struct plan *plan, unsigned target, struct err *err)
+{
+    for (const struct stage *s = plan->stages; s < plan->stages + plan->nstages; s++) {
+        struct apart a;
+        if (s->kind != STAGE_APPLY || s->target != target || plan->ntargets == 1)
+            continue;
+        if (plan_apart(s, &a, err))
+            return -1;
+        return a.kind == APART_NONE ? check_that_nothing_runs(plan, err)
+                                    : check_is_not_alive(s, err);
+    }
+    return check_that_nothing_runs(plan, err);
+}
+
 int inspect_resync(const struct plan *plan, unsigned target, bool sure, struct err *err)
 {
     const char *const capture[] = {"pg-capture", "--drop-slot", NULL};
-    if (inspect_check_copies(target, plan, err) || check_that_nothing_runs(plan, err))
+    if (inspect_check_copies(target, plan, err) || check_that_none_minds(plan, target, err))
         return -1;
     if (!sure && target == 0)
         (void)printf("This drops replication slot %s; the next start makes it anew and copies all "

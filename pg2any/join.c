@@ -3,14 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stddef.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/lsn.h"
+#include "pause.h"
 
 #define LOOK_MS     50
+#define WAKE_MS     500  /* how often one that waits in open(2) looks around */
+#define LACK_MS     2000 /* without a writer, though the tee runs */
 #define SAY_MS      5000 /* a wait longer than that is worth a line */
 #define FIRST_OF_US 64   /* above every number that the program is given */
 
@@ -77,8 +83,17 @@ static int take_fifo(const char *path, int *fd, struct err *err)
     return -1;
 }
 
+static int check_targets(const struct plan *plan, const struct stage *s, struct err *err)
+{
+    if (!plan_changed(plan, s))
+        return 0;
+    (void)err_set(err, ERR_TEMPORARY, "which targets are in the pipeline has changed");
+    return err_follows(err);
+}
+
 /* Waits without limit for a reader. */
-static int open_to_write(const struct plan *plan, const char *path, struct err *err)
+static int open_to_write(const struct plan *plan, const struct stage *s, const char *path,
+                         struct err *err)
 {
     int64_t begun_ms = monotonic_ms();
     for (bool said = false;;) {
@@ -95,6 +110,8 @@ static int open_to_write(const struct plan *plan, const char *path, struct err *
             said = true;
         }
         (void)poll(NULL, 0, LOOK_MS);
+        if (check_targets(plan, s, err))
+            return -1;
     }
 }
 
@@ -112,15 +129,49 @@ static int take_name_away(const struct plan *plan, int fd, const char *path, str
     return rc;
 }
 
-/* Waits without limit for a writer. */
-static int open_to_read(const struct plan *plan, const char *path, struct err *err)
+static void wake(int signal)
 {
+    (void)signal; /* open(2) is interrupted, and that is all */
+}
+
+static void wake_every(int64_t ms)
+{
+    struct itimerval timer = {{0, ms * 1000}, {0, ms * 1000}};
+    struct sigaction action = {.sa_handler = ms > 0 ? wake : SIG_DFL};
+    if (ms > 0)
+        (void)sigaction(SIGALRM, &action, NULL);
+    (void)setitimer(ITIMER_REAL, &timer, NULL); /* it would outlive the program that we become */
+    if (ms == 0)
+        (void)sigaction(SIGALRM, &action, NULL);
+}
+
+/* A tee that is ready has opened all that it writes to. */
+static void look_for_writer(const struct plan *plan, const struct stage *s, int64_t *since_ms)
+{
+    const struct stage *writer = &plan->stages[s->from];
+    if (writer->kind != STAGE_TEE || monotonic_ms() - *since_ms < LACK_MS)
+        return;
+    pause_interrupt(writer);
+    *since_ms = monotonic_ms();
+}
+
+/* Waits without limit for a writer. */
+static int open_to_read(const struct plan *plan, const struct stage *s, struct err *err)
+{
+    const char *path = s->fifo;
     int fd;
+    int64_t since_ms = monotonic_ms();
     if (make_fifo(plan, path, err))
         return -1;
-    do
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd < 0 && errno == EINTR);
+    wake_every(WAKE_MS);
+    while ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 && errno == EINTR) {
+        if (check_targets(plan, s, err))
+            return -1;
+        look_for_writer(plan, s, &since_ms);
+    }
+    int failure = errno;
+    wake_every(0);
+    errno = failure;
     if (fd < 0) /* not there: the stage was started a second time, and that one took it */
         return err_errno(err, errno == ENOENT ? ERR_TEMPORARY : err_kind_of(errno),
                          "opening the FIFO %s", path);
@@ -140,10 +191,11 @@ int join_and_exec(const struct plan *plan, size_t stage, const char *const *argv
     const struct stage *all = plan->stages;
     int outputs[PLAN_MAX_STAGES] = {0}; /* to those that read from this one */
     for (size_t i = 0; i < plan->nstages; i++)
-        if (all[i].from == (int)stage && (outputs[i] = open_to_write(plan, all[i].fifo, err)) < 0)
+        if (all[i].from == (int)stage &&
+            (outputs[i] = open_to_write(plan, &all[stage], all[i].fifo, err)) < 0)
             return -1;
     if (all[stage].from >= 0) {
-        int input = open_to_read(plan, all[stage].fifo, err);
+        int input = open_to_read(plan, &all[stage], err);
         if (input < 0)
             return -1;
         if (dup2(input, STDIN_FILENO) < 0)
@@ -152,5 +204,10 @@ int join_and_exec(const struct plan *plan, size_t stage, const char *const *argv
     for (size_t i = 0; i < plan->nstages; i++)
         if (all[i].from == (int)stage && dup2(outputs[i], all[i].from_fd) < 0)
             return err_errno(err, ERR_TEMPORARY, "giving the FIFO %s to %s", all[i].fifo, argv[0]);
+    /* The lock goes when the program begins: whoever has it then finds a stage that has seen what
+     * was, or one that will see what is. */
+    int lock = plan_lock_joints(plan, err);
+    if (lock < 0 || check_targets(plan, &all[stage], err))
+        return -1;
     return plan_exec(plan, argv, err);
 }

@@ -14,6 +14,11 @@
  *
  * A FIFO to write to is looked for by its name again and again. The input is made and opened last:
  * so a pipeline begins to move from its end, and no stage runs whose reader is not there.
+ *
+ * Which targets are in the pipeline may change (pause.h) while a stage waits. It looks, once more
+ * under the lock just before it becomes its program, and leaves with a temporary error to be
+ * started as things are now. An applier that nobody writes to although the tee runs has come later
+ * than that: it ends the tee, which comes back knowing of it.
  */
 #ifndef PG2ANY_JOIN_H
 #define PG2ANY_JOIN_H

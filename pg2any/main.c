@@ -19,6 +19,7 @@
 #include "env_file.h"
 #include "init.h"
 #include "inspect.h"
+#include "pause.h"
 #include "plan.h"
 #include "run.h"
 #include "stage.h"
@@ -27,7 +28,8 @@
 struct settings {
     const char *env_file, *env_dir;
     const char *until_lsn;
-    bool yes, watch;
+    bool yes, watch, failed;
+    uint64_t pause_wal_bytes;
     uint64_t target;
     struct option_list tables;
     const char *keys, *wait, *sample, *rate;
@@ -55,8 +57,16 @@ struct settings {
 
 static const struct option_def plain_options[] = {ENVIRONMENT, {.name = NULL}};
 
+#define PAUSE_WAL                                                                                  \
+    {                                                                                              \
+        "pause-wal", OPTION_SIZE, offsetof(struct settings, pause_wal_bytes), "CDC_PAUSE_WAL",     \
+            NULL, "SIZE", "give a target that is paused or has failed up beyond so much WAL",      \
+            1024, 0, NULL                                                                          \
+    }
+
 static const struct option_def status_options[] = {
     ENVIRONMENT,
+    PAUSE_WAL,
     {"json", OPTION_FLAG, offsetof(struct settings, json), NULL, NULL, NULL, "as a JSON object", 0,
      0, NULL},
     {"watch", OPTION_FLAG, offsetof(struct settings, watch), NULL, NULL, NULL,
@@ -66,6 +76,7 @@ static const struct option_def status_options[] = {
 
 static const struct option_def run_options[] = {
     ENVIRONMENT,
+    PAUSE_WAL,
     {"until-lsn", OPTION_STRING, offsetof(struct settings, until_lsn), NULL, NULL, "LSN",
      "leave when everything up to there is at the targets; an LSN, or\n"
      "current: where the server is at the start",
@@ -92,7 +103,7 @@ static const struct option_def pause_options[] = {
     ENVIRONMENT,
     TARGET,
     {"table", OPTION_LIST, offsetof(struct settings, tables), NULL, NULL, "SCHEMA.TABLE,...",
-     "these tables; the others go on", 0, 0, NULL},
+     "these tables, of that target or of all; the others go on", 0, 0, NULL},
     {.name = NULL},
 };
 
@@ -133,6 +144,11 @@ static const struct option_def resync_options[] = {
 
 static const struct option_def stage_options[] = {
     ENVIRONMENT,
+    PAUSE_WAL,
+    {"failed", OPTION_FLAG, offsetof(struct settings, failed), NULL, NULL, NULL,
+     "it has ended with 100: leave with 0 where it may be started again,\n"
+     "because its target is left out, else with 100",
+     0, 0, NULL},
     {"notify-fd", OPTION_UINT, offsetof(struct settings, notify_fd), NULL, NULL, "N",
      "handed on to the stage's program; 3, because FIFOs follow", 3, 3, NULL},
     {.name = NULL},
@@ -191,30 +207,33 @@ static int do_copy(const struct plan *p, const struct settings *s, const char *o
     return inspect_copy(p, &r, err);
 }
 
-/* The tables that --table names. */
-static int paused_tables(const struct settings *s, struct copy_request *r, struct err *err)
+/* --table names tables, at one target or at all; without it a target is meant. */
+static int check_what(const struct settings *s, const char *what, struct err *err)
 {
-    *r = (struct copy_request){(unsigned)s->target, s->tables.n, s->tables.items};
-    if (r->ntables > 0)
+    if (s->tables.n > 0 || s->target > 0)
         return 0;
-    (void)err_set(err, ERR_PERMANENT, "which tables?");
-    return err_hint(err, "--table public.orders");
+    (void)err_set(err, ERR_PERMANENT, "what is to be %s?", what);
+    return err_hint(err, "--target 2, or --table public.orders");
 }
 
 static int do_pause(const struct plan *p, const struct settings *s, const char *operand,
                     struct err *err)
 {
-    struct copy_request r;
+    const struct copy_request r = {(unsigned)s->target, s->tables.n, s->tables.items};
     (void)operand;
-    return paused_tables(s, &r, err) ? -1 : inspect_set_aside(p, &r, err);
+    if (check_what(s, "paused", err))
+        return -1;
+    return r.ntables > 0 ? inspect_set_aside(p, &r, err) : pause_target(p, r.target, err);
 }
 
 static int do_resume(const struct plan *p, const struct settings *s, const char *operand,
                      struct err *err)
 {
-    struct copy_request r;
+    const struct copy_request r = {(unsigned)s->target, s->tables.n, s->tables.items};
     (void)operand;
-    return paused_tables(s, &r, err) ? -1 : inspect_copy(p, &r, err);
+    if (check_what(s, "resumed", err))
+        return -1;
+    return r.ntables > 0 ? inspect_copy(p, &r, err) : pause_end(p, r.target, err);
 }
 
 static int do_compare(const struct plan *p, const struct settings *s, const char *operand,
@@ -255,7 +274,7 @@ static int do_init(const struct plan *p, const struct settings *s, const char *o
 static int do_stage(const struct plan *p, const struct settings *s, const char *operand,
                     struct err *err)
 {
-    return stage_exec(p, operand, s->notify_fd, err);
+    return s->failed ? stage_failed(p, operand) : stage_exec(p, operand, s->notify_fd, err);
 }
 
 static const struct command {
@@ -289,11 +308,16 @@ static const struct command {
      "Asks for tables to be copied again, of a pipeline that runs or not; all without a name.",
      "  pg2any copy --env-file shop.env public.orders public.customers\n", copy_options, do_copy},
     {"pause", NULL, NULL,
-     "Sets tables aside, of a pipeline that runs or not: their rows stay as they are while the\n"
-     "other tables go on.",
-     "  pg2any pause --env-file shop.env --table public.orders\n", pause_options, do_pause},
-    {"resume", NULL, NULL, "Has tables that are set aside copied again, and go on.",
-     "  pg2any resume --env-file shop.env --table public.orders\n", pause_options, do_resume},
+     "Leaves one of several targets out, or tables as they are, while the others go on, of a\n"
+     "pipeline that runs or not.",
+     "  pg2any pause --env-file shop.env --target 2\n"
+     "  pg2any pause --env-file shop.env --table public.orders\n",
+     pause_options, do_pause},
+    {"resume", NULL, NULL,
+     "Brings back a target that was left out, which catches up, or tables, which are copied again.",
+     "  pg2any resume --env-file shop.env --target 2\n"
+     "  pg2any resume --env-file shop.env --table public.orders\n",
+     pause_options, do_resume},
     {"compare", "[TABLE...]", NULL,
      "Compares tables at the source with those at the targets, of a pipeline that runs; all\n"
      "without a name. Exit 0 where they are equal, 1 where one is not.",
@@ -402,6 +426,7 @@ static int run_command(const struct command *c, int argc, char **argv, struct er
     result = options_parse(&program, argc, argv, &s, NULL, err);
     if (result != OPTIONS_RUN || plan_make(&plan, err))
         return -1;
+    plan.pause_wal_bytes = s.pause_wal_bytes;
     return c->run(&plan, &s, c->example ? s.operands[0] : NULL, err);
 }
 

@@ -310,6 +310,17 @@ static int last_stage(const struct plan *p)
     return (int)p->nstages - 1;
 }
 
+static void show_uri(struct stage *s)
+{
+    struct buf shown = {0};
+    redact(&shown, target_value("CDC_DEST_URI", s->target));
+    (void)snprintf(s->uri, sizeof s->uri, "%s", buf_cstr(&shown));
+    buf_free(&shown);
+    for (char *p = s->uri; *p; p++)
+        if (*p == '\n')
+            *p = '?';
+}
+
 /* It reads stdout of stage `from`; a further target a descriptor of its own. */
 static int add_stage(struct plan *p, enum stage_kind kind, const char *program, unsigned target,
                      int from, struct err *err)
@@ -328,9 +339,13 @@ static int add_stage(struct plan *p, enum stage_kind kind, const char *program, 
     else
         (void)snprintf(s->name, sizeof s->name, "%s", names[kind]);
     if (join_path(s->stats, p->state_dir, s->name, ".prom", err) ||
-        join_path(s->fifo, p->state_dir, s->name, ".fifo", err))
+        join_path(s->fifo, p->state_dir, s->name, ".fifo", err) ||
+        join_path(s->apart_file, p->state_dir, s->name, ".apart", err))
         return -1;
-    return target ? join_path(s->ack, p->state_dir, s->name, ".ack", err) : 0;
+    if (!target)
+        return 0;
+    show_uri(s);
+    return join_path(s->ack, p->state_dir, s->name, ".ack", err);
 }
 
 int plan_make(struct plan *p, struct err *err)
@@ -360,7 +375,67 @@ int plan_make(struct plan *p, struct err *err)
     for (unsigned i = 1; i <= p->ntargets; i++)
         if (add_stage(p, STAGE_APPLY, programs[i], i, writer, err))
             return -1;
+    p->njoined = p->ntargets;
     return 0;
+}
+
+int plan_apart(const struct stage *s, struct apart *a, struct err *err)
+{
+    if (apart_read(s->apart_file, a, err))
+        return -1;
+    if (a->kind != APART_NONE && strcmp(a->target, s->uri) != 0)
+        *a = (struct apart){.kind = APART_NONE};
+    return 0;
+}
+
+int plan_look(struct plan *p, struct err *err)
+{
+    int writer = -1;
+    if (p->ntargets == 1)
+        return 0;
+    p->njoined = 0;
+    for (size_t i = 0; i < p->nstages; i++) {
+        struct stage *s = &p->stages[i];
+        struct apart a;
+        if (s->kind == STAGE_TEE)
+            writer = (int)i;
+        if (s->kind != STAGE_APPLY)
+            continue;
+        if (plan_apart(s, &a, err))
+            return -1;
+        s->apart = a.kind;
+        s->from = a.kind == APART_NONE ? writer : -1;
+        if (a.kind != APART_NONE)
+            continue;
+        s->from_fd = p->njoined == 0 ? STDOUT_FILENO : SECOND_TARGET_FD + (int)p->njoined - 1;
+        p->njoined++;
+    }
+    return 0;
+}
+
+int plan_none_joined(struct err *err)
+{
+    (void)err_set(err, ERR_PERMANENT, "every target is paused, has failed or is given up");
+    return err_hint(err, "pg2any status says which and why; pg2any resume brings one back");
+}
+
+/* Whether the stages are the same with both. */
+static bool is_alike(enum apart_kind a, enum apart_kind b)
+{
+    return (a == APART_NONE) == (b == APART_NONE) && (a == APART_GIVEN_UP) == (b == APART_GIVEN_UP);
+}
+
+bool plan_changed(const struct plan *p, const struct stage *s)
+{
+    for (const struct stage *t = p->stages; t < p->stages + p->nstages; t++) {
+        struct apart a;
+        struct err unread = {0};
+        bool matters = s->kind == STAGE_CAPTURE || s->kind == STAGE_TEE || s == t;
+        if (t->kind == STAGE_APPLY && p->ntargets > 1 && matters &&
+            plan_apart(t, &a, &unread) == 0 && !is_alike(a.kind, t->apart))
+            return true;
+    }
+    return false;
 }
 
 bool plan_wants_metrics(void)
@@ -402,6 +477,7 @@ static const char *const other_names[] = {"CDC_SOURCE_CONNECTION_STRING",
                                           "CDC_COPY",
                                           "CDC_COPY_TABLES",
                                           "CDC_WAL_BUDGET",
+                                          "CDC_PAUSE_WAL",
                                           "CDC_COPY_CHUNK",
                                           "CDC_COPY_INDEXES",
                                           "CDC_STATUS_INTERVAL",

@@ -8,13 +8,18 @@
  *
  * Each stage says where its input comes from, which is all that is known of how they hang together:
  * whoever joins them follows `from` and `from_fd`.
+ *
+ * A target that is apart (base/apart.h) is not joined: its applier reads from no stage until
+ * plan_look() finds that it is back.
  */
 #ifndef PG2ANY_PLAN_H
 #define PG2ANY_PLAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "base/apart.h"
 #include "base/err.h"
 
 #define PLAN_MAX_TARGETS 16
@@ -33,6 +38,9 @@ struct stage {
     char stats[PLAN_PATH_SIZE]; /* its statistics file */
     char fifo[PLAN_PATH_SIZE];  /* its input, where that is no pipe of pg2any run */
     char ack[PLAN_PATH_SIZE];   /* an applier's FIFO */
+    char uri[256];              /* of its target, as far as that may be shown, in one line */
+    char apart_file[PLAN_PATH_SIZE];
+    enum apart_kind apart; /* as plan_look() found it */
 };
 
 struct plan {
@@ -40,12 +48,29 @@ struct plan {
     char bin_dir[PLAN_PATH_SIZE]; /* of this program: the others are looked for there first */
     const char *slot;
     unsigned ntargets;
-    size_t nstages; /* from capture on; a tee only where it is needed */
+    size_t nstages;           /* from capture on; a tee only where it is needed */
+    unsigned njoined;         /* targets that are not apart */
+    uint64_t pause_wal_bytes; /* a target that is apart is given up beyond it; 0: never */
     struct stage stages[PLAN_MAX_STAGES];
 };
 
 /* From the environment. Permanent error that names the variable. Makes nothing. */
 MUST_CHECK int plan_make(struct plan *p, struct err *err);
+
+/* Looks which targets are apart, and joins the others. Where there is one target only it is joined.
+ */
+MUST_CHECK int plan_look(struct plan *p, struct err *err);
+
+/* How one target is; a file that is about another one, of an earlier configuration, does not count.
+ */
+MUST_CHECK int plan_apart(const struct stage *s, struct apart *a, struct err *err);
+
+/* Whether a stage would be started otherwise than plan_look() has found: which targets are joined,
+ * or for which the slot is kept. What cannot be read is as it was. */
+bool plan_changed(const struct plan *p, const struct stage *s);
+
+/* The error of a pipeline in which no target is joined. */
+int plan_none_joined(struct err *err);
 
 /* Calls back for each variable CDC_* and METRICS_* of the environment that no program reads. */
 void plan_unknown_variables(const struct plan *p, void (*found)(void *ctx, const char *name),

@@ -16,6 +16,7 @@
 #include "base/redact.h"
 #include "base/stats_file.h"
 #include "base/version.h"
+#include "pause.h"
 #include "spawn.h"
 
 #define BACKOFF_FIRST_MS   1000
@@ -28,6 +29,8 @@
 #define STOP_LIMIT_MS      20000 /* for all to end after capture was asked to */
 #define TERM_LIMIT_MS      10000 /* for one to end after SIGTERM; then SIGKILL */
 #define METRICS_BACKOFF_MS 5000
+#define LOOK_MS            500  /* how often it is looked which targets are apart */
+#define ANEW_LIMIT_MS      5000 /* for the others, when one has left or is back */
 
 struct child {
     pid_t pid;    /* 0: not running */
@@ -36,11 +39,12 @@ struct child {
 };
 
 struct run {
-    const struct plan *plan;
+    struct plan *plan; /* plan_look() before each start */
     const char *until_lsn;
     sigset_t signals; /* blocked, and waited for */
     struct child stages[PLAN_MAX_STAGES];
-    size_t running;
+    size_t running, started;
+    bool anew; /* which targets are apart has changed */
     bool stop; /* asked to */
     struct child metrics;
     int64_t metrics_due_ms; /* when it is started again */
@@ -87,6 +91,7 @@ static int start_stage(struct run *r, size_t i, const struct pipe *inputs, struc
     }
     r->stages[i] = (struct child){.pid = pid, .ready_fd = ready[0]};
     r->running++;
+    r->started++;
     return 0;
 }
 
@@ -96,6 +101,8 @@ static bool was_ready(struct run *r)
     bool all = true;
     for (size_t i = 0; i < r->plan->nstages; i++) {
         char line;
+        if (r->plan->stages[i].apart != APART_NONE)
+            continue;
         if (r->stages[i].ready_fd < 0)
             return false; /* it was never started */
         all = read(r->stages[i].ready_fd, &line, 1) == 1 && all;
@@ -120,7 +127,8 @@ static int start_stages(struct run *r, struct err *err)
             made++;
     }
     for (size_t i = 0; rc == 0 && i < p->nstages; i++)
-        rc = start_stage(r, i, inputs, err);
+        if (p->stages[i].apart == APART_NONE)
+            rc = start_stage(r, i, inputs, err);
     for (size_t i = 0; i < made; i++)
         close_pipe(&inputs[i]);
     return rc;
@@ -216,13 +224,41 @@ static void wait_for_the_others(struct run *r, int64_t limit_ms)
     }
 }
 
+/* Whether a target has left or is back, by its file or because it is given up here. */
+static bool look_at_targets(const struct run *r)
+{
+    const struct plan *p = r->plan;
+    bool changed = plan_changed(p, &p->stages[0]);
+    for (size_t i = 0; i < p->nstages && !changed; i++)
+        if (p->stages[i].apart == APART_PAUSED || p->stages[i].apart == APART_FAILED)
+            changed = pause_gave_up(p, &p->stages[i]);
+    return changed;
+}
+
+/* The stages begin anew. The applier that leaves may be the one that holds all up. */
+static void begin_anew(const struct run *r)
+{
+    const struct plan *p = r->plan;
+    for (size_t i = 0; i < p->nstages; i++) {
+        const struct stage *s = &p->stages[i];
+        bool leaves = s->kind == STAGE_APPLY && s->apart == APART_NONE && plan_changed(p, s);
+        if ((leaves || s->kind == STAGE_TEE) && r->stages[i].pid > 0)
+            (void)kill(r->stages[i].pid, SIGTERM);
+    }
+}
+
 /* Runs until all have ended, for whatever reason. */
 static void wait_for_stages(struct run *r)
 {
-    size_t all = r->plan->nstages;
-    while (r->running == all && !r->stop)
-        wait_until(r, monotonic_ms() + BACKOFF_MAX_MS);
-    if (r->stop && r->stages[0].pid > 0) {
+    int64_t look_ms = r->plan->ntargets > 1 ? LOOK_MS : BACKOFF_MAX_MS;
+    while (r->running == r->started && !r->stop && !r->anew) {
+        wait_until(r, monotonic_ms() + look_ms);
+        r->anew = look_at_targets(r);
+    }
+    if (r->anew && !r->stop) {
+        begin_anew(r);
+        wait_for_the_others(r, ANEW_LIMIT_MS);
+    } else if (r->stop && r->stages[0].pid > 0) {
         /* capture says that this is the end, and the others leave when they have read that. */
         (void)kill(r->stages[0].pid, SIGTERM);
         wait_for_the_others(r, STOP_LIMIT_MS);
@@ -268,6 +304,46 @@ static int outcome(const struct run *r, struct err *err)
     return err->kind == ERR_NONE ? 0 : -1;
 }
 
+/* Whether it goes on without those that have failed, which then do not count as failed. Nothing
+ * else may have, and one is to be left. */
+static bool leave_failed_out(struct run *r)
+{
+    const struct plan *p = r->plan;
+    size_t failed = 0;
+    for (size_t i = 0; i < p->nstages; i++) {
+        int status = r->stages[i].status;
+        if (status == STATUS_OK || status == STATUS_TEMPORARY || status > 128)
+            continue;
+        if (p->stages[i].kind != STAGE_APPLY || status != STATUS_PERMANENT)
+            return false;
+        failed++;
+    }
+    if (failed == 0 || failed >= p->njoined)
+        return false;
+    for (size_t i = 0; i < p->nstages; i++) {
+        if (r->stages[i].status != STATUS_PERMANENT)
+            continue;
+        if (!pause_failed(p, &p->stages[i]))
+            return false;
+        r->stages[i].status = STATUS_OK;
+    }
+    return true;
+}
+
+/* --until-lsn is reached: by those that are joined. */
+static int check_all_there(const struct run *r, struct err *err)
+{
+    for (const struct stage *s = r->plan->stages; s < r->plan->stages + r->plan->nstages; s++)
+        if (r->until_lsn && !r->stop && s->apart != APART_NONE) {
+            (void)err_set(err, ERR_PERMANENT,
+                          "target %u has not everything up to --until-lsn: it is %s", s->target,
+                          apart_word(s->apart));
+            return err_hint(err, "the others have; pg2any resume --target %u, and once more",
+                            s->target);
+        }
+    return 0;
+}
+
 static void warn_of_variable(void *ctx, const char *name)
 {
     (void)ctx;
@@ -311,7 +387,10 @@ static int run_until_the_end(struct run *r, struct err *err)
     int64_t backoff_ms = BACKOFF_FIRST_MS;
     for (;;) {
         int64_t begun_ms = monotonic_ms();
-        r->running = 0;
+        if (plan_look(r->plan, err) || (r->plan->njoined == 0 && plan_none_joined(err)))
+            return -1;
+        r->running = r->started = 0;
+        r->anew = false;
         for (size_t i = 0; i < r->plan->nstages; i++)
             r->stages[i] = (struct child){.ready_fd = -1};
         if (start_stages(r, err)) {
@@ -319,8 +398,10 @@ static int run_until_the_end(struct run *r, struct err *err)
             wait_for_the_others(r, TERM_LIMIT_MS);
         } else {
             wait_for_stages(r);
-            if (outcome(r, err) == 0)
-                return 0;
+            r->anew = leave_failed_out(r) || plan_changed(r->plan, &r->plan->stages[0]);
+            int rc = outcome(r, err);
+            if (rc == 0 && (!r->anew || r->stop))
+                return check_all_there(r, err);
             if (err->kind == ERR_PERMANENT)
                 return -1;
         }
@@ -331,6 +412,11 @@ static int run_until_the_end(struct run *r, struct err *err)
             return 0;
         }
         bool worked = was_ready(r);
+        if (r->anew) {
+            log_info("the pipeline begins anew: which targets are in it has changed", NULL);
+            err_clear(err);
+            continue;
+        }
         if (monotonic_ms() - begun_ms > LASTED_MS)
             backoff_ms = BACKOFF_FIRST_MS;
         else if (worked && backoff_ms > BACKOFF_WORKED_MS)
@@ -346,8 +432,10 @@ static int run_until_the_end(struct run *r, struct err *err)
 
 int run_pipeline(const struct plan *plan, const char *until_lsn, struct err *err)
 {
-    struct run r = {.plan = plan, .until_lsn = until_lsn};
-    if (plan_make_state_dir(plan, err) || plan_lock_state_dir(plan, err))
+    struct plan own = *plan;
+    struct run r = {.plan = &own, .until_lsn = until_lsn};
+    if (plan_make_state_dir(plan, err) || plan_lock_state_dir(plan, err) ||
+        pause_forget_failed(plan, err))
         return -1;
     (void)sigemptyset(&r.signals);
     (void)sigaddset(&r.signals, SIGTERM);

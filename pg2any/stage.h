@@ -10,7 +10,12 @@
 #include "plan.h"
 
 /* Joins the stage of that name ("capture", "apply-2", "metrics") to its neighbours (join.h) and
- * becomes its program. Returns only with an error. */
+ * becomes its program; an applier whose target is apart waits until it is not. Returns only with an
+ * error. */
 int stage_exec(const struct plan *plan, const char *name, uint64_t notify_fd, struct err *err);
+
+/* A stage has ended with a permanent error: 0 where it may be started again, because its target is
+ * left out of the pipeline; otherwise the exit status, 100. */
+int stage_failed(const struct plan *plan, const char *name);
 
 #endif

@@ -6,6 +6,13 @@
 
 #include "base/progress.h"
 
+/* In the place of what the statistics say. */
+static void judge_apart(struct status_stage *st)
+{
+    err_clear(&st->fault);
+    (void)!apart_fault(&st->apart, st->stage->name, &st->fault);
+}
+
 void status_look(struct status *s, const struct plan *plan)
 {
     s->plan = plan;
@@ -16,7 +23,38 @@ void status_look(struct status *s, const struct plan *plan)
         st->fault = (struct err){0};
         (void)!stats_file_read(&st->file, st->stage->stats, &unread); /* the file says it, too */
         (void)!stats_file_fault(&st->file, st->stage->name, &st->fault);
+        st->apart = (struct apart){.kind = APART_NONE};
+        if (st->stage->kind == STAGE_APPLY && plan->ntargets > 1 &&
+            plan_apart(st->stage, &st->apart, &unread) == 0 && st->apart.kind != APART_NONE)
+            judge_apart(st);
     }
+}
+
+const char *status_word(const struct status_stage *s)
+{
+    return s->apart.kind != APART_NONE && !s->file.alive ? apart_word(s->apart.kind)
+                                                         : stats_file_word(&s->file);
+}
+
+void status_apart_words(const struct status *s, const struct status_stage *apply,
+                        char out[STATUS_APART_WORDS])
+{
+    char since[32], bound[48] = "";
+    time_t t = (time_t)apply->apart.since_s;
+    struct tm tm;
+    (void)strftime(since, sizeof since, "%Y-%m-%d %H:%M", localtime_r(&t, &tm));
+    int n = snprintf(out, STATUS_APART_WORDS, "target %u %s since %s", apply->stage->target,
+                     apply->apart.kind == APART_PAUSED   ? "is paused"
+                     : apply->apart.kind == APART_FAILED ? "has failed and is left out"
+                                                         : "is given up",
+                     since);
+    if (apply->apart.kind == APART_GIVEN_UP)
+        return;
+    if (s->plan->pause_wal_bytes > 0)
+        (void)snprintf(bound, sizeof bound, " (given up beyond %s)",
+                       AMOUNT((double)s->plan->pause_wal_bytes));
+    (void)snprintf(out + n, (size_t)(STATUS_APART_WORDS - n), "; %s of WAL kept for it%s",
+                   AMOUNT(apart_kept_bytes(&s->stages[0].file, &apply->file)), bound);
 }
 
 void status_free(struct status *s)
@@ -87,7 +125,7 @@ static void put_stage(const struct status_stage *s, size_t width, struct buf *ou
     else if (stats_file_value(f, "pg2any_events_per_second", NULL, &v))
         (void)snprintf(rate, sizeof rate, "%.0f changes/s, %.0f transactions wait", v,
                        stats_file_number(f, "pg2any_queue_depth"));
-    line(out, width, "%-9s %-12s %8.0f  %s", s->stage->name, stats_file_word(f),
+    line(out, width, "%-9s %-12s %8.0f  %s", s->stage->name, status_word(s),
          stats_file_number(f, "pg2any_restarts_total"), f->alive ? rate : "");
     if (s->fault.kind != ERR_NONE)
         line(out, width, "          %s", s->fault.text);
@@ -97,11 +135,13 @@ static void put_target(const struct status *s, const struct status_stage *apply,
                        struct buf *out)
 {
     struct lag lag;
-    char words[LAG_WORDS], copies[96] = "";
+    char words[STATUS_APART_WORDS], copies[96] = "";
     double awaited = stats_file_number(&apply->file, "pg2any_copy_tables_awaited");
     double settling = stats_file_number(&apply->file, "pg2any_copy_tables_settling");
     lag_look(&s->stages[0].file, &apply->file, &lag);
     lag_words(&lag, words);
+    if (apply->apart.kind != APART_NONE)
+        status_apart_words(s, apply, words);
     if (apply->file.alive && awaited + settling > 0)
         (void)snprintf(copies, sizeof copies, "; copies: %.0f to come, %.0f settling", awaited,
                        settling);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/apart.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/stats_file.h"
@@ -16,7 +17,8 @@
 struct status_stage {
     const struct stage *stage;
     struct stats_file file;
-    struct err fault; /* ERR_NONE: it works */
+    struct err fault;   /* ERR_NONE: it works, or is paused */
+    struct apart apart; /* of an applier: APART_NONE where the target is in the pipeline */
 };
 
 struct status {
@@ -30,6 +32,15 @@ void status_free(struct status *s);
 
 /* The fault that matters, if there is one. */
 MUST_CHECK int status_fault(const struct status *s, struct err *err);
+
+/* "running"; of a target that is apart how it is. */
+const char *status_word(const struct status_stage *s);
+
+/* "target 2 is paused since 2026-11-26 21:04; 1.2 GB of WAL kept for it (given up beyond 10 GB)".
+ */
+#define STATUS_APART_WORDS 160
+void status_apart_words(const struct status *s, const struct status_stage *apply,
+                        char out[STATUS_APART_WORDS]);
 
 /* Appends everything as a JSON object with `source` and, by target, `checkpoints`: JSON that the
  * sides gave, "" where they gave none. */

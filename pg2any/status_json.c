@@ -2,6 +2,22 @@
 #include "base/progress.h"
 #include "status.h"
 
+/* How a target is apart; `apart` null: it is in the pipeline. */
+static void put_apart(const struct status *s, const struct status_stage *apply, struct buf *out)
+{
+    char words[STATUS_APART_WORDS];
+    if (apply->apart.kind == APART_NONE) {
+        json_put_text(out, "apart", NULL);
+        return;
+    }
+    status_apart_words(s, apply, words);
+    json_put_text(out, "apart", apart_word(apply->apart.kind));
+    json_put_text(out, "apart_words", words);
+    json_put_u64(out, "apart_since", (uint64_t)apply->apart.since_s);
+    json_put_number(out, "apart_wal_bytes", apart_kept_bytes(&s->stages[0].file, &apply->file));
+    json_put_number(out, "apart_wal_limit_bytes", (double)s->plan->pause_wal_bytes);
+}
+
 static void put_target(const struct status *s, const struct status_stage *apply,
                        struct buf *checkpoint, struct buf *out)
 {
@@ -9,6 +25,7 @@ static void put_target(const struct status *s, const struct status_stage *apply,
     json_put_u64(out, "target", apply->stage->target);
     json_put_text(out, "stage", apply->stage->name);
     lag_put_json(out, &s->stages[0].file, &apply->file);
+    put_apart(s, apply, out);
     json_put_raw(out, "checkpoint", buf_cstr(checkpoint));
     json_close(out, '}');
 }

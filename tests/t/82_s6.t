@@ -145,13 +145,51 @@ my $state = wait_for(sub {
     my $s = $s6->state('apply');
     ($s->{state} // '') eq 'stopped' && $s->{status} == 100 ? $s : undef;
 }, 30, 'apply to stop for good');
-shows_everywhere('apply', qr/conflict insert_exists/);
-wait_for(sub { !$pg->slot('cdc_slot')->{active} }, 30, 'the slot to be free');
-pass('the rest of the pipeline waits, and holds no connection to the source');
+my @there = ('--env-dir', $s6->root . '/env');
+my $own = { map { $_ => undef } grep { /^CDC_/ } keys %{ $s6->{env} } };
+sub by_hand {
+    my (@words) = @_;
+    my @as = defined Pg2any::S6::stage_user() ? ('s6-setuidgid', Pg2any::S6::stage_user()) : ();
+    my $out = fresh_name('by-hand.out');
+    my $process = Pg2any::Process->start(name => "pg2any $words[0]", stdout => $out, stderr => $out,
+        argv => ['s6-envdir', $s6->root . '/env', @as, "$s6->{prefix}/bin/pg2any", @words], env => $s6->environment(%$own));
+    return ($process->wait_exit(60), Pg2any::Postgres::read_file($out));
+}
+sub is_apart {
+    my ($how) = @_;
+    my ($status, $out) = $s6->command(['status', @there], env => $own);
+    return $out =~ /target 1 \Q$how\E/ ? $out : undef;
+}
+my $shown = wait_for(sub { is_apart('has failed and is left out since') }, 30, 'it to be left out');
+like($shown, qr/^apply +apply-mysql: apply has stopped for good: .*conflict insert_exists/m, 'status says so, with the reason');
+wait_for(sub { http('/health')->{content} =~ /\Aapply has stopped for good: .*insert_exists/ }, 20, '/health to say so');
+wait_for(sub { $s6->svstat('apply') =~ /\Aup/ }, 20, 'its service to wait');
+like($s6->stage_log('apply'), qr/a target has failed and is left out/, 'the log does, too');
+my $beside = sub {
+    my ($what) = @_;
+    $pg->do(q{insert into ledger select max(id) + 1, 'more' from ledger});
+    my ($n) = $pg->value('select count(*) from ledger');
+    ok(eval { wait_for(sub { $targets[1]->value('select count(*) from ledger') == $n }, 60, 'the other'); 1 }, "$what: the other target goes on");
+};
+$beside->('a target that has failed');
+for my $name ('apply', 'tee', 'capture') {
+    my $pid = wait_for(sub { $s6->service_pid($name) }, 20, "$name to run");
+    kill 'KILL', $pid;
+    wait_for(sub { my $new = $s6->service_pid($name); $new && $new != $pid }, 30, "$name to run again");
+    $beside->("kill -9 of $name");
+}
 
-# Mended, and started again by hand.
+# Mended.
 $targets[0]->dbh->do('delete from ledger where id = 2');
-is(($s6->s6('s6-svc', '-u', $s6->service('apply')))[0], 0, 'mended and brought up');
+my ($resumed, $said) = by_hand('resume', '--target', '1');
+is($resumed, 0, 'mended, and resumed') or diag($said);
+works_again('after resume', 60);
+
+# The same, asked for.
+is((by_hand('pause', '--target', '1'))[0], 0, 'paused');
+$beside->('paused');
+ok(is_apart('is paused since'), 'status says so');
+is((by_hand('resume', '--target', '1'))[0], 0, 'resumed');
 $s6->wait_caught_up(60);
 same_content($pg, $targets[$_], ['ledger'], 'target ' . ($_ + 1) . ' goes on') for 0, 1;
 

@@ -267,6 +267,18 @@ static void names_that_nobody_reads_are_found(void **state)
     assert_int_equal(strlen(text), length);
 }
 
+/* What a stage is started with, as one text. */
+static void put_arguments(const struct plan *p, size_t stage, char out[512])
+{
+    struct args a;
+    args_of_stage(&a, p, stage);
+    *out = '\0';
+    for (size_t w = 0; a.words[w]; w++) {
+        size_t used = strlen(out);
+        (void)snprintf(out + used, 512 - used, "%s%s", w ? " " : "", a.words[w]);
+    }
+}
+
 static void programs_get_their_files(void **state)
 {
     (void)state;
@@ -287,17 +299,79 @@ static void programs_get_their_files(void **state)
     assert_int_equal(plan_make(&p, &err), 0);
     assert_int_equal(p.nstages, LENGTH(expected));
     for (size_t i = 0; i < p.nstages; i++) {
-        struct args a;
-        char text[512] = "";
-        args_of_stage(&a, &p, i);
-        for (size_t w = 0; a.words[w]; w++) {
-            size_t used = strlen(text);
-            (void)snprintf(text + used, sizeof text - used, "%s%s", w ? " " : "", a.words[w]);
-        }
+        char text[512];
+        put_arguments(&p, i, text);
         assert_string_equal(text, expected[i]);
     }
     assert_string_equal(p.stages[1].fifo, "/s/assemble.fifo");
     assert_string_equal(p.stages[4].fifo, "/s/apply-2.fifo");
+}
+
+/* Files say which targets are apart: the others are joined, the slot is kept for the one and not
+ * for the other. */
+static void targets_may_be_apart(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kinds[3]; /* of the targets' files; NULL: there is none */
+        const char *capture, *tee;
+    } cases[] = {
+        {{NULL, NULL, NULL}, "--ack 1 --ack 2 --ack 3", "1 4 5"},
+        {{NULL, "paused 1\nb\n\n", NULL}, "--ack 1 --ack-apart 2 --ack 3", "1 - 4"},
+        {{"failed 1\na\nwhy\n", NULL, NULL}, "--ack-apart 1 --ack 2 --ack 3", "- 1 4"},
+        {{"given-up 1\na\nwhy\n", "paused 1\nb\n\n", NULL}, "--ack-apart 2 --ack 3", "- - 1"},
+        {{NULL, "paused 1\nanother target\n\n", NULL}, "--ack 1 --ack 2 --ack 3", "1 4 5"},
+        {{NULL, "at the pub 1\nb\n\n", NULL}, "does not say how its target is", ""},
+    };
+    char directory[] = "/tmp/apart.XXXXXX", variable[64];
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(variable, sizeof variable, "CDC_STATE_DIR=%s", directory);
+    const char *const environment[] = {
+        SOURCE, "CDC_DEST_URI=a", "CDC_DEST_URI_2=b", "CDC_DEST_URI_3=c", variable, NULL};
+    set_environment(environment);
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct plan p;
+        struct err err = {0};
+        char text[512], expected[512] = "", tee[64] = "";
+        assert_int_equal(plan_make(&p, &err), 0);
+        for (size_t t = 0; t < 3; t++) {
+            FILE *f = cases[i].kinds[t] ? fopen(p.stages[3 + t].apart_file, "w") : NULL;
+            if (f) {
+                (void)fputs(cases[i].kinds[t], f);
+                assert_int_equal(fclose(f), 0);
+            }
+        }
+        bool changed = plan_changed(&p, &p.stages[0]);
+        bool looked = plan_look(&p, &err) == 0;
+        for (size_t t = 0; t < 3; t++)
+            (void)unlink(p.stages[3 + t].apart_file);
+        if (!looked) {
+            assert_non_null(strstr(err.text, cases[i].capture));
+            continue;
+        }
+        bool all = strstr(cases[i].tee, "-") == NULL;
+        assert_int_equal(changed, !all);
+        assert_int_equal(plan_changed(&p, &p.stages[2]), !all); /* the files are gone */
+        assert_false(plan_changed(&p, &p.stages[1]));
+        put_arguments(&p, 0, text);
+        for (const char *w = strstr(text, "--ack"); w; w = strstr(w + 1, "--ack")) {
+            size_t used = strlen(expected);
+            const char *number = strstr(w, "/apply") + 6;
+            (void)snprintf(expected + used, sizeof expected - used, "%s%.*s%c", used ? " " : "",
+                           (int)strcspn(w, " ") + 1, w, *number == '-' ? number[1] : '1');
+        }
+        assert_string_equal(expected, cases[i].capture);
+        for (size_t t = 3; t < 6; t++) {
+            size_t used = strlen(tee);
+            if (p.stages[t].from == 2)
+                (void)snprintf(tee + used, sizeof tee - used, "%s%d", used ? " " : "",
+                               p.stages[t].from_fd);
+            else
+                (void)snprintf(tee + used, sizeof tee - used, "%s-", used ? " " : "");
+        }
+        assert_string_equal(tee, cases[i].tee);
+    }
+    assert_int_equal(rmdir(directory), 0);
 }
 
 static void a_state_directory_is_ours_alone(void **state)
@@ -400,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_stage_gets_what_is_its_own),
         cmocka_unit_test(names_that_nobody_reads_are_found),
         cmocka_unit_test(programs_get_their_files),
+        cmocka_unit_test(targets_may_be_apart),
         cmocka_unit_test(a_state_directory_is_ours_alone),
         cmocka_unit_test(an_env_file_is_read),
     };

@@ -1,0 +1,244 @@
+#include "pause.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/progress.h"
+#include "base/stats_file.h"
+
+#define LOOK_MS        50
+#define LEAVE_LIMIT_MS 10000 /* for an applier; then SIGKILL, which does no harm */
+#define KILL_LIMIT_MS  5000
+
+/* Writes how a target is. */
+static int mark(const struct stage *s, enum apart_kind kind, const char *reason, struct err *err)
+{
+    struct apart a = {.kind = kind, .since_s = time(NULL)};
+    (void)snprintf(a.target, sizeof a.target, "%s", s->uri);
+    (void)snprintf(a.reason, sizeof a.reason, "%s", reason);
+    return apart_write(s->apart_file, &a, err);
+}
+
+static const struct stage *find_target(const struct plan *plan, unsigned target, struct err *err)
+{
+    for (const struct stage *s = plan->stages; s < plan->stages + plan->nstages; s++)
+        if (s->kind == STAGE_APPLY && s->target == target)
+            return s;
+    (void)err_set(err, ERR_PERMANENT, "there is no target %u: the configuration has %u", target,
+                  plan->ntargets);
+    return NULL;
+}
+
+/* ---- pause ---- */
+
+/* Under the lock. */
+static int leave_out(struct plan *plan, const struct stage *s, struct err *err)
+{
+    if (plan_look(plan, err))
+        return -1;
+    if (s->apart != APART_NONE)
+        return err_set(err, ERR_PERMANENT, "target %u is not in the pipeline already: it is %s",
+                       s->target, apart_word(s->apart));
+    if (plan->njoined == 1) {
+        (void)err_set(err, ERR_PERMANENT, "target %u is the only one that is in the pipeline",
+                      s->target);
+        return err_hint(err, "stop the pipeline instead; the slot keeps what comes meanwhile");
+    }
+    return mark(s, APART_PAUSED, "", err);
+}
+
+/* The process of a stage, as its statistics say; 0: there is none. */
+static pid_t find_process(const struct stage *s, bool only_ready)
+{
+    struct stats_file f;
+    struct err unread = {0};
+    bool there = stats_file_read(&f, s->stats, &unread) == 0 && f.alive &&
+                 (!only_ready || f.state == STATS_READY);
+    pid_t pid = there ? f.pid : 0;
+    stats_file_free(&f);
+    return pid;
+}
+
+void pause_interrupt(const struct stage *s)
+{
+    pid_t pid = find_process(s, true);
+    if (pid > 0)
+        (void)kill(pid, SIGTERM);
+}
+
+/* Its neighbours follow, and all but it come back. */
+static int end_applier(const struct stage *s, struct err *err)
+{
+    static const struct {
+        int signal;
+        int64_t limit_ms;
+    } steps[] = {{SIGTERM, LEAVE_LIMIT_MS}, {SIGKILL, KILL_LIMIT_MS}};
+    pid_t pid = find_process(s, false);
+    for (size_t i = 0; pid > 0 && i < sizeof steps / sizeof *steps; i++) {
+        int64_t end_ms = monotonic_ms() + steps[i].limit_ms;
+        if (kill(pid, steps[i].signal) != 0 && errno == EPERM)
+            return err_errno(err, ERR_PERMANENT, "ending %s, pid %d", s->name, (int)pid);
+        while (find_process(s, false) == pid && monotonic_ms() < end_ms)
+            (void)poll(NULL, 0, LOOK_MS);
+        if (find_process(s, false) != pid)
+            pid = 0;
+    }
+    return pid == 0 ? 0
+                    : err_set(err, ERR_TEMPORARY, "%s, pid %d, does not end", s->name, (int)pid);
+}
+
+int pause_target(const struct plan *plan, unsigned target, struct err *err)
+{
+    struct plan looked = *plan;
+    const struct stage *s = find_target(&looked, target, err);
+    if (!s || plan_make_state_dir(plan, err))
+        return -1;
+    int lock = plan_lock_joints(plan, err);
+    int rc = lock >= 0 ? leave_out(&looked, s, err) : -1;
+    if (lock >= 0)
+        (void)close(lock);
+    if (rc || end_applier(s, err))
+        return -1;
+    (void)printf("target %u is paused: the others go on, and the slot keeps WAL for it until\n"
+                 "pg2any resume --target %u\n",
+                 s->target, s->target);
+    return 0;
+}
+
+/* ---- resume ---- */
+
+int pause_end(const struct plan *plan, unsigned target, struct err *err)
+{
+    struct apart a = {.kind = APART_NONE};
+    const struct stage *s = find_target(plan, target, err);
+    if (!s || plan_make_state_dir(plan, err))
+        return -1;
+    int lock = plan_lock_joints(plan, err);
+    int rc = lock >= 0 && apart_read(s->apart_file, &a, err) == 0 ? 0 : -1;
+    enum apart_kind was = a.kind;
+    if (rc == 0 && was == APART_NONE)
+        rc = err_set(err, ERR_PERMANENT, "target %u is in the pipeline", s->target);
+    a.kind = APART_NONE;
+    if (rc == 0)
+        rc = apart_write(s->apart_file, &a, err);
+    if (lock >= 0)
+        (void)close(lock);
+    if (rc)
+        return -1;
+    (void)printf(find_process(&plan->stages[0], false) > 0
+                     ? "target %u comes back, and catches up\n"
+                     : "target %u comes back when the pipeline runs\n",
+                 s->target);
+    if (was == APART_GIVEN_UP)
+        (void)printf("It was given up. Unless pg2any resync --target %u came before, it stops "
+                     "again.\n",
+                     s->target);
+    return 0;
+}
+
+/* ---- failed, given up ---- */
+
+static void describe_end(const struct stage *s, char out[ERR_TEXT_SIZE])
+{
+    struct stats_file f;
+    struct err unread = {0};
+    bool told = stats_file_read(&f, s->stats, &unread) == 0 && f.state == STATS_STOPPED;
+    (void)snprintf(out, ERR_TEXT_SIZE, "%s",
+                   told && *f.reason ? f.reason : "it left no reason; its log may");
+    stats_file_free(&f);
+}
+
+/* Under the lock, which others may have had meanwhile. */
+static int mark_failed(struct plan *plan, const struct stage *s, bool *left_out, struct err *err)
+{
+    char reason[ERR_TEXT_SIZE];
+    if (plan_look(plan, err))
+        return -1;
+    *left_out = s->apart != APART_NONE;
+    if (*left_out || plan->njoined < 2)
+        return 0;
+    describe_end(s, reason);
+    *left_out = mark(s, APART_FAILED, reason, err) == 0;
+    if (*left_out)
+        log_warning("a target has failed and is left out; the others go on, and the slot keeps WAL "
+                    "for it: mend what it says, then pg2any resume",
+                    "target", LOG_U64(s->target), "reason", reason, NULL);
+    return *left_out ? 0 : -1;
+}
+
+bool pause_failed(const struct plan *plan, const struct stage *s)
+{
+    struct plan looked = *plan;
+    struct err err = {0};
+    bool left_out = false;
+    int lock = plan_lock_joints(plan, &err);
+    if (lock < 0 || mark_failed(&looked, &looked.stages[s - plan->stages], &left_out, &err))
+        log_warning("cannot leave a target out", "target", LOG_U64(s->target), "error", err.text,
+                    NULL);
+    if (lock >= 0)
+        (void)close(lock);
+    return left_out;
+}
+
+int pause_forget_failed(const struct plan *plan, struct err *err)
+{
+    for (const struct stage *s = plan->stages; s < plan->stages + plan->nstages; s++) {
+        struct apart a;
+        if (s->kind != STAGE_APPLY)
+            continue;
+        if (apart_read(s->apart_file, &a, err))
+            return -1;
+        bool failed = a.kind == APART_FAILED;
+        a.kind = APART_NONE;
+        if (failed && apart_write(s->apart_file, &a, err))
+            return -1;
+    }
+    return 0;
+}
+
+static double look_at_wal(const struct plan *plan, const struct stage *s)
+{
+    struct stats_file capture, apply;
+    struct err unread = {0};
+    bool read = stats_file_read(&capture, plan->stages[0].stats, &unread) == 0;
+    read = stats_file_read(&apply, s->stats, &unread) == 0 && read;
+    double bytes = read ? apart_kept_bytes(&capture, &apply) : 0;
+    stats_file_free(&capture);
+    stats_file_free(&apply);
+    return bytes;
+}
+
+bool pause_gave_up(const struct plan *plan, const struct stage *s)
+{
+    struct apart a;
+    struct err err = {0};
+    char reason[160];
+    if (plan->pause_wal_bytes == 0 || look_at_wal(plan, s) <= (double)plan->pause_wal_bytes)
+        return false;
+    int lock = plan_lock_joints(plan, &err);
+    bool still = lock >= 0 && plan_apart(s, &a, &err) == 0 &&
+                 (a.kind == APART_PAUSED || a.kind == APART_FAILED);
+    (void)snprintf(reason, sizeof reason,
+                   "the slot kept more than %s of WAL for target %u (CDC_PAUSE_WAL)",
+                   AMOUNT((double)plan->pause_wal_bytes), s->target);
+    bool gave_up = still && mark(s, APART_GIVEN_UP, reason, &err) == 0;
+    if (lock >= 0)
+        (void)close(lock);
+    if (gave_up)
+        log_error("a target is given up: the slot goes on without it. pg2any resync, for this "
+                  "target, and pg2any resume bring it back",
+                  "target", LOG_U64(s->target), "reason", reason, NULL);
+    else if (err.kind != ERR_NONE)
+        log_warning("cannot give a target up", "target", LOG_U64(s->target), "error", err.text,
+                    NULL);
+    return gave_up;
+}
