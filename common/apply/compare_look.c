@@ -120,7 +120,7 @@ static int keep(struct compare *c, enum side side, struct suspect *p, const stru
     }
     int rc = buf_check(&text, err);
     buf_free(&text);
-    return rc;
+    return rc == 0 && c->suspects.failed ? err_nomem(err) : rc;
 }
 
 /* Now and then: whether it is to stop, where it is, whether it is too fast. */

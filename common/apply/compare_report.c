@@ -107,7 +107,10 @@ static enum kind kind_of(const struct suspect *s)
 
 static const char *const kind_words[] = {"missing", "extra", "different"};
 
-static void put_line(FILE *to, const struct compared_row *row, const struct suspect *s)
+/* Where there is no memory for it the report has failed, too: a key that is not in the file would
+ * not be mended. */
+static void put_line(struct compare_report *r, const struct compared_row *row,
+                     const struct suspect *s)
 {
     struct buf line = {0};
     if (!s->text)
@@ -119,7 +122,8 @@ static void put_line(FILE *to, const struct compared_row *row, const struct susp
     text_copy(&line, row->rel->name, strlen(row->rel->name));
     put_fields(&line, row, s->text, false, LAYOUT_LINE);
     buf_append_byte(&line, '\n');
-    (void)fwrite(line.data, 1, line.failed ? 0 : line.len, to); /* ferror() tells */
+    (void)fwrite(line.data, 1, line.failed ? 0 : line.len, r->keys); /* ferror() tells */
+    r->details.failed = r->details.failed || line.failed;
     buf_free(&line);
 }
 
@@ -184,7 +188,7 @@ void compare_report_key(struct compare_report *r, const struct compared_row *row
                         const struct suspect *s)
 {
     if (r->keys && s->verdict == VERDICT_DIFFERS)
-        put_line(r->keys, row, s);
+        put_line(r, row, s);
     if (!s->text || r->nshown == COMPARE_KEYS_SHOWN)
         return;
     r->nshown++;
@@ -273,6 +277,7 @@ static void put_line_for_people(const struct compare_report *r, const struct com
     buf_append_byte(&name, '.');
     put_plain(&name, c->rel->name, strlen(c->rel->name));
     buf_printf(out, "%-*s ", NAME_WIDTH, buf_cstr(&name));
+    out->failed = out->failed || name.failed;
     buf_free(&name);
     if (c->why_not)
         buf_printf(out, "%27s", "");

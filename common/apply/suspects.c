@@ -152,8 +152,12 @@ void suspects_keep(struct suspects *s, char **to, const void *data, size_t size)
     s->kept_bytes -= length(*to);
     free(*to);
     *to = NULL;
-    if (s->kept_bytes + size + 1 > SUSPECT_TEXT_BYTES || !(*to = malloc(size + 1)))
+    if (s->kept_bytes + size + 1 > SUSPECT_TEXT_BYTES)
         return;
+    if (!(*to = malloc(size + 1))) {
+        s->failed = true;
+        return;
+    }
     memcpy(*to, data, size);
     (*to)[size] = '\0';
     s->kept_bytes += size + 1;
@@ -165,6 +169,7 @@ uint64_t *suspects_marks(struct suspects *s, struct suspect *p, uint32_t ncolumn
     if (p->column_marks || s->kept_bytes + size > SUSPECT_TEXT_BYTES)
         return p->column_marks;
     p->column_marks = malloc(size);
+    s->failed = s->failed || !p->column_marks;
     p->marks_size = p->column_marks ? size : 0;
     s->kept_bytes += p->marks_size;
     return p->column_marks;

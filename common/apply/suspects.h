@@ -57,6 +57,7 @@ struct suspects {
     struct suspect *items; /* in the order in which they came */
     size_t n;
     size_t kept_bytes; /* of texts and marks */
+    bool failed;       /* no memory for one of those */
     bool open;         /* keys of chosen buckets join */
     uint8_t *chosen;   /* a bit for each bucket */
 };
