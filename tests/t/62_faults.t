@@ -1,8 +1,9 @@
 # A call of a program fails, of every kind of call and with every error once, at a place that is the same in each run:
 # no memory, no descriptor, a full disk, a connection that breaks. The program leaves with 111 and says why, or goes on and
 # its work is whole; started again it brings all to the end, and nothing is left behind. `make check-faults` tries many
-# places, of all programs; here are those that need no source, and the applier of the target.
-# needs: any target, time
+# places, of all programs; here are those that need no source while they run, and the applier of the target: as it applies, and
+# as it compares.
+# needs: one postgres, any target, time
 
 use Pg2any::Faults qw(faults_of try_fault count_calls is_known);
 use Pg2any::Faults::Programs qw(new_program);
@@ -27,11 +28,11 @@ like("@wrong", qr/the output is not whole/, 'output that is not whole is noticed
 # ---- programs ----
 
 my $kind = $ENV{TARGET} // 'sqlite';
-my @programs = ("apply-$kind", $kind eq 'sqlite' ? qw(txn-assemble frame-dump frame-tee metrics-http) : ());
+my @programs = ("apply-$kind", "compare-$kind", $kind eq 'sqlite' ? qw(txn-assemble frame-dump frame-tee metrics-http) : ());
 for my $name (@programs) {
     my $program = new_program($name);
     my @faults = faults_of($program, count_calls($program), most => 1);
-    @faults = @faults[grep { $_ % 3 == 0 } 0 .. $#faults] if $kind eq 'mssql'; # its peer takes long
+    @faults = @faults[grep { $_ % 3 == 0 } 0 .. $#faults] if $kind eq 'mssql' || $name =~ /compare/; # they take long
     my ($injected, @failed) = (0);
     for my $fault (@faults) {
         ($given, @wrong) = try_fault($program, $fault);

@@ -149,7 +149,7 @@ sub count_calls {
     my ($program) = @_;
     $program->reset;
     my ($status, $calls) = run_once($program);
-    my @wrong = $status eq '0' ? $program->learn : ("exit status $status: " . $program->said);
+    my @wrong = $status eq $program->status ? $program->learn : ("exit status $status: " . $program->said);
     croak $program->name, ' without a fault: ', join '; ', @wrong if @wrong;
     return $calls;
 }
@@ -174,15 +174,16 @@ sub try_fault {
     my $said = $program->said;
     print {*STDERR} $said if $arg{trace};
     my @wrong;
-    if ($status ne '0' && $status ne '111') {
+    my $whole = $program->status;
+    if ($status ne $whole && $status ne '111') {
         push @wrong, "exit status $status";
-    } elsif ($status ne '0' && !$program->has_said_why($said) && $fault !~ /^stderr /) {
+    } elsif ($status ne $whole && !$program->has_said_why($said) && $fault !~ /^stderr /) {
         push @wrong, "exit status $status, and nothing said";
     }
     push @wrong, $program->wrong_after($status);
     $program->again($status);
     ($status, $calls) = run_once($program);
-    push @wrong, "started again: exit status $status: " . $program->said if $status ne '0';
+    push @wrong, "started again: exit status $status: " . $program->said if $status ne $whole;
     push @wrong, map { "started again: $_" } $program->wrong_after($status);
     # What cannot be removed stays.
     push @wrong, map { "left behind: $_" } $fault =~ /^unlink / ? () : $program->left_behind;

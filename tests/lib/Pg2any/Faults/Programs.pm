@@ -8,6 +8,7 @@ package Pg2any::Faults::Programs;
 #   reset           everything as before the first start
 #   begin, meanwhile($pid)   what is done before it is started, and while it runs
 #   again($status)  what is done after a run that ended so, before it is started again
+#   status          the exit status of a run whose work is whole
 #   learn           after an untouched run: keeps what comes of it; what is wrong already
 #   wrong_after($status)     what is wrong after a run that ended so
 #   left_behind     files in `work` that should not be there
@@ -18,6 +19,7 @@ use strict;
 use warnings;
 use Carp qw(croak);
 use Exporter qw(import);
+use Pg2any::Faults::Compare;
 use Pg2any::Faults::FromSource;
 
 our @EXPORT_OK = qw(program_names new_program);
@@ -26,7 +28,8 @@ my %CLASS = (
     'txn-assemble' => 'Assemble', 'frame-dump' => 'Dump', 'frame-tee' => 'Tee',
     'pg-capture' => 'Capture', 'pg2any-run' => 'Run', 'pg2any-check' => 'Check', 'pg2any-status' => 'Status',
     'pg2any-init' => 'Init', 'metrics-http' => 'Metrics', 'apply-sqlite' => 'Apply', 'apply-mysql' => 'Apply',
-    'apply-mssql' => 'Apply',
+    'apply-mssql' => 'Apply', 'compare-sqlite' => 'Compare', 'compare-mysql' => 'Compare', 'compare-mssql' => 'Compare',
+    'compare-asks' => 'Asks', 'capture-rows' => 'Answers', 'pg2any-compare' => 'FrontCompares', 'read-again' => 'Again',
 );
 
 sub program_names { return sort keys %CLASS }
@@ -70,6 +73,7 @@ sub meanwhile { return }
 sub again { return }
 sub lasting { return 1 }
 sub share { return 1 }
+sub status { return 0 }
 sub stats { my ($self) = @_; return ('--stats', "$self->{work}/stats") }
 
 sub reset {    ## no critic: what it does
