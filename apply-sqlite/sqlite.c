@@ -54,6 +54,7 @@ int sqlite_fail(const struct driver *d, int rc, const char *what, struct err *er
     case SQLITE_CORRUPT: {
         int error = d && d->db ? file_error(d) : 0;
         (void)err_set(err, error ? err_kind_of(error) : ERR_PERMANENT, "%.200s: %s", what, text);
+        err->whole = true;
         return error ? err_hint(err, "%s", strerror(error)) : -1;
     }
     case SQLITE_CANTOPEN: {

@@ -61,8 +61,19 @@ static void say_why(const struct health *h, const struct pipeline *p, const stru
         (void)snprintf(out, PIPELINE_TEXT, "%s", why->text);
 }
 
+/* Tables that are set aside for what the targets refused. */
+static double count_aside(const struct pipeline *p)
+{
+    double sum = 0, n;
+    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
+        if (stats_file_value(&w->file, "pg2any_tables_aside", "reason=\"refused\"", &n) && n > 0)
+            sum += n;
+    return sum;
+}
+
 void health_look(struct health *h, int64_t now_ms)
 {
+    double aside = 0;
     if (h->made_ms != 0 && now_ms - h->made_ms < FRESH_MS)
         return;
     h->made_ms = now_ms;
@@ -74,7 +85,12 @@ void health_look(struct health *h, int64_t now_ms)
         e.pipeline = h->npipelines > 1 ? p->dir : NULL;
         add_metrics(p, &e);
         say_why(h, p, &p->fault, h->why);
+        aside += count_aside(p);
     }
+    if (aside > 0)
+        (void)snprintf(h->well, sizeof h->well, "ok, but tables are set aside: %.0f", aside);
+    else
+        (void)snprintf(h->well, sizeof h->well, "ok");
     h->healthy = *h->why == '\0';
     for (size_t i = 0; h->healthy && i < h->npipelines; i++)
         say_why(h, &h->pipelines[i], &h->pipelines[i].starting, h->why_not_ready);

@@ -21,6 +21,7 @@ struct health {
     int64_t made_ms; /* when what follows was made; monotonic, 0: never */
     bool healthy, ready;
     struct buf metrics;      /* Prometheus text; it has failed where there was no memory for it */
+    char well[64];           /* healthy; how many tables are set aside for what was refused */
     char why[PIPELINE_TEXT]; /* not healthy, for that reason */
     char why_not_ready[PIPELINE_TEXT];
 };

@@ -90,7 +90,7 @@ static struct answer answer_to(struct server *s, const char *url, const char *ac
                                h->metrics.data ? (const void *)h->metrics.data : "",
                                h->metrics.len};
     if (strcmp(url, "/health") == 0)
-        return h->healthy ? say(MHD_HTTP_OK, "ok") : say(MHD_HTTP_SERVICE_UNAVAILABLE, h->why);
+        return h->healthy ? say(MHD_HTTP_OK, h->well) : say(MHD_HTTP_SERVICE_UNAVAILABLE, h->why);
     if (strcmp(url, "/ready") == 0)
         return h->ready ? say(MHD_HTTP_OK, "ready")
                         : say(MHD_HTTP_SERVICE_UNAVAILABLE, h->why_not_ready);

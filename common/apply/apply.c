@@ -34,6 +34,7 @@ struct apply_options {
     uint64_t group_changes;
     uint64_t group_bytes;
     int conflict;
+    int refused;
     int ddl;
     int unknown;
     int nan;
@@ -51,7 +52,8 @@ struct apply_options {
     uint64_t wait_ms, sample, rate;
 };
 
-static const char *const conflict_words[] = {"stop", "apply", "skip", NULL};
+static const char *const conflict_words[] = {"stop", "apply", "skip", "quarantine", NULL};
+static const char *const refused_words[] = {"stop", "quarantine", NULL};
 static const char *const ddl_words[] = {"none", "create", "evolve", NULL};
 static const char *const unknown_words[] = {"copy", "stop", NULL};
 static const char *const nan_words[] = {"stop", "null", NULL};
@@ -75,8 +77,13 @@ static const struct option_def option_defs[] = {
     {"group-bytes", OPTION_SIZE, FIELD(group_bytes), "CDC_GROUP_BYTES", "8MB", "SIZE",
      "most memory for transactions that are not applied yet", 65536, UINT64_C(1) << 40, NULL},
     {"conflict", OPTION_CHOICE, FIELD(conflict), "CDC_CONFLICT", "stop", "POLICY",
-     "stop, apply or skip: at insert_exists, update_missing,\ndelete_missing", 0, 0,
-     conflict_words},
+     "stop, apply, skip or quarantine (set the table aside): at\ninsert_exists, update_missing, "
+     "delete_missing",
+     0, 0, conflict_words},
+    {"refused", OPTION_CHOICE, FIELD(refused), "CDC_REFUSED", "stop", "POLICY",
+     "stop or quarantine (set the table aside): where the target takes\nno row, or no change, of a "
+     "table",
+     0, 0, refused_words},
     {"ddl", OPTION_CHOICE, FIELD(ddl), "CDC_DDL", "evolve", "MODE",
      "none, create (missing tables) or evolve (columns too)", 0, 0, ddl_words},
     {"unknown", OPTION_CHOICE, FIELD(unknown), "CDC_UNKNOWN", "copy", "POLICY",
@@ -445,6 +452,8 @@ static int start(struct apply *a, const struct driver_ops *ops, struct err *err)
     g->signals = &a->signals;
     g->rows.copy_unknown = o->unknown == 0;
     g->conflicts.policy = (enum conflict_action)o->conflict;
+    g->rows.aside.refused = o->refused == 1;
+    g->rows.aside.conflicts = g->conflicts.policy == CONFLICT_QUARANTINE;
     g->max_transactions = o->group_transactions;
     g->max_changes = o->group_changes;
     g->max_bytes = o->group_bytes;

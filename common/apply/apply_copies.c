@@ -139,7 +139,7 @@ int copies_begin(struct apply_rows *a, const struct frame *f, const struct sourc
     a->ours = false;
     buf_reset(&a->lacks, COPIED_LACKS_MAX);
     if (wants_copy(a, &x, &wants, err))
-        return rows_table_failed(a, rows_current(r), err);
+        return rows_table_failed(a, rows_current(r), txn, err);
     if (!wants)
         return 0;
     a->snapshot = x.chunk > 1 ? (struct bytes){0} : x.snapshot;
@@ -158,11 +158,11 @@ int copies_begin(struct apply_rows *a, const struct frame *f, const struct sourc
         reason = "rows to be read again have another key by now";
     if (reason)
         return copies_begin_whole(a, r, txn, reason, err)
-                   ? rows_table_failed(a, rows_current(r), err)
+                   ? rows_table_failed(a, rows_current(r), txn, err)
                    : 0;
     if (x.chunk > 1)
         return 0;
-    return empty_table(a, r->table, err) ? rows_table_failed(a, rows_current(r), err) : 0;
+    return empty_table(a, r->table, err) ? rows_table_failed(a, rows_current(r), txn, err) : 0;
 }
 
 int apply_rows_lack_indexes(struct apply_rows *a, uint32_t relid, struct err *err)
@@ -269,6 +269,6 @@ int copies_end(struct apply_rows *a, const struct frame *f, const struct source_
     struct apply_relation *r = a->copying;
     a->copying = NULL;
     return settle_copy(a, r, &x, txn, err) || (x.next.size == 0 && tell_copied(a, r->relid, err))
-               ? rows_table_failed(a, rows_current(r), err)
+               ? rows_table_failed(a, rows_current(r), txn, err)
                : 0;
 }

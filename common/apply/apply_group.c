@@ -186,6 +186,10 @@ static int apply_with_retries(struct apply_group *g, size_t n, const struct chec
             return 0;
         }
         int done;
+        if (aside_decide(&g->rows.aside, err)) {
+            try--; /* the next one has a table less to fail with */
+            wait_ms = RETRY_FIRST_MS;
+        }
         do {
             if (err->kind != ERR_RETRY || try >= TRIES || retry_wait(g, wait_ms, err))
                 return -1;
@@ -392,6 +396,22 @@ int group_ask_again(struct apply_group *g, struct err *err)
 
 /* ---- a transaction too large to be held ---- */
 
+/* A transaction that is applied in parts comes again from the source. What it is then to go on
+ * without is remembered before, at the place where it begins. */
+static int set_aside_alone(struct apply_group *g, const struct source_txn *txn, struct err *err)
+{
+    const struct err why = *err;
+    const struct source_txn *failed;
+    g->partial = false;
+    if (reset(g, err) || begin(g, err) || apply_rows_set_aside(&g->rows, txn, &failed, err) ||
+        commit(g, &g->checkpoint, err))
+        return -1;
+    settled(g, &g->checkpoint);
+    *err = why;
+    err->kind = ERR_TEMPORARY;
+    return err_hint(err, "a transaction of this size comes again from the source");
+}
+
 /* Applies what is held of the transaction that is not whole, in a target transaction that stays
  * open. */
 static int apply_part(struct apply_group *g, const struct source_txn *txn, struct err *err)
@@ -407,7 +427,7 @@ static int apply_part(struct apply_group *g, const struct source_txn *txn, struc
     if (apply_rows_frames(&g->rows, g->held.data, g->held.len, txn, &failed, err) ||
         apply_rows_flush(&g->rows, &failed, err)) {
         g->failed = true;
-        return -1;
+        return aside_decide(&g->rows.aside, err) ? set_aside_alone(g, txn, err) : -1;
     }
     buf_reset(&g->held, 2 * g->max_bytes);
     *g->counters.held_bytes = 0;

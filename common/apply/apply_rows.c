@@ -178,10 +178,11 @@ static int check_whole(const struct apply_rows *a, const struct apply_relation *
     return err_hint(err, "let pg-capture go on with it: --copy initial (CDC_COPY)");
 }
 
-/* An error of a table names it, and how to go on without it. */
-int rows_table_failed(const struct apply_rows *a, const struct relation *rel, struct err *err)
+int rows_table_failed(struct apply_rows *a, struct relation *rel, const struct source_txn *txn,
+                      struct err *err)
 {
     (void)err_context(err, "table %s.%s", rel->namespace, rel->name);
+    aside_fail(&a->aside, rel, txn, false, err);
     return err->kind == ERR_PERMANENT ? skip_tables_hint(&a->skip, rel, err) : -1;
 }
 
@@ -207,9 +208,9 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
     *out = r;
     if (r->table || r->left_out)
         return 0;
-    const struct relation *rel = rows_current(r);
+    struct relation *rel = rows_current(r);
     if (!a->copying && find_awaited(a, r, txn, err))
-        return rows_table_failed(a, rel, err);
+        return rows_table_failed(a, rel, txn, err);
     /* A target that gets copies remembers of every table that it is one. */
     bool comes = rows_find_due(a, relid) != NULL;
     enum unbound why;
@@ -228,7 +229,7 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
     }
     if (target_bind(a->target, &binding, rows_current(r), &r->table, &why, err) ||
         (r->table && check_whole(a, r, err)))
-        return rows_table_failed(a, rel, err);
+        return rows_table_failed(a, rel, txn, err);
     if (!r->table && why == UNBOUND_AWAITS) {
         r->left_out = r->awaits_copy = r->copy_lost = true;
         buf_printf(&a->telling, "again %" PRIu32 "\n", relid);
@@ -239,7 +240,7 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
         return -1;
     r->left_out = !r->table;
     if (r->left_out && why == UNBOUND_ASIDE && note_aside(a, relid, err))
-        return rows_table_failed(a, rel, err);
+        return rows_table_failed(a, rel, txn, err);
     if (r->left_out && !r->said)
         log_warning("changes of a table are left out", "schema", rel->namespace, "table", rel->name,
                     "relid", LOG_U64(relid), "commit_lsn", LSN(txn->commit_lsn), NULL);
@@ -254,6 +255,20 @@ void apply_rows_close_tables(struct apply_rows *a)
         rows_unbind(a, r);
 }
 
+/* Those that were set aside are not to be copied, whatever was sent before. */
+static void commit_aside(struct apply_rows *a)
+{
+    for (size_t i = 0; i < a->aside.nfaults; i++) {
+        const struct aside_fault *f = &a->aside.faults[i];
+        const struct apply_due *d = rows_find_due(a, f->rel->relid);
+        if (f->remembered && d && d->awaited) {
+            rows_await(a, f->rel->relid, false);
+            buf_printf(&a->told, "copied %" PRIu32 "\n", f->rel->relid);
+        }
+    }
+    aside_committed(&a->aside);
+}
+
 void apply_rows_commit(struct apply_rows *a)
 {
     for (int i = 0; i < COUNTS; i++) {
@@ -264,6 +279,7 @@ void apply_rows_commit(struct apply_rows *a)
     table_counts_commit(&a->left_out);
     buf_append(&a->told, a->telling.data, a->telling.len);
     buf_reset(&a->telling, 4096);
+    commit_aside(a);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         if (r->copied)
             log_info("a table is copied", "schema", rows_current(r)->namespace, "table",
@@ -287,6 +303,7 @@ void apply_rows_rollback(struct apply_rows *a)
     memset(a->pending, 0, sizeof a->pending);
     table_counts_reset(&a->tables);
     table_counts_reset(&a->left_out);
+    aside_rolled_back(&a->aside);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         relation_unref(r->recent);
         r->recent = NULL;
@@ -373,7 +390,7 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
     if (run->nrows == 0)
         return 0;
     run->failed = run->nrows;
-    run->unsettled = false;
+    run->unsettled = run->conflict = false;
     int rc = target_apply(a->target, run, err);
     bool copies = a->run_relation && rows_find_due(a, a->run_relation->relid);
     if (rc && run->unsettled && !copies)
@@ -393,6 +410,8 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
         *failed = txn;
         (void)err_context(err, "%s %s, transaction %u committed at %s", verb(run->kind), table,
                           txn->xid, LSN(txn->commit_lsn));
+        if (a->run_relation)
+            aside_fail(&a->aside, rows_current(a->run_relation), txn, run->conflict, err);
         if (err->kind == ERR_PERMANENT)
             (void)skip_tables_hint(&a->skip, run->table->rel, err);
     } else {
@@ -495,14 +514,23 @@ static int list_table(struct table_list *list, struct target_table *table, struc
     return 0;
 }
 
-static int truncate_failed(const struct apply_rows *a, const struct table_list *list,
-                           struct err *err)
+/* Where the one that is refused is to be set aside they are emptied one by one. */
+static int truncate_list(struct apply_rows *a, const struct table_list *list,
+                         const struct frame_truncate *t, const struct source_txn *txn,
+                         struct err *err)
 {
-    if (list->n == 1)
-        (void)rows_table_failed(a, list->tables[0]->rel, err);
-    else if (err->kind == ERR_PERMANENT)
-        (void)err_hint(err, "or leave one of the tables out: --skip-table");
-    return err_context(err, "truncate");
+    size_t n = a->aside.refused ? 1 : list->n;
+    for (size_t i = 0; i < list->n; i += n) {
+        if (target_truncate(a->target, list->tables + i, n, t->cascade, t->restart_identity, err) ==
+            0)
+            continue;
+        if (n == 1)
+            (void)rows_table_failed(a, list->tables[i]->reference, txn, err);
+        else if (err->kind == ERR_PERMANENT)
+            (void)err_hint(err, "or leave one of the tables out: --skip-table");
+        return err_context(err, "truncate");
+    }
+    return 0;
 }
 
 static int truncate_tables(struct apply_rows *a, const struct frame *f,
@@ -525,11 +553,8 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
         else if (rc == 0 && (rc = list_table(&list, r->table, err)) == 0)
             table_counts_add(&a->tables, rows_current(r), counted_as[COUNT_TRUNCATES], 1);
     }
-    if (rc == 0 && list.n > 0) {
-        rc = target_truncate(a->target, list.tables, list.n, t.cascade, t.restart_identity, err);
-        if (rc)
-            (void)truncate_failed(a, &list, err);
-    }
+    if (rc == 0)
+        rc = truncate_list(a, &list, &t, txn, err);
     if (rc == 0 && list.n > 0)
         a->pending[COUNT_TRUNCATES]++;
     free(list.tables);
@@ -558,10 +583,30 @@ static int apply_frame(struct apply_rows *a, const struct frame *f, const struct
     }
 }
 
+int apply_rows_set_aside(struct apply_rows *a, const struct source_txn *txn,
+                         const struct source_txn **failed, struct err *err)
+{
+    struct aside_fault *f;
+    *failed = NULL;
+    while ((f = aside_due(&a->aside, txn))) {
+        struct apply_relation *r = rows_find(a, f->rel->relid);
+        if (apply_rows_flush(a, failed, err) ||
+            target_set_aside(a->target, a->origin, f->rel, f->txn.commit_lsn, a->takes_copies,
+                             f->why, err))
+            return -1;
+        if (r)
+            rows_unbind(a, r);
+        f->remembered = true;
+    }
+    return 0;
+}
+
 int apply_rows_frames(struct apply_rows *a, const uint8_t *frames, size_t size,
                       const struct source_txn *txn, const struct source_txn **failed,
                       struct err *err)
 {
+    if (apply_rows_set_aside(a, txn, failed, err))
+        return -1;
     while (size > 0) {
         struct frame f;
         if (frame_header(frames, &f.type, &f.size, err))

@@ -101,6 +101,10 @@ MUST_CHECK int apply_rows_frames(struct apply_rows *a, const uint8_t *frames, si
                                  const struct source_txn *txn, const struct source_txn **failed,
                                  struct err *err);
 
+/* The target remembers the tables that are to be set aside from this transaction on. */
+MUST_CHECK int apply_rows_set_aside(struct apply_rows *a, const struct source_txn *txn,
+                                    const struct source_txn **failed, struct err *err);
+
 /* Hands the run in the making to the driver. */
 MUST_CHECK int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed,
                                 struct err *err);

@@ -54,8 +54,9 @@ MUST_CHECK int rows_bound(struct apply_rows *a, uint32_t relid, const struct sou
                           struct apply_relation **out, struct err *err);
 void rows_unbind(struct apply_rows *a, struct apply_relation *r);
 
-/* An error of a table names it, and how to go on without it. Returns -1. */
-int rows_table_failed(const struct apply_rows *a, const struct relation *rel, struct err *err);
+/* An error of a table names it, and how to go on without it; or sets it aside. Returns -1. */
+int rows_table_failed(struct apply_rows *a, struct relation *rel, const struct source_txn *txn,
+                      struct err *err);
 
 /* ---- apply_copies.c ---- */
 

@@ -14,6 +14,7 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
     err->kind = kind;
     err->follows = false;
     err->unknown = false;
+    err->whole = false;
     (void)option_vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     return -1;
@@ -47,6 +48,7 @@ int err_errno(struct err *err, enum err_kind kind, const char *fmt, ...)
     err->kind = kind;
     err->follows = false;
     err->unknown = false;
+    err->whole = false;
     int n = option_vsnprintf(err->text, sizeof err->text, fmt, ap);
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof err->text)
@@ -105,6 +107,7 @@ void err_clear(struct err *err)
     err->kind = ERR_NONE;
     err->follows = false;
     err->unknown = false;
+    err->whole = false;
     err->text[0] = '\0';
 }
 

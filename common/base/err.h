@@ -31,6 +31,7 @@ struct err {
     /* A server's error whose number says nothing to us. It is permanent, but not for one who was
      * connected before and connects again: the server may be starting, or in recovery. */
     bool unknown;
+    bool whole; /* it is of the target as a whole, whatever table was asked of */
     char text[ERR_TEXT_SIZE];
 };
 

@@ -20,7 +20,7 @@ static const struct {
 int conflicts_meet(struct conflicts *c, enum conflict conflict, const struct relation *rel,
                    const struct source_txn *txn, enum conflict_action *action, struct err *err)
 {
-    if (c->policy == CONFLICT_STOP) {
+    if (!conflicts_pass(c)) {
         (void)err_set(err, ERR_PERMANENT, "conflict %s: %s", words[conflict].name,
                       words[conflict].stop);
         return err_hint(

@@ -20,8 +20,9 @@ enum conflict {
 
 enum conflict_action {
     CONFLICT_STOP,
-    CONFLICT_APPLY, /* make it so: insert_exists updates the row, update_missing inserts it */
-    CONFLICT_SKIP,  /* leave the target as it is */
+    CONFLICT_APPLY,      /* make it so: insert_exists updates the row, update_missing inserts it */
+    CONFLICT_SKIP,       /* leave the target as it is */
+    CONFLICT_QUARANTINE, /* an error as with CONFLICT_STOP; its table is set aside for it */
 };
 
 struct conflicts {
@@ -33,9 +34,15 @@ struct conflicts {
     uint64_t unlogged;
 };
 
+/* Whether conflicts are no errors. */
+static inline bool conflicts_pass(const struct conflicts *c)
+{
+    return c->policy == CONFLICT_APPLY || c->policy == CONFLICT_SKIP;
+}
+
 /*
  * A conflict at a row of the relation: *action is CONFLICT_APPLY or CONFLICT_SKIP, counted and
- * logged; a permanent error where the policy is to stop.
+ * logged; a permanent error where none is to pass.
  */
 MUST_CHECK int conflicts_meet(struct conflicts *c, enum conflict conflict,
                               const struct relation *rel, const struct source_txn *txn,

@@ -18,6 +18,7 @@ static int meet(struct run *run, size_t row, enum conflict conflict, enum confli
     if (conflicts_meet(run->conflicts, conflict, run->table->rel, run->rows[row].txn, action,
                        err)) {
         run->failed = row;
+        run->conflict = true;
         return -1;
     }
     return 0;
@@ -25,7 +26,7 @@ static int meet(struct run *run, size_t row, enum conflict conflict, enum confli
 
 static bool rows_may_exist(const struct run *run)
 {
-    return run->settling || run->conflicts->policy != CONFLICT_STOP;
+    return run->settling || conflicts_pass(run->conflicts);
 }
 
 /* ---- the transaction is gone with an error ---- */
@@ -616,6 +617,7 @@ static int apply_partitions(struct runner *r, struct run *run, struct err *err)
         part.nrows = n;
         int rc = apply_run(r, &part, err);
         run->failed = part.failed < n ? first + part.failed : run->nrows;
+        run->conflict = part.conflict;
         if (rc)
             return -1;
     }

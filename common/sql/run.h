@@ -45,6 +45,7 @@ struct run {
     /* Set with an error: a row cannot be brought to what it has to be while the table settles; the
      * transaction goes on. */
     bool unsettled;
+    bool conflict; /* set with an error: it is one */
 };
 
 /* What executes runs: a connection, and what is kept for it. */

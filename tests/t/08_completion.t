@@ -70,7 +70,7 @@ for my $program (@programs) {
     }
 }
 
-is_deeply(bash('apply-mysql', '--conflict', ''), [qw(apply skip stop)], 'bash: the words of a value');
+is_deeply(bash('apply-mysql', '--conflict', ''), [qw(apply quarantine skip stop)], 'bash: the words of a value');
 is_deeply(bash('apply-mysql', '--conflict', '=', 's'), [qw(skip stop)], 'bash: behind an equals sign');
 is_deeply(bash('apply-mysql', '--dest', ''), [], 'bash: nothing where a value can be anything');
 my $file = fresh_name('a_file');
@@ -78,7 +78,7 @@ open(my $made, '>', $file) or die "$file: $!";
 close $made;
 is_deeply(bash('pg2any', 'run', '--env-file', substr $file, 0, -2), [$file], 'bash: files');
 my @specs = @{ zsh('apply-mysql', '') };
-ok((grep { $_ eq '--conflict[' . ($_ =~ /\[(.*)\]/)[0] . ']:POLICY:(stop apply skip)' } @specs), 'zsh: the words of a value');
+ok((grep { $_ eq '--conflict[' . ($_ =~ /\[(.*)\]/)[0] . ']:POLICY:(stop apply skip quarantine)' } @specs), 'zsh: the words of a value');
 ok((grep { /\A--ack\[.*\]:FIFO:_files\z/ } @specs), 'zsh: files');
 @specs = @{ zsh('pg-capture', '') };
 ok((grep { /\A\*--ack\[/ } @specs), 'zsh: what may be repeated');

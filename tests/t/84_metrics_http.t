@@ -58,6 +58,12 @@ pg2any_x{stage="apply"} 7
 pg2any_x{stage="a\"b\\c"} 8
 END
 is(get('/ready')->{status}, 200, '/ready');
+is(get('/health')->{content}, 'ok', '/health');
+my $apply = Pg2any::Postgres::read_file("$dir/apply.prom");
+write_file('apply.prom', $apply . "# TYPE pg2any_tables_aside gauge\npg2any_tables_aside{reason=\"paused\"} 1\npg2any_tables_aside{reason=\"refused\"} 2\n");
+my $aside = wait_for(sub { my $h = get('/health'); $h->{content} ne 'ok' && $h }, 10, 'tables to be set aside');
+is("$aside->{status} $aside->{content}", '200 ok, but tables are set aside: 2', 'tables that the target refused are said; those of a person are not');
+write_file('apply.prom', $apply);
 
 for my $case (['empty', ''], ['binary', join '', map { chr } 0 .. 255], ['no state', "pg2any_x 1\n"],
     ['a pid of nobody', "# pg2any component=x pid=4194303 state=ready\n"], ['a pid of everybody', "# pg2any component=x pid=-1 state=ready\n"],

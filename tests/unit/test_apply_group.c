@@ -17,6 +17,7 @@
 
 #include "apply_world.h"
 #include "base/log.h"
+#include "frame_script.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 
@@ -72,6 +73,25 @@ static const char rows_story[] = "H 100; W 1;"
                                  "k 900; Z done 900";
 
 static const char end_of_rows[] = "t1(id,v1) [a,~]*1 [b,~]*1 [d,~]\n";
+
+/* Rows that the target refuses, in tables that are set aside then: one with rows of before, in the
+ * same transaction too, one that is new, and one with the first row of a later version. A TRUNCATE
+ * meets one of them; a hello and what comes again behind it meet all. */
+static const char aside_story[] =
+    "H 100; R 1 1; R 2 1; R 3 1;"
+    "B 10 200; I 10 1 a; I 10 2 a; C 10 200 210 2;"
+    "B 11 300; I 11 1 b; I 11 1 poison; I 11 2 b; I 11 1 c; C 11 300 310 4;"
+    "B 12 400; R 2 2; I 12 2 c; I 12 1 d; U 12 1 a; C 12 400 410 3;"
+    "B 13 500; I 13 3 poison; I 13 1 e; R 4 1; I 13 4 a; C 13 500 510 3;"
+    "B 14 600; T 14 1,2; I 14 2 x; C 14 600 610 2;"
+    "H 100; R 1 1; R 2 2; R 3 1; R 4 2;"
+    "B 13 500; I 13 3 poison; I 13 1 e; I 13 4 a; C 13 500 510 3;"
+    "B 15 700; R 1 2; I 15 1 f; I 15 2 y; I 15 3 g; I 15 4 poison; C 15 700 710 4;"
+    "B 16 800; I 16 4 z; I 16 2 z; C 16 800 810 2;"
+    "k 900; Z done 900";
+
+static const char end_of_aside[] =
+    "t1(id,v1) [a,~]\nt2(id,v2) [x,~] [y,~] [z,~]\nt4(id,v1) [a,~]\n";
 
 static const char *story = whole_story, *end_of_it = end_of_story;
 
@@ -238,6 +258,112 @@ static void any_call_may_fail_while_rows_are_read_again(void **state)
     struct apply_world *w = *state;
     w->dest.keyed = true;
     any_call_may_fail_within(w, rows_story, end_of_rows);
+}
+
+/* Starts the program again as often as it leaves, which a table more that is set aside ends. */
+static void tell_again(struct apply_world *w, const struct limits *l)
+{
+    int rc = tell_story(w, l);
+    for (unsigned n = 0; rc; n++) {
+        assert_true(n < 5);
+        assert_int_not_equal(w->err.kind, ERR_PERMANENT);
+        stop(w);
+        w->dest.fail_at = 0;
+        start(w);
+        w->group.rows.aside.refused = true;
+        rc = tell_story(w, l);
+    }
+}
+
+static void tables_are_set_aside_whatever_fails(void **state)
+{
+    struct apply_world *w = *state;
+    struct history h = {0};
+    story = aside_story;
+    end_of_it = end_of_aside;
+    w->group.rows.aside.refused = true;
+    write_history(w, &h);
+    static const struct limits *const all[] = {&in_one_group, &each_alone, &some, &in_parts};
+    static const enum err_kind kinds[] = {ERR_TEMPORARY, ERR_RETRY};
+    for (size_t i = 0; i < 2 * LENGTH(all) * LENGTH(kinds); i++) {
+        uint64_t n = 0;
+        do {
+            new_target(w);
+            w->group.rows.aside.refused = true;
+            w->dest.fail_at = n++;
+            w->dest.nfail = 1;
+            w->dest.fail_kind = kinds[i % LENGTH(kinds)];
+            w->dest.lose_answer = i / LENGTH(kinds) % 2;
+            tell_again(w, all[i / LENGTH(kinds) / 2]);
+            has(w, end_of_aside);
+            assert_int_equal(checkpoint(w), 900);
+            assert_int_equal(w->acked_lsn, 900);
+        } while ((n == 1 || w->dest.failed) && n < 1000);
+        assert_true(n > 20);
+    }
+    free_history(&h);
+    story = whole_story;
+    end_of_it = end_of_story;
+}
+
+/* Why is remembered, and from which transaction on. */
+static void a_table_that_is_set_aside_says_why(void **state)
+{
+    struct apply_world *w = *state;
+    static const char since[] =
+        "copy due since 0/12C taken aside because insert into public.t1 (key "
+        "id), transaction 11 committed at 0/12C: the value is poison\n";
+    w->group.rows.aside.refused = true;
+    good(w, feed(w, START ONE "B 11 300; I 11 1 poison; C 11 300 310 1;" THREE));
+    good(w, input_pauses(w));
+    has(w, "t1(id,v1) [a,~]\n");
+    assert_memory_equal(durable(w)->memories[0].frame, since, sizeof since - 1);
+    assert_int_equal(w->group.rows.aside.nrefused, 1);
+    assert_int_equal(w->counters.rows[COUNT_LEFT_OUT], 2);
+    assert_int_equal(w->counters.retries, 1);
+}
+
+/* More tables at once than a group has tries. */
+static void tables_that_are_set_aside_cost_no_tries(void **state)
+{
+    struct apply_world *w = *state;
+    struct buf frames = {0};
+    w->group.rows.aside.refused = true;
+    script_frames(&frames, "H 100; B 10 200");
+    for (unsigned relid = 1; relid <= DOUBLE_TABLES; relid++) {
+        char script[64];
+        (void)snprintf(script, sizeof script, "R %u 1; I 10 %u poison", relid, relid);
+        script_frames(&frames, script);
+    }
+    script_frames(&frames, "C 10 200 210 8");
+    good(w, feed_frames(w, &frames));
+    good(w, input_pauses(w));
+    assert_int_equal(w->group.rows.aside.nrefused, DOUBLE_TABLES);
+    assert_int_equal(checkpoint(w), 210);
+    buf_free(&frames);
+}
+
+/* What is chosen for conflicts is not chosen for what is refused, nor the other way round. */
+static void conflicts_set_aside_where_that_is_chosen(void **state)
+{
+    struct apply_world *w = *state;
+    static const char conflict[] = "B 11 300; I 11 1 a; C 11 300 310 1;",
+                      refused[] = "B 11 300; I 11 1 poison; C 11 300 310 1;";
+    for (unsigned i = 0; i < 8; i++) {
+        bool conflicts = i & 1, refusals = i & 2, meets = i & 4;
+        new_target(w);
+        w->group.conflicts.policy = conflicts ? CONFLICT_QUARANTINE : CONFLICT_STOP;
+        w->group.rows.aside.conflicts = conflicts;
+        w->group.rows.aside.refused = refusals;
+        good(w, feed(w, START ONE));
+        good(w, feed(w, meets ? conflict : refused));
+        int rc = input_pauses(w);
+        if (meets ? conflicts : refusals)
+            good(w, rc);
+        else
+            bad(w, rc, ERR_PERMANENT, meets ? "insert_exists" : "poison");
+        has(w, "t1(id,v1) [a,~]\n");
+    }
 }
 
 static void fail_next(struct apply_world *w, uint64_t calls_before, enum err_kind kind,
@@ -512,6 +638,10 @@ int main(void)
         TEST(any_call_may_fail_and_the_program_starts_again),
         TEST(any_call_may_fail_while_tables_are_copied),
         TEST(any_call_may_fail_while_rows_are_read_again),
+        TEST(tables_are_set_aside_whatever_fails),
+        TEST(a_table_that_is_set_aside_says_why),
+        TEST(tables_that_are_set_aside_cost_no_tries),
+        TEST(conflicts_set_aside_where_that_is_chosen),
         TEST(a_lost_answer_keeps_what_the_group_described),
         TEST(a_lost_answer_in_a_partial_transaction_keeps_its_relations),
         TEST(a_repeated_group_counts_once),
