@@ -45,14 +45,14 @@ static void end_node(struct buf *out)
     html(out, "</li>\n");
 }
 
-/* What passes between two of them, and what waits there; "": nothing is said. */
-static void put_joint(struct buf *out, const char *rate, const char *waits)
+/* What is said of the way from one to the next: how much goes, and what waits; "": nothing. */
+static void put_joint(struct buf *out, const char *rate, const char *waits, const char *onward)
 {
+    const char *const said[] = {rate, waits, onward};
     html(out, "<li class=\"joint\">");
-    if (*rate)
-        html(out, "<span>%s</span> ", rate);
-    if (*waits)
-        html(out, "<span>%s</span>", waits);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (*said[i])
+            html(out, "<span>%s</span> ", said[i]);
     html(out, "</li>\n");
 }
 
@@ -89,7 +89,7 @@ static void put_source(const struct stats_file *capture, struct buf *out)
     begin_node(out, connected ? TONE_OK : TONE_WAIT, "PostgreSQL",
                connected ? "connected" : "not connected");
     end_node(out);
-    put_joint(out, connected ? SAY("%s/s of WAL", AMOUNT(speed)) : "", "");
+    put_joint(out, connected ? SAY("%s/s of WAL", AMOUNT(speed)) : "", "", "");
 }
 
 static void put_slot(const struct stats_file *capture, struct buf *out)
@@ -118,11 +118,22 @@ static void put_slot(const struct stats_file *capture, struct buf *out)
                   ? ""
                   : wal_between((char[WORDS]){0},
                                 stats_file_number(capture, "pg2any_last_received_lsn"),
-                                stats_file_number(capture, "pg2any_server_lsn"), "to read"));
+                                stats_file_number(capture, "pg2any_server_lsn"), "to read"),
+              "");
+}
+
+/* What the pipeline has read and the applier has not. */
+static const char *on_the_way(char out[WORDS], const struct stats_file *capture,
+                              const struct stats_file *apply)
+{
+    if (!capture->alive || !apply->alive)
+        return "";
+    return wal_between(out, stats_file_number(apply, "pg2any_apply_received_lsn"),
+                       stats_file_number(capture, "pg2any_last_received_lsn"), "on the way");
 }
 
 /* A stage that others follow, and what goes on from there. */
-static void put_filter(const struct watched *w, struct buf *out)
+static void put_filter(const struct watched *w, const char *onward, struct buf *out)
 {
     const struct stats_file *f = &w->file;
     double held = stats_file_number(f, "pg2any_buffer_memory_usage_bytes");
@@ -134,14 +145,14 @@ static void put_filter(const struct watched *w, struct buf *out)
     }
     end_node(out);
     if (!f->alive || w->kind == KIND_OTHER)
-        put_joint(out, "", "");
+        put_joint(out, "", "", onward);
     else if (w->kind == KIND_ASSEMBLE)
-        put_joint(out, SAY("%.0f changes/s", speed), "");
+        put_joint(out, SAY("%.0f changes/s", speed), "", onward);
     else
         put_joint(out,
                   w->kind == KIND_TEE ? SAY("%.0f frames/s", speed)
                                       : SAY("%s/s of frames", AMOUNT(speed)),
-                  SAY("%s wait", AMOUNT(held)));
+                  SAY("%s wait", AMOUNT(held)), onward);
 }
 
 static const char *database_of(const struct stats_file *apply)
@@ -167,6 +178,12 @@ static void put_database(const struct stats_file *apply, const struct lag *lag, 
                connected ? "connected" : "not connected");
     if (apply->alive && awaited + settling > 0)
         put_line(out, SAY("copies: %.0f to come, %.0f settling", awaited, settling));
+    struct stats_sample aside;
+    for (const char *at = NULL; stats_file_next(apply, "pg2any_tables_aside", &at, &aside);) {
+        char reason[32];
+        if (aside.value > 0 && stats_sample_label(&aside, "reason", reason, sizeof reason))
+            put_line(out, SAY("tables set aside, %s: %.0f", reason, aside.value));
+    }
     if (lag->kind != LAG_UNKNOWN)
         put_line(out, SAY("lag %.1f s, %s", lag->seconds, AMOUNT(lag->behind_bytes)));
     end_node(out);
@@ -179,35 +196,48 @@ static void put_target(const struct stats_file *capture, const struct watched *w
     char behind[LAG_WORDS];
     lag_look(capture, f, &lag);
     lag_words(&lag, behind);
-    html(out, "<li><ol class=\"flow\">\n");
-    put_joint(out, "",
-              !f->alive || !capture->alive
-                  ? ""
-                  : wal_between((char[WORDS]){0}, stats_file_number(f, "pg2any_apply_received_lsn"),
-                                stats_file_number(capture, "pg2any_last_received_lsn"),
-                                "on the way"));
     begin_stage(out, w);
     if (f->alive)
         put_line(out, SAY("%.0f transactions wait", stats_file_number(f, "pg2any_queue_depth")));
     end_node(out);
-    put_joint(out, f->alive ? SAY("%.0f changes/s", (double)w->per_second) : "", behind);
+    put_joint(out, f->alive ? SAY("%.0f changes/s", (double)w->per_second) : "", behind, "");
     put_database(f, &lag, out);
-    html(out, "</ol></li>\n");
 }
 
-static void put_flow(const struct pipeline *p, struct buf *out)
+/* The only target stands in the row of the others, several in rows of their own. */
+static void put_flow(const struct pipeline *p, const struct watched *only_target, struct buf *out)
 {
     const struct stats_file *capture = pipeline_capture(p);
-    html(out, "<ol class=\"flow\">\n");
+    const struct watched *filter = NULL;
+    const char *none = "";
+    html(out, "<ol class=\"flow%s\">\n", only_target ? "" : " many");
     put_source(capture, out);
     put_slot(capture, out);
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
-        if (w->kind != KIND_APPLY)
-            put_filter(w, out);
-    html(out, "<li class=\"targets\"><ul>\n");
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
+    for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
         if (w->kind == KIND_APPLY)
-            put_target(capture, w, out);
+            continue;
+        if (filter)
+            put_filter(filter, none, out);
+        filter = w;
+    }
+    if (filter)
+        put_filter(filter,
+                   only_target ? on_the_way((char[WORDS]){0}, capture, &only_target->file) : none,
+                   out);
+    if (only_target) {
+        put_target(capture, only_target, out);
+        html(out, "</ol>\n");
+        return;
+    }
+    html(out, "<li class=\"targets\"><ul>\n");
+    for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
+        if (w->kind != KIND_APPLY)
+            continue;
+        html(out, "<li><ol class=\"flow\">\n");
+        put_joint(out, "", on_the_way((char[WORDS]){0}, capture, &w->file), "");
+        put_target(capture, w, out);
+        html(out, "</ol></li>\n");
+    }
     html(out, "</ul></li></ol>\n");
 }
 
@@ -281,12 +311,18 @@ static void put_tables(const struct watched *w, bool alone, struct buf *out)
 static void put_pipeline(const struct pipeline *p, size_t i, struct buf *out)
 {
     char name[256];
-    const char *at = SAY("%zu", i), *named = pipeline_name(p, name);
+    const char *at = SAY("%zu", i);
     struct pipeline_state state;
     size_t ntargets = 0;
+    const struct watched *last = NULL; /* of the targets */
     pipeline_state(p, &state);
+    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
+        if (w->kind == KIND_APPLY) {
+            ntargets++;
+            last = w;
+        }
     html(out, "<section class=\"pipeline\" aria-labelledby=\"p%s-name\">\n", at);
-    html(out, "<h2 id=\"p%s-name\" data-live>%s</h2>\n", at, named);
+    html(out, "<h2 id=\"p%s-name\" data-live>%s</h2>\n", at, pipeline_name(p, name));
     html(out, "<div id=\"p%s-state\" data-live>", at);
     /* What is wrong comes in full below. */
     html(out, "<p class=\"headline %s\">%s</p>\n", tones[state.tone],
@@ -294,16 +330,14 @@ static void put_pipeline(const struct pipeline *p, size_t i, struct buf *out)
     if (p->dir)
         html(out, "<p class=\"dir\">%s</p>\n", p->dir);
     put_faults(p, out);
-    put_flow(p, out);
+    put_flow(p, ntargets == 1 ? last : NULL, out);
     html(out, "</div>\n<div id=\"p%s-copies\" data-live>", at);
     put_copies(pipeline_capture(p), out);
     html(out, "</div>\n<div class=\"curves\" data-pipeline=\"%s\"></div>\n", at);
     html(out,
-         "<h3>Tables</h3>\n<div id=\"p%s-tables\" class=\"wide\" role=\"region\" "
-         "aria-label=\"Tables of %s\" tabindex=\"0\" data-live>",
-         at, named);
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
-        ntargets += w->kind == KIND_APPLY;
+         "<h3 id=\"p%s-title\">Tables</h3>\n<div id=\"p%s-tables\" class=\"wide\" role=\"region\" "
+         "aria-labelledby=\"p%s-name p%s-title\" tabindex=\"0\" data-live>",
+         at, at, at, at);
     for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
         if (w->kind == KIND_APPLY)
             put_tables(w, ntargets == 1, out);

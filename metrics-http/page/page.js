@@ -8,7 +8,7 @@
 'use strict';
 
 const STATE_MS = 2000, CURVES_MS = 10000, LIMIT_MS = 8000;
-const WIDTH = 480, HEIGHT = 170, LEFT = 56, RIGHT = 8, TOP = 8, BOTTOM = 20;
+const HEIGHT = 170, LEFT = 56, RIGHT = 8, TOP = 8, BOTTOM = 20;
 
 async function get(url, type) {
   const answer = await fetch(url, { headers: { Accept: type }, cache: 'no-store', signal: AbortSignal.timeout(LIMIT_MS) });
@@ -70,21 +70,21 @@ function pathOf(values, x, y) {
   return d;
 }
 
-function drawing(chart, history) {
+function drawing(chart, history, width) {
   const base = chart.unit === bytes ? 1024 : 10;
   const top = roundUp(Math.max(base === 1024 ? 1024 : 1, chart.limit, ...chart.lines.flatMap((l) => known(l.values))), base);
   const n = Math.max(0, ...chart.lines.map((l) => l.values.length));
   const span = history.most_samples - 1;
-  const x = (i) => WIDTH - RIGHT - ((n - 1 - i) / span) * (WIDTH - LEFT - RIGHT);
+  const x = (i) => width - RIGHT - ((n - 1 - i) / span) * (width - LEFT - RIGHT);
   const y = (v) => HEIGHT - BOTTOM - (v / top) * (HEIGHT - TOP - BOTTOM);
-  const svg = element('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, 'aria-hidden': 'true' });
+  const svg = element('svg', { viewBox: `0 0 ${width} ${HEIGHT}`, 'aria-hidden': 'true' });
   for (const v of [0, top / 2, top])
-    svg.append(element('line', { class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: y(v), y2: y(v) }),
+    svg.append(element('line', { class: 'grid', x1: LEFT, x2: width - RIGHT, y1: y(v), y2: y(v) }),
       element('text', { x: LEFT - 6, y: y(v) + 4, 'text-anchor': 'end' }, chart.unit(v)));
   for (const part of [0, 1 / 3, 2 / 3, 1])
-    svg.append(element('text', { x: LEFT + part * (WIDTH - LEFT - RIGHT), y: HEIGHT - 5, 'text-anchor': part === 0 ? 'start' : part === 1 ? 'end' : 'middle' },
+    svg.append(element('text', { x: LEFT + part * (width - LEFT - RIGHT), y: HEIGHT - 5, 'text-anchor': part === 0 ? 'start' : part === 1 ? 'end' : 'middle' },
       clock(history.end - (1 - part) * span * history.step_seconds)));
-  if (chart.limit) svg.append(element('line', { class: 'budget', x1: LEFT, x2: WIDTH - RIGHT, y1: y(chart.limit), y2: y(chart.limit) }));
+  if (chart.limit) svg.append(element('line', { class: 'budget', x1: LEFT, x2: width - RIGHT, y1: y(chart.limit), y2: y(chart.limit) }));
   chart.lines.forEach((l, i) => svg.append(element('path', { class: `curve c${i % 4}`, d: pathOf(l.values, x, y) })));
   return svg;
 }
@@ -131,8 +131,11 @@ function chartsOf(pipeline) {
   ];
 }
 
+let drawn = null;
+
 /* The figures stay, for whoever has opened a table or stands on it; what is in them is made anew. */
 function draw(status) {
+  drawn = status;
   status.pipelines.forEach((pipeline, i) => {
     const place = document.querySelector(`.curves[data-pipeline="${i}"]`);
     if (!place) return;
@@ -150,7 +153,7 @@ function draw(status) {
       }
       const [caption, svg, details] = figure.children;
       caption.replaceWith(captionOf(chart));
-      svg.replaceWith(drawing(chart, h));
+      svg.replaceWith(drawing(chart, h, Math.max(240, figure.clientWidth - 24)));
       details.lastChild.replaceWith(tableOf(chart, h));
     });
   });
@@ -173,5 +176,6 @@ async function every(ms, what) {
   }
 }
 
+addEventListener('resize', () => drawn && draw(drawn));
 every(CURVES_MS, async () => draw(JSON.parse(await get('/status.json', 'application/json'))));
 every(STATE_MS, takeState);
