@@ -298,6 +298,16 @@ MOST ?= 600
 check-faults: all $(FAULTS) ## let each call of each program fail, MOST (600) of a kind: it leaves in order, or goes on
 	@$(test_env) tests/faults/run --most $(MOST) --jobs $(JOBS)
 
+# What knows WCAG is Deque's axe-core, from npm.
+AXE := $(BUILD)/axe/node_modules/axe-core/axe.min.js
+.PHONY: check-page
+check-page: ## look at the page of metrics-http in a headless Chromium; pictures are in build/page
+	@tests/deps.sh npm chromium chromedriver=chromium-driver
+	@[ -e $(AXE) ] || npm install --silent --no-audit --no-fund --prefix $(BUILD)/axe axe-core@4.14.1
+	+@$(build_now) all
+	@PG2ANY_AXE=$(abspath $(AXE)) PG2ANY_SHOTS=$(abspath $(BUILD))/page $(test_env) \
+		tests/run --logs $(BUILD)/test-logs tests/page/page.t
+
 .PHONY: asan
 asan: ## run the unit tests under the address and undefined-behaviour sanitizers
 	+@$(build_now) BUILD=build/asan SANITIZE=address,undefined check-unit

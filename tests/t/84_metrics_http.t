@@ -1,6 +1,6 @@
 # metrics-http by itself: files that are missing, damaged or hostile; clients that are slow, hostile or
 # many. It goes on answering, in bounded memory. The page: what is in the document, whatever names hold, and how
-# little it weighs.
+# little it weighs; `make check-page` looks at it in a browser.
 # needs: nothing
 
 use HTTP::Tiny;
@@ -136,7 +136,8 @@ write_file('capture.prom', "# pg2any component=pg-capture $alive\npg2any_slot_in
     . "pg2any_slot_retained_wal_bytes 134217728\npg2any_slot_wal_budget_bytes 1073741824\n");
 write_file('apply.prom', "# pg2any component=apply-sqlite $alive\npg2any_destination_connection_status 1\n"
     . "pg2any_last_processed_lsn 1895142400\npg2any_apply_received_lsn 1999995904\npg2any_apply_wal_bytes_per_second 11534336\n"
-    . "pg2any_replication_lag_seconds 30.5\npg2any_events_by_type_total{event_type=\"insert\",table=\"$label\"} 42\n"
+    . "pg2any_replication_lag_seconds 30.5\n"
+    . "pg2any_tables_aside{reason=\"paused\"} 2\npg2any_tables_aside{reason=\"refused\"} 0\npg2any_events_by_type_total{event_type=\"insert\",table=\"$label\"} 42\n"
     . "pg2any_events_by_type_total{event_type=\"delete\",table=\"$label\"} 8\npg2any_conflicts_total{type=\"insert_exists\",table=\"$label\"} 3\n"
     . join '', map { "pg2any_events_by_type_total{event_type=\"update\",table=\"public.t$_\"} $_\n" } 1 .. 60);
 wait_for(sub { page('/')->{content} =~ /catching up/ }, 10, 'the page to know');
@@ -148,7 +149,8 @@ my ($shown) = $page->{content} =~ m{<th scope="row">(public\.&#60;.*?)</tr>};
 is($shown =~ s/&#(\d+);/chr $1/ger, "$evil</th><td>42</td><td>0</td><td>8</td><td>3</td>", 'with what was counted of it');
 like($page->{content}, qr/>and 11 more, /, 'the tables with the most changes');
 for my $words ('cdc&#60;slot</h2>', '>100 MB behind, catching up: 10 s left<', '>keeps 128 MB of WAL<', '>12 % of the budget of 1.0 GB<',
-    '>4.0 kB to read<', '>1.0 MB/s of WAL<', '>lag 30.5 s, 100 MB<') {
+    '>4.0 kB to read<', '>1.0 MB/s of WAL<', '>lag 30.5 s, 100 MB<',
+    '>tables set aside, paused: 2<') {
     ok(index($page->{content}, $words) >= 0, "without a script it says: $words");
 }
 my $csp = $page->{headers}{'content-security-policy'};
