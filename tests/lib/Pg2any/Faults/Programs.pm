@@ -334,9 +334,11 @@ sub share { return 1 / 20 }
 sub prepare {
     my ($self) = @_;
     $self->{port} = Pg2any::Postgres::free_port();
-    for my $stage (qw(capture apply)) {
+    my %component = (capture => 'pg-capture', apply => 'apply-sqlite');
+    for my $stage (keys %component) {
         open my $fh, '>', "$self->{dir}/$stage.prom" or croak "$stage.prom: $!";
-        print {$fh} "# pg2any component=$stage pid=$$ state=ready\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\npg2any_x 1\n";
+        print {$fh} "# pg2any component=$component{$stage} pid=$$ state=ready\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\npg2any_x 1\n"
+            . "pg2any_events_by_type_total{event_type=\"insert\",table=\"public.t\"} 1\n";
         close $fh or croak "$stage.prom: $!";
     }
     return;
@@ -349,7 +351,7 @@ sub argv {
 
 sub ask {
     my ($self, $path) = @_;
-    return HTTP::Tiny->new(timeout => 10)->get("http://127.0.0.1:$self->{port}$path");
+    return HTTP::Tiny->new(timeout => 10)->get("http://127.0.0.1:$self->{port}$path", { headers => { Accept => 'text/html' } });
 }
 
 sub ended {
@@ -362,10 +364,11 @@ sub meanwhile {
     my ($self, $pid) = @_;
     delete $self->{answer};
     wait_for(sub {
-        my @answers = map { $self->ask($_) } '/ready', '/health', '/metrics';
+        my @answers = map { $self->ask($_) } '/ready', '/health', '/metrics', '/', '/status.json';
         return ended($pid) if grep { $_->{status} != 200 } @answers;
-        $self->{answer} = join '', map { $_->{content} } @answers;
-        return $self->{answer} !~ /^pg2any_up\S* 0$/m;
+        # All but the time and the samples so far. A page that lacks tables says so.
+        $self->{answer} = join '', map { $_->{content} =~ s{<time.*?</time>|"time":\d+|"history":\{.*?\}\]\}}{}gr } @answers;
+        return $self->{answer} !~ /^pg2any_up\S* 0$|out of memory/m;
     }, 40, 'an answer');
     kill 'TERM', $pid;
     return;
