@@ -25,6 +25,7 @@
 #define PLAN_MAX_TARGETS 16
 #define PLAN_MAX_STAGES  (3 + PLAN_MAX_TARGETS)
 #define PLAN_PATH_SIZE   512
+#define SECOND_TARGET_FD 4 /* of frame-tee; the others follow. 3 is for readiness */
 
 enum stage_kind { STAGE_CAPTURE, STAGE_ASSEMBLE, STAGE_TEE, STAGE_APPLY };
 
