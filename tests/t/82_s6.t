@@ -190,6 +190,21 @@ is((by_hand('pause', '--target', '1'))[0], 0, 'paused');
 $beside->('paused');
 ok(is_apart('is paused since'), 'status says so');
 is((by_hand('resume', '--target', '1'))[0], 0, 'resumed');
+works_again('after resume', 60);
+
+# Beyond CDC_PAUSE_WAL the service that waits gives it up.
+configure('CDC_PAUSE_WAL', '1MB');
+is((by_hand('pause', '--target', '1'))[0], 0, 'paused');
+my $kept = $pg->slot('cdc_slot')->{confirmed_flush_lsn};
+ok(eval { wait_for(sub { $beside->('beside it') if is_apart('is paused'); $pg->value(q{select pg_logical_emit_message(false, 'x', repeat('y', 500000))::text}); is_apart('is given up since') }, 60, 'it to be given up'); 1 }, 'given up');
+ok(eval { wait_for(sub { lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn}) > lsn_number($kept) + 1_000_000 }, 60, 'the slot'); 1 }, 'the slot moves on');
+$beside->('given up');
+configure('CDC_PAUSE_WAL', undef);
+configure('CDC_COPY', 'initial');
+is((by_hand('resync', '--target', '1', '--yes'))[0], 0, 'resync, while the others run');
+$s6->s6('s6-svc', '-r', $s6->service('capture'));
+is((by_hand('resume', '--target', '1'))[0], 0, 'and resumed');
+ok(eval { wait_for(sub { $targets[0]->value('select count(*) from ledger') == $pg->value('select count(*) from ledger') && $s6->metric(apply => 'pg2any_copy_tables_awaited') + $s6->metric(apply => 'pg2any_copy_tables_settling') == 0 }, 120, 'the copies'); 1 }, 'its tables are copied');
 $s6->wait_caught_up(60);
 same_content($pg, $targets[$_], ['ledger'], 'target ' . ($_ + 1) . ' goes on') for 0, 1;
 
