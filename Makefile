@@ -285,13 +285,15 @@ KILLS ?= 20
 check-copy: all ## copy ROWS (1000000) rows into two targets under load, with kill -9 of a stage, KILLS times (20)
 	@PG2ANY_ROWS=$(ROWS) PG2ANY_KILLS=$(KILLS) $(test_env) tests/run --limit 14400 --logs $(BUILD)/test-logs tests/t/92_copy_many.t
 
-# WORKLOAD=NAME,... of tests/bench/bench; RUNS of each.
+# WORKLOAD=NAME,... of tests/bench/bench; RUNS of each. The picture needs matplotlib, which no other target does.
 WORKLOAD ?=
 RUNS     ?= 5
 .PHONY: bench
-bench: deps ## how fast, beside PostgreSQL's own replication: tables, numbers in build/bench.json (WORKLOAD=mix RUNS=3)
+bench: deps ## how fast, beside PostgreSQL's own replication: tables, and build/bench.json, .svg (WORKLOAD=mix RUNS=3)
+	@tests/deps.sh matplotlib
 	+@$(build_now) all
 	@$(test_env) tests/bench/bench --json $(BUILD)/bench.json --runs $(RUNS) $(if $(WORKLOAD),--workload $(WORKLOAD))
+	@tests/bench/plot $(BUILD)/bench.json $(BUILD)/bench.svg
 
 MOST ?= 600
 .PHONY: check-faults
@@ -354,7 +356,7 @@ MAN_PAGES := $(wildcard man/*.[1-8])
 SVC_SCRIPTS := start $(addprefix s6/stage/,run finish log/run) $(addprefix runit/,run finish log/run)
 SVC_FILES := $(addprefix s6/stage/,notification-fd timeout-finish max-death-tally) \
 	$(addprefix monitoring/,README.md prometheus.yml alerts.yml alerts_test.yml grafana-dashboard.json)
-DOC_FILES := $(wildcard README.md LICENSE CHANGELOG.md docs/*.md)
+DOC_FILES := $(wildcard README.md LICENSE CHANGELOG.md docs/*.md docs/*.svg)
 man_section = $(patsubst .%,man%,$(suffix $(1)))
 
 .PHONY: install
