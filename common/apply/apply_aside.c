@@ -75,11 +75,21 @@ void aside_forget_all(struct apply_aside *a)
     forget_faults(a);
 }
 
+/* Whether the open transaction leaves the table out: then it is no use to do so once more. */
+static bool is_remembered(const struct apply_aside *a, uint32_t relid)
+{
+    for (size_t i = 0; i < a->nfaults; i++)
+        if (a->faults[i].remembered && a->faults[i].rel->relid == relid)
+            return true;
+    return false;
+}
+
 void aside_fail(struct apply_aside *a, struct relation *rel, const struct source_txn *txn,
                 bool conflict, const struct err *err)
 {
     bool chosen = conflict ? a->conflicts : a->refused;
-    if (!chosen || a->failing || err->kind != ERR_PERMANENT || err->whole)
+    if (!chosen || a->failing || err->kind != ERR_PERMANENT || err->whole ||
+        is_remembered(a, rel->relid))
         return;
     struct aside_fault *faults = realloc(a->faults, (a->nfaults + 1) * sizeof *faults);
     if (!faults)

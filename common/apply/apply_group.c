@@ -187,7 +187,7 @@ static int apply_with_retries(struct apply_group *g, size_t n, const struct chec
         }
         int done;
         if (aside_decide(&g->rows.aside, err)) {
-            try--; /* the next one has a table less to fail with */
+            try = 0; /* there is a table less to fail with, which ends */
             wait_ms = RETRY_FIRST_MS;
         }
         do {

@@ -365,12 +365,12 @@ static int look(struct target *t, const struct binding *b, struct relation *rel,
         return -1;
     if (p->left_out)
         return 0;
-    if (t->runner.ops->table_name(t->runner.driver, rel, &p->name, err) ||
-        buf_check(&p->name, err) || recall_copy(b, p, err))
+    if (recall_copy(b, p, err))
         return -1;
-    if (p->awaits)
+    if (p->awaits) /* also where the target has no name for it any more */
         return 0;
-    if (compare_memory(rel, p, err))
+    if (t->runner.ops->table_name(t->runner.driver, rel, &p->name, err) ||
+        buf_check(&p->name, err) || compare_memory(rel, p, err))
         return -1;
     if (p->begins)
         return look_for_copy(t, b, rel, p, err);

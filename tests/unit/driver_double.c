@@ -274,7 +274,8 @@ static int double_table_name(struct driver *d, const struct relation *rel, struc
     within(d, "target_name");
     if (call(d, err, "target_name %s", rel->name))
         return -1;
-    if (strcmp(rel->name, DOUBLE_UNNAMED) == 0)
+    if (strcmp(rel->name, DOUBLE_UNNAMED) == 0 ||
+        (d->unnamed && strcmp(rel->name, d->unnamed) == 0))
         return err_set(err, ERR_PERMANENT, "no table can have that name");
     buf_append_str(out, rel->name);
     return 0;
@@ -509,6 +510,7 @@ static int double_execute(struct driver *d, const struct slice *slice, struct sl
         result->done = result->failed = i;
         if (execute_row(d, t, slice, &slice->rows[i], &in, result, err)) {
             d->broken = true;
+            result->gone = d->poison_ends;
             return -1;
         }
     }

@@ -323,24 +323,45 @@ static void a_table_that_is_set_aside_says_why(void **state)
     assert_int_equal(w->counters.retries, 1);
 }
 
-/* More tables at once than a group has tries. */
+/* More tables at once than a group has tries, also where each takes one more to find its row. */
 static void tables_that_are_set_aside_cost_no_tries(void **state)
 {
     struct apply_world *w = *state;
     struct buf frames = {0};
-    w->group.rows.aside.refused = true;
     script_frames(&frames, "H 100; B 10 200");
     for (unsigned relid = 1; relid <= DOUBLE_TABLES; relid++) {
         char script[64];
-        (void)snprintf(script, sizeof script, "R %u 1; I 10 %u poison", relid, relid);
+        (void)snprintf(script, sizeof script, "R %u 1; I 10 %u a; I 10 %u poison", relid, relid,
+                       relid);
         script_frames(&frames, script);
     }
-    script_frames(&frames, "C 10 200 210 8");
-    good(w, feed_frames(w, &frames));
-    good(w, input_pauses(w));
-    assert_int_equal(w->group.rows.aside.nrefused, DOUBLE_TABLES);
-    assert_int_equal(checkpoint(w), 210);
+    script_frames(&frames, "C 10 200 210 16");
+    for (int ends = 0; ends < 2; ends++) {
+        new_target(w);
+        w->group.rows.aside.refused = true;
+        w->dest.poison_ends = ends;
+        good(w, feed_frames(w, &frames));
+        good(w, input_pauses(w));
+        assert_int_equal(w->group.rows.aside.nrefused, DOUBLE_TABLES);
+        assert_int_equal(checkpoint(w), 210);
+    }
+    w->dest.poison_ends = false;
     buf_free(&frames);
+}
+
+/* A table that can have no place at the target needs none while it is set aside. */
+static void a_table_without_a_name_is_set_aside(void **state)
+{
+    struct apply_world *w = *state;
+    w->group.rows.aside.refused = true;
+    w->dest.unnamed = "t2";
+    good(w, feed(w, "H 100; R 1 1; R 2 1; B 10 200; I 10 1 a; I 10 2 a; C 10 200 210 2;"));
+    good(w, input_pauses(w));
+    good(w, feed(w, "B 11 300; I 11 1 b; I 11 2 b; C 11 300 310 2;"));
+    good(w, input_pauses(w));
+    has(w, "t1(id,v1) [a,~] [b,~]\n");
+    assert_int_equal(w->group.rows.aside.nrefused, 1);
+    w->dest.unnamed = NULL;
 }
 
 /* What is chosen for conflicts is not chosen for what is refused, nor the other way round. */
@@ -641,6 +662,7 @@ int main(void)
         TEST(tables_are_set_aside_whatever_fails),
         TEST(a_table_that_is_set_aside_says_why),
         TEST(tables_that_are_set_aside_cost_no_tries),
+        TEST(a_table_without_a_name_is_set_aside),
         TEST(conflicts_set_aside_where_that_is_chosen),
         TEST(a_lost_answer_keeps_what_the_group_described),
         TEST(a_lost_answer_in_a_partial_transaction_keeps_its_relations),
