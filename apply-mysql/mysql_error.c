@@ -126,6 +126,14 @@ bool my_error_is_duplicate(unsigned int number)
     return number == 1062 || number == 1586 || number == 1569;
 }
 
+/* A limit of the server on time, locks or the binary log's cache: not of the table that it was
+ * reached with. */
+static bool is_of_server(unsigned int number)
+{
+    /* STATEMENT_TIMEOUT, QUERY_TIMEOUT, LOCK_TABLE_FULL, TRANS_CACHE_FULL */
+    return number == 1969 || number == 3024 || number == 1206 || number == 1197;
+}
+
 /*
  * Values stand in single quotes after "entry " or ": ", and what comes after them begins with
  * "' for " where anything does. A value may hold any of that itself, so the last one counts. One
@@ -162,5 +170,6 @@ int my_error_set(struct err *err, unsigned int number, const char *sqlstate, con
         !strcasestr(message, "support"))
         kind = ERR_TEMPORARY;
     (void)err_set(err, kind, "%.200s: %s (%u, %s)", what, text, number, sqlstate);
+    err->whole = is_of_server(number);
     return error_rule_hint(rule, err);
 }

@@ -175,6 +175,7 @@ static int check_whole(const struct apply_rows *a, const struct apply_relation *
     (void)err_set(err, ERR_PERMANENT, "%s, and no more of it comes",
                   c->after ? "the copy of the table is not whole"
                            : "rows of the table are to be read again");
+    err->whole = true;
     return err_hint(err, "let pg-capture go on with it: --copy initial (CDC_COPY)");
 }
 

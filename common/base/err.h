@@ -31,7 +31,8 @@ struct err {
     /* A server's error whose number says nothing to us. It is permanent, but not for one who was
      * connected before and connects again: the server may be starting, or in recovery. */
     bool unknown;
-    bool whole; /* it is of the target as a whole, whatever table was asked of */
+    /* It is of the target as a whole, or of how we were started, whatever table was asked of. */
+    bool whole;
     char text[ERR_TEXT_SIZE];
 };
 

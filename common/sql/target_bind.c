@@ -171,6 +171,7 @@ static int recall_copy(const struct binding *b, struct prospect *p, struct err *
     if (!p->awaits || p->copied.aside || b->may_await)
         return buf_check(&p->lines, err);
     (void)err_set(err, ERR_PERMANENT, "the table awaits a copy, and none comes");
+    err->whole = true;
     return err_hint(err, "let pg-capture copy it: --copy initial (CDC_COPY), with its name in "
                          "--copy-tables (CDC_COPY_TABLES), if that is given");
 }

@@ -364,6 +364,19 @@ static void a_table_without_a_name_is_set_aside(void **state)
     w->dest.unnamed = NULL;
 }
 
+/* What the source is not asked to send is no table's fault: its copy would not come any more. */
+static void a_copy_that_does_not_come_sets_no_table_aside(void **state)
+{
+    struct apply_world *w = *state;
+    good(w, feed(w, "H 100; W 1; R 1 1; B 10 200; I 10 1 a; C 10 200 210 1;"));
+    good(w, input_pauses(w));
+    stop(w);
+    start(w);
+    w->group.rows.aside.refused = true;
+    good(w, feed(w, "H 100; R 1 1; B 11 300; I 11 1 b; C 11 300 310 1;"));
+    bad(w, input_pauses(w), ERR_PERMANENT, "the table awaits a copy, and none comes");
+}
+
 /* What is chosen for conflicts is not chosen for what is refused, nor the other way round. */
 static void conflicts_set_aside_where_that_is_chosen(void **state)
 {
@@ -663,6 +676,7 @@ int main(void)
         TEST(a_table_that_is_set_aside_says_why),
         TEST(tables_that_are_set_aside_cost_no_tries),
         TEST(a_table_without_a_name_is_set_aside),
+        TEST(a_copy_that_does_not_come_sets_no_table_aside),
         TEST(conflicts_set_aside_where_that_is_chosen),
         TEST(a_lost_answer_keeps_what_the_group_described),
         TEST(a_lost_answer_in_a_partial_transaction_keeps_its_relations),

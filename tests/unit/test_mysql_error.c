@@ -63,6 +63,21 @@ static void kinds(void **state)
     }
 }
 
+/* No table is set aside for these. */
+static void limits_are_of_the_server(void **state)
+{
+    (void)state;
+    static const unsigned int numbers[] = {1969, 3024, 1206, 1197};
+    struct err err = {0};
+    for (size_t i = 0; i < LENGTH(numbers); i++) {
+        (void)my_error_set(&err, numbers[i], "HY000", "said", "doing");
+        assert_int_equal(err.kind, ERR_PERMANENT);
+        assert_true(err.whole);
+    }
+    (void)my_error_set(&err, 1264, "22003", "said", "doing");
+    assert_false(err.whole);
+}
+
 /* Whoever connects again waits out what is unknown, but not these. */
 static void refusals_of_a_login_are_known(void **state)
 {
@@ -138,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds),
+        cmocka_unit_test(limits_are_of_the_server),
         cmocka_unit_test(refusals_of_a_login_are_known),
         cmocka_unit_test(a_broken_handshake_is_not_a_refused_one),
         cmocka_unit_test(duplicates),
