@@ -245,7 +245,8 @@ static int is_referred_to(struct driver *d, const char *const *names, size_t n, 
 }
 
 /* Tables that others refer to come after those; in a ring of them the first one fails. */
-static int empty_all(struct driver *d, const char **names, size_t n, struct err *err)
+static int empty_all(struct driver *d, const char **names, size_t n, const char **failed,
+                     struct err *err)
 {
     for (; n > 0; n--) {
         size_t next = 0;
@@ -255,24 +256,28 @@ static int empty_all(struct driver *d, const char **names, size_t n, struct err 
                 return err_context(err, "table %s", names[i]);
             next = referred ? 0 : i;
         }
-        if (empty(d, names[next], err))
-            return err_context(err, "table %s", names[next]);
+        *failed = names[next];
+        if (empty(d, *failed, err))
+            return err_context(err, "table %s", *failed);
         memmove(&names[next], &names[next + 1], (n - next - 1) * sizeof *names);
     }
     return 0;
 }
 
 int mssql_truncate(struct driver *d, struct target_table *const *tables, size_t ntables,
-                   bool cascade, bool restart_identity, struct err *err)
+                   bool cascade, bool restart_identity, size_t *failed, struct err *err)
 {
     (void)cascade;
     (void)restart_identity;
-    const char **names = calloc(ntables + 1, sizeof *names);
+    const char *name = NULL, **names = calloc(ntables + 1, sizeof *names);
     if (!names)
         return err_nomem(err);
     for (size_t i = 0; i < ntables; i++)
         names[i] = tables[i]->name;
-    int rc = empty_all(d, names, ntables, err);
+    int rc = empty_all(d, names, ntables, &name, err);
+    for (size_t i = 0; rc && i < ntables; i++)
+        if (tables[i]->name == name)
+            *failed = i;
     free(names);
     return rc;
 }

@@ -140,11 +140,11 @@ static int run_on_rows(struct driver *d, struct buf *sql, struct err *err)
  * published table that it emptied. Sequences are not replicated.
  */
 static int my_truncate(struct driver *d, struct target_table *const *tables, size_t ntables,
-                       bool cascade, bool restart_identity, struct err *err)
+                       bool cascade, bool restart_identity, size_t *failed, struct err *err)
 {
     (void)cascade;
     (void)restart_identity;
-    return text_truncate(d, &my_dialect, tables, ntables, run_on_rows, err);
+    return text_truncate(d, &my_dialect, tables, ntables, run_on_rows, failed, err);
 }
 
 /* ---- our two tables ---- */

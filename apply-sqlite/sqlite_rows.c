@@ -251,9 +251,9 @@ int sqlite_execute(struct driver *d, const struct slice *slice, struct slice_res
 }
 
 int sqlite_truncate(struct driver *d, struct target_table *const *tables, size_t ntables,
-                    bool cascade, bool restart_identity, struct err *err)
+                    bool cascade, bool restart_identity, size_t *failed, struct err *err)
 {
     (void)cascade;
     (void)restart_identity;
-    return text_truncate(d, &sqlite_dialect, tables, ntables, sqlite_run, err);
+    return text_truncate(d, &sqlite_dialect, tables, ntables, sqlite_run, failed, err);
 }

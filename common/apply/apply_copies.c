@@ -101,7 +101,8 @@ int copies_note_answer(struct apply_rows *a, const struct apply_relation *r,
 static int empty_table(struct apply_rows *a, struct target_table *table, struct err *err)
 {
     struct target_table *const tables[] = {table};
-    return target_truncate(a->target, tables, 1, false, false, err)
+    size_t failed;
+    return target_truncate(a->target, tables, 1, false, false, &failed, err)
                ? err_context(err, "emptying the table before it is copied")
                : 0;
 }

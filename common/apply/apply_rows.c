@@ -515,23 +515,17 @@ static int list_table(struct table_list *list, struct target_table *table, struc
     return 0;
 }
 
-/* Where the one that is refused is to be set aside they are emptied one by one. */
 static int truncate_list(struct apply_rows *a, const struct table_list *list,
                          const struct frame_truncate *t, const struct source_txn *txn,
                          struct err *err)
 {
-    size_t n = a->aside.refused ? 1 : list->n;
-    for (size_t i = 0; i < list->n; i += n) {
-        if (target_truncate(a->target, list->tables + i, n, t->cascade, t->restart_identity, err) ==
-            0)
-            continue;
-        if (n == 1)
-            (void)rows_table_failed(a, list->tables[i]->reference, txn, err);
-        else if (err->kind == ERR_PERMANENT)
-            (void)err_hint(err, "or leave one of the tables out: --skip-table");
-        return err_context(err, "truncate");
-    }
-    return 0;
+    size_t failed;
+    if (list->n == 0 || target_truncate(a->target, list->tables, list->n, t->cascade,
+                                        t->restart_identity, &failed, err) == 0)
+        return 0;
+    if (failed < list->n)
+        (void)rows_table_failed(a, list->tables[failed]->reference, txn, err);
+    return err_context(err, "truncate");
 }
 
 static int truncate_tables(struct apply_rows *a, const struct frame *f,

@@ -244,10 +244,11 @@ typedef int driver_change_fn(struct driver *d, const struct step *step, struct b
 typedef int driver_execute_fn(struct driver *d, const struct slice *slice,
                               struct slice_result *result, struct err *err);
 
-/* Empties tables. `cascade`: the source sent every published table that it emptied; sequences are
- * not replicated. */
+/* Empties tables, in any order. `cascade`: the source sent every published table that it emptied;
+ * sequences are not replicated. *failed: which of them an error is of; ntables before. */
 typedef int driver_truncate_fn(struct driver *d, struct target_table *const *tables, size_t ntables,
-                               bool cascade, bool restart_identity, struct err *err);
+                               bool cascade, bool restart_identity, size_t *failed,
+                               struct err *err);
 
 /*
  * What reading a value of the source back from a column of the table gives, once execute has

@@ -304,13 +304,14 @@ int target_apply(struct target *t, struct run *run, struct err *err)
 }
 
 int target_truncate(struct target *t, struct target_table *const *tables, size_t ntables,
-                    bool cascade, bool restart_identity, struct err *err)
+                    bool cascade, bool restart_identity, size_t *failed, struct err *err)
 {
+    *failed = ntables;
     for (size_t i = 0; i < ntables; i++)
         if (target_mark_changed(t, tables[i], err))
             return -1;
     return t->runner.ops->truncate(t->runner.driver, tables, ntables, cascade, restart_identity,
-                                   err);
+                                   failed, err);
 }
 
 int target_check(struct target *t, bool ddl, struct report *report, struct err *err)

@@ -222,8 +222,10 @@ const char *target_caveat(struct target *t, const struct relation *rel, uint32_t
 /* ---- rows ---- */
 
 MUST_CHECK int target_apply(struct target *t, struct run *run, struct err *err);
+/* *failed: which of the tables an error is of; ntables: of no one. */
 MUST_CHECK int target_truncate(struct target *t, struct target_table *const *tables, size_t ntables,
-                               bool cascade, bool restart_identity, struct err *err);
+                               bool cascade, bool restart_identity, size_t *failed,
+                               struct err *err);
 
 /* ---- reading back ---- */
 

@@ -189,14 +189,16 @@ int text_run(struct driver *d, struct buf *sql,
 
 int text_truncate(struct driver *d, const struct text_dialect *dialect,
                   struct target_table *const *tables, size_t ntables, text_run_fn *run,
-                  struct err *err)
+                  size_t *failed, struct err *err)
 {
     for (size_t i = 0; i < ntables; i++) {
         struct buf sql = {0};
         buf_append_str(&sql, "DELETE FROM ");
         dialect->quote_table(&sql, tables[i]->name);
-        if (run(d, &sql, err))
+        if (run(d, &sql, err)) {
+            *failed = i;
             return err_context(err, "table %s", tables[i]->name);
+        }
     }
     return 0;
 }

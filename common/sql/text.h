@@ -103,9 +103,9 @@ MUST_CHECK int text_run(struct driver *d, struct buf *sql,
 MUST_CHECK int text_change(struct driver *d, struct buf *sql, struct buf *show, text_run_fn *run,
                            struct err *err);
 
-/* Empties tables by DELETE. */
+/* Empties tables by DELETE, one behind the other (driver.h, truncate). */
 MUST_CHECK int text_truncate(struct driver *d, const struct text_dialect *dialect,
                              struct target_table *const *tables, size_t ntables, text_run_fn *run,
-                             struct err *err);
+                             size_t *failed, struct err *err);
 
 #endif

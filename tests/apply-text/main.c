@@ -356,10 +356,10 @@ static int file_execute(struct driver *d, const struct slice *slice, struct slic
 }
 
 static int file_truncate(struct driver *d, struct target_table *const *tables, size_t ntables,
-                         bool cascade, bool restart_identity, struct err *err)
+                         bool cascade, bool restart_identity, size_t *failed, struct err *err)
 {
     (void)cascade, (void)restart_identity;
-    return text_truncate(d, &sql_dialect, tables, ntables, run, err);
+    return text_truncate(d, &sql_dialect, tables, ntables, run, failed, err);
 }
 
 static int file_check(struct driver *d, bool ddl, struct report *report, struct err *err)

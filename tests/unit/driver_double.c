@@ -524,15 +524,21 @@ static int double_execute(struct driver *d, const struct slice *slice, struct sl
 }
 
 static int double_truncate(struct driver *d, struct target_table *const *tables, size_t ntables,
-                           bool cascade, bool restart_identity, struct err *err)
+                           bool cascade, bool restart_identity, size_t *failed, struct err *err)
 {
     (void)cascade;
     (void)restart_identity;
     within(d, "truncate");
     if (call(d, err, "truncate %zu", ntables))
         return -1;
-    for (size_t i = 0; i < ntables; i++)
+    for (size_t i = 0; i < ntables; i++) {
+        if (d->kept && strcmp(tables[i]->name, d->kept) == 0) {
+            *failed = i;
+            d->broken = true;
+            return err_set(err, ERR_PERMANENT, "the table is not to be emptied");
+        }
         get_table(d, tables[i]->name)->nrows = 0;
+    }
     return 0;
 }
 

@@ -61,6 +61,7 @@ struct driver {
     bool keyed;          /* tables have a primary key, their first column */
     bool poison_ends;    /* a value that is refused ends the transaction */
     const char *unnamed; /* another table whose name it does not take; NULL: none */
+    const char *kept;    /* a table that it does not empty; NULL: none */
     uint64_t ncalls;
     uint64_t fail_at, nfail; /* the first call that fails, counted from 1, and how many; 0: none */
     enum err_kind fail_kind;

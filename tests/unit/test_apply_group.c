@@ -364,6 +364,29 @@ static void a_table_without_a_name_is_set_aside(void **state)
     w->dest.unnamed = NULL;
 }
 
+/* A TRUNCATE of several tables is one call, whose error is of one of them. */
+static void a_table_that_cannot_be_emptied_is_set_aside(void **state)
+{
+    struct apply_world *w = *state;
+    for (int chosen = 0; chosen < 2; chosen++) {
+        new_target(w);
+        w->group.rows.aside.refused = chosen;
+        w->dest.kept = "t2";
+        good(w, feed(w, "H 100; R 1 1; R 2 1; R 3 1;"
+                        "B 10 200; I 10 1 a; I 10 2 a; I 10 3 a; C 10 200 210 3;"));
+        good(w, input_pauses(w));
+        good(w, feed(w, "B 11 300; T 11 1,2,3; I 11 2 b; C 11 300 310 2;"));
+        if (!chosen)
+            bad(w, input_pauses(w), ERR_PERMANENT, "table public.t2");
+        else
+            good(w, input_pauses(w));
+        has(w, chosen ? "t1(id,v1)\nt2(id,v1) [a,~]\nt3(id,v1)\n"
+                      : "t1(id,v1) [a,~]\nt2(id,v1) [a,~]\nt3(id,v1) [a,~]\n");
+        assert_int_equal(count_calls(w, "truncate 2"), chosen);
+    }
+    w->dest.kept = NULL;
+}
+
 /* What the source is not asked to send is no table's fault: its copy would not come any more. */
 static void a_copy_that_does_not_come_sets_no_table_aside(void **state)
 {
@@ -676,6 +699,7 @@ int main(void)
         TEST(a_table_that_is_set_aside_says_why),
         TEST(tables_that_are_set_aside_cost_no_tries),
         TEST(a_table_without_a_name_is_set_aside),
+        TEST(a_table_that_cannot_be_emptied_is_set_aside),
         TEST(a_copy_that_does_not_come_sets_no_table_aside),
         TEST(conflicts_set_aside_where_that_is_chosen),
         TEST(a_lost_answer_keeps_what_the_group_described),

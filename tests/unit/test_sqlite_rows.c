@@ -217,7 +217,7 @@ static void truncate_empties_all(void **state)
     make(w, REPLICA_IDENTITY_DEFAULT, "u", "id/int/k", 1);
     succeeds(w, RUN(w, CHANGE_INSERT, "1"));
     struct target_table *const both[] = {first, w->table};
-    succeeds(w, target_truncate(w->target, both, 2, true, true, &w->err));
+    succeeds(w, target_truncate(w->target, both, 2, true, true, &(size_t){0}, &w->err));
     shows(w, "SELECT count(*) FROM t UNION ALL SELECT count(*) FROM u", "0 0");
     target_unbind(w->target, first);
 }
