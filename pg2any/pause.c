@@ -14,6 +14,7 @@
 #include "base/lsn.h"
 #include "base/progress.h"
 #include "base/stats_file.h"
+#include "inspect.h"
 
 #define LOOK_MS        50
 #define LEAVE_LIMIT_MS 10000 /* for an applier; then SIGKILL, which does no harm */
@@ -127,6 +128,10 @@ int pause_end(const struct plan *plan, unsigned target, struct err *err)
     enum apart_kind was = a.kind;
     if (rc == 0 && was == APART_NONE)
         rc = err_set(err, ERR_PERMANENT, "target %u is in the pipeline", s->target);
+    /* One that has no checkpoint would begin where the slot stands, and not know what it lacks. */
+    if (rc == 0 && was == APART_GIVEN_UP && inspect_check_copies(target, plan, err))
+        rc = err_context(err, "target %u was given up, and lacks what the slot has passed",
+                         s->target);
     a.kind = APART_NONE;
     if (rc == 0)
         rc = apart_write(s->apart_file, &a, err);
@@ -210,7 +215,8 @@ static double look_at_wal(const struct plan *plan, const struct stage *s)
     struct stats_file capture, apply;
     struct err unread = {0};
     bool read = stats_file_read(&capture, plan->stages[0].stats, &unread) == 0;
-    read = stats_file_read(&apply, s->stats, &unread) == 0 && read;
+    /* Of one that was never started the slot has everything. */
+    read = (stats_file_read(&apply, s->stats, &unread) == 0 || apply.missing) && read;
     double bytes = read ? apart_kept_bytes(&capture, &apply) : 0;
     stats_file_free(&capture);
     stats_file_free(&apply);

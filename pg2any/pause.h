@@ -18,7 +18,8 @@
  * such target, it is apart already, or no other is left. */
 MUST_CHECK int pause_target(const struct plan *plan, unsigned target, struct err *err);
 
-/* It comes back. Permanent error where it is not apart. */
+/* It comes back. Permanent error where it is not apart, or was given up and nothing would copy what
+ * it lacks. */
 MUST_CHECK int pause_end(const struct plan *plan, unsigned target, struct err *err);
 
 /* An applier had a permanent error, which its statistics say: it is left out, and the log says so.

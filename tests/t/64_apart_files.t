@@ -1,0 +1,57 @@
+# What says that a target is left out are files in the state directory: of one that was never started. 63_apart has the rest.
+# needs: one postgres
+
+use DBI;
+use JSON::PP;
+use Pg2any::Front;
+use Pg2any::Test;
+
+my $pg = Pg2any::Postgres->new;
+$pg->do('create table t (id int primary key, n int)', 'create publication cdc_pub for all tables');
+my @targets = map { new_target(kind => 'sqlite', file => fresh_name('target.db')) } 1 .. 2;
+DBI->connect('dbi:SQLite:dbname=' . $_->file, '', '', { RaiseError => 1 })->do('create table t (id int primary key, n int)') for @targets;
+my $front = Pg2any::Front->new(pg => $pg, targets => \@targets, env => { CDC_COPY => 'never', CDC_PAUSE_WAL => '1MB' });
+my $rows = 0;
+
+sub command {
+    my ($what, $words, $expected, $like, %env) = @_;
+    my ($status, $out, $err) = $front->command($words, env => \%env);
+    is($status, $expected, "$what: $expected") or diag($out, $err);
+    like($out . $err, $like, "$what: what it says") if $like;
+    return;
+}
+
+sub insert { $rows++; $pg->do("insert into t values ($rows, 0)"); return }
+sub how { my (undef, $out) = $front->command(['status', '--json']); return decode_json($out)->{targets}[1]{apart} // '' }
+sub lag_of_slot { return lsn_number($pg->current_lsn) - lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn}) }
+
+sub start {
+    my (@stages) = @_;
+    $front->start;
+    $front->wait_ready($_, 0, 60) for 'capture', 'assemble', @stages;
+    return;
+}
+
+# Nothing says where it stands: it needs everything that the slot has. And it has no checkpoint.
+command('pause', ['pause', '--target', '2'], 0);
+start('apply');
+insert();
+wait_for(sub {
+    $pg->value(q{select pg_logical_emit_message(false, 'x', repeat('y', 500000))::text});
+    insert();
+    return how() eq 'given up';
+}, 60, 'a target that was never started to be given up');
+wait_for(sub { insert(); lag_of_slot() < 400_000 }, 60, 'the slot to move on');
+command('no way back without copies', ['resume', '--target', '2'], 100, qr/target 2 was given up, .*CDC_COPY=never: nothing would copy the tables/);
+is(how(), 'given up', 'it stays so');
+is($front->stop, 0, 'stopped');
+
+$front->{env}{CDC_COPY} = 'initial';
+start('apply');
+command('with copies', ['resume', '--target', '2'], 0);
+$front->wait_caught_up;
+wait_for(sub { $targets[1]->value('select count(*) from t') == $rows }, 60, 'the copy');
+same_content($pg, $targets[$_ - 1], ['t'], "target $_") for 1, 2;
+
+is($front->stop, 0, 'stopped');
+done_testing;
