@@ -222,6 +222,12 @@ static bool ask_side(const struct plan *plan, const struct stage *s, struct buf 
     return asked;
 }
 
+/* A target that is paused may be down: that is what one pauses it for. */
+static bool is_expected_away(const struct status_stage *st)
+{
+    return st->apart.kind == APART_PAUSED;
+}
+
 static bool show_status(const struct status *s)
 {
     bool asked = true;
@@ -235,7 +241,7 @@ static bool show_status(const struct status *s)
         if (stage->kind == STAGE_APPLY && s->plan->ntargets > 1)
             (void)printf("%-17s %u\n", "target", stage->target);
         (void)fflush(stdout);
-        asked = ask_side(s->plan, stage, NULL) && asked;
+        asked = (ask_side(s->plan, stage, NULL) || is_expected_away(&s->stages[i])) && asked;
     }
     return asked;
 }
@@ -247,7 +253,9 @@ static int print_json(const struct status *s, bool *asked, struct err *err)
     *asked = ask_side(s->plan, &s->plan->stages[0], &source);
     for (size_t i = 0; i < s->plan->nstages; i++)
         if (s->plan->stages[i].kind == STAGE_APPLY)
-            *asked = ask_side(s->plan, &s->plan->stages[i], &checkpoints[target++]) && *asked;
+            *asked = (ask_side(s->plan, &s->plan->stages[i], &checkpoints[target++]) ||
+                      is_expected_away(&s->stages[i])) &&
+                     *asked;
     status_put_json(s, &source, checkpoints, &out);
     int rc = buf_check(&out, err);
     if (rc == 0)

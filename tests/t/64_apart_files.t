@@ -53,5 +53,19 @@ $front->wait_caught_up;
 wait_for(sub { $targets[1]->value('select count(*) from t') == $rows }, 60, 'the copy');
 same_content($pg, $targets[$_ - 1], ['t'], "target $_") for 1, 2;
 
+# What one pauses a target for.
+command('pause', ['pause', '--target', '2'], 0);
+my $file = $targets[1]->file;
+rename $file, "$file.away" or die "rename $file: $!\n";
+mkdir $file or die "mkdir $file: $!\n";
+my @said;
+ok(eval { wait_for(sub { @said = $front->command(['status']); $said[0] == 0 }, 30, 'status'); 1 }, 'a paused target that cannot be asked: status leaves with 0') or diag(@said);
+like($said[1], qr/target 2 is paused since/, 'and says so');
+like($said[2], qr/level=error/, 'it was asked');
+rmdir $file or die "rmdir $file: $!\n";
+rename "$file.away", $file or die "rename $file: $!\n";
+command('resume', ['resume', '--target', '2'], 0);
+$front->wait_caught_up;
+
 is($front->stop, 0, 'stopped');
 done_testing;
