@@ -1,12 +1,14 @@
 #include "pause.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +39,19 @@ static const struct stage *find_target(const struct plan *plan, unsigned target,
     (void)err_set(err, ERR_PERMANENT, "there is no target %u: the configuration has %u", target,
                   plan->ntargets);
     return NULL;
+}
+
+/* The state directory, for who asks. What root makes in it the stages of another user could not
+ * read: root goes on as that user, who may also signal them. */
+static int enter_state_dir(const struct plan *plan, struct err *err)
+{
+    struct stat st;
+    bool others =
+        geteuid() == 0 && lstat(plan->state_dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid != 0;
+    if (others && (setgroups(0, NULL) != 0 || setgid(st.st_gid) != 0 || setuid(st.st_uid) != 0))
+        return err_errno(err, ERR_PERMANENT, "becoming the user of the state directory %s",
+                         plan->state_dir);
+    return plan_make_state_dir(plan, err);
 }
 
 /* ---- pause ---- */
@@ -101,7 +116,7 @@ int pause_target(const struct plan *plan, unsigned target, struct err *err)
 {
     struct plan looked = *plan;
     const struct stage *s = find_target(&looked, target, err);
-    if (!s || plan_make_state_dir(plan, err))
+    if (!s || enter_state_dir(plan, err))
         return -1;
     int lock = plan_lock_joints(plan, err);
     int rc = lock >= 0 ? leave_out(&looked, s, err) : -1;
@@ -109,9 +124,14 @@ int pause_target(const struct plan *plan, unsigned target, struct err *err)
         (void)close(lock);
     if (rc || end_applier(s, err))
         return -1;
-    (void)printf("target %u is paused: the others go on, and the slot keeps WAL for it until\n"
-                 "pg2any resume --target %u\n",
-                 s->target, s->target);
+    if (find_process(&plan->stages[0], false) > 0)
+        (void)printf("target %u is paused: the others go on, and the slot keeps WAL for it until\n"
+                     "pg2any resume --target %u\n",
+                     s->target, s->target);
+    else
+        (void)printf("target %u is paused for the pipeline of the state directory %s, which does "
+                     "not run now, until\npg2any resume --target %u\n",
+                     s->target, plan->state_dir, s->target);
     return 0;
 }
 
@@ -121,7 +141,7 @@ int pause_end(const struct plan *plan, unsigned target, struct err *err)
 {
     struct apart a = {.kind = APART_NONE};
     const struct stage *s = find_target(plan, target, err);
-    if (!s || plan_make_state_dir(plan, err))
+    if (!s || enter_state_dir(plan, err))
         return -1;
     int lock = plan_lock_joints(plan, err);
     int rc = lock >= 0 && apart_read(s->apart_file, &a, err) == 0 ? 0 : -1;

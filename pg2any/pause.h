@@ -15,7 +15,8 @@
 #include "plan.h"
 
 /* Leaves a target out, and waits for its applier to end. Permanent error where there is no
- * such target, it is apart already, or no other is left. */
+ * such target, it is apart already, or no other is left. Root goes on as the state directory's
+ * user, here and below. */
 MUST_CHECK int pause_target(const struct plan *plan, unsigned target, struct err *err);
 
 /* It comes back. Permanent error where it is not apart, or was given up and nothing would copy what

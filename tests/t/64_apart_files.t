@@ -1,4 +1,5 @@
-# What says that a target is left out are files in the state directory: of one that was never started. 63_apart has the rest.
+# What says that a target is left out are files in the state directory: that it was never started, of
+# another pipeline, by root. 63_apart has the rest.
 # needs: one postgres
 
 use DBI;
@@ -32,8 +33,18 @@ sub start {
     return;
 }
 
+SKIP: {
+    skip 'not root', 3 if $> != 0;
+    my $theirs = $front->dir . '/theirs';
+    mkdir $theirs, 0700 or die "mkdir $theirs: $!\n";
+    chown 65534, 65534, $theirs or die "chown $theirs: $!\n";
+    command('as root, of another user', ['pause', '--target', '2'], 0, qr/does not run now/, CDC_STATE_DIR => $theirs);
+    is_deeply([map { (stat)[4] } glob "$theirs/*"], [65534, 65534], 'the files are theirs');
+    command('and back', ['resume', '--target', '2'], 0, undef, CDC_STATE_DIR => $theirs);
+}
+
 # Nothing says where it stands: it needs everything that the slot has. And it has no checkpoint.
-command('pause', ['pause', '--target', '2'], 0);
+command('where nothing runs', ['pause', '--target', '2'], 0, qr/\Atarget 2 is paused for the pipeline of the state directory \S+, which does not run now/);
 start('apply');
 insert();
 wait_for(sub {
