@@ -207,7 +207,8 @@ int join_and_exec(const struct plan *plan, size_t stage, const char *const *argv
     /* The lock goes when the program begins: whoever has it then finds a stage that has seen what
      * was, or one that will see what is. */
     int lock = plan_lock_joints(plan, err);
-    if (lock < 0 || check_targets(plan, &all[stage], err))
+    if (lock < 0 || check_targets(plan, &all[stage], err) ||
+        pause_forget_others(plan, &all[stage], err))
         return -1;
     return plan_exec(plan, argv, err);
 }

@@ -214,20 +214,30 @@ bool pause_failed(const struct plan *plan, const struct stage *s)
     return left_out;
 }
 
+/* Takes the file away where it says nothing that counts, for other readers; and where it may go. */
+static int forget(const struct plan *plan, const struct stage *s, bool failed_too, struct err *err)
+{
+    struct apart a;
+    if (plan_apart(s, &a, err))
+        return -1;
+    bool counts = plan->ntargets > 1 && a.kind != APART_NONE;
+    if (counts && !(failed_too && a.kind == APART_FAILED))
+        return 0;
+    a.kind = APART_NONE;
+    return apart_write(s->apart_file, &a, err);
+}
+
 int pause_forget_failed(const struct plan *plan, struct err *err)
 {
-    for (const struct stage *s = plan->stages; s < plan->stages + plan->nstages; s++) {
-        struct apart a;
-        if (s->kind != STAGE_APPLY)
-            continue;
-        if (apart_read(s->apart_file, &a, err))
+    for (const struct stage *s = plan->stages; s < plan->stages + plan->nstages; s++)
+        if (s->kind == STAGE_APPLY && forget(plan, s, true, err))
             return -1;
-        bool failed = a.kind == APART_FAILED;
-        a.kind = APART_NONE;
-        if (failed && apart_write(s->apart_file, &a, err))
-            return -1;
-    }
     return 0;
+}
+
+int pause_forget_others(const struct plan *plan, const struct stage *s, struct err *err)
+{
+    return s->kind == STAGE_APPLY ? forget(plan, s, false, err) : 0;
 }
 
 static double look_at_wal(const struct plan *plan, const struct stage *s)

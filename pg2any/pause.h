@@ -27,8 +27,12 @@ MUST_CHECK int pause_end(const struct plan *plan, unsigned target, struct err *e
  * False where no other target is joined. */
 bool pause_failed(const struct plan *plan, const struct stage *s);
 
-/* Forgets which targets have failed: a start tries all of them again. */
+/* Forgets which targets have failed: a start tries all of them again. And as below. */
 MUST_CHECK int pause_forget_failed(const struct plan *plan, struct err *err);
+
+/* Under the lock, of a stage that begins: forgets what a file of an earlier configuration says of
+ * another target, which metrics-http would believe. */
+MUST_CHECK int pause_forget_others(const struct plan *plan, const struct stage *s, struct err *err);
 
 /* Whether the slot keeps more for a target that is apart than it may: then it is given up. */
 bool pause_gave_up(const struct plan *plan, const struct stage *s);

@@ -1,8 +1,9 @@
 # What says that a target is left out are files in the state directory: that it was never started, of
-# another pipeline, by root. 63_apart has the rest.
+# another pipeline, of an earlier configuration, by root. 63_apart has the rest.
 # needs: one postgres
 
 use DBI;
+use HTTP::Tiny;
 use JSON::PP;
 use Pg2any::Front;
 use Pg2any::Test;
@@ -11,7 +12,8 @@ my $pg = Pg2any::Postgres->new;
 $pg->do('create table t (id int primary key, n int)', 'create publication cdc_pub for all tables');
 my @targets = map { new_target(kind => 'sqlite', file => fresh_name('target.db')) } 1 .. 2;
 DBI->connect('dbi:SQLite:dbname=' . $_->file, '', '', { RaiseError => 1 })->do('create table t (id int primary key, n int)') for @targets;
-my $front = Pg2any::Front->new(pg => $pg, targets => \@targets, env => { CDC_COPY => 'never', CDC_PAUSE_WAL => '1MB' });
+my $port = Pg2any::Postgres::free_port();
+my $front = Pg2any::Front->new(pg => $pg, targets => \@targets, env => { METRICS_PORT => $port, CDC_COPY => 'never', CDC_PAUSE_WAL => '1MB' });
 my $rows = 0;
 
 sub command {
@@ -78,5 +80,12 @@ rename "$file.away", $file or die "rename $file: $!\n";
 command('resume', ['resume', '--target', '2'], 0);
 $front->wait_caught_up;
 
+# The configuration has one target less.
+command('pause the first', ['pause', '--target', '1'], 0);
+is($front->stop, 0, 'stopped');
+delete @{ $front->{env} }{qw(CDC_DEST_URI_2 CDC_DEST_TYPE_2)};
+start('apply');
+unlike(HTTP::Tiny->new->get("http://127.0.0.1:$port/metrics")->{content}, qr/^pg2any_apart/m, 'a target alone is in the pipeline: metrics');
+is_deeply([glob $front->state_dir . '/*.apart'], [], 'nothing says otherwise');
 is($front->stop, 0, 'stopped');
 done_testing;
