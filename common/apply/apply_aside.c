@@ -122,6 +122,9 @@ struct aside_fault *aside_due(const struct apply_aside *a, const struct source_t
 
 void aside_rolled_back(struct apply_aside *a)
 {
+    if (a->failing)
+        relation_unref(a->faults[--a->nfaults].rel);
+    a->failing = false;
     for (size_t i = 0; i < a->nfaults; i++)
         a->faults[i].remembered = false;
 }

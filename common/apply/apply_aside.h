@@ -56,8 +56,8 @@ bool aside_decide(struct apply_aside *a, struct err *err);
  * is none. */
 struct aside_fault *aside_due(const struct apply_aside *a, const struct source_txn *txn);
 
-/* The target's transaction was rolled back; was committed: those that are remembered are said, and
- * all are forgotten but for their tables. */
+/* The target's transaction was rolled back: an error that was not decided about does not count.
+ * Was committed: those that are remembered are said, and all are forgotten but for their tables. */
 void aside_rolled_back(struct apply_aside *a);
 void aside_committed(struct apply_aside *a);
 

@@ -8,11 +8,13 @@ use Pg2any::Test;
 plan(skip_all => 'apply-text: nobody can tell what a file of text is like in between') if ($ENV{TARGET} // '') eq 'text';
 
 my @tables = qw(a b c d e f);
+my @many = map { ("many$_") } 1 .. 9;
 my $pg = Pg2any::Postgres->new(conf => ['logical_decoding_work_mem = 64kB']);
 $pg->do((map { ("create table $_ (id int primary key, v float8, pad text)", "insert into $_ select g, g, 'first' from generate_series(1, 500) g") } @tables),
     'create table parent (id int primary key, v float8)', 'create table child (id int primary key, parent int)',
     'create table other (id int primary key)',
-    'create publication cdc_pub for table ' . join(', ', @tables), 'create publication family for table parent, child, other');
+    (map { ("create table $_ (id int primary key)", "insert into $_ values (1)") } @many),
+    'create publication cdc_pub for table ' . join(', ', @tables, @many), 'create publication family for table parent, child, other');
 my $target = new_target();
 my @mapping = $target->kind eq 'mssql' ? (CDC_SCHEMA_MAPPING => 'public:dbo') : ();
 my %env = (CDC_COPY => 'initial', CDC_UNKNOWN => 'stop', CDC_REFUSED => 'quarantine', CDC_CONFLICT => 'quarantine', @mapping);
@@ -104,6 +106,19 @@ is($target->value('select v from f where id = 201'), 201, 'none of the transacti
 ($status) = $front->command(['copy', 'public.f']);
 $wait->('the copy', sub { return $target->value('select count(*) from f where id = 200') && $aside->() == 0 });
 $others_go_on->('the conflict is mended');
+
+# More tables at once than a group has tries, in a target where each of them costs one more to find the row.
+$wait->('the copies of many tables', sub { return !grep { !eval { $target->value("select count(*) from $_") } } @many });
+$target->dbh->do("insert into $_ values (2)") for @many;
+$target->disconnect;
+$pid = $front->pid_of('apply');
+$pg->do(join ';', 'begin', (map { ("insert into $_ values (2)") } @many), 'commit');
+$others_go_on->('conflicts in nine tables');
+$wait->('nine tables to be set aside', sub { return $aside->() == 9 });
+is($front->pid_of('apply'), $pid, 'without a restart');
+($status) = $front->command(['copy', map { ("public.$_") } @many]);
+$wait->('the copies', sub { return $aside->() == 0 && $front->metric(apply => 'pg2any_copy_tables_awaited') == 0 });
+same_content($pg, $target, \@many, 'and they come back');
 
 # A change of the table that is not followed.
 $pg->do(q{alter table e add r float8 default random()}, q{insert into e values (3000, 1, 'changed')});
