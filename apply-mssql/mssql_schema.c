@@ -175,6 +175,30 @@ static int describe_indexes(struct driver *d, const char *name, struct described
     return rc;
 }
 
+/* Those that are disabled may be enabled again at any time; a view may have a unique index. */
+static int describe_rules(struct driver *d, const char *name, struct described_table *out,
+                          struct err *err)
+{
+    struct mssql_result rows;
+    int rc = ask(d, name,
+                 "SELECT (SELECT COUNT(*) FROM sys.indexes WHERE object_id = @id AND is_unique = "
+                 "1), (SELECT COUNT(*) FROM sys.check_constraints WHERE parent_object_id = @id), "
+                 "(SELECT COUNT(*) FROM sys.triggers WHERE parent_id = @id), (SELECT COUNT(*) "
+                 "FROM sys.foreign_keys WHERE parent_object_id = @id OR referenced_object_id = "
+                 "@id), (SELECT COUNT(*) FROM sys.sql_expression_dependencies WHERE "
+                 "referenced_id = @id AND is_schema_bound_reference = 1)",
+                 &rows, err);
+    out->rules.known = rc == 0 && rows.nrows == 1;
+    if (out->rules.known) {
+        out->rules.nunique = (size_t)mssql_result_number(&rows, 0, 0);
+        out->rules.checks = mssql_result_number(&rows, 0, 1) > 0;
+        for (size_t i = 2; i < rows.ncolumns; i++)
+            out->rules.acts = out->rules.acts || mssql_result_number(&rows, 0, i) > 0;
+    }
+    mssql_result_free(&rows);
+    return rc;
+}
+
 static int describe_more(struct driver *d, const char *name, struct described_table *out,
                          struct err *err)
 {
@@ -202,7 +226,7 @@ int mssql_describe(struct driver *d, const char *name, const struct describe_how
     if (!out->exists)
         return 0;
     if (describe_columns(d, name, out, err) || describe_indexes(d, name, out, err) ||
-        (how->more && describe_more(d, name, out, err)))
+        describe_rules(d, name, out, err) || (how->more && describe_more(d, name, out, err)))
         return -1;
     if (!how->rows)
         return 0;

@@ -42,11 +42,12 @@ static int describe_engine(struct driver *d, const char *name, struct described_
 {
     MYSQL_RES *rows;
     char advice[2 * NAME_SIZE + 64];
-    if (ask(d, name, "engine, table_comment", "tables", "", &rows, err))
+    if (ask(d, name, "engine, table_comment, table_type", "tables", "", &rows, err))
         return -1;
     MYSQL_ROW row = mysql_fetch_row(rows);
     out->exists = row != NULL;
     out->ours = row && row[1] && strcmp(row[1], OURS) == 0;
+    out->rules.checks = row && row[2] && strcmp(row[2], "BASE TABLE") != 0; /* SYSTEM VERSIONED */
     (void)snprintf(advice, sizeof advice, "ALTER TABLE %s ENGINE=InnoDB", name);
     int rc = row && !row[0] ? rules_refuse_object(name, "a view", err) : 0;
     if (row && row[0] && strcasecmp(row[0], "InnoDB") != 0)
@@ -105,6 +106,45 @@ static int describe_indexes(struct driver *d, const char *name, struct described
         described_add_index_column(out, row[0], strcmp(row[0], "PRIMARY") == 0, !repeats, row[1]);
     }
     mysql_free_result(rows);
+    return 0;
+}
+
+/* MariaDB shows triggers to every user of the table, MySQL to those who may make them. */
+static int look_for_sight(struct driver *d, const char *name, bool *sees, struct err *err)
+{
+    struct buf sql = {0};
+    char database[NAME_SIZE], table[NAME_SIZE];
+    MYSQL_RES *rows;
+    *sees = strstr(mysql_get_server_info(d->schema), "MariaDB") != NULL;
+    if (*sees)
+        return 0;
+    my_split_name(name, database, table);
+    buf_append_str(&sql, "SELECT 1 FROM information_schema.user_privileges WHERE privilege_type = "
+                         "'TRIGGER' UNION SELECT 1 FROM information_schema.schema_privileges WHERE "
+                         "privilege_type = 'TRIGGER' AND ");
+    my_same_name(&sql, "table_schema", database);
+    if (my_rows(d->schema, &sql, &rows, err))
+        return -1;
+    *sees = mysql_num_rows(rows) > 0;
+    mysql_free_result(rows);
+    return 0;
+}
+
+/* Triggers and foreign keys act where --dest lets them only. Those indexes are all that are unique,
+ * in whatever way. */
+static int describe_rules(struct driver *d, const char *name, struct described_table *out,
+                          struct err *err)
+{
+    MYSQL_RES *rows;
+    if (ask(d, name, "1", "table_constraints", " AND constraint_type = 'CHECK' LIMIT 1", &rows,
+            err))
+        return -1;
+    out->rules.checks = out->rules.checks || mysql_num_rows(rows) > 0;
+    mysql_free_result(rows);
+    if (look_for_sight(d, name, &out->rules.known, err))
+        return -1;
+    out->rules.acts = d->uri.triggers || d->uri.foreign_keys;
+    out->rules.nunique = out->nindexes;
     return 0;
 }
 
@@ -171,7 +211,7 @@ int my_describe(struct driver *d, const char *name, const struct describe_how *h
     if (describe_engine(d, name, out, err) ||
         (out->exists &&
          (describe_triggers(d, name, out, err) || describe_columns(d, name, out, err) ||
-          describe_indexes(d, name, out, err))))
+          describe_indexes(d, name, out, err) || describe_rules(d, name, out, err))))
         return -1;
     if (out->exists && how->more && describe_more(d, name, out, err))
         return -1;

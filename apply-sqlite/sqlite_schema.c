@@ -158,6 +158,34 @@ static int append_object(struct driver *d, const char *name, struct buf *sql, st
     return 0;
 }
 
+/* Foreign keys are off, triggers where --dest does not let them fire. The text of a table tells
+ * whether it may have a CHECK, or be STRICT; a column's name may look like it, which does no harm.
+ */
+static int describe_rules(struct driver *d, const char *table, struct described_table *out,
+                          struct err *err)
+{
+    struct buf unique = {0}, checks = {0};
+    int64_t n, found;
+    buf_append_str(&unique, "SELECT count(*) FROM pragma_index_list(");
+    text_literal(&unique, table, strlen(table));
+    buf_append_str(&unique, ") WHERE \"unique\"");
+    buf_append_str(&checks, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ");
+    text_literal(&checks, table, strlen(table));
+    buf_append_str(&checks, " COLLATE NOCASE AND (sql LIKE '%check%' OR sql LIKE '%strict%')");
+    if (sqlite_number(d, &unique, "counting the unique indexes", &n, err)) {
+        buf_free(&checks);
+        return -1;
+    }
+    if (sqlite_number(d, &checks, "reading the schema", &found, err))
+        return -1;
+    out->rules = (struct described_rules){
+        .known = true, .acts = d->triggers, .checks = found == 1, .nunique = (size_t)n};
+    /* The rowid is a unique index without being one. */
+    for (size_t i = 0; i < out->ncolumns; i++)
+        out->rules.nunique += out->columns[i].autonumber;
+    return 0;
+}
+
 static int look_for_more(struct driver *d, const char *table, bool *has_more, struct err *err)
 {
     struct buf sql = {0};
@@ -192,7 +220,8 @@ int sqlite_describe(struct driver *d, const char *name, const struct describe_ho
         return -1;
     int rc = describe_columns(d, name, s, out, err);
     (void)sqlite3_finalize(s);
-    if (rc || (out->exists && describe_keys(d, name, out, err)))
+    if (rc ||
+        (out->exists && (describe_keys(d, name, out, err) || describe_rules(d, name, out, err))))
         return -1;
     if (out->exists && how->more && look_for_more(d, name, &out->has_more, err))
         return -1;

@@ -37,14 +37,24 @@ struct described_index {
     const char **columns;
 };
 
+/* What ties rows to each other, besides the indexes that are listed below. */
+struct described_rules {
+    bool known;
+    bool acts;   /* a trigger that fires, a foreign key that is checked, or the like: what becomes
+                    of a row is a matter of other tables, or the other way round */
+    bool checks; /* a row may be refused as a whole: a CHECK, or what may be one */
+    size_t nunique; /* unique indexes of any kind: over a part of the rows or of values, too */
+};
+
 struct described_table {
     bool exists;
-    bool empty;           /* where it was asked for */
-    bool ours;            /* it says of itself that pg2any made it */
-    bool has_more;        /* where it was asked for: more than columns, a key and what we make: an
-                             index, a trigger, a foreign key, a right that was given */
-    bool folds_case;      /* names of columns that differ in ASCII case alone are one */
-    bool no_container;    /* the schema or database that it would be in is not there either */
+    bool empty;        /* where it was asked for */
+    bool ours;         /* it says of itself that pg2any made it */
+    bool has_more;     /* where it was asked for: more than columns, a key and what we make: an
+                          index, a trigger, a foreign key, a right that was given */
+    bool folds_case;   /* names of columns that differ in ASCII case alone are one */
+    bool no_container; /* the schema or database that it would be in is not there either */
+    struct described_rules rules;
     char *unfit, *advice; /* why no row can go there whatever its columns are, and what helps;
                              NULL: it can */
     size_t ncolumns;

@@ -106,6 +106,8 @@ struct driver_traits {
     bool folds_names;
     /* Dates, timestamps and floats that differ at the source may be one in a column. */
     bool merges_times;
+    /* Texts and bytes are one in a key that differ in trailing blanks or zero bytes only. */
+    bool pads_keys;
     /* A new column gets its value in the rows that are there from a default, which is then taken
      * away, where the value has no more bytes than that; 0: never. */
     size_t default_bytes;
@@ -215,7 +217,8 @@ struct describe_how {
 };
 
 /* Reads what the table of that name is now, all at once; described_init() was called for `out`,
- * described_free() is the caller's, also after an error. A table that is not there is no error. */
+ * described_free() is the caller's, also after an error. A table that is not there is no error.
+ * Rules that it cannot read cheaply are not `known`. */
 typedef int driver_describe_fn(struct driver *d, const char *name, const struct describe_how *how,
                                struct described_table *out, struct err *err);
 

@@ -74,6 +74,7 @@ static int bind_columns(const struct driver_ops *ops, struct driver *d, struct t
         t->autonumber = t->columns[i]->autonumber ? i : t->autonumber;
         t->forms[i] = fit.form;
         t->alone[i] = fit.alone;
+        t->holds[i] = fit.holds;
     }
     return tell_misfits(&misfits, rc, err);
 }
@@ -144,8 +145,10 @@ static int allocate(struct target_table *t, const char *name, struct err *err)
     t->columns = calloc(n, sizeof *t->columns);
     t->forms = calloc(n, sizeof *t->forms);
     t->alone = calloc(n, sizeof *t->alone);
+    t->holds = calloc(n, sizeof *t->holds);
     t->flags = calloc(2 * n, sizeof *t->flags);
-    return t->name && t->columns && t->forms && t->alone && t->flags ? 0 : err_nomem(err);
+    return t->name && t->columns && t->forms && t->alone && t->holds && t->flags ? 0
+                                                                                 : err_nomem(err);
 }
 
 static int check_fitness(const char *name, const struct relation *rel,
@@ -284,6 +287,7 @@ void table_free(struct target_table *t)
     free(t->columns);
     free(t->forms);
     free(t->alone);
+    free(t->holds);
     free(t->flags);
     free(t);
 }

@@ -36,6 +36,7 @@ struct target_table {
     const struct described_column **columns; /* in `there` */
     int *forms;                              /* the driver's own */
     bool *alone;                             /* an UPDATE that writes it shares no slice */
+    bool *holds;                             /* no value of the source's type is too large for it */
     uint8_t *flags;                          /* room for the columns of a statement, twice */
     uint32_t autonumber; /* the column that the target numbers rows by; ncolumns: none */
     size_t nindexes;

@@ -298,6 +298,31 @@ int target_remember(struct target *t, const char *origin, const struct own_row *
 
 /* ---- rows ---- */
 
+enum row_order target_row_order(const struct target *t, const struct target_table *table)
+{
+    return row_order(table, &t->runner.traits);
+}
+
+bool target_takes_sets(const struct target *t)
+{
+    return t->runner.traits.updates == SLICING_SET || t->runner.traits.deletes == SLICING_SET;
+}
+
+bool target_accepts(const struct target *t, const struct target_table *table, uint32_t column,
+                    const struct value *v)
+{
+    enum { SMALL = 1000 }; /* far below what any target limits a row or a packet to */
+    char room[STORED_ROOM];
+    struct stored stored;
+    struct err err = {0};
+    /* A NULL it may not take: what the column is at the source is not what it is there. */
+    if (v->kind == VALUE_NULL || v->size > SMALL || !table->holds[column] ||
+        !t->runner.ops->stores || !row_order_values_alone(table))
+        return false;
+    return t->runner.ops->stores(t->runner.driver, table, column, v, room, &stored, &err) == 0 &&
+           stored.kind != STORED_NOTHING;
+}
+
 int target_apply(struct target *t, struct run *run, struct err *err)
 {
     return target_mark_changed(t, run->table, err) ? -1 : runner_apply(&t->runner, run, err);

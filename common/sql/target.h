@@ -24,6 +24,7 @@
 #include "sql/ask_rows.h"
 #include "sql/copied.h"
 #include "sql/driver.h"
+#include "sql/row_order.h"
 #include "sql/run.h"
 #include "sql/schema_plan.h"
 #include "sql/skip_tables.h"
@@ -220,6 +221,16 @@ MUST_CHECK int target_has_rows(struct target *t, const char *name, bool *rows, s
 const char *target_caveat(struct target *t, const struct relation *rel, uint32_t column);
 
 /* ---- rows ---- */
+
+/* Which changes of a bound table may overtake each other (row_order.h). */
+enum row_order target_row_order(const struct target *t, const struct target_table *table);
+
+/* Whether a slice of its rows is a set for the driver. */
+bool target_takes_sets(const struct target *t);
+
+/* Whether the table refuses no row because of that value, for certain. */
+bool target_accepts(const struct target *t, const struct target_table *table, uint32_t column,
+                    const struct value *v);
 
 MUST_CHECK int target_apply(struct target *t, struct run *run, struct err *err);
 /* *failed: which of the tables an error is of; ntables: of no one. */

@@ -223,6 +223,7 @@ my %VIEW = (
         q{referenced_object_id:i=json_extract(more, '$.to')}, q{is_disabled:b=coalesce(json_extract(more, '$.disabled'), 0)},
         action('delete'), action('update')],
         q{peer_objects where db = :db and type = 'F'}],
+    'sys.check_constraints' => [['name:n', 'parent_object_id:i=0'], 'peer_objects where 0'],
     'sys.default_constraints' => [['name:n=default_name', 'parent_object_id:i=object_id', 'parent_column_id:i=column_id',
         'definition:m=default_text'], 'peer_columns where default_text is not null'],
     'sys.database_permissions' => [['class:t=1', 'major_id:i=0', 'minor_id:i=0'], 'peer_objects where 0'],
