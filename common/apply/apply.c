@@ -33,6 +33,7 @@ struct apply_options {
     uint64_t group_transactions;
     uint64_t group_changes;
     uint64_t group_bytes;
+    int order;
     int conflict;
     int refused;
     int ddl;
@@ -52,6 +53,7 @@ struct apply_options {
     uint64_t wait_ms, sample, rate;
 };
 
+static const char *const order_words[] = {"planned", "strict", NULL};
 static const char *const conflict_words[] = {"stop", "apply", "skip", "quarantine", NULL};
 static const char *const refused_words[] = {"stop", "quarantine", NULL};
 static const char *const ddl_words[] = {"none", "create", "evolve", NULL};
@@ -76,6 +78,10 @@ static const struct option_def option_defs[] = {
      "most changes in one target commit, a larger transaction aside", 1, 0, NULL},
     {"group-bytes", OPTION_SIZE, FIELD(group_bytes), "CDC_GROUP_BYTES", "8MB", "SIZE",
      "most memory for transactions that are not applied yet", 65536, UINT64_C(1) << 40, NULL},
+    {"order", OPTION_CHOICE, FIELD(order), "CDC_ORDER", "planned", "ORDER",
+     "planned or strict: tables together, and each row's changes in\none, as far as the end is the "
+     "same; or as the source has them",
+     0, 0, order_words},
     {"conflict", OPTION_CHOICE, FIELD(conflict), "CDC_CONFLICT", "stop", "POLICY",
      "stop, apply, skip or quarantine (set the table aside): at\ninsert_exists, update_missing, "
      "delete_missing",
@@ -332,6 +338,9 @@ static void register_stats(struct apply *a, const char *component)
     a->group.rows.counted[COUNT_RUNS] =
         COUNTER("pg2any_apply_runs_total", "Runs of rows handed to the driver.");
     group->retries = COUNTER("pg2any_apply_retries_total", "Groups repeated.");
+    group->unplanned =
+        COUNTER("pg2any_apply_unplanned_total",
+                "Groups whose plan failed, applied in the order of the source then.");
     group->durations = stats_register_histogram(
         s, "pg2any_event_processing_duration_seconds",
         "Time to apply and commit the changes of one target transaction, repeats included.");
@@ -452,6 +461,7 @@ static int start(struct apply *a, const struct driver_ops *ops, struct err *err)
     g->signals = &a->signals;
     g->rows.copy_unknown = o->unknown == 0;
     g->conflicts.policy = (enum conflict_action)o->conflict;
+    g->planned = o->order == 0;
     g->rows.aside.refused = o->refused == 1;
     g->rows.aside.conflicts = g->conflicts.policy == CONFLICT_QUARANTINE;
     g->max_transactions = o->group_transactions;
@@ -463,10 +473,10 @@ static int start(struct apply *a, const struct driver_ops *ops, struct err *err)
     a->stream.input_fd = a->input.fd;
     a->stream.ack_timeout_ms = (int64_t)o->connect_timeout_ms;
     const struct driver_config config = driver_config(a);
-    log_info("starting", "version", PG2ANY_VERSION, "conflict", conflict_words[o->conflict], "ddl",
-             ddl_words[o->ddl], "group_transactions", LOG_U64(o->group_transactions),
-             "group_changes", LOG_U64(o->group_changes), "group_bytes", LOG_U64(o->group_bytes),
-             NULL);
+    log_info("starting", "version", PG2ANY_VERSION, "order", order_words[o->order], "conflict",
+             conflict_words[o->conflict], "ddl", ddl_words[o->ddl], "group_transactions",
+             LOG_U64(o->group_transactions), "group_changes", LOG_U64(o->group_changes),
+             "group_bytes", LOG_U64(o->group_bytes), NULL);
     if (target_open(ops, &config, &g->target, err) ||
         apply_rows_init(&g->rows, g->target, (enum ddl_policy)o->ddl, &g->conflicts, err))
         return -1;

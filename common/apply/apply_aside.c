@@ -88,7 +88,7 @@ void aside_fail(struct apply_aside *a, struct relation *rel, const struct source
                 bool conflict, const struct err *err)
 {
     bool chosen = conflict ? a->conflicts : a->refused;
-    if (!chosen || a->failing || err->kind != ERR_PERMANENT || err->whole ||
+    if (!chosen || a->later || a->failing || err->kind != ERR_PERMANENT || err->whole ||
         is_remembered(a, rel->relid))
         return;
     struct aside_fault *faults = realloc(a->faults, (a->nfaults + 1) * sizeof *faults);

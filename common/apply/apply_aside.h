@@ -35,7 +35,8 @@ struct apply_aside {
     bool refused, conflicts;    /* what the user has chosen that does */
     struct aside_fault *faults; /* in the group */
     size_t nfaults;
-    bool failing;               /* the last of them is the error that is on its way */
+    bool failing; /* the last of them is the error that is on its way */
+    bool later;   /* what fails is repeated in the source's order, which finds the table */
     struct aside_table *tables; /* by relid */
     uint64_t npaused, nrefused; /* of them: by a person; by what the target refused */
 };

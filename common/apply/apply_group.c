@@ -115,10 +115,12 @@ static int begin(struct apply_group *g, struct err *err)
     return 0;
 }
 
-static int apply_once(struct apply_group *g, size_t n, const struct checkpoint *checkpoint,
-                      const struct source_txn **failed, struct err *err)
+static int apply_once(struct apply_group *g, size_t n, bool planned,
+                      const struct checkpoint *checkpoint, const struct source_txn **failed,
+                      struct err *err)
 {
     *failed = NULL;
+    g->rows.planned = g->rows.aside.later = planned;
     if (begin(g, err))
         return -1;
     if (g->placing && target_take_place(g->target, g->origin, g->placing, err))
@@ -135,6 +137,21 @@ static int apply_once(struct apply_group *g, size_t n, const struct checkpoint *
     if (apply_rows_flush(&g->rows, failed, err))
         return -1;
     return commit(g, checkpoint, err);
+}
+
+/*
+ * What a plan did not bring in goes in the source's order, at once: that finds the row and the
+ * transaction as ever. `err` has the plan's error. Nothing is committed, because no unknown outcome
+ * of a commit is permanent.
+ */
+static int apply_in_order(struct apply_group *g, size_t n, const struct checkpoint *checkpoint,
+                          const struct source_txn **failed, struct err *err)
+{
+    log_debug("the group is applied again, in the order of the source", "reason", err->text, NULL);
+    *g->counters.unplanned += 1;
+    err_clear(err);
+    *failed = NULL;
+    return reset(g, err) ? -1 : apply_once(g, n, false, checkpoint, failed, err);
 }
 
 /* Waits between two tries; -1 where a signal asks to stop. */
@@ -180,8 +197,12 @@ static int apply_with_retries(struct apply_group *g, size_t n, const struct chec
                               const struct source_txn **failed, struct err *err)
 {
     int wait_ms = RETRY_FIRST_MS;
-    for (int try = 1;; try++) {
-        if (apply_once(g, n, checkpoint, failed, err) == 0) {
+    bool planned = g->planned && g->conflicts.policy == CONFLICT_STOP;
+    for (int try = 1;; try++, planned = false) {
+        int rc = apply_once(g, n, planned, checkpoint, failed, err);
+        if (rc && planned && err->kind == ERR_PERMANENT)
+            rc = apply_in_order(g, n, checkpoint, failed, err);
+        if (rc == 0) {
             settled(g, checkpoint);
             return 0;
         }
@@ -423,7 +444,7 @@ static int apply_part(struct apply_group *g, const struct source_txn *txn, struc
             return -1;
     }
     g->partial = true;
-    g->rows.run.repeatable = false;
+    g->rows.run.repeatable = g->rows.planned = g->rows.aside.later = false;
     if (apply_rows_frames(&g->rows, g->held.data, g->held.len, txn, &failed, err) ||
         apply_rows_flush(&g->rows, &failed, err)) {
         g->failed = true;

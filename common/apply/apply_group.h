@@ -35,7 +35,8 @@ struct held_txn {
 };
 
 struct group_counters {
-    uint64_t *transactions, *commits, *retries, *held_bytes, *checkpoint_lsn, *commit_time;
+    uint64_t *transactions, *commits, *retries, *unplanned, *held_bytes, *checkpoint_lsn,
+        *commit_time;
     uint64_t *connected;
     struct stats_histogram *durations; /* of target commits with their changes */
 };
@@ -48,6 +49,8 @@ struct apply_group {
     struct conflicts conflicts;
     struct group_counters counters;
     struct stats *stats; /* borrowed: written while a group waits to be repeated */
+    bool planned; /* a group is applied by its net effect (net_effect.h), and where that fails
+                     again, in the source's order; --conflict has to be stop */
     uint64_t max_transactions;
     uint64_t max_changes;
     uint64_t max_bytes;

@@ -10,7 +10,6 @@
 #include "base/lsn.h"
 #include "sql/copied.h"
 
-#define RUN_ROWS   1000
 #define RUN_VALUES 65536
 
 int apply_rows_init(struct apply_rows *a, struct target *target, enum ddl_policy ddl,
@@ -24,7 +23,7 @@ int apply_rows_init(struct apply_rows *a, struct target *target, enum ddl_policy
     if (!a->rows || !a->values)
         return err_nomem(err);
     a->run.rows = a->rows;
-    return 0;
+    return plan_init(a, err);
 }
 
 void apply_rows_free(struct apply_rows *a)
@@ -38,6 +37,7 @@ void apply_rows_free(struct apply_rows *a)
     buf_free(&a->lacking);
     buf_free(&a->lacks);
     table_names_free(&a->skip);
+    net_effect_free(&a->plan);
     free(a->rows);
     free(a->values);
     a->rows = NULL;
@@ -53,8 +53,9 @@ void rows_unbind(struct apply_rows *a, struct apply_relation *r)
     r->left_out = r->awaits_copy = false;
 }
 
-static void forget_run(struct apply_rows *a)
+void rows_forget_run(struct apply_rows *a)
 {
+    net_effect_clear(&a->plan);
     a->run.nrows = 0;
     a->nvalues = 0;
     a->run_relation = NULL;
@@ -242,6 +243,8 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
     r->left_out = !r->table;
     if (r->left_out && why == UNBOUND_ASIDE && note_aside(a, relid, err))
         return rows_table_failed(a, rel, txn, err);
+    if (r->table)
+        plan_bound(a, r);
     if (r->left_out && !r->said)
         log_warning("changes of a table are left out", "schema", rel->namespace, "table", rel->name,
                     "relid", LOG_U64(relid), "commit_lsn", LSN(txn->commit_lsn), NULL);
@@ -251,7 +254,7 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
 
 void apply_rows_close_tables(struct apply_rows *a)
 {
-    forget_run(a);
+    rows_forget_run(a);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next)
         rows_unbind(a, r);
 }
@@ -319,6 +322,7 @@ void apply_rows_forget(struct apply_rows *a)
     HASH_ITER (hh, a->relations, r, next) {
         HASH_DEL(a->relations, r);
         relation_unref(r->settled);
+        net_table_free(&r->net);
         free(r);
     }
     relmap_clear(&a->come);
@@ -376,18 +380,32 @@ static void count_left_out(struct apply_rows *a, const struct apply_relation *r,
     table_counts_add(&a->left_out, rows_current(r), counted_as[kind], 1);
 }
 
-static void count_changes(struct apply_rows *a, const struct run *run)
+void rows_count(struct apply_rows *a, const struct relation *rel, enum change_kind kind, uint64_t n)
 {
-    enum apply_count kind = count_of(run->kind);
-    a->pending[COUNT_RUNS]++;
-    a->pending[kind] += run->nrows;
-    table_counts_add(&a->tables, run->table->rel, counted_as[kind], run->nrows);
+    a->pending[count_of(kind)] += n;
+    table_counts_add(&a->tables, rel, counted_as[count_of(kind)], n);
+}
+
+int rows_run_failed(struct apply_rows *a, const struct source_txn **failed, struct err *err)
+{
+    const struct run *run = &a->run;
+    char table[512];
+    describe_table(run->table->rel, table, sizeof table);
+    const struct source_txn *txn = run->rows[run->failed < run->nrows ? run->failed : 0].txn;
+    *failed = txn;
+    (void)err_context(err, "%s %s, transaction %u committed at %s", verb(run->kind), table,
+                      txn->xid, LSN(txn->commit_lsn));
+    if (a->run_relation)
+        aside_fail(&a->aside, rows_current(a->run_relation), txn, run->conflict, err);
+    return err->kind == ERR_PERMANENT ? skip_tables_hint(&a->skip, run->table->rel, err) : -1;
 }
 
 int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, struct err *err)
 {
     struct run *run = &a->run;
     *failed = NULL;
+    if (!net_effect_is_empty(&a->plan))
+        return plan_apply(a, failed, err);
     if (run->nrows == 0)
         return 0;
     run->failed = run->nrows;
@@ -401,26 +419,18 @@ int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed, str
         struct apply_relation *r = a->run_relation;
         const struct source_txn *txn = run->rows[run->failed < run->nrows ? run->failed : 0].txn;
         err_clear(err);
-        forget_run(a);
+        rows_forget_run(a);
         return copies_begin_whole(a, r, txn, why.text, err);
     }
     if (rc) {
-        char table[512];
-        describe_table(run->table->rel, table, sizeof table);
-        const struct source_txn *txn = run->rows[run->failed < run->nrows ? run->failed : 0].txn;
-        *failed = txn;
-        (void)err_context(err, "%s %s, transaction %u committed at %s", verb(run->kind), table,
-                          txn->xid, LSN(txn->commit_lsn));
-        if (a->run_relation)
-            aside_fail(&a->aside, rows_current(a->run_relation), txn, run->conflict, err);
-        if (err->kind == ERR_PERMANENT)
-            (void)skip_tables_hint(&a->skip, run->table->rel, err);
+        (void)rows_run_failed(a, failed, err);
     } else {
-        count_changes(a, run);
+        a->pending[COUNT_RUNS]++;
+        rows_count(a, run->table->rel, run->kind, run->nrows);
         if (run->lacks && a->lacks.len > 0)
             rc = copies_lack_rows(a, a->run_relation, run->rows[0].txn, err);
     }
-    forget_run(a);
+    rows_forget_run(a);
     return rc;
 }
 
@@ -438,62 +448,75 @@ static struct buf *room_for_lacks(struct apply_rows *a, const struct apply_relat
     return can ? &a->lacks : NULL;
 }
 
-static int add_row(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
-                   const struct source_txn **failed, struct err *err)
+int rows_read(struct read_change *c, const struct frame *f, const struct relation *rel,
+              struct value *values, struct row_change *row, struct err *err)
 {
-    struct frame_change change;
-    struct mp_cursor c;
-    struct apply_relation *r = NULL;
-    if (frame_get_change(f, &change, &c, err))
-        return -1;
-    enum change_kind kind = (enum change_kind)f->type;
-    if (a->copying && copies_check(a, f, &change, err))
-        return -1;
-    if (a->copying && !a->copying->table)
-        return 0;
-    if (!a->run_relation || a->run_relation->relid != change.relid || !a->run_relation->table) {
-        r = rows_find(a, change.relid);
-        if (!(r && r->left_out) &&
-            (apply_rows_flush(a, failed, err) || rows_bound(a, change.relid, txn, &r, err)))
-            return -1;
-        if (r->left_out) {
-            count_left_out(a, r, count_of(kind));
-            return 0;
-        }
-    } else {
-        r = a->run_relation;
-    }
-    if (!a->copying && copied_has(&r->table->copied, txn))
-        return 0;
-    bool settling = settles(a, r, txn);
+    bool has_old = frame_get_tuple(&c->cursor, values, rel->ncolumns);
+    struct value *new = values + (has_old ? rel->ncolumns : 0);
+    bool has_new = frame_get_tuple(&c->cursor, new, rel->ncolumns);
+    if (has_old != (c->head.old_kind != 0) || has_new != (c->kind != CHANGE_DELETE))
+        mp_fault(&c->cursor, "a tuple where none belongs, or none where one does");
+    if (mp_end(&c->cursor, frame_type_name(f->type), err))
+        return err_context(err, "malformed frame for %s.%s", rel->namespace, rel->name);
+    row->old = has_old ? values : NULL;
+    row->new = has_new ? new : NULL;
+    return 0;
+}
+
+/* Adds a row to the run, which goes on in the order of the source. */
+static int add_to_run(struct apply_rows *a, struct apply_relation *r, struct read_change *change,
+                      const struct frame *f, const struct source_txn *txn,
+                      const struct source_txn **failed, struct err *err)
+{
     const struct relation *rel = rows_current(r);
-    if (a->run.nrows == RUN_ROWS || a->run.kind != kind || a->run.settling != settling ||
+    if (a->run_relation != r || a->run.nrows == RUN_ROWS || a->run.kind != change->kind ||
+        a->run.settling != settles(a, r, txn) ||
         a->nvalues + 2 * (size_t)rel->ncolumns > RUN_VALUES)
         if (apply_rows_flush(a, failed, err))
             return -1;
     if (!r->table) /* the flush has given it up */
         return 0;
     a->run_relation = r;
-    a->run.kind = kind;
+    a->run.kind = change->kind;
     a->run.settling = settles(a, r, txn); /* the flush may have found that it does */
     a->run.lacks = room_for_lacks(a, r, a->run.settling);
     a->run.table = r->table;
-    struct value *old = a->values + a->nvalues;
-    struct value *new = old + rel->ncolumns;
-    bool has_old = frame_get_tuple(&c, old, rel->ncolumns);
-    bool has_new = frame_get_tuple(&c, new, rel->ncolumns);
-    if (has_old != (change.old_kind != 0) || has_new != (kind != CHANGE_DELETE))
-        mp_fault(&c, "a tuple where none belongs, or none where one does");
-    if (mp_end(&c, frame_type_name(f->type), err))
-        return err_context(err, "malformed frame for %s.%s", rel->namespace, rel->name);
+    struct row_change *row = &a->rows[a->run.nrows];
+    *row = (struct row_change){.txn = txn};
+    if (rows_read(change, f, rel, a->values + a->nvalues, row, err))
+        return -1;
     a->nvalues += 2 * (size_t)rel->ncolumns;
-    struct row_change *row = &a->rows[a->run.nrows++];
-    *row = (struct row_change){
-        .old = has_old ? old : NULL,
-        .new = has_new ? new : NULL,
-        .txn = txn,
-    };
+    a->run.nrows++;
     return a->copying ? copies_note_answer(a, r, row, err) : 0;
+}
+
+static int add_row(struct apply_rows *a, const struct frame *f, const struct source_txn *txn,
+                   const struct source_txn **failed, struct err *err)
+{
+    struct read_change change = {.kind = (enum change_kind)f->type};
+    struct apply_relation *r = NULL;
+    if (frame_get_change(f, &change.head, &change.cursor, err))
+        return -1;
+    enum change_kind kind = change.kind;
+    uint32_t relid = change.head.relid;
+    if (a->copying && copies_check(a, f, &change.head, err))
+        return -1;
+    if (a->copying && !a->copying->table)
+        return 0;
+    r = a->run_relation && a->run_relation->relid == relid ? a->run_relation : rows_find(a, relid);
+    if ((!r || (!r->table && !r->left_out)) &&
+        (apply_rows_flush(a, failed, err) || rows_bound(a, relid, txn, &r, err)))
+        return -1;
+    if (r->left_out) {
+        count_left_out(a, r, count_of(kind));
+        return 0;
+    }
+    if (!a->copying && copied_has(&r->table->copied, txn))
+        return 0;
+    bool planned = false;
+    if (plan_may_have(a, r, txn) && plan_add(a, r, change, f, txn, &planned, failed, err))
+        return -1;
+    return planned || !r->table ? 0 : add_to_run(a, r, &change, f, txn, failed, err);
 }
 
 struct table_list {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "apply/apply_aside.h"
+#include "apply/net_effect.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/relmap.h"
@@ -66,11 +67,14 @@ struct apply_rows {
     struct buf lacking;
 
     /* The run in the making. */
-    struct run run;
+    struct run run; /* empty while the plan has changes */
     struct row_change *rows;
     struct value *values;
     size_t nvalues;
     struct apply_relation *run_relation;
+
+    bool planned; /* changes are arranged by their net effect, as far as that may be */
+    struct net_effect plan;
 };
 
 MUST_CHECK int apply_rows_init(struct apply_rows *a, struct target *target, enum ddl_policy ddl,
@@ -105,7 +109,7 @@ MUST_CHECK int apply_rows_frames(struct apply_rows *a, const uint8_t *frames, si
 MUST_CHECK int apply_rows_set_aside(struct apply_rows *a, const struct source_txn *txn,
                                     const struct source_txn **failed, struct err *err);
 
-/* Hands the run in the making to the driver. */
+/* Hands the run in the making, or the plan, to the driver. */
 MUST_CHECK int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed,
                                 struct err *err);
 

@@ -1,5 +1,6 @@
 /*
- * apply_rows_state.h - what apply_rows.c and apply_copies.c share of struct apply_rows.
+ * apply_rows_state.h - what apply_rows.c, apply_plan.c and apply_copies.c share of struct
+ * apply_rows.
  */
 #ifndef PG2ANY_APPLY_ROWS_STATE_H
 #define PG2ANY_APPLY_ROWS_STATE_H
@@ -7,11 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "apply/net_effect.h"
 #include "base/err.h"
 #include "base/hash.h"
 #include "frames/frame.h"
 #include "frames/relation.h"
 #include "sql/table.h"
+
+#define RUN_ROWS 1000
 
 struct apply_rows;
 
@@ -26,6 +30,8 @@ struct apply_relation {
     bool copied;                /* in this group */
     bool copy_came;             /* the same, whether its rows went in or are left out */
     bool copy_lost;             /* in this group it was found that it has to be copied anew */
+    enum row_order order;       /* while it is bound */
+    struct net_table net;
     UT_hash_handle hh;
 };
 
@@ -57,6 +63,46 @@ void rows_unbind(struct apply_rows *a, struct apply_relation *r);
 /* An error of a table names it, and how to go on without it; or sets it aside. Returns -1. */
 int rows_table_failed(struct apply_rows *a, struct relation *rel, const struct source_txn *txn,
                       struct err *err);
+
+void rows_forget_run(struct apply_rows *a);
+
+/* Changes of a kind are in. */
+void rows_count(struct apply_rows *a, const struct relation *rel, enum change_kind kind,
+                uint64_t n);
+
+/* An error of the run names its table and its transaction, which is *failed. Returns -1. */
+int rows_run_failed(struct apply_rows *a, const struct source_txn **failed, struct err *err);
+
+/* A change as its frame has it; its tuples lie in `values`, which has room for two. */
+struct read_change {
+    struct frame_change head;
+    enum change_kind kind;
+    struct mp_cursor cursor; /* behind the head */
+};
+
+/* Reads its tuples; a permanent error where they are not those of the relation. */
+MUST_CHECK int rows_read(struct read_change *c, const struct frame *f, const struct relation *rel,
+                         struct value *values, struct row_change *row, struct err *err);
+
+/* ---- apply_plan.c ---- */
+
+MUST_CHECK int plan_init(struct apply_rows *a, struct err *err);
+
+/* The relation has been bound. */
+void plan_bound(const struct apply_rows *a, struct apply_relation *r);
+
+/* Whether a change of the relation may be one of the plan. */
+bool plan_may_have(const struct apply_rows *a, const struct apply_relation *r,
+                   const struct source_txn *txn);
+
+/* Adds it; *added false: it is not for one. What was before it is applied where there is no room,
+ * or where it is in the run. Errors as of apply_rows_frames(). */
+MUST_CHECK int plan_add(struct apply_rows *a, struct apply_relation *r, struct read_change change,
+                        const struct frame *f, const struct source_txn *txn, bool *added,
+                        const struct source_txn **failed, struct err *err);
+
+/* Hands the plan to the driver, in runs. */
+MUST_CHECK int plan_apply(struct apply_rows *a, const struct source_txn **failed, struct err *err);
 
 /* ---- apply_copies.c ---- */
 

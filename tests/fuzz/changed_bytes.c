@@ -186,7 +186,7 @@ static void open_target(struct target_world *w, uint64_t max_bytes)
         .target = w->target,
         .signals = &w->signals,
         .ack.fd = -1,
-        .counters = {n, n, n, n, n, n, n, &w->durations},
+        .counters = {n, n, n, n, n, n, n, n, &w->durations},
         .stats = &w->stats,
         .max_transactions = 1000,
         .max_changes = 1000,

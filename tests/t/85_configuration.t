@@ -208,7 +208,7 @@ my %wrong = (
     'txn-assemble' => { CDC_MEMORY_LIMIT => '1', CDC_SPILL_DIR => '/nonexistent', CDC_PIPE_SIZE => 'x', CDC_LOG_LEVEL => 'x' },
     'frame-tee' => { CDC_AUDIT_FILE => '/nonexistent/x', CDC_AUDIT_SIZE => '1', CDC_AUDIT_KEEP => '-1' },
     'apply-sqlite' => { CDC_DEST_URI => 'mysql://x/y', CDC_SCHEMA_MAPPING => 'a', CDC_GROUP_TRANSACTIONS => 0, CDC_BUFFER_SIZE => 0, CDC_GROUP_BYTES => 1,
-        CDC_CONFLICT => 'x', CDC_DDL => 'x', CDC_NAN => 'x', CDC_INFINITY => 'x', CDC_DATE_RANGE => 'x', CDC_ACCEPT_GAP => 'x',
+        CDC_ORDER => 'x', CDC_CONFLICT => 'x', CDC_DDL => 'x', CDC_NAN => 'x', CDC_INFINITY => 'x', CDC_DATE_RANGE => 'x', CDC_ACCEPT_GAP => 'x',
         CDC_QUERY_TIMEOUT => 'x', CDC_CONNECTION_TIMEOUT => 'x' },
     'metrics-http' => { METRICS_PORT => 'x', METRICS_LISTEN => 'x', METRICS_STALL => 'x' },
 );

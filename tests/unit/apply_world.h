@@ -16,7 +16,8 @@
 
 struct counters {
     uint64_t rows[COUNTS];
-    uint64_t transactions, commits, retries, held_bytes, checkpoint_lsn, commit_time, connected;
+    uint64_t transactions, commits, retries, unplanned, held_bytes, checkpoint_lsn, commit_time,
+        connected;
     uint64_t skipped, received_lsn;
     struct stats_histogram durations;
 };
