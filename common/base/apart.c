@@ -8,6 +8,8 @@
 
 #include "base/atomic_file.h"
 
+#define YEAR_9999_S INT64_C(253370764800) /* a time beyond it is none */
+
 #define NKINDS 4
 static const char *const file_words[NKINDS] = {"", "paused", "failed", "given-up"};
 
@@ -31,7 +33,7 @@ static int parse(struct apart *a, const char *text, const char *path, struct err
     long long since_s;
     size_t kind = NKINDS;
     const char *p = take_line(text, first, sizeof first);
-    if (sscanf(first, "%15s %lld", word, &since_s) == 2)
+    if (sscanf(first, "%15s %lld", word, &since_s) == 2 && since_s >= 0 && since_s < YEAR_9999_S)
         for (kind = APART_PAUSED; kind < NKINDS && strcmp(word, file_words[kind]) != 0;)
             kind++;
     if (kind == NKINDS) {

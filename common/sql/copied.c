@@ -349,15 +349,16 @@ static void put_why(struct buf *line, const char *why)
     }
 }
 
-/* `why` NULL: it is asked for. */
-static int put_due(struct buf *frame, uint64_t lsn, bool first, const char *why, struct err *err)
+/* `why` NULL: it is asked for. `stays`: one that is set aside does. */
+static int put_due(struct buf *frame, uint64_t lsn, bool first, const char *why, bool stays,
+                   struct err *err)
 {
     struct copied c;
     struct buf line = {0};
     size_t size;
     int rc = copied_parse(&c, frame, &size, err);
     bool taken = !first && (size == 0 || c.taken);
-    bool stays = why && c.aside;
+    stays = stays && c.aside;
     copied_free(&c);
     if (rc || stays)
         return rc;
@@ -370,10 +371,15 @@ static int put_due(struct buf *frame, uint64_t lsn, bool first, const char *why,
 
 int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struct err *err)
 {
-    return put_due(frame, lsn, first, NULL, err);
+    return put_due(frame, lsn, first, NULL, true, err);
+}
+
+int copied_ask(struct buf *frame, uint64_t lsn, bool first, struct err *err)
+{
+    return put_due(frame, lsn, first, NULL, false, err);
 }
 
 int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *why, struct err *err)
 {
-    return put_due(frame, lsn, first, why, err);
+    return put_due(frame, lsn, first, why, true, err);
 }

@@ -101,8 +101,11 @@ MUST_CHECK int copied_take_lacks(struct buf *frame, struct bytes keys, uint64_t 
 MUST_CHECK int copied_set_placed(struct buf *frame, struct err *err);
 
 /* Puts the line that a copy is due in its place, or where there is none. `first`: whatever there
- * was, it is to be as if the target had not had the table. */
+ * was, it is to be as if the target had not had the table. One that is set aside stays so. */
 MUST_CHECK int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struct err *err);
+
+/* The same as a person asks for it, of a table that is set aside, too. */
+MUST_CHECK int copied_ask(struct buf *frame, uint64_t lsn, bool first, struct err *err);
 
 /* The same of a table that is set aside; of one that was, LSN and reason stay. */
 MUST_CHECK int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *why,

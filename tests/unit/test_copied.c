@@ -97,6 +97,10 @@ static void a_table_is_set_aside(void **state)
     copied_free(&c);
     assert_int_equal(copied_set_due(&frame, 0x40, false, &err), 0);
     assert_int_equal(copied_parse(&c, &frame, &size, &err), 0);
+    assert_true(c.due && c.aside && c.since == 0x20);
+    copied_free(&c);
+    assert_int_equal(copied_ask(&frame, 0x40, false, &err), 0);
+    assert_int_equal(copied_parse(&c, &frame, &size, &err), 0);
     assert_true(c.due && c.taken && !c.aside && c.since == 0x40);
     assert_true(copied_is_awaited(&c, true, true));
     copied_free(&c);
