@@ -168,6 +168,14 @@ void mssql_split(const char *table, struct mssql_names *names);
  * text. */
 void mssql_append_about(struct buf *out, const char *table, const char *sql);
 
+/* Before a statement about what refers to a table: for all but the owner of the database (and whom
+ * he lets) it is one without an answer, because they do not see all that does, and an error is what
+ * they get of sys.sql_expression_dependencies, wherever it stands in a statement (its page,
+ * "Permissions"). */
+#define WHERE_ALL_IS_SEEN                                                                          \
+    "IF HAS_PERMS_BY_NAME(N'sys.sql_expression_dependencies', N'OBJECT', N'SELECT') = 1 AND "      \
+    "HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'VIEW DEFINITION') = 1 "
+
 /* ---- the operations ---- */
 
 /* mssql_schema.c */

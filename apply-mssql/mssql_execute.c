@@ -203,7 +203,7 @@ int mssql_execute(struct driver *d, const struct slice *slice, struct slice_resu
  * Where SQL Server refuses TRUNCATE TABLE (its page, "Restrictions" and "Permissions"): an error
  * would end the transaction, so it is asked before.
  */
-static const char truncatable[] =
+static const char truncatable[] = WHERE_ALL_IS_SEEN
     "SELECT 1 FROM sys.tables AS t WHERE t.object_id = @id AND t.temporal_type = 0 AND "
     "t.is_replicated = 0 AND t.is_tracked_by_cdc = 0 AND HAS_PERMS_BY_NAME(@name, N'OBJECT', "
     "N'ALTER') = 1 AND NOT EXISTS (SELECT 1 FROM sys.foreign_keys AS f WHERE "

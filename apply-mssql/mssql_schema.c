@@ -181,6 +181,7 @@ static int describe_rules(struct driver *d, const char *name, struct described_t
 {
     struct mssql_result rows;
     int rc = ask(d, name,
+                 WHERE_ALL_IS_SEEN
                  "SELECT (SELECT COUNT(*) FROM sys.indexes WHERE object_id = @id AND is_unique = "
                  "1), (SELECT COUNT(*) FROM sys.check_constraints WHERE parent_object_id = @id), "
                  "(SELECT COUNT(*) FROM sys.triggers WHERE parent_id = @id), (SELECT COUNT(*) "

@@ -46,6 +46,7 @@ my %MESSAGE = (
     214 => [16, q{Procedure expects parameter '%s' of type '%s'.}],
     220 => [16, q{Arithmetic overflow error for data type %s, value = %s.}],
     226 => [16, q{%s statement not allowed within multi-statement transaction.}],
+    229 => [14, q{The %s permission was denied on the object '%s', database '%s', schema '%s'.}],
     232 => [16, q{Arithmetic overflow error for type %s, value = %s.}],
     233 => [16, q{The column '%s' in table '%s' cannot be null.}],
     237 => [16, q{There is insufficient result space to convert a money value to %s.}],

@@ -316,6 +316,7 @@ my %FUNCTION = (
             my $ddl = ($permission->{constant} // '') =~ /\A(?:ALTER|CREATE TABLE)\z/i;
             return { sql => $ddl ? $self->{session}->may_alter : 1, type => $INT };
         }
+        return { sql => $self->{session}->may_alter, type => $INT } if ($name->{constant} // '') =~ /\bsys\.sql_expression_dependencies\z/;
         return { sql => "case when peer_object_id($name->{sql}) is null then null else " . $self->{session}->may_alter . ' end', type => $INT };
     }],
     ISJSON => [1, 1, sub { my ($self, $e, $x) = @_; return { sql => "json_valid($x->{sql})", type => $INT } }],
@@ -431,6 +432,8 @@ sub source_table {
         TdsPeer::Catalog::database($self->dbh, $db) or fail(911, $db);
         my ($columns, $sql) = TdsPeer::Catalog::view($self->dbh, $db, $schema, $name);
         fail(208, join '.', map { $_ // '' } @{ $s->{parts} }) if !$columns;
+        # Of the catalog's views the one that is not for everybody: for db_owner (its page, "Permissions").
+        fail(229, 'SELECT', $name, 'mssqlsystemresource', $schema) if lc $name eq 'sql_expression_dependencies' && !$self->{session}->may_alter;
         $self->add_source($alias, map { +{ %$_, collation => is_string($_->{type}) ? $self->default_collation : undef } } @$columns);
         # The rows were read into it: it is of this moment.
         $self->{volatile} = 1;
