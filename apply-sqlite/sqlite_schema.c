@@ -158,7 +158,8 @@ static int append_object(struct driver *d, const char *name, struct buf *sql, st
     return 0;
 }
 
-/* Foreign keys are off, triggers where --dest does not let them fire. The text of a table tells
+/* An index that folds texts which its column tells apart counts as more than one of them. Foreign
+ * keys are off, triggers where --dest does not let them fire. The text of a table tells
  * whether it may have a CHECK, or be STRICT; a column's name may look like it, which does no harm.
  */
 static int describe_rules(struct driver *d, const char *table, struct described_table *out,
@@ -166,9 +167,11 @@ static int describe_rules(struct driver *d, const char *table, struct described_
 {
     struct buf unique = {0}, checks = {0};
     int64_t n, found;
-    buf_append_str(&unique, "SELECT count(*) FROM pragma_index_list(");
+    buf_append_str(&unique,
+                   "SELECT count(DISTINCT l.name) + count(k.seqno) FROM pragma_index_list(");
     text_literal(&unique, table, strlen(table));
-    buf_append_str(&unique, ") WHERE \"unique\"");
+    buf_append_str(&unique, ") l LEFT JOIN pragma_index_xinfo(l.name) k ON k.key AND k.coll <> "
+                            "'BINARY' WHERE l.\"unique\"");
     buf_append_str(&checks, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ");
     text_literal(&checks, table, strlen(table));
     buf_append_str(&checks, " COLLATE NOCASE AND (sql LIKE '%check%' OR sql LIKE '%strict%')");
