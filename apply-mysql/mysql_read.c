@@ -26,6 +26,25 @@ static void cut_blanks(struct stored *s)
         s->size--;
 }
 
+static size_t characters(const struct value *v)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < v->size; i++)
+        n += ((unsigned char)v->data[i] & 0xc0) != 0x80;
+    return n;
+}
+
+/* VARCHAR and CHAR have a length in characters, the others in bytes. */
+static bool is_too_long(const struct described_column *there, enum source_form form,
+                        const struct value *v, const struct stored *s)
+{
+    size_t size = s->kind == STORED_BYTES                       ? s->size
+                  : form != FORM_TEXT || s->kind == STORED_NULL ? 0
+                  : is(there, "varchar") || is(there, "char")   ? characters(v)
+                                                                : v->size;
+    return there->length >= 0 && size > (uint64_t)there->length;
+}
+
 int my_stores(struct driver *d, const struct target_table *table, uint32_t column,
               const struct value *v, char room[STORED_ROOM], struct stored *out, struct err *err)
 {
@@ -33,6 +52,8 @@ int my_stores(struct driver *d, const struct target_table *table, uint32_t colum
     source_stored(out, (enum source_form)table->forms[column], v, &my_types, &d->policy, room);
     if (is(table->columns[column], "char"))
         cut_blanks(out);
+    if (is_too_long(table->columns[column], (enum source_form)table->forms[column], v, out))
+        *out = (struct stored){.kind = STORED_NOTHING};
     return 0;
 }
 

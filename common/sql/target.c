@@ -315,12 +315,13 @@ bool target_accepts(const struct target *t, const struct target_table *table, ui
     char room[STORED_ROOM];
     struct stored stored;
     struct err err = {0};
-    /* A NULL it may not take: what the column is at the source is not what it is there. */
+    /* A NULL it may not take, a policy's neither: what the column is at the source is not what it
+     * is there. */
     if (v->kind == VALUE_NULL || v->size > SMALL || !table->holds[column] ||
         !t->runner.ops->stores || !row_order_values_alone(table))
         return false;
     return t->runner.ops->stores(t->runner.driver, table, column, v, room, &stored, &err) == 0 &&
-           stored.kind != STORED_NOTHING;
+           stored.kind != STORED_NOTHING && stored.kind != STORED_NULL;
 }
 
 int target_apply(struct target *t, struct run *run, struct err *err)

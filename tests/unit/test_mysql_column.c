@@ -12,6 +12,7 @@
 
 #include "apply-mysql/mysql_driver.h"
 #include "frames/pg_type.h"
+#include "sql/table.h"
 
 #define LENGTH(a)     (sizeof(a) / sizeof *(a))
 #define NUMERIC(p, s) (((p) << 16 | ((s)&0x7ff)) + 4)
@@ -217,6 +218,43 @@ static void what_identifies_rows_is_compared_exactly(void **state)
     }
 }
 
+/* As it is altered by hand, in a table of ours too. */
+static void a_value_may_be_longer_than_its_column(void **state)
+{
+    (void)state;
+    static const struct {
+        struct described_column there;
+        enum source_form form;
+        const char *text;
+        enum stored_kind kind;
+    } table[] = {
+        {TEXT("varchar", 3, NOPAD), FORM_TEXT, "äöü", STORED_TEXT},
+        {TEXT("varchar", 3, NOPAD), FORM_TEXT, "abcd", STORED_NOTHING},
+        {TEXT("varchar", 3, NOPAD), FORM_TEXT, "1234", STORED_NOTHING},
+        {TEXT("char", 3, NOPAD), FORM_TEXT, "abc", STORED_TEXT},
+        {TEXT("tinytext", 5, NOPAD), FORM_TEXT, "äöü", STORED_NOTHING},
+        {TEXT("longtext", 4294967295, NOPAD), FORM_TEXT, "abcd", STORED_TEXT},
+        {BYTES("varbinary", 2), FORM_BYTES, "ab", STORED_BYTES},
+        {BYTES("varbinary", 2), FORM_BYTES, "abc", STORED_NOTHING},
+        {BYTES("varbinary", 2), FORM_TEXT, "abc", STORED_NOTHING},
+    };
+    struct driver d = {0};
+    for (size_t i = 0; i < LENGTH(table); i++) {
+        const struct described_column *there = &table[i].there;
+        int form = (int)table[i].form;
+        const struct target_table t = {.columns = &there, .forms = &form};
+        const struct value v = {.kind = form == FORM_BYTES ? VALUE_BYTES : VALUE_TEXT,
+                                .size = (uint32_t)strlen(table[i].text),
+                                .data = table[i].text};
+        char room[STORED_ROOM];
+        struct stored stored;
+        struct err err = {0};
+        assert_int_equal(my_stores(&d, &t, 0, &v, room, &stored, &err), 0);
+        if (stored.kind != table[i].kind)
+            fail_msg("row %zu", i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +262,7 @@ int main(void)
         cmocka_unit_test(refused),
         cmocka_unit_test(a_default_is_not_a_generated_column),
         cmocka_unit_test(what_identifies_rows_is_compared_exactly),
+        cmocka_unit_test(a_value_may_be_longer_than_its_column),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,10 @@ static void a_value_may_be_one_that_is_refused(void **state)
     w->table->ours = true;
     assert_true(accepts(w, "1.5"));
     assert_false(accepts(w, "NaN"));
+    w->driver->nan = NAN_NULL; /* which the column may not take either */
+    assert_false(accepts(w, "NaN"));
+    w->driver->nan = NAN_STOP;
+    assert_false(target_accepts(w->target, w->table, 1, &(struct value){.kind = VALUE_NULL}));
     w->table->ours = false;
     assert_false(accepts(w, "1.5"));
     close_table(w);
@@ -140,6 +144,24 @@ static void a_value_may_be_one_that_is_refused(void **state)
     assert_false(accepts(w, large));
 }
 
+static void a_row_of_many_values_may_be_too_large(void **state)
+{
+    struct sqlite_world *w = *state;
+    char columns[2048] = "id/int/k";
+    for (int i = 1; i <= 100; i++) {
+        if (i == 100) {
+            make(w, KEY, "t", columns, 1);
+            w->table->ours = true;
+            assert_true(row_order_values_alone(w->table));
+        }
+        size_t n = strlen(columns);
+        (void)snprintf(columns + n, sizeof columns - n, ",c%d/text", i);
+    }
+    make(w, KEY, "u", columns, 1);
+    w->table->ours = true;
+    assert_false(row_order_values_alone(w->table));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, sqlite_setup, sqlite_teardown)
@@ -151,6 +173,7 @@ int main(void)
         TEST(an_index_may_fold_what_the_column_tells_apart),
         TEST(what_is_not_known_is_a_barrier),
         TEST(a_value_may_be_one_that_is_refused),
+        TEST(a_row_of_many_values_may_be_too_large),
     };
     log_init("test");
     log_set_level(LOG_LEVEL_ERROR);
