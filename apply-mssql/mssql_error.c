@@ -110,6 +110,7 @@ static const struct {
     {"The duplicate key value is (", ")."},
     {"Truncated value: '", "'."},
     {"value '", "' to "},
+    {", value = ", "."}, /* 220, 232: numbers */
 };
 
 /* A value may hold what comes after it, so the last one counts. */

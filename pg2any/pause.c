@@ -72,13 +72,27 @@ static int leave_out(struct plan *plan, const struct stage *s, struct err *err)
     return mark(s, APART_PAUSED, "", err);
 }
 
+/* Whether the process runs that program. The file may be of a container, whose numbers of processes
+ * are others here. */
+static bool runs(pid_t pid, const char *program)
+{
+    char path[32], name[16] = "";
+    (void)snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    FILE *f = fopen(path, "re");
+    bool read = f && fgets(name, sizeof name, f);
+    if (f)
+        (void)fclose(f);
+    name[strcspn(name, "\n")] = '\0';
+    return read && strncmp(name, program, sizeof name - 1) == 0;
+}
+
 /* The process of a stage, as its statistics say; 0: there is none. */
 static pid_t find_process(const struct stage *s, bool only_ready)
 {
     struct stats_file f;
     struct err unread = {0};
     bool there = stats_file_read(&f, s->stats, &unread) == 0 && f.alive &&
-                 (!only_ready || f.state == STATS_READY);
+                 (!only_ready || f.state == STATS_READY) && runs(f.pid, s->program);
     pid_t pid = there ? f.pid : 0;
     stats_file_free(&f);
     return pid;

@@ -92,6 +92,8 @@ static void values_are_left_out(void **state)
         {"Conversion failed when converting the nvarchar value 'a 'secret' to data type int' to "
          "data type int.",
          "Conversion failed when converting the nvarchar value '…' to data type int."},
+        {"Arithmetic overflow error for data type smallint, value = -70000.",
+         "Arithmetic overflow error for data type smallint, value = …."},
         {"Incorrect syntax near 'x'.", "Incorrect syntax near 'x'."},
     };
     for (size_t i = 0; i < LENGTH(table); i++) {
