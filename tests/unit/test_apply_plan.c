@@ -22,6 +22,7 @@
 #include "apply-sqlite/sqlite.h"
 #include "apply/apply_stream.h"
 #include "base/log.h"
+#include "frame_script.h"
 #include "frames/frame_writer.h"
 #include "frames/pg_type.h"
 #include "random.h"
@@ -257,23 +258,7 @@ static void transaction(struct buf *out, int nchanges)
 
 static void hello(struct buf *out)
 {
-    const struct frame_hello h = {
-        .format_version = FRAME_FORMAT_VERSION,
-        .producer = bytes_of("test"),
-        .producer_version = bytes_of("1"),
-        .system_identifier = bytes_of("7000000000000000001"),
-        .timeline = 1,
-        .database = bytes_of("db"),
-        .slot = bytes_of("slot"),
-        .npublications = 1,
-        .publications = {bytes_of("pub")},
-        .start_lsn = 100,
-        .wal_lsn = 1000000000,
-        .server_version = 150018,
-        .protocol_version = 3,
-        .options = bytes_of(""),
-    };
-    frame_put_hello(out, &h);
+    script_frames(out, "H 100");
     for (int i = 0; i < TABLES; i++)
         put_relation(out, i);
 }

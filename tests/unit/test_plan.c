@@ -323,7 +323,7 @@ static void targets_may_be_apart(void **state)
         {{NULL, "paused 1\nanother target\n\n", NULL}, "--ack 1 --ack 2 --ack 3", "1 4 5"},
         {{NULL, "at the pub 1\nb\n\n", NULL}, "does not say how its target is", ""},
     };
-    char directory[] = "/tmp/apart.XXXXXX", variable[64];
+    char directory[] = "/tmp/pg2any-test-apart-XXXXXX", variable[64];
     assert_non_null(mkdtemp(directory));
     (void)snprintf(variable, sizeof variable, "CDC_STATE_DIR=%s", directory);
     const char *const environment[] = {
