@@ -154,9 +154,10 @@ my ($sent, $rows_sent, %chunk) = (0, 0);
 $sent++, $rows_sent += $2, $chunk{"$1 $3"}++
     while $log =~ /msg="rows of a table are sent" schema=public table=(\S+) rows=(\d+) from=(\d+)/g;
 diag("$rows_sent rows were sent in $sent chunks, of which " . keys(%chunk) . ' are different');
-# A kill is a break, and what is stopped behind it, when it may be up again already.
+# A kill is a break, and what is stopped behind it, when it may be up again already. What the pipes held is sent again, a few
+# chunks; a copy that began anew would repeat half a table.
 my $starts = () = $log =~ /tool=pg-capture .*msg=connected connection=catalog/g;
-cmp_ok($sent - keys %chunk, '<', $starts, 'a break repeats no more than a chunk');
+cmp_ok($sent - keys %chunk, '<', 4 * $starts, 'a break repeats what was under way, not the table');
 is_deeply([grep { $memory{$_} > $MOST_MEMORY_KB } sort keys %memory], [], 'and nothing takes much memory');
 is($front->stop, 0, 'asked to stop, it leaves with 0');
 
