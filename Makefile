@@ -356,14 +356,13 @@ MAN_PAGES := $(wildcard man/*.[1-8])
 SVC_SCRIPTS := start $(addprefix s6/stage/,run finish log/run) $(addprefix runit/,run finish log/run)
 SVC_FILES := $(addprefix s6/stage/,notification-fd timeout-finish max-death-tally) \
 	$(addprefix monitoring/,README.md prometheus.yml alerts.yml alerts_test.yml grafana-dashboard.json)
-DOC_FILES := $(wildcard README.md LICENSE CHANGELOG.md docs/*.md docs/*.svg)
+DOC_FILES := $(wildcard README.md LICENSE CHANGELOG.md CONTRIBUTING.md docs/*.md docs/*.svg)
 man_section = $(patsubst .%,man%,$(suffix $(1)))
 
 .PHONY: install
-install: all ## install into $(DESTDIR)$(PREFIX)
+install: all install-docs ## install into $(DESTDIR)$(PREFIX)
 	$(INSTALL) -d '$(DESTDIR)$(BINDIR)'
 	$(INSTALL) -m 755 $(BINARIES) '$(DESTDIR)$(BINDIR)'
-	$(foreach f,$(DOC_FILES),$(INSTALL) -D -m 644 $(f) '$(DESTDIR)$(DOCDIR)/$(f)';)
 	$(foreach f,$(SVC_SCRIPTS),$(INSTALL) -D -m 755 svc/$(f) '$(DESTDIR)$(DATADIR)/$(f)';)
 	$(foreach f,$(SVC_FILES),$(INSTALL) -D -m 644 svc/$(f) '$(DESTDIR)$(DATADIR)/$(f)';)
 	$(INSTALL) -D -m 644 packaging/completion/_pg2any '$(DESTDIR)$(ZSHDIR)/_pg2any'
@@ -371,6 +370,10 @@ install: all ## install into $(DESTDIR)$(PREFIX)
 	$(foreach t,$(filter-out pg2any,$(TOOLS)),ln -sf pg2any '$(DESTDIR)$(BASHDIR)/$(t)';)
 	$(INSTALL) -d '$(DESTDIR)$(UNITDIR)'
 	sed 's|/usr/local/bin/|$(BINDIR)/|' svc/systemd/pg2any@.service >'$(DESTDIR)$(UNITDIR)/pg2any@.service'
+
+.PHONY: install-docs
+install-docs: ## install documents and manual pages, which need no build
+	$(foreach f,$(DOC_FILES),$(INSTALL) -D -m 644 $(f) '$(DESTDIR)$(DOCDIR)/$(f)';)
 	$(foreach m,$(MAN_PAGES),$(INSTALL) -D -m 644 $(m) \
 		'$(DESTDIR)$(MANDIR)/$(call man_section,$(m))/$(notdir $(m))';)
 
