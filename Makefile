@@ -1,7 +1,8 @@
 # pg2any: build, test and install every tool from one make, without recursion into folders.
 # `make help` lists the targets. GNU make 4.3 or later.
 
-VERSION   := 0.1.0
+# The version that is worked on; nothing else says it. CHANGELOG.md has it when it is released.
+VERSION   := 0.2.0
 BUILD     ?= build
 PREFIX    ?= /usr/local
 BINDIR    ?= $(PREFIX)/bin
@@ -398,10 +399,19 @@ uninstall: ## remove what `make install` put there
 	rm -f $(foreach t,$(ALL_TOOLS),'$(DESTDIR)$(BASHDIR)/$(t)')
 	rm -rf '$(DESTDIR)$(DATADIR)'
 
+# The same bytes from the same commit: what git's configuration and gzip would put of this machine into it is said.
+DIST := $(BUILD)/pg2any-$(VERSION)
 .PHONY: dist
 dist: ## pack the committed sources into build/pg2any-VERSION.tar.gz
 	@mkdir -p $(BUILD)
-	git archive --prefix=pg2any-$(VERSION)/ -o $(BUILD)/pg2any-$(VERSION).tar.gz HEAD
+	git -c core.autocrlf=false -c core.attributesFile=/dev/null -c tar.umask=0022 \
+		archive --format=tar --prefix=pg2any-$(VERSION)/ -o $(DIST).tar HEAD
+	gzip -9nf $(DIST).tar
+
+.PHONY: check-dist
+check-dist: dist ## unpack that outside of git, build it and run its unit tests
+	@away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; tar -xzf $(DIST).tar.gz -C "$$away"; \
+		env -u MAKEFLAGS -u MAKELEVEL $(MAKE) --no-print-directory -j$(JOBS) -C "$$away"/pg2any-$(VERSION) WERROR=1 all check-unit
 
 DEB_TOOLS := dpkg-buildpackage=dpkg-dev dh=debhelper fakeroot lintian
 .PHONY: deb
