@@ -114,9 +114,9 @@ UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%) $(FUZZ_REPLAYS) $(CHANG
 # What of a tool can be tested without its main(): everything else in its folder.
 TOOL_LIBS := $(foreach t,$(TOOLS),$(if $(filter-out $(t)/main.c,$(wildcard $(t)/*.c)),$(BUILD)/$(t).a))
 C_SRC := $(COMMON_SRC) $(foreach t,$(TOOLS),$(wildcard $(t)/*.c)) $(UNIT_SRC) $(UNIT_SUPPORT_SRC) \
-	$(wildcard tests/fuzz/*.c tests/apply-text/*.c tests/faults/*.c tests/hasty/*.c)
+	$(wildcard tests/fuzz/*.c tests/apply-text/*.c tests/faults/*.c tests/hasty/*.c tests/instructions/*.c)
 C_FILES := $(wildcard common/*/*.[ch] $(ALL_TOOLS:%=%/*.[ch]) tests/unit/*.[ch] tests/fuzz/*.[ch] \
-	tests/apply-text/*.c tests/faults/*.c tests/hasty/*.c)
+	tests/apply-text/*.c tests/faults/*.c tests/hasty/*.c tests/instructions/*.c)
 
 .PHONY: all
 all: $(LIB) $(BINARIES) ## build the library and every tool into build/
@@ -193,6 +193,12 @@ $(FAULTS): $(BUILD)/obj/tests/faults/preload.o
 	$(call say,LD) $(CC) -shared $(CFLAGS) $(LDFLAGS) $^ -o $@
 $(BUILD)/obj/tests/faults/preload.o: PG2ANY_CFLAGS := -std=c11 $(WARNINGS) -fPIC -U_FORTIFY_SOURCE
 
+# Frames of a few workloads, always the same, to count instructions with.
+WORKLOAD_FRAMES := $(BUILD)/unit/workload
+$(WORKLOAD_FRAMES): $(call objects,tests/instructions/workload.c) $(BUILD)/pg-capture.a $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LD) $(link) $^ $(call pkg_libs,libpq $(COMMON_PKGS)) -o $@
+
 # One that takes its snapshots too early.
 HASTY := $(BUILD)/unit/pg-capture-hasty
 $(HASTY): $(call objects,tests/hasty/hasty.c) $(BUILD)/obj/pg-capture/main.o $(BUILD)/pg-capture.a $(LIB)
@@ -200,7 +206,7 @@ $(HASTY): $(call objects,tests/hasty/hasty.c) $(BUILD)/obj/pg-capture/main.o $(B
 	$(call say,LD) $(link) -Wl,--wrap=snapshot_sees $^ $(call pkg_libs,libpq $(COMMON_PKGS)) -o $@
 
 .PHONY: unit
-unit: $(UNIT_TESTS) $(TEXT_APPLIER) $(FAULTS) $(HASTY) ## build the unit tests
+unit: $(UNIT_TESTS) $(TEXT_APPLIER) $(FAULTS) $(HASTY) $(WORKLOAD_FRAMES) ## build the unit tests
 
 # With libFuzzer, in a build folder of its own where everything is compiled for it.
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/%)
@@ -246,7 +252,7 @@ check-bytes: $(CHANGED_BYTES) ## change a byte in kept streams, CHANGES times (1
 	@PG2ANY_CHANGES=$(CHANGES) $<
 
 .PHONY: check-e2e
-check-e2e: all $(HASTY) ## run the end-to-end tests (T=tests/t/00_smoke.t for some of them)
+check-e2e: all $(HASTY) $(WORKLOAD_FRAMES) ## run the end-to-end tests (T=tests/t/00_smoke.t for some of them)
 	@$(call select_or_T,all) $(test_env) tests/run --logs $(BUILD)/test-logs $$list
 
 .PHONY: check-mysql
@@ -285,6 +291,10 @@ KILLS ?= 20
 .PHONY: check-copy
 check-copy: all ## copy ROWS (1000000) rows into two targets under load, with kill -9 of a stage, KILLS times (20)
 	@PG2ANY_ROWS=$(ROWS) PG2ANY_KILLS=$(KILLS) $(test_env) tests/run --limit 14400 --logs $(BUILD)/test-logs tests/t/92_copy_many.t
+
+.PHONY: instructions
+instructions: all $(WORKLOAD_FRAMES) ## count each program's instructions for a row anew, into docs/BENCHMARKS.md
+	@PG2ANY_INSTRUCTIONS=write $(test_env) tests/run --logs $(BUILD)/test-logs tests/t/69_instructions.t
 
 # WORKLOAD=NAME,... of tests/bench/bench; RUNS of each. The picture needs matplotlib, which no other target does.
 WORKLOAD ?=

@@ -86,6 +86,7 @@ if $for_tests; then
     need jq jq command -v jq
     need mandoc mandoc command -v mandoc
     need zsh zsh command -v zsh
+    need valgrind valgrind command -v valgrind
 fi
 for extra; do
     if [ "$extra" = matplotlib ]; then
