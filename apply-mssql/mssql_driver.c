@@ -145,7 +145,6 @@ static void describe_driver(const struct driver *d, struct driver_traits *traits
         .errors_end = true,
         .folds_names = d->folds_names,
         .merges_times = policy_merges(&d->policy),
-        .pads_keys = true,
         .free_statement = mssql_statement_free,
     };
 }

@@ -11,7 +11,8 @@
 
 /* What a key was last in. */
 struct net_slot {
-    uint64_t hash; /* two keys with one hash only keep an order that they need not keep */
+    uint64_t hash; /* two keys with one hash only keep their order; those that differ in padding may
+                      be one to the source or the target */
     uint32_t epoch;
     uint32_t last; /* change, and one more */
 };
@@ -100,20 +101,31 @@ static uint64_t mix(uint64_t h, uint64_t word)
     return h ^ h >> 32;
 }
 
+/* Without what follows that some take for nothing: blanks of text, zeros of bytes, which stand as
+ * they are or as \x…00. */
+static uint32_t size_without_padding(const struct value *v)
+{
+    bool hexadecimal = v->size >= 2 && v->data[0] == '\\' && v->data[1] == 'x';
+    uint32_t size = v->size;
+    while (size > 0 && (v->data[size - 1] == (hexadecimal ? '0' : ' ') || v->data[size - 1] == 0))
+        size--;
+    return size;
+}
+
 static uint64_t hash_key(const struct net_table *t, const struct value *values)
 {
     uint64_t h = mix(0, (uintptr_t)t);
     for (uint32_t i = 0; i < t->identity->n; i++) {
         const struct value *v = &values[t->identity->columns[i]];
-        uint32_t at = 0;
-        h = mix(h, v->size);
-        for (uint64_t word; v->size - at >= sizeof word; at += sizeof word) {
+        uint32_t size = size_without_padding(v), at = 0;
+        h = mix(h, size);
+        for (uint64_t word; size - at >= sizeof word; at += sizeof word) {
             memcpy(&word, v->data + at, sizeof word);
             h = mix(h, word);
         }
         uint64_t rest = 0;
-        if (v->size > at)
-            memcpy(&rest, v->data + at, v->size - at);
+        if (size > at)
+            memcpy(&rest, v->data + at, size - at);
         h = mix(h, rest);
     }
     return h;

@@ -106,8 +106,6 @@ struct driver_traits {
     bool folds_names;
     /* Dates, timestamps and floats that differ at the source may be one in a column. */
     bool merges_times;
-    /* Texts and bytes are one in a key that differ in trailing blanks or zero bytes only. */
-    bool pads_keys;
     /* A new column gets its value in the rows that are there from a default, which is then taken
      * away, where the value has no more bytes than that; 0: never. */
     size_t default_bytes;

@@ -2,9 +2,9 @@
 
 #include "frames/pg_type.h"
 
-/* Whether two values of a type are one to the target only where PostgreSQL's text of both is the
- * same, byte by byte. The text of a numeric without a scale, a float, an interval, a char(n) or a
- * citext is not the only one of its value. */
+/* Whether two values of a type are one, to the source or the target, only where PostgreSQL's text
+ * of both is the same, but for padding. The text of a numeric without a scale, a float, an interval
+ * or a citext is not the only one of its value. */
 static bool has_one_text(const struct column *c, const struct driver_traits *traits)
 {
     switch (c->base_type_oid) {
@@ -14,15 +14,15 @@ static bool has_one_text(const struct column *c, const struct driver_traits *tra
     case PG_TYPE_INT8:
     case PG_TYPE_OID:
     case PG_TYPE_UUID:
+    case PG_TYPE_TEXT:
+    case PG_TYPE_VARCHAR:
+    case PG_TYPE_BPCHAR:
+    case PG_TYPE_BYTEA:
         return true;
     case PG_TYPE_DATE:
     case PG_TYPE_TIMESTAMP:
     case PG_TYPE_TIMESTAMPTZ:
         return !traits->merges_times;
-    case PG_TYPE_TEXT:
-    case PG_TYPE_VARCHAR:
-    case PG_TYPE_BYTEA:
-        return !traits->pads_keys;
     default:
         return false;
     }

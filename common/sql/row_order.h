@@ -19,7 +19,8 @@ enum row_order {
     ORDER_OF_ALL,   /* nothing overtakes a change of the table, and it overtakes nothing */
     ORDER_OF_TABLE, /* its changes keep their order; those of other tables are no matter to them */
     ORDER_OF_KEY,   /* the same for changes of one key: all that ties its rows is its identity, of
-                       which the target takes two for one only where their text is the same */
+                       which two are one only where their text is the same, but for blanks or
+                       zero bytes at its end */
 };
 
 enum row_order row_order(const struct target_table *t, const struct driver_traits *traits);

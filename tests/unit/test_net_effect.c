@@ -179,6 +179,18 @@ static void keys_change_places(void **state)
     becomes_in(t, "U 1 > 2,x,y; U 2 > 3,x,y", "U 1>2,x,y; U 2>3,x,y");
 }
 
+static void keys_that_differ_in_padding_keep_their_order(void **state)
+{
+    (void)state;
+    becomes("I a,x,y; D a ", "I a,x,y; D a ");
+    becomes("I \\x01,x,y; D \\x0100; D \\x02", "D \\x02; I \\x01,x,y; D \\x0100");
+    becomes("U a,x,y; U a ,z,y; U b > c  ,x,y; D c", "U a,x,y a ,z,y b>c  ,x,y; D c");
+    becomes("I 1,x,y; D 10", "D 10; I 1,x,y");
+    struct net_table t = a_table();
+    t.sets = true;
+    becomes_in(t, "U a,x,y; U a ,z,y", "U a,x,y; U a ,z,y");
+}
+
 static void a_table_may_keep_its_order(void **state)
 {
     (void)state;
@@ -250,6 +262,7 @@ int main(void)
         cmocka_unit_test(what_becomes_of_a_key),
         cmocka_unit_test(nothing_is_left_out_that_could_be_refused),
         cmocka_unit_test(keys_change_places),
+        cmocka_unit_test(keys_that_differ_in_padding_keep_their_order),
         cmocka_unit_test(a_table_may_keep_its_order),
         cmocka_unit_test(what_is_not_for_a_plan),
         cmocka_unit_test(a_plan_is_bounded_and_begins_anew),

@@ -72,10 +72,6 @@ static void a_key_with_several_texts_does_not_tell_rows_apart(void **state)
 static void a_driver_may_take_two_keys_for_one(void **state)
 {
     struct sqlite_world *w = *state;
-    make(w, KEY, "words", "id/text/k,v/text", 1);
-    assert_int_equal(row_order(w->table, &(struct driver_traits){0}), ORDER_OF_KEY);
-    assert_int_equal(row_order(w->table, &(struct driver_traits){.pads_keys = true}),
-                     ORDER_OF_TABLE);
     make(w, KEY, "times", "id/ts/k,v/text", 1);
     assert_int_equal(row_order(w->table, &(struct driver_traits){0}), ORDER_OF_KEY);
     assert_int_equal(row_order(w->table, &(struct driver_traits){.merges_times = true}),

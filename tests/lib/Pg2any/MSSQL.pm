@@ -166,6 +166,7 @@ sub rows {
 # What it was asked to execute: [{session, kind, text, declaration}].
 sub statements {
     my ($self) = @_;
+    return if !-e "$self->{dir}/statements.log";
     my $text = Pg2any::Postgres::read_file("$self->{dir}/statements.log");
     my $json = JSON::PP->new->utf8;
     return map { $json->decode($_) } split /\n/, $text;
