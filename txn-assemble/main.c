@@ -23,6 +23,7 @@
 #include "base/notify.h"
 #include "base/options.h"
 #include "base/signals.h"
+#include "base/spill_file.h"
 #include "base/stats.h"
 #include "base/std_fds.h"
 #include "frames/frame_output.h"
@@ -266,11 +267,7 @@ static int start(struct run *r, struct settings *s, struct stage_options *stage,
     if (signals_init(&r->signals, err))
         return -1;
     raise_open_files();
-    if (!s->spill_dir)
-        s->spill_dir = getenv("TMPDIR");
-    if (!s->spill_dir || !*s->spill_dir)
-        s->spill_dir = "/var/tmp";
-    store_pool_init(&r->pool, s->spill_dir, s->memory_limit);
+    store_pool_init(&r->pool, spill_dir_default(s->spill_dir), s->memory_limit);
     if (store_pool_check_dir(&r->pool, err))
         return -1;
     frame_reader_init(&r->in, STDIN_FILENO);

@@ -7,17 +7,9 @@
  * most memory writes all it has to its spill file and goes on in memory after that; so a file is
  * always the front of its transaction, the chunks in memory its tail.
  *
- * A spill file has no name as soon as it is open: it vanishes with the process, however that ends.
- * It is a sequence of blocks:
- *
- *     block := payload length, u32 big-endian | XXH3 64-bit checksum, u64 big-endian | payload
- *
- * The payload is whole frames. The checksum is seeded with the block's offset in the file, so that
- * a block in another's place is noticed too. Nothing is synced: after a crash the server sends
- * everything again.
- *
- * Failures of the disk and damaged blocks are temporary errors: started again, the transaction
- * comes again from the slot. Writing and reading spill files blocks.
+ * The file is a sequence of blocks of whole frames (base/spill_file.h). Failures of the disk and
+ * damaged blocks are temporary errors: started again, the transaction comes again from the slot.
+ * Writing and reading spill files blocks.
  */
 #ifndef PG2ANY_TXN_ASSEMBLE_TXN_STORE_H
 #define PG2ANY_TXN_ASSEMBLE_TXN_STORE_H
@@ -52,10 +44,7 @@ struct store_pool {
 void store_pool_init(struct store_pool *pool, const char *spill_dir, uint64_t memory_limit);
 void store_pool_free(struct store_pool *pool); /* every store must be released before */
 
-/*
- * Tries whether a spill file can be made, and removes files that a process killed between the
- * making and the unlinking of one has left. Failure is permanent: the directory has to be mended.
- */
+/* spill_dir_check() of its directory. */
 MUST_CHECK int store_pool_check_dir(const struct store_pool *pool, struct err *err);
 
 /* Counts memory that belongs to a transaction but lies outside its store. */
