@@ -2,8 +2,9 @@
  * frame-tee - passes committed frames on to several readers, and keeps an audit file of them.
  *
  * What comes on stdin goes to the audit file, then to stdout and to each --output-fd, if it is not
- * malformed. The slowest reader slows the reading: nothing is held but what is on its way. A reader
- * that is gone ends the program, so that all begin again together at a new hello.
+ * malformed. What a reader cannot take yet, while another one can, goes to a spill file
+ * (backlog.h), up to a limit. A reader that is gone ends the program, so that all begin again
+ * together at a new hello.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "backlog.h"
 #include "base/begin.h"
 #include "base/exit.h"
 #include "base/log.h"
@@ -23,6 +25,7 @@
 #include "base/notify.h"
 #include "base/options.h"
 #include "base/signals.h"
+#include "base/spill_file.h"
 #include "base/stats.h"
 #include "base/version.h"
 #include "frames/frame_check.h"
@@ -30,7 +33,6 @@
 #include "frames/frame_reader.h"
 #include "frames/relmap.h"
 
-#define HIGH_BYTES  (1024 * 1024) /* more than this waits for a reader: stop reading */
 #define MAX_OUTPUTS (1 + OPTION_LIST_MAX)
 
 struct settings {
@@ -38,6 +40,8 @@ struct settings {
     const char *audit;
     uint64_t audit_size;
     uint64_t audit_keep;
+    uint64_t reader_spill;
+    const char *spill_dir;
 };
 
 static const struct option_def option_table[] = {
@@ -49,6 +53,12 @@ static const struct option_def option_table[] = {
      "SIZE", "rename it then, between two transactions, and begin another", 4096, 0, NULL},
     {"audit-keep", OPTION_UINT, offsetof(struct settings, audit_keep), "CDC_AUDIT_KEEP", "10", "N",
      "how many renamed files are kept", 0, 1000000, NULL},
+    {"reader-spill", OPTION_SIZE, offsetof(struct settings, reader_spill), "CDC_READER_SPILL",
+     "1GB", "SIZE",
+     "how far a reader may fall behind the fastest one, in a\nspill file; 0: the slowest slows all",
+     0, 0, NULL},
+    {"spill-dir", OPTION_STRING, offsetof(struct settings, spill_dir), "CDC_SPILL_DIR", NULL, "DIR",
+     "where spill files are made [$TMPDIR, else /var/tmp]", 0, 0, NULL},
     {.name = NULL},
 };
 
@@ -66,31 +76,48 @@ struct run {
     struct signals signals;
     struct relmap relations; /* as they were described last */
     struct audit audit;
-    struct frame_output outputs[MAX_OUTPUTS];
+    struct backlog outputs[MAX_OUTPUTS];
     char names[MAX_OUTPUTS][24];
     size_t noutputs;
     bool begun;   /* a frame has come */
     bool ended;   /* Z has come */
     bool starved; /* no whole frame is left of what was read */
     struct stats stats;
-    uint64_t *frames, *held, *audit_bytes, *audit_files;
+    uint64_t *frames, *held, *spill, *spill_total, *audit_bytes, *audit_files;
 };
 
-static size_t pending(const struct run *r)
+static uint64_t pending(const struct run *r)
 {
-    size_t most = 0;
+    uint64_t most = 0;
     for (size_t i = 0; i < r->noutputs; i++)
-        if (frame_output_pending(&r->outputs[i]) > most)
-            most = frame_output_pending(&r->outputs[i]);
+        if (backlog_bytes(&r->outputs[i]) > most)
+            most = backlog_bytes(&r->outputs[i]);
     return most;
+}
+
+/* The fastest reader keeps up with what is read, and there is room for what the others cannot take.
+ */
+static bool may_read(const struct run *r)
+{
+    bool one_keeps_up = false;
+    for (size_t i = 0; i < r->noutputs; i++) {
+        if (!backlog_has_room(&r->outputs[i]))
+            return false;
+        one_keeps_up = one_keeps_up || backlog_bytes(&r->outputs[i]) < BACKLOG_HIGH_BYTES;
+    }
+    return one_keeps_up;
 }
 
 static void update_stats(void *ctx)
 {
     struct run *r = ctx;
-    *r->held = 0;
-    for (size_t i = 0; i < r->noutputs; i++)
-        *r->held += frame_output_pending(&r->outputs[i]);
+    *r->held = *r->spill = *r->spill_total = 0;
+    for (size_t i = 0; i < r->noutputs; i++) {
+        const struct backlog *b = &r->outputs[i];
+        *r->held += backlog_bytes(b) - backlog_spilled(b);
+        *r->spill += backlog_spilled(b);
+        *r->spill_total += b->nspilled;
+    }
     *r->audit_bytes = r->audit.written_bytes;
     *r->audit_files = r->audit.files;
 }
@@ -100,7 +127,11 @@ static void register_stats(struct run *r)
     struct stats *s = &r->stats;
     r->frames = stats_register(s, STATS_COUNTER, "pg2any_tee_frames_total", NULL, "Frames read.");
     r->held = stats_register(s, STATS_GAUGE, "pg2any_buffer_memory_usage_bytes", NULL,
-                             "Frames that wait for a reader.");
+                             "Frames that wait for a reader, in memory.");
+    r->spill = stats_register(s, STATS_GAUGE, "pg2any_spill_bytes", NULL,
+                              "Frames that wait for a reader in spill files.");
+    r->spill_total = stats_register(s, STATS_COUNTER, "pg2any_tee_spilled_bytes_total", NULL,
+                                    "Bytes written to spill files.");
     r->audit_bytes = stats_register(s, STATS_COUNTER, "pg2any_audit_bytes_total", NULL,
                                     "Bytes written to the audit file.");
     r->audit_files = stats_register(s, STATS_COUNTER, "pg2any_audit_files_total", NULL,
@@ -176,12 +207,6 @@ static int check_frame(struct run *r, const struct frame *f, struct err *err)
     }
 }
 
-static void take_in(struct frame_output *o, const struct frame *f)
-{
-    buf_append(&o->out.buf, frame_start(f), frame_length(f));
-    frame_output_seal(o);
-}
-
 static int take_frame(struct run *r, const struct frame *f, struct err *err)
 {
     ++*r->frames;
@@ -189,16 +214,16 @@ static int take_frame(struct run *r, const struct frame *f, struct err *err)
     if (audit_frame(&r->audit, f, err))
         return -1;
     for (size_t i = 0; i < r->noutputs; i++)
-        take_in(&r->outputs[i], f);
+        backlog_put(&r->outputs[i], f);
     r->ended = f->type == FRAME_END;
     return 0;
 }
 
-/* Every whole frame that is there, as long as the readers keep up; first into the audit file. */
+/* Every whole frame that is there, as long as there is room; first into the audit file. */
 static int take_frames(struct run *r, struct err *err)
 {
     struct frame f;
-    while (!r->ended && pending(r) < HIGH_BYTES) {
+    while (!r->ended && may_read(r)) {
         uint64_t offset = r->in.offset;
         enum frame_reader_status status = frame_reader_next(&r->in, &f, err);
         if (status == FRAME_READER_ERROR)
@@ -214,46 +239,58 @@ static int take_frames(struct run *r, struct err *err)
     if (r->audit.path && audit_flush(&r->audit, err))
         return -1;
     for (size_t i = 0; i < r->noutputs; i++)
-        if (frame_output_try(&r->outputs[i], err))
+        if (backlog_pass(&r->outputs[i], err))
             return -1;
     return 0;
 }
 
-/* Waits for input, where there is room for it, for the readers and for signals;
- * `*readable`: there is input. */
+/* Waits for input, where there is room for it and nothing is left of what was read, for the readers
+ * and for signals; `*readable`: there is input. */
 static int wait_for_any(struct run *r, bool *readable, struct err *err)
 {
     struct pollfd p[2 + MAX_OUTPUTS];
-    bool room = pending(r) < HIGH_BYTES && !r->ended && !r->signals.stop;
+    bool room = may_read(r) && !r->ended && !r->signals.stop;
     p[0] = (struct pollfd){.fd = room ? r->in.fd : -1, .events = POLLIN};
     p[1] = (struct pollfd){.fd = r->signals.stop ? -1 : r->signals.fd, .events = POLLIN};
     for (size_t i = 0; i < r->noutputs; i++)
-        p[2 + i] =
-            (struct pollfd){.fd = r->outputs[i].out.fd,
-                            .events = frame_output_pending(&r->outputs[i]) > 0 ? POLLOUT : 0};
-    int n = poll(p, 2 + r->noutputs, r->stats.path ? STATS_INTERVAL_MS : -1);
+        p[2 + i] = (struct pollfd){.fd = r->outputs[i].out.out.fd,
+                                   .events = backlog_bytes(&r->outputs[i]) > 0 ? POLLOUT : 0};
+    int limit_ms = r->stats.path ? STATS_INTERVAL_MS : -1;
+    int n = poll(p, 2 + r->noutputs, room && !r->starved ? 0 : limit_ms);
     if (n < 0 && errno != EINTR)
         return err_errno(err, ERR_TEMPORARY, "poll");
     *readable = n > 0 && p[0].revents;
     if (n > 0 && p[1].revents)
         (void)signals_stop(&r->signals);
     for (size_t i = 0; n > 0 && i < r->noutputs; i++)
-        if (output_check_revents(&r->outputs[i].out, p[2 + i].revents, err))
+        if (output_check_revents(&r->outputs[i].out.out, p[2 + i].revents, err))
             return -1;
     stats_tick(&r->stats, monotonic_ms());
     return 0;
 }
 
-/* Everything that the outputs hold goes out. */
+/* The readers get whole frames as far as memory has them; the rest comes again. */
+static void cut_short(struct run *r, bool with_end)
+{
+    struct frame_end z = {.why = bytes_of("stopped by signal")};
+    for (size_t i = 0; i < r->noutputs; i++)
+        if ((backlog_cut(&r->outputs[i]) || !r->ended) && with_end)
+            frame_put_end(&r->outputs[i].out.out.buf, &z);
+    r->ended = true;
+}
+
+/* Everything that the outputs hold goes out; where it is stopped meanwhile, what is in memory. */
 static int drain(struct run *r, struct err *err)
 {
     bool readable;
     while (pending(r) > 0) {
         for (size_t i = 0; i < r->noutputs; i++)
-            if (frame_output_try(&r->outputs[i], err))
+            if (backlog_pass(&r->outputs[i], err))
                 return -1;
         if (pending(r) > 0 && wait_for_any(r, &readable, err))
             return -1;
+        if (r->signals.stop)
+            cut_short(r, r->ended);
     }
     return 0;
 }
@@ -275,38 +312,45 @@ static int loop(struct run *r, struct err *err)
     }
 }
 
-/* What is whole goes out, whatever happened, but nothing that is not in the audit file. */
+/* What is whole and in memory goes out, whatever happened, but nothing that is not in the audit
+ * file; at the end of the stream all of it. */
 static void finish(struct run *r, struct err *err)
 {
     struct err late = {0};
+    bool ended = r->ended;
     if (r->audit.path && audit_flush(&r->audit, &late))
         return;
-    /* Without a beginning there is nothing to end: a stream of one end frame is none. */
-    if (r->signals.stop && r->begun && !r->ended && err->kind == ERR_NONE) {
-        struct frame_end z = {.why = bytes_of("stopped by signal")};
-        for (size_t i = 0; i < r->noutputs; i++)
-            frame_put_end(&r->outputs[i].out.buf, &z);
-    }
-    if (r->signals.stop && !r->ended && err->kind == ERR_NONE)
+    if (r->signals.stop && !ended && err->kind == ERR_NONE)
         log_info("stopped by signal", NULL);
+    /* Without a beginning there is nothing to end: a stream of one end frame is none. */
+    if (r->signals.stop || err->kind != ERR_NONE)
+        cut_short(r, r->begun && err->kind == ERR_NONE);
     int rc = drain(r, &late);
-    if (rc == 0 && r->ended && !r->signals.stop)
+    if (rc == 0 && ended && !r->signals.stop)
         rc = frame_reader_finish(&r->in, &late);
     if (rc && err->kind == ERR_NONE && !r->signals.stop)
         *err = late;
 }
 
-static void add_output(struct run *r, int fd, const char *name)
+static void add_output(struct run *r, int fd, const char *name, const struct settings *s)
 {
-    struct frame_output *o = &r->outputs[r->noutputs];
     (void)snprintf(r->names[r->noutputs], sizeof r->names[0], "%s", name);
-    frame_output_init(o, fd, r->names[r->noutputs], OUTPUT_PIPE_SIZE);
+    backlog_init(&r->outputs[r->noutputs], fd, r->names[r->noutputs],
+                 spill_dir_default(s->spill_dir), s->reader_spill);
     r->noutputs++;
 }
 
-static int open_outputs(struct run *r, const struct option_list *fds, struct err *err)
+static int check_spill_dir(const struct settings *s, struct err *err)
 {
-    add_output(r, STDOUT_FILENO, "stdout");
+    return spill_dir_check(spill_dir_default(s->spill_dir), err)
+               ? err_hint(err, "--spill-dir chooses another directory; --reader-spill 0 needs none")
+               : 0;
+}
+
+static int open_outputs(struct run *r, const struct settings *s, struct err *err)
+{
+    const struct option_list *fds = &s->output_fds;
+    add_output(r, STDOUT_FILENO, "stdout", s);
     for (size_t i = 0; i < fds->n; i++) {
         char *end, name[24];
         long fd = strtol(fds->items[i], &end, 10);
@@ -316,15 +360,15 @@ static int open_outputs(struct run *r, const struct option_list *fds, struct err
         if (fcntl((int)fd, F_GETFD) < 0)
             return err_errno(err, ERR_PERMANENT, "--output-fd %ld", fd);
         (void)snprintf(name, sizeof name, "descriptor %ld", fd);
-        add_output(r, (int)fd, name);
+        add_output(r, (int)fd, name, s);
     }
-    return 0;
+    return fds->n > 0 && s->reader_spill > 0 ? check_spill_dir(s, err) : 0;
 }
 
 static int start(struct run *r, const struct settings *s, struct stage_options *stage,
                  struct err *err)
 {
-    if (signals_init(&r->signals, err) || open_outputs(r, &s->output_fds, err) ||
+    if (signals_init(&r->signals, err) || open_outputs(r, s, err) ||
         audit_open(&r->audit, s->audit, s->audit_size, s->audit_keep, err))
         return -1;
     frame_reader_init(&r->in, STDIN_FILENO);
@@ -357,7 +401,7 @@ int main(int argc, char **argv)
     relmap_clear(&r.relations);
     frame_reader_free(&r.in);
     for (size_t i = 0; i < r.noutputs; i++)
-        frame_output_close(&r.outputs[i]);
+        backlog_free(&r.outputs[i]);
     signals_close(&r.signals);
     return status;
 }

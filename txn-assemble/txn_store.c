@@ -46,7 +46,7 @@ void store_pool_account(struct store_pool *pool, int64_t bytes)
 
 /* ---- spill files ---- */
 
-/* What this pool can do about it. errno stays. */
+/* Behind an error of spill_file.h: what can be done about it. */
 static int advise(struct err *err)
 {
     int error = errno;
@@ -58,13 +58,14 @@ static int advise(struct err *err)
         (void)err_hint(
             err, "more transactions are open at once than files may be: raise the limit on open "
                  "files or --memory-limit");
-    errno = error;
+    else
+        (void)err_hint(err, "--spill-dir chooses another directory");
     return -1;
 }
 
 int store_pool_check_dir(const struct store_pool *pool, struct err *err)
 {
-    return spill_dir_check(pool->spill_dir, err);
+    return spill_dir_check(pool->spill_dir, err) ? advise(err) : 0;
 }
 
 /* ---- memory ---- */

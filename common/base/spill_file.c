@@ -28,10 +28,6 @@ static int spill_error(struct err *err, const char *dir, const char *what)
 {
     int error = errno;
     (void)err_errno(err, ERR_TEMPORARY, "%s a spill file in %s", what, dir);
-    if (error == ENOSPC || error == EDQUOT)
-        (void)err_hint(err, "make room there, or choose another directory with --spill-dir");
-    else
-        (void)err_hint(err, "--spill-dir chooses another directory");
     errno = error;
     return -1;
 }
@@ -178,8 +174,10 @@ int spill_read(int fd, const char *dir, uint64_t offset, uint64_t end, struct bu
         short_read = read_at(fd, to, size, offset + sizeof header);
         payload = to;
     }
-    if (short_read < 0)
-        return spill_error(err, dir, "reading");
+    if (short_read < 0) {
+        (void)spill_error(err, dir, "reading");
+        return err_hint(err, "--spill-dir chooses another directory");
+    }
     if (short_read > 0)
         return damaged(err, dir, offset, "is cut short");
     if (get_be(header + 4, 8) != XXH3_64bits_withSeed(payload, size, offset))

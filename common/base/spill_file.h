@@ -8,8 +8,9 @@
  * The checksum is seeded with the block's offset in the file, so that a block in another's place
  * is noticed too. Nothing is synced: after a crash the server sends everything again.
  *
- * Failures of the disk and damaged blocks are temporary errors, and leave errno as it was.
- * Writing and reading block as a file does.
+ * Failures of the disk and damaged blocks are temporary errors. Where a file cannot be made or
+ * written errno says why, and the caller what to do about it. Writing and reading block as a file
+ * does.
  */
 #ifndef PG2ANY_SPILL_FILE_H
 #define PG2ANY_SPILL_FILE_H
