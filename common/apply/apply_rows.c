@@ -610,7 +610,7 @@ int apply_rows_set_aside(struct apply_rows *a, const struct source_txn *txn,
         struct apply_relation *r = rows_find(a, f->rel->relid);
         if (apply_rows_flush(a, failed, err) ||
             target_set_aside(a->target, a->origin, f->rel, f->txn.commit_lsn, a->takes_copies,
-                             f->why, err))
+                             f->why, false, err))
             return -1;
         if (r)
             rows_unbind(a, r);

@@ -21,7 +21,7 @@ static int ask_for(const struct driver_ops *ops, struct driver *d, const struct 
         return 0;
     }
     left_out_clear(frame);
-    if ((asked->aside ? copied_set_aside(frame, asked->lsn, false, COPIED_PAUSED, err)
+    if ((asked->aside ? copied_set_aside(frame, asked->lsn, false, COPIED_PAUSED, false, err)
                       : copied_ask(frame, asked->lsn, asked->anew, err)) ||
         own_row_check(row, err) || ops->remember(d, &key, row, true, err))
         return err_context(err, "writing " RELATION_TABLE);

@@ -1,5 +1,6 @@
 #include "sql/copied.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,8 @@
 #define MARK   "copied "
 #define DUE    "copy due since "
 #define TAKEN  "taken"
+#define FILE_  "file "
+#define REPLAY "replay"
 #define ASIDE  "aside because "
 #define BESIDE "beside"
 #define UNTIL  "until "
@@ -73,6 +76,33 @@ static bool take_lsn(struct line *l, uint64_t *lsn)
     return lsn_parse(word.data, word.size, lsn) && *lsn != 0;
 }
 
+/* All of a word, as a number. */
+static bool take_number(struct line *l, int base, uint64_t *number)
+{
+    const struct bytes word = take_word(l);
+    char text[21], *end;
+    *number = 0;
+    if (word.size == 0 || word.size >= sizeof text)
+        return false;
+    memcpy(text, word.data, word.size);
+    text[word.size] = '\0';
+    for (const char *p = text; *p; p++)
+        if (!strchr(base == 16 ? "0123456789abcdef" : "0123456789", *p))
+            return false;
+    *number = strtoull(text, &end, base);
+    return true;
+}
+
+static bool take_file(struct line *l, struct copied_file *file)
+{
+    const char *end;
+    file->kept = take_mark(l, FILE_);
+    bool read =
+        !file->kept || (take_number(l, 10, &file->size) && take_number(l, 16, &file->checksum));
+    file->asked = file->kept && take_the_word(l, REPLAY, &end);
+    return read;
+}
+
 /* *first: the end of the part that stays when a chunk comes. */
 static int parse_line(struct copied *c, struct line *l, const char **first, struct err *err)
 {
@@ -82,6 +112,7 @@ static int parse_line(struct copied *c, struct line *l, const char **first, stru
         bool has_lsn = take_lsn(l, &c->since);
         c->taken = take_the_word(l, TAKEN, first);
         *first = NULL;
+        bool has_file = take_file(l, &c->file);
         if (take_mark(l, ASIDE)) {
             if (l->at == l->end)
                 return err_set(err, ERR_PERMANENT, "a table that is set aside without a reason");
@@ -90,6 +121,8 @@ static int parse_line(struct copied *c, struct line *l, const char **first, stru
             if (!c->aside)
                 return err_nomem(err);
         }
+        if (!has_file || (c->file.kept && !c->aside))
+            return err_set(err, ERR_PERMANENT, "a file of changes that is none of a table aside");
         return has_lsn && l->at == l->end
                    ? 0
                    : err_set(err, ERR_PERMANENT, "a copy that is due without an LSN");
@@ -349,37 +382,88 @@ static void put_why(struct buf *line, const char *why)
     }
 }
 
-/* `why` NULL: it is asked for. `stays`: one that is set aside does. */
-static int put_due(struct buf *frame, uint64_t lsn, bool first, const char *why, bool stays,
-                   struct err *err)
+/* Whether the table has all that was committed before that LSN, and nothing else. */
+static bool is_settled(const struct copied *c, uint64_t lsn)
 {
-    struct copied c;
+    return !c->due && !c->beside && !c->after && c->lacks.len == 0 && c->lsn <= lsn &&
+           c->until <= lsn;
+}
+
+static void put_file(struct buf *line, const struct copied_file *file)
+{
+    if (file->kept)
+        buf_printf(line, " " FILE_ "%" PRIu64 " %016" PRIx64 "%s", file->size, file->checksum,
+                   file->asked ? " " REPLAY : "");
+}
+
+/* Puts the line that a copy is due in the place of the first `size` bytes. `why` NULL: it is asked
+ * for. */
+static int put_due(struct buf *frame, size_t size, uint64_t lsn, bool taken,
+                   const struct copied_file *file, const char *why, struct err *err)
+{
     struct buf line = {0};
-    size_t size;
-    int rc = copied_parse(&c, frame, &size, err);
-    bool taken = !first && (size == 0 || c.taken);
-    stays = stays && c.aside;
-    copied_free(&c);
-    if (rc || stays)
-        return rc;
     buf_printf(&line, DUE "%s%s", LSN(lsn), taken ? " " TAKEN : "");
+    put_file(&line, file);
     if (why)
         put_why(&line, why);
     buf_append_byte(&line, '\n');
     return replace_line(frame, size, &line, err);
 }
 
+/* `stays`: one that is set aside does. */
+static int set_due(struct buf *frame, uint64_t lsn, bool first, const char *why, bool keep,
+                   bool stays, struct err *err)
+{
+    struct copied c;
+    size_t size;
+    int rc = copied_parse(&c, frame, &size, err);
+    const struct copied_file file = {.kept = keep && is_settled(&c, lsn)};
+    if (rc == 0 && !(stays && c.aside))
+        rc = put_due(frame, size, lsn, !first && (size == 0 || c.taken), &file, why, err);
+    copied_free(&c);
+    return rc;
+}
+
 int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struct err *err)
 {
-    return put_due(frame, lsn, first, NULL, true, err);
+    return set_due(frame, lsn, first, NULL, false, true, err);
 }
 
 int copied_ask(struct buf *frame, uint64_t lsn, bool first, struct err *err)
 {
-    return put_due(frame, lsn, first, NULL, false, err);
+    return set_due(frame, lsn, first, NULL, false, false, err);
 }
 
-int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *why, struct err *err)
+int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *why, bool keep,
+                     struct err *err)
 {
-    return put_due(frame, lsn, first, why, true, err);
+    return set_due(frame, lsn, first, why, keep, true, err);
+}
+
+int copied_set_file(struct buf *frame, const struct copied_file *file, struct err *err)
+{
+    struct copied c;
+    size_t size;
+    int rc = copied_parse(&c, frame, &size, err);
+    if (rc == 0 && c.aside)
+        rc = put_due(frame, size, c.since, c.taken, file, c.aside, err);
+    copied_free(&c);
+    return rc;
+}
+
+int copied_set_back(struct buf *frame, struct err *err)
+{
+    struct copied c;
+    struct buf line = {0};
+    size_t size;
+    int rc = copied_parse(&c, frame, &size, err);
+    copied_put(&line, c.since, bytes_of(COPIED_NOTHING), c.taken, false);
+    if (rc == 0 && !c.aside)
+        rc = no_copy(err);
+    if (rc)
+        buf_free(&line);
+    else
+        rc = replace_line(frame, size, &line, err);
+    copied_free(&c);
+    return rc;
 }

@@ -7,6 +7,7 @@
  *   copied 0/1700000 10:20:10,14 until 0/1800000 after 7  in chunks, the rest is to come
  *   copy due since 0/1900000                              it is to be copied, or copied again
  *   copy due since 0/1900000 aside because …              it is set aside: nobody asks for the copy
+ *   copy due since 0/1900000 file 816 0f… aside because … its changes are kept in a file
  *   lacks id\t7                                           behind one of the first three, any number
  *
  * Behind the snapshot, or the LSN of a copy that is due, " taken": the target was begun without
@@ -15,6 +16,8 @@
  *
  * A table that is set aside stays as it is, and its changes are left out, until a person asks for
  * its copy. Why stands at the end of the line: a person's wish, or what the target has refused.
+ * Where all that was left out is kept in a file (quarantine.h), its length stands there, and the
+ * stream's checksum at that place, by which it is known; " replay" behind that: it is asked for.
  *
  * The first LSN and the snapshot are those of the whole copy or of its first chunk, the second LSN
  * is that of the last chunk (frame.h, copy begin); what follows "after" is pg-capture's (frame.h,
@@ -60,13 +63,22 @@ size_t copied_made_size(const uint8_t *data, size_t size);
 /* The most that is kept of a reason, in bytes. */
 #define COPIED_WHY_MAX 400
 
+/* A file that has every change that was left out. */
+struct copied_file {
+    bool kept;         /* there is one, or none yet because nothing was left out */
+    bool asked;        /* it is to be replayed */
+    uint64_t size;     /* bytes; 0: there is none yet */
+    uint64_t checksum; /* of the stream of frames at that place */
+};
+
 /* Zeroed: it was not copied. */
 struct copied {
-    bool due;       /* nothing but the next three is set then */
+    bool due;       /* nothing but the next four is set then */
     bool taken;     /* the target was begun without copies, and had the table before this one */
     char *aside;    /* with `due`: nobody asks for it, and why; NULL: it is asked for */
     uint64_t since; /* with `due`: changes are left out that were committed there or later */
-    uint64_t lsn;   /* 0: it was not copied, or is due */
+    struct copied_file file; /* with `aside` */
+    uint64_t lsn;            /* 0: it was not copied, or is due */
     struct snapshot snapshot;
     bool beside;
     uint64_t until;   /* 0: in one snapshot */
@@ -107,9 +119,17 @@ MUST_CHECK int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struc
 /* The same as a person asks for it, of a table that is set aside, too. */
 MUST_CHECK int copied_ask(struct buf *frame, uint64_t lsn, bool first, struct err *err);
 
-/* The same of a table that is set aside; of one that was, LSN and reason stay. */
+/* The same of a table that is set aside; of one that was, LSN and reason stay. `keep`: its changes
+ * go into a file from that LSN on. They do not where the table then has not all that was committed
+ * before, or has more. */
 MUST_CHECK int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *why,
-                                struct err *err);
+                                bool keep, struct err *err);
+
+/* What is kept of a table that is set aside has become that; of another nothing changes. */
+MUST_CHECK int copied_set_file(struct buf *frame, const struct copied_file *file, struct err *err);
+
+/* It is not set aside any more, and as it was when it came to be. */
+MUST_CHECK int copied_set_back(struct buf *frame, struct err *err);
 
 /* Whether a target is to get a copy of the table that it has not got yet. `known`: it remembers the
  * table; `takes_copies`: it gets those of tables that it does not. */

@@ -178,14 +178,15 @@ int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn, bool fi
 }
 
 int left_out_aside(const struct left_out *l, uint64_t commit_lsn, bool first, const char *why,
-                   struct err *err)
+                   bool keep, struct err *err)
 {
     struct buf *frame = &l->memory->fields[RELATION_FRAME];
+    keep = keep && l->known && !left_out_is_marked(frame) && !left_out_is_unbound(l->memory);
     if (!l->known)
         make_row(l, l->memory);
     left_out_clear(frame);
     return own_row_check(l->memory, err) ||
-                   copied_set_aside(frame, commit_lsn, first && !l->known, why, err)
+                   copied_set_aside(frame, commit_lsn, first && !l->known, why, keep, err)
                ? -1
                : write_row(l, err);
 }
@@ -197,6 +198,8 @@ int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err 
     if (!l->known && make_named_row(l, l->memory, err))
         return -1;
     struct buf *frame = &l->memory->fields[RELATION_FRAME], marked = {0};
+    if (copied_set_file(frame, &(struct copied_file){0}, err))
+        return -1;
     buf_printf(&marked, MARK "%s", LSN(commit_lsn));
     put_name(&marked, l->rel->namespace, l->rel->name);
     buf_append(&marked, frame->data, frame->len);

@@ -50,11 +50,13 @@ void left_out_clear(struct buf *frame);
 MUST_CHECK int left_out_until_copied(const struct left_out *l, uint64_t commit_lsn, bool first,
                                      struct err *err);
 
-/* The same of a table that is set aside: until a person asks for the copy, and why. */
+/* The same of a table that is set aside: until a person asks for the copy, and why. `keep`: they go
+ * into a file (copied.h), as far as none was left out before. */
 MUST_CHECK int left_out_aside(const struct left_out *l, uint64_t commit_lsn, bool first,
-                              const char *why, struct err *err);
+                              const char *why, bool keep, struct err *err);
 
-/* Remembers that they are, since the commit at that LSN or an earlier one. */
+/* Remembers that they are, since the commit at that LSN or an earlier one. None of them is in a
+ * file. */
 MUST_CHECK int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err *err);
 
 #endif

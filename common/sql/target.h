@@ -161,9 +161,14 @@ MUST_CHECK int target_await_copy(struct target *t, const char *origin, const str
                                  uint64_t lsn, struct err *err);
 
 /* Sets the relation aside (copied.h), from the commit at that LSN on. `first`: in a target that
- * gets copies. */
+ * gets copies. `keep`: what is left out goes into a file. */
 MUST_CHECK int target_set_aside(struct target *t, const char *origin, const struct relation *rel,
-                                uint64_t lsn, bool first, const char *why, struct err *err);
+                                uint64_t lsn, bool first, const char *why, bool keep,
+                                struct err *err);
+
+/* What is kept of the relation, which is set aside, has become that. */
+MUST_CHECK int target_set_file(struct target *t, const char *origin, uint32_t relid,
+                               const struct copied_file *file, struct err *err);
 
 /* The relation, which is remembered, has to be copied, or copied anew. */
 MUST_CHECK int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,

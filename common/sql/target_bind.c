@@ -487,7 +487,7 @@ int target_await_copy(struct target *t, const char *origin, const struct relatio
 }
 
 int target_set_aside(struct target *t, const char *origin, const struct relation *rel, uint64_t lsn,
-                     bool first, const char *why, struct err *err)
+                     bool first, const char *why, bool keep, struct err *err)
 {
     const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = rel->relid};
     struct own_row row = {0};
@@ -495,7 +495,7 @@ int target_set_aside(struct target *t, const char *origin, const struct relation
     int rc = target_recall(t, &key, &row, &known, err);
     const struct left_out l = {t->runner.ops, t->runner.driver, origin, NULL, rel, &row, known};
     if (rc == 0)
-        rc = left_out_aside(&l, lsn, first, why, err);
+        rc = left_out_aside(&l, lsn, first, why, keep, err);
     own_row_free(&row);
     return rc;
 }

@@ -73,20 +73,34 @@ int target_takes_copies(struct target *t, const char *origin, bool *takes, struc
     return 0;
 }
 
-/* Changes what is remembered of a relation's copy: `due_lsn` not 0: it is due since then. */
-static int change_copied(struct target *t, const char *origin, uint32_t relid, uint64_t due_lsn,
-                         uint64_t until, struct bytes after, struct err *err)
+/* What is remembered of a relation's copy changes. */
+enum copy_change { COPY_DUE, COPY_ADVANCES, COPY_FILE };
+
+struct copy_changes {
+    enum copy_change kind;
+    uint64_t lsn;       /* since when it is due, or of the chunk */
+    struct bytes after; /* the chunk */
+    const struct copied_file *file;
+};
+
+static int change_line(struct buf *frame, const struct copy_changes *c, struct err *err)
+{
+    return c->kind == COPY_DUE        ? copied_set_due(frame, c->lsn, false, err)
+           : c->kind == COPY_ADVANCES ? copied_advance(frame, c->lsn, c->after, err)
+                                      : copied_set_file(frame, c->file, err);
+}
+
+static int change_copied(struct target *t, const char *origin, uint32_t relid,
+                         const struct copy_changes *changes, struct err *err)
 {
     const struct own_key key = {.table = OWN_RELATION, .origin = origin, .relid = relid};
     struct own_row row = {0};
-    struct buf *frame = &row.fields[RELATION_FRAME];
     bool known = false;
     int rc = target_recall(t, &key, &row, &known, err);
     if (rc == 0 && !known)
         rc = err_set(err, ERR_PERMANENT, RELATION_TABLE " does not have relation %" PRIu32, relid);
     if (rc == 0)
-        rc = due_lsn ? copied_set_due(frame, due_lsn, false, err)
-                     : copied_advance(frame, until, after, err);
+        rc = change_line(&row.fields[RELATION_FRAME], changes, err);
     if (rc == 0)
         rc = target_remember(t, origin, &row, true, err);
     own_row_free(&row);
@@ -136,13 +150,22 @@ int target_lacked(struct target *t, const char *origin, struct target_table *tab
 int target_copied_until(struct target *t, const char *origin, uint32_t relid, uint64_t until,
                         struct bytes after, struct err *err)
 {
-    return change_copied(t, origin, relid, 0, until, after, err);
+    const struct copy_changes c = {.kind = COPY_ADVANCES, .lsn = until, .after = after};
+    return change_copied(t, origin, relid, &c, err);
 }
 
 int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
                     struct err *err)
 {
-    return change_copied(t, origin, relid, lsn, 0, (struct bytes){0}, err);
+    const struct copy_changes c = {.kind = COPY_DUE, .lsn = lsn};
+    return change_copied(t, origin, relid, &c, err);
+}
+
+int target_set_file(struct target *t, const char *origin, uint32_t relid,
+                    const struct copied_file *file, struct err *err)
+{
+    const struct copy_changes c = {.kind = COPY_FILE, .file = file};
+    return change_copied(t, origin, relid, &c, err);
 }
 
 /* ---- tables that take a place ---- */

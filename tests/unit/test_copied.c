@@ -69,6 +69,60 @@ static void a_line_is_read(void **state)
     }
 }
 
+static void put_file(struct buf *frame, const struct copied_file *file)
+{
+    struct err err = {0};
+    assert_int_equal(copied_set_file(frame, file, &err), 0);
+}
+
+/* What is kept of a table that is set aside stands in its line, until a copy is asked for, or it is
+ * as it was. Of another table nothing changes. */
+static void changes_may_be_kept(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *aside;
+    } cases[] = {
+        {"", "copy due since 0/20 taken file 0 0000000000000000 aside because why\n"},
+        {"copied 0/20 1:1:\n", "copy due since 0/20 file 0 0000000000000000 aside because why\n"},
+        {"copied 0/10 1:1: until 0/20\n",
+         "copy due since 0/20 file 0 0000000000000000 aside because why\n"},
+        {"copied 0/21 1:1:\n", "copy due since 0/20 aside because why\n"},
+        {"copied 0/10 1:1: until 0/21\n", "copy due since 0/20 aside because why\n"},
+        {"copied 0/10 1:1: until 0/11 after 7\n", "copy due since 0/20 aside because why\n"},
+        {"copied 0/10 1:1: beside\n", "copy due since 0/20 aside because why\n"},
+        {"copied 0/10 1:1:\nlacks id\t7\n", "copy due since 0/20 aside because why\n"},
+        {"copy due since 0/10\n", "copy due since 0/20 aside because why\n"},
+    };
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct buf frame = {0};
+        struct err err = {0};
+        buf_append_str(&frame, cases[i].before);
+        assert_int_equal(copied_set_aside(&frame, 0x20, false, "why", true, &err), 0);
+        assert_string_equal(buf_cstr(&frame), cases[i].aside);
+        put_file(&frame, &(struct copied_file){.kept = true, .size = 816, .checksum = UINT64_MAX});
+        put_file(&frame, &(struct copied_file){
+                             .kept = true, .asked = true, .size = 9, .checksum = UINT64_MAX - 1});
+        struct copied c;
+        size_t size;
+        assert_int_equal(copied_parse(&c, &frame, &size, &err), 0);
+        assert_true(c.file.kept && c.file.asked);
+        assert_int_equal(c.file.size, 9);
+        assert_true(c.file.checksum == UINT64_MAX - 1);
+        assert_string_equal(c.aside, "why");
+        bool taken = c.taken;
+        copied_free(&c);
+        assert_int_equal(copied_set_back(&frame, &err), 0);
+        assert_string_equal(buf_cstr(&frame),
+                            taken ? "copied 0/20 1:1: taken\n" : "copied 0/20 1:1:\n");
+        assert_int_equal(copied_set_back(&frame, &err), -1);
+        put_file(&frame, &(struct copied_file){.kept = true});
+        assert_string_equal(buf_cstr(&frame),
+                            taken ? "copied 0/20 1:1: taken\n" : "copied 0/20 1:1:\n");
+        buf_free(&frame);
+    }
+}
+
 /* Since when and why, on one line and cut between characters; only a copy that is asked for takes
  * it away. */
 static void a_table_is_set_aside(void **state)
@@ -84,8 +138,8 @@ static void a_table_is_set_aside(void **state)
     memcpy(why + COPIED_WHY_MAX - 1, "\xc3\xa4", 2);
     why[sizeof why - 1] = '\0';
     buf_append_str(&frame, "\xc9 the frame");
-    assert_int_equal(copied_set_aside(&frame, 0x20, false, why, &err), 0);
-    assert_int_equal(copied_set_aside(&frame, 0x30, true, "another", &err), 0);
+    assert_int_equal(copied_set_aside(&frame, 0x20, false, why, false, &err), 0);
+    assert_int_equal(copied_set_aside(&frame, 0x30, true, "another", true, &err), 0);
     assert_int_equal(copied_parse(&c, &frame, &size, &err), 0);
     assert_true(c.due);
     assert_true(c.taken);
@@ -148,6 +202,12 @@ static void what_is_no_line_is_refused(void **state)
         "copy due since 0/19 taken x\n",
         "copy due since 0/19 aside\n",
         "copy due since 0/19 aside because \n",
+        "copy due since 0/19 file 7 0\n",
+        "copy due since 0/19 file 7 aside because x\n",
+        "copy due since 0/19 file -7 0 aside because x\n",
+        "copy due since 0/19 file 7 X aside because x\n",
+        "copy due since 0/19 file 7 0 again aside because x\n",
+        "copy due since 0/19 file 123456789012345678901 0 aside because x\n",
         "copied 0/17 1:1: beside taken\n",
     };
     for (size_t i = 0; i < LENGTH(texts); i++) {
@@ -288,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_read),
         cmocka_unit_test(a_table_is_set_aside),
+        cmocka_unit_test(changes_may_be_kept),
         cmocka_unit_test(a_frame_without_a_line_was_not_copied),
         cmocka_unit_test(what_is_no_line_is_refused),
         cmocka_unit_test(rows_are_lacked_and_come),
