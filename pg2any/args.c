@@ -59,6 +59,7 @@ void args_of_stage(struct args *a, const struct plan *plan, size_t stage)
         break;
     case STAGE_APPLY:
         args_add(a, "--ack", s->ack);
+        args_add(a, "--quarantine-dir", s->quarantine);
         break;
     }
 }

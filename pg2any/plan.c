@@ -320,6 +320,20 @@ static void show_uri(struct stage *s)
             *p = '?';
 }
 
+/* What an applier keeps of tables that are set aside: below the directory that was given, which
+ * targets may share. */
+static int find_quarantine(const struct plan *p, struct stage *s, struct err *err)
+{
+    const char *given = target_value("CDC_QUARANTINE_DIR", s->target);
+    char base[PLAN_PATH_SIZE];
+    given = given ? given : set_value("CDC_QUARANTINE_DIR");
+    return (given ? join_path(base, given, "", "", err)
+                  : join_path(base, p->state_dir, "quarantine", "", err)) ||
+                   join_path(s->quarantine, base, s->name, "", err)
+               ? -1
+               : 0;
+}
+
 /* It reads stdout of stage `from`; a further target a descriptor of its own. */
 static int add_stage(struct plan *p, enum stage_kind kind, const char *program, unsigned target,
                      int from, struct err *err)
@@ -344,7 +358,8 @@ static int add_stage(struct plan *p, enum stage_kind kind, const char *program, 
     if (!target)
         return 0;
     show_uri(s);
-    return join_path(s->ack, p->state_dir, s->name, ".ack", err);
+    return find_quarantine(p, s, err) || join_path(s->ack, p->state_dir, s->name, ".ack", err) ? -1
+                                                                                               : 0;
 }
 
 int plan_make(struct plan *p, struct err *err)
@@ -396,6 +411,8 @@ static const char *const target_names[] = {"CDC_DEST_TYPE",
                                            "CDC_ORDER",
                                            "CDC_CONFLICT",
                                            "CDC_REFUSED",
+                                           "CDC_QUARANTINE_DIR",
+                                           "CDC_QUARANTINE_SIZE",
                                            "CDC_DDL",
                                            "CDC_SKIP_TABLES",
                                            "CDC_UNKNOWN",

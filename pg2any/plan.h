@@ -36,10 +36,11 @@ struct stage {
     unsigned target;     /* from 1; 0: no applier */
     int from;            /* the stage whose output it reads, an index; -1: it reads none */
     int from_fd;         /* under which number that stage has the output: stdout, or another */
-    char stats[PLAN_PATH_SIZE]; /* its statistics file */
-    char fifo[PLAN_PATH_SIZE];  /* its input, where that is no pipe of pg2any run */
-    char ack[PLAN_PATH_SIZE];   /* an applier's FIFO */
-    char uri[256];              /* of its target, as far as that may be shown, in one line */
+    char stats[PLAN_PATH_SIZE];      /* its statistics file */
+    char fifo[PLAN_PATH_SIZE];       /* its input, where that is no pipe of pg2any run */
+    char ack[PLAN_PATH_SIZE];        /* an applier's FIFO */
+    char uri[256];                   /* of its target, as far as that may be shown, in one line */
+    char quarantine[PLAN_PATH_SIZE]; /* an applier's directory for tables that are set aside */
     char apart_file[PLAN_PATH_SIZE];
     enum apart_kind apart; /* as plan_look() found it */
 };

@@ -42,6 +42,8 @@ struct apply_options {
     int infinity;
     int date_range;
     bool accept_gap;
+    const char *quarantine_dir;
+    uint64_t quarantine_size;
     uint64_t query_timeout_ms;
     uint64_t connect_timeout_ms;
     /* At most one: do that instead (apply_inspect.h). */
@@ -90,6 +92,12 @@ static const struct option_def option_defs[] = {
      "stop or quarantine (set the table aside): where the target takes\nno row, or no change, of a "
      "table",
      0, 0, refused_words},
+    {"quarantine-dir", OPTION_STRING, FIELD(quarantine_dir), "CDC_QUARANTINE_DIR", NULL, "DIR",
+     "keep there what comes for tables that are set aside, to be\nreplayed; of this applier alone "
+     "[not kept]",
+     0, 0, NULL},
+    {"quarantine-size", OPTION_SIZE, FIELD(quarantine_size), "CDC_QUARANTINE_SIZE", "64MB", "SIZE",
+     "most that is kept of a table; beyond it only a copy helps", 4096, UINT64_C(1) << 40, NULL},
     {"ddl", OPTION_CHOICE, FIELD(ddl), "CDC_DDL", "evolve", "MODE",
      "none, create (missing tables) or evolve (columns too)", 0, 0, ddl_words},
     {"unknown", OPTION_CHOICE, FIELD(unknown), "CDC_UNKNOWN", "copy", "POLICY",
@@ -162,7 +170,7 @@ struct apply {
     struct frame_reader input;
     struct stats stats;
     uint64_t *queue_depth, *lag_ms, *tables_awaited, *tables_settling;
-    uint64_t *tables_paused, *tables_refused;
+    uint64_t *tables_paused, *tables_refused, *quarantine_bytes;
     struct apply_group group;
     struct apply_stream stream;
 };
@@ -281,9 +289,10 @@ static void update_stats(void *ctx)
     *a->tables_awaited = a->group.rows.nawaited;
     *a->tables_paused = a->group.rows.aside.npaused;
     *a->tables_refused = a->group.rows.aside.nrefused;
+    *a->quarantine_bytes = a->group.rows.quarantine.bytes;
     *a->tables_settling = a->group.rows.lacking.len / sizeof(struct lacks_indexes);
     a->stats.waits = *a->queue_depth > 0;
-    *a->lag_ms = (uint64_t)group_lag_ms(&a->group, coming ? a->stream.commit_time_us : 0);
+    *a->lag_ms = (uint64_t)group_lag_ms(&a->group, coming ? a->stream.txn.commit_time_us : 0);
 }
 
 static void register_stats(struct apply *a, const char *component)
@@ -327,6 +336,9 @@ static void register_stats(struct apply *a, const char *component)
                                      "a person asks for a copy.";
     a->tables_paused = stats_register(s, STATS_GAUGE, aside, "reason=\"paused\"", aside_help);
     a->tables_refused = stats_register(s, STATS_GAUGE, aside, "reason=\"refused\"", aside_help);
+    a->quarantine_bytes =
+        GAUGE("pg2any_quarantine_bytes",
+              "Changes of tables that are set aside, in files from which they can be replayed.");
     a->tables_settling = GAUGE("pg2any_copy_tables_settling",
                                "Tables that are copied whole and settle: the stream has not passed "
                                "the end of the copy, or they do not have their places or indexes.");
@@ -464,6 +476,8 @@ static int start(struct apply *a, const struct driver_ops *ops, struct err *err)
     g->planned = o->order == 0;
     g->rows.aside.refused = o->refused == 1;
     g->rows.aside.conflicts = g->conflicts.policy == CONFLICT_QUARANTINE;
+    g->rows.quarantine.dir = o->quarantine_dir;
+    g->rows.quarantine.max_bytes = o->quarantine_size;
     g->max_transactions = o->group_transactions;
     g->max_changes = o->group_changes;
     g->max_bytes = o->group_bytes;

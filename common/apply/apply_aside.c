@@ -132,8 +132,8 @@ void aside_rolled_back(struct apply_aside *a)
 static void say(const struct aside_fault *f)
 {
     log_error(
-        "a table is set aside: its rows stay as they are and the other tables go on, until it "
-        "is mended and pg2any copy asks for it",
+        "a table is set aside: its rows stay as they are and the other tables go on, until what was "
+        "refused is mended and pg2any resume or pg2any copy brings the table back",
         "schema", f->rel->namespace, "table", f->rel->name, "relid", LOG_U64(f->rel->relid), "xid",
         LOG_U64(f->txn.xid), "commit_lsn", LSN(f->txn.commit_lsn), "reason", f->why, NULL);
 }

@@ -39,7 +39,7 @@ static struct checkpoint checkpoint_with(const struct apply_group *g, size_t n)
 {
     struct checkpoint c = g->checkpoint;
     for (size_t i = 0; i < n; i++)
-        c = checkpoint_at(c, g->txns[i].end_lsn, g->txns[i].commit_time_us);
+        c = checkpoint_at(c, g->txns[i].end_lsn, g->txns[i].txn.commit_time_us);
     return c;
 }
 
@@ -51,7 +51,7 @@ static struct checkpoint checkpoint_seen(const struct apply_group *g)
 
 static int commit(struct apply_group *g, const struct checkpoint *checkpoint, struct err *err)
 {
-    if (target_commit(g->target, g->origin, checkpoint, err))
+    if (apply_rows_keep(&g->rows, err) || target_commit(g->target, g->origin, checkpoint, err))
         return err_context(err, "commit up to %s", LSN(checkpoint->remote_lsn));
     return 0;
 }
@@ -80,7 +80,7 @@ static void settled_changes(struct apply_group *g, int64_t begun_us, int64_t com
 
 int64_t group_lag_ms(const struct apply_group *g, int64_t open_commit_us)
 {
-    int64_t oldest_us = g->ntxns > 0 ? g->txns[0].commit_time_us : open_commit_us;
+    int64_t oldest_us = g->ntxns > 0 ? g->txns[0].txn.commit_time_us : open_commit_us;
     int64_t lag_ms = 0;
     if (oldest_us)
         lag_ms = (pg_time_now_us() - oldest_us) / 1000;
@@ -132,6 +132,7 @@ static int apply_once(struct apply_group *g, size_t n, bool planned,
         if (t->frames_end > at && apply_rows_frames(&g->rows, g->held.data + at, t->frames_end - at,
                                                     &t->txn, failed, err))
             return -1;
+        apply_rows_end_txn(&g->rows, t->end_lsn);
         at = t->frames_end;
     }
     if (apply_rows_flush(&g->rows, failed, err))
@@ -290,8 +291,8 @@ static void apply_before(struct apply_group *g, const struct source_txn *failed)
 static int64_t last_commit_us(const struct apply_group *g)
 {
     for (size_t i = g->ntxns; i-- > 0;)
-        if (g->txns[i].commit_time_us)
-            return g->txns[i].commit_time_us;
+        if (g->txns[i].txn.commit_time_us)
+            return g->txns[i].txn.commit_time_us;
     return 0;
 }
 
@@ -461,6 +462,7 @@ static int commit_parts(struct apply_group *g, const struct source_txn *txn,
     struct checkpoint checkpoint = checkpoint_at(g->checkpoint, c->end_lsn, c->commit_time_us);
     if (apply_part(g, txn, err))
         return -1;
+    apply_rows_end_txn(&g->rows, c->end_lsn);
     g->partial = false;
     if (commit(g, &checkpoint, err)) {
         /* The answer to the commit may be all that was lost. */
@@ -528,9 +530,8 @@ int group_commit_txn(struct apply_group *g, const struct source_txn *txn,
         g->txns_cap = cap;
     }
     g->txns[g->ntxns++] = (struct held_txn){
-        .txn = *txn,
+        .txn = {txn->xid, txn->commit_lsn, c->commit_time_us},
         .end_lsn = c->end_lsn,
-        .commit_time_us = c->commit_time_us,
         .frames_end = g->held.len,
     };
     g->nchanges += c->nchanges;

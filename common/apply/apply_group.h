@@ -30,7 +30,6 @@
 struct held_txn {
     struct source_txn txn;
     uint64_t end_lsn;
-    int64_t commit_time_us;
     size_t frames_end; /* its frames end there in `held`; they begin where those before end */
 };
 

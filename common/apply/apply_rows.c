@@ -37,6 +37,7 @@ void apply_rows_free(struct apply_rows *a)
     buf_free(&a->lacking);
     buf_free(&a->lacks);
     table_names_free(&a->skip);
+    quarantine_free(&a->quarantine);
     net_effect_free(&a->plan);
     free(a->rows);
     free(a->values);
@@ -50,6 +51,7 @@ void rows_unbind(struct apply_rows *a, struct apply_relation *r)
 {
     target_unbind(a->target, r->table);
     r->table = NULL;
+    r->kept = NULL;
     r->left_out = r->awaits_copy = false;
 }
 
@@ -188,13 +190,17 @@ int rows_table_failed(struct apply_rows *a, struct relation *rel, const struct s
     return err->kind == ERR_PERMANENT ? skip_tables_hint(&a->skip, rel, err) : -1;
 }
 
-static int note_aside(struct apply_rows *a, uint32_t relid, struct err *err)
+/* The target says that it is set aside; its changes may have to be kept. */
+static int note_aside(struct apply_rows *a, struct apply_relation *r, struct err *err)
 {
     struct copied copied;
     bool known;
-    int rc = target_copied(a->target, a->origin, relid, &copied, &known, err);
+    int rc = target_copied(a->target, a->origin, r->relid, &copied, &known, err);
     if (rc == 0)
-        rc = aside_note(&a->aside, relid, &copied, err);
+        rc = aside_note(&a->aside, r->relid, &copied, err);
+    if (rc == 0 && copied.file.kept)
+        rc = quarantine_find(&a->quarantine, a->origin, rows_current(r), &copied.file, &r->kept,
+                             err);
     copied_free(&copied);
     return rc;
 }
@@ -241,7 +247,7 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
         apply_rows_lack_indexes(a, relid, err))
         return -1;
     r->left_out = !r->table;
-    if (r->left_out && why == UNBOUND_ASIDE && note_aside(a, relid, err))
+    if (r->left_out && why == UNBOUND_ASIDE && note_aside(a, r, err))
         return rows_table_failed(a, rel, txn, err);
     if (r->table)
         plan_bound(a, r);
@@ -250,6 +256,16 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
                     "relid", LOG_U64(relid), "commit_lsn", LSN(txn->commit_lsn), NULL);
     r->said = r->said || r->left_out;
     return 0;
+}
+
+void apply_rows_end_txn(struct apply_rows *a, uint64_t end_lsn)
+{
+    quarantine_end_txn(&a->quarantine, end_lsn);
+}
+
+int apply_rows_keep(struct apply_rows *a, struct err *err)
+{
+    return quarantine_sync(&a->quarantine, a->target, a->origin, err);
 }
 
 void apply_rows_close_tables(struct apply_rows *a)
@@ -284,6 +300,7 @@ void apply_rows_commit(struct apply_rows *a)
     buf_append(&a->told, a->telling.data, a->telling.len);
     buf_reset(&a->telling, 4096);
     commit_aside(a);
+    quarantine_commit(&a->quarantine);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         if (r->copied)
             log_info("a table is copied", "schema", rows_current(r)->namespace, "table",
@@ -291,6 +308,7 @@ void apply_rows_commit(struct apply_rows *a)
         if (r->copy_came || r->copy_lost)
             rows_await(a, r->relid, r->copy_lost);
         r->copy_lost = r->copied = r->copy_came = r->left_out = r->awaits_copy = false;
+        r->kept = NULL;
         if (r->recent) {
             relation_unref(r->settled);
             r->settled = r->recent;
@@ -308,6 +326,7 @@ void apply_rows_rollback(struct apply_rows *a)
     table_counts_reset(&a->tables);
     table_counts_reset(&a->left_out);
     aside_rolled_back(&a->aside);
+    quarantine_rollback(&a->quarantine);
     for (struct apply_relation *r = a->relations; r; r = r->hh.next) {
         relation_unref(r->recent);
         r->recent = NULL;
@@ -509,6 +528,8 @@ static int add_row(struct apply_rows *a, const struct frame *f, const struct sou
         return -1;
     if (r->left_out) {
         count_left_out(a, r, count_of(kind));
+        if (r->kept)
+            quarantine_change(&a->quarantine, r->kept, f, txn);
         return 0;
     }
     if (!a->copying && copied_has(&r->table->copied, txn))
@@ -551,6 +572,14 @@ static int truncate_list(struct apply_rows *a, const struct table_list *list,
     return err_context(err, "truncate");
 }
 
+static void leave_truncate_out(struct apply_rows *a, struct apply_relation *r,
+                               const struct frame_truncate *t, const struct source_txn *txn)
+{
+    count_left_out(a, r, COUNT_TRUNCATES);
+    if (r->kept)
+        quarantine_truncate(&a->quarantine, r->kept, t, txn);
+}
+
 static int truncate_tables(struct apply_rows *a, const struct frame *f,
                            const struct source_txn *txn, const struct source_txn **failed,
                            struct err *err)
@@ -565,7 +594,7 @@ static int truncate_tables(struct apply_rows *a, const struct frame *f,
         struct apply_relation *r = NULL;
         rc = rows_bound(a, mp_u32(&relids), txn, &r, err);
         if (rc == 0 && r->left_out)
-            count_left_out(a, r, COUNT_TRUNCATES);
+            leave_truncate_out(a, r, &t, txn);
         else if (rc == 0 && copied_has(&r->table->copied, txn))
             continue;
         else if (rc == 0 && (rc = list_table(&list, r->table, err)) == 0)
@@ -610,7 +639,7 @@ int apply_rows_set_aside(struct apply_rows *a, const struct source_txn *txn,
         struct apply_relation *r = rows_find(a, f->rel->relid);
         if (apply_rows_flush(a, failed, err) ||
             target_set_aside(a->target, a->origin, f->rel, f->txn.commit_lsn, a->takes_copies,
-                             f->why, false, err))
+                             f->why, a->quarantine.dir != NULL, err))
             return -1;
         if (r)
             rows_unbind(a, r);

@@ -13,6 +13,7 @@
 
 #include "apply/apply_aside.h"
 #include "apply/net_effect.h"
+#include "apply/quarantine.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "frames/relmap.h"
@@ -54,6 +55,7 @@ struct apply_rows {
     struct apply_due *due;            /* relations that will be copied */
     uint64_t nawaited;                /* of them: not here yet */
     struct apply_aside aside;         /* tables that are left out until a person asks for them */
+    struct quarantine quarantine;     /* where their changes are kept */
     struct apply_relation *copying;   /* between copy begin and end; its rows are passed over where
                                          it is not bound */
     uint32_t chunk;                   /* of that copy */
@@ -112,6 +114,12 @@ MUST_CHECK int apply_rows_set_aside(struct apply_rows *a, const struct source_tx
 /* Hands the run in the making, or the plan, to the driver. */
 MUST_CHECK int apply_rows_flush(struct apply_rows *a, const struct source_txn **failed,
                                 struct err *err);
+
+/* The source's transaction is applied, with all its frames. */
+void apply_rows_end_txn(struct apply_rows *a, uint64_t end_lsn);
+
+/* Before the target's commit: what was left out is kept, as far as it is to be. */
+MUST_CHECK int apply_rows_keep(struct apply_rows *a, struct err *err);
 
 /* Closes every table that the driver has open; they are opened again when they are needed. */
 void apply_rows_close_tables(struct apply_rows *a);

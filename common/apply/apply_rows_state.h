@@ -18,19 +18,21 @@
 #define RUN_ROWS 1000
 
 struct apply_rows;
+struct quarantine_table;
 
 struct apply_relation {
     uint32_t relid;
-    struct relation *settled;   /* as of the last commit; NULL: met in this group */
-    struct relation *recent;    /* from this group; NULL: none */
-    struct target_table *table; /* bound to the newer of the two; NULL: not bound */
-    bool left_out;              /* not bound: its changes are, in this group */
-    bool awaits_copy;           /* that is why: nobody asked for them to be */
-    bool said;                  /* so in the log */
-    bool copied;                /* in this group */
-    bool copy_came;             /* the same, whether its rows went in or are left out */
-    bool copy_lost;             /* in this group it was found that it has to be copied anew */
-    enum row_order order;       /* while it is bound */
+    struct relation *settled;      /* as of the last commit; NULL: met in this group */
+    struct relation *recent;       /* from this group; NULL: none */
+    struct target_table *table;    /* bound to the newer of the two; NULL: not bound */
+    bool left_out;                 /* not bound: its changes are, in this group */
+    struct quarantine_table *kept; /* left out, and kept there; NULL: they are not */
+    bool awaits_copy;              /* that is why: nobody asked for them to be */
+    bool said;                     /* so in the log */
+    bool copied;                   /* in this group */
+    bool copy_came;                /* the same, whether its rows went in or are left out */
+    bool copy_lost;                /* in this group it was found that it has to be copied anew */
+    enum row_order order;          /* while it is bound */
     struct net_table net;
     UT_hash_handle hh;
 };

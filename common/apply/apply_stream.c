@@ -115,7 +115,8 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
     bool found;
     if (frame_get_hello(f, &h, err) || group_restart(g, err) || set_origin(s, &h, err) ||
         get_text(h.system_identifier, system_identifier, sizeof system_identifier,
-                 "system identifier", err))
+                 "system identifier", err) ||
+        quarantine_hello(&g->rows.quarantine, f, err))
         return -1;
     s->open = s->copying = false;
     s->told = g->rows.takes_copies = false;
@@ -168,8 +169,7 @@ static int on_begin(struct apply_stream *s, const struct frame *f, struct err *e
             b.xid, LSN(b.final_lsn), LSN(s->passed_lsn));
     s->open = true;
     s->skip = b.final_lsn < s->group->checkpoint.remote_lsn;
-    s->txn = (struct source_txn){.xid = b.xid, .commit_lsn = b.final_lsn};
-    s->commit_time_us = b.commit_time_us;
+    s->txn = (struct source_txn){b.xid, b.final_lsn, b.commit_time_us};
     s->nchanges = 0;
     return 0;
 }
@@ -434,7 +434,6 @@ static int on_copy_begin(struct apply_stream *s, const struct frame *f, struct e
     s->open = s->copying = true;
     s->skip = false;
     s->txn = (struct source_txn){.commit_lsn = x.lsn};
-    s->commit_time_us = 0;
     s->nchanges = 0;
     return group_hold(s->group, f, &s->txn, err);
 }

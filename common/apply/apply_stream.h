@@ -30,7 +30,6 @@ struct apply_stream {
     bool skip;    /* the checkpoint covers it */
     bool copying; /* it is a copy, whose end has not come yet */
     struct source_txn txn;
-    int64_t commit_time_us;
     uint64_t nchanges;
 };
 

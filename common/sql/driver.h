@@ -120,6 +120,7 @@ enum change_kind { CHANGE_INSERT = 'I', CHANGE_UPDATE = 'U', CHANGE_DELETE = 'D'
 struct source_txn {
     uint32_t xid;
     uint64_t commit_lsn;
+    int64_t commit_time_us; /* 0: it is a copy */
 };
 
 struct row_change {

@@ -101,7 +101,7 @@ int run(struct sqlite_world *w, enum change_kind kind, const char *const *rows, 
     struct row_change r[MAX_ROWS];
     struct value *v[2 * MAX_ROWS] = {NULL};
     char *copies[MAX_ROWS];
-    const struct source_txn txn = {7, 100};
+    const struct source_txn txn = {.xid = 7, .commit_lsn = 100};
     size_t n = 0;
     for (; rows[n]; n++) {
         assert_true(n < MAX_ROWS);

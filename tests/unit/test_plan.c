@@ -282,16 +282,22 @@ static void put_arguments(const struct plan *p, size_t stage, char out[512])
 static void programs_get_their_files(void **state)
 {
     (void)state;
-    static const char *const environment[] = {
-        SOURCE, "CDC_DEST_URI=a", "CDC_DEST_URI_2=b", "CDC_DEST_URI_3=c", "CDC_STATE_DIR=/s", NULL};
+    static const char *const environment[] = {SOURCE,
+                                              "CDC_DEST_URI=a",
+                                              "CDC_DEST_URI_2=b",
+                                              "CDC_DEST_URI_3=c",
+                                              "CDC_STATE_DIR=/s",
+                                              "CDC_QUARANTINE_DIR_2=/q",
+                                              NULL};
     static const char *const expected[] = {
         ("pg-capture --stats /s/capture.prom --ack /s/apply.ack --ack /s/apply-2.ack --ack "
          "/s/apply-3.ack"),
         "txn-assemble --stats /s/assemble.prom",
         "frame-tee --stats /s/tee.prom --output-fd 4 --output-fd 5",
-        "apply-sqlite --stats /s/apply.prom --ack /s/apply.ack",
-        "apply-sqlite --stats /s/apply-2.prom --ack /s/apply-2.ack",
-        "apply-sqlite --stats /s/apply-3.prom --ack /s/apply-3.ack",
+        "apply-sqlite --stats /s/apply.prom --ack /s/apply.ack --quarantine-dir /s/quarantine/apply",
+        "apply-sqlite --stats /s/apply-2.prom --ack /s/apply-2.ack --quarantine-dir /q/apply-2",
+        "apply-sqlite --stats /s/apply-3.prom --ack /s/apply-3.ack --quarantine-dir "
+        "/s/quarantine/apply-3",
     };
     struct plan p;
     struct err err = {0};

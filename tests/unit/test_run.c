@@ -171,7 +171,7 @@ static int teardown(void **state)
 static void parse(char *text, struct value old[COLUMNS], struct value new[COLUMNS],
                   struct row_change *row, enum change_kind kind)
 {
-    static const struct source_txn txn = {1, 100};
+    static const struct source_txn txn = {.xid = 1, .commit_lsn = 100};
     char *arrow = strchr(text, '>'), *rest = arrow ? arrow + 1 : text;
     *row = (struct row_change){.txn = &txn};
     if (arrow || kind == CHANGE_DELETE) {
@@ -357,7 +357,7 @@ struct old_row {
 /* Deletes of rows, of which that was sent. */
 static int delete_old(struct world *w, const struct old_row *rows, size_t n)
 {
-    static const struct source_txn txn = {1, 100};
+    static const struct source_txn txn = {.xid = 1, .commit_lsn = 100};
     struct value old[MAX_ROWS][COLUMNS];
     struct row_change changes[MAX_ROWS];
     for (size_t i = 0; i < n; i++) {
