@@ -6,7 +6,7 @@ package Pg2any::History;
 # the same history wherever it runs, and can be shown without running it (sql()). Pg2any::Histories runs it.
 #
 # Every value is a new one, as far as its type allows, so that one that ends in another column, or not at
-# all, is seen. A history keeps off what the README names as a limit:
+# all, is seen. A history keeps off what docs/LIMITS.md names as a limit:
 #   - each table's last change is a row, not DDL, of which nothing would be in the stream;
 #   - no ALTER TYPE ... USING, no ATTACH or DETACH, no TRUNCATE of a partition, no other name for a
 #     partitioned table;
@@ -48,7 +48,7 @@ my %DDL = (
     widen => [8, \&widen],
 );
 
-# Changes that README names as limits: made where they are asked for only. The label of an enum changes
+# Changes that docs/LIMITS.md names: made only on request. The label of an enum changes
 # rows without a word in the stream.
 my @LIMITS = qw(rename_value);
 
