@@ -65,7 +65,7 @@ static void say_why(const struct health *h, const struct pipeline *p, const stru
 static double count_aside(const struct pipeline *p)
 {
     double sum = 0, n;
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
+    for (const struct watched *w = NULL; (w = pipeline_next_target(p, w));)
         if (stats_file_value(&w->file, "pg2any_tables_aside", "reason=\"refused\"", &n) && n > 0)
             sum += n;
     return sum;

@@ -230,9 +230,7 @@ static void put_flow(const struct pipeline *p, const struct watched *only_target
         return;
     }
     html(out, "<li class=\"targets\"><ul>\n");
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
-        if (w->kind != KIND_APPLY)
-            continue;
+    for (const struct watched *w = NULL; (w = pipeline_next_target(p, w));) {
         html(out, "<li><ol class=\"flow\">\n");
         put_joint(out, "", on_the_way((char[WORDS]){0}, capture, &w->file), "");
         put_target(capture, w, out);
@@ -316,11 +314,8 @@ static void put_pipeline(const struct pipeline *p, size_t i, struct buf *out)
     size_t ntargets = 0;
     const struct watched *last = NULL; /* of the targets */
     pipeline_state(p, &state);
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
-        if (w->kind == KIND_APPLY) {
-            ntargets++;
-            last = w;
-        }
+    for (const struct watched *w = NULL; (w = pipeline_next_target(p, w)); last = w)
+        ntargets++;
     html(out, "<section class=\"pipeline\" aria-labelledby=\"p%s-name\">\n", at);
     html(out, "<h2 id=\"p%s-name\" data-live>%s</h2>\n", at, pipeline_name(p, name));
     html(out, "<div id=\"p%s-state\" data-live>", at);
@@ -338,9 +333,8 @@ static void put_pipeline(const struct pipeline *p, size_t i, struct buf *out)
          "<h3 id=\"p%s-title\">Tables</h3>\n<div id=\"p%s-tables\" class=\"wide\" role=\"region\" "
          "aria-labelledby=\"p%s-name p%s-title\" tabindex=\"0\" data-live>",
          at, at, at, at);
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
-        if (w->kind == KIND_APPLY)
-            put_tables(w, ntargets == 1, out);
+    for (const struct watched *w = NULL; (w = pipeline_next_target(p, w));)
+        put_tables(w, ntargets == 1, out);
     html(out, "</div>\n</section>\n");
 }
 

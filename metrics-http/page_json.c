@@ -13,15 +13,29 @@ static void put_stages(const struct pipeline *p, struct buf *out)
     json_close(out, ']');
 }
 
-static void put_targets(const struct pipeline *p, struct buf *out)
+static void put_now(const struct pipeline *p, const struct watched *w, struct buf *out)
+{
+    lag_put_json(out, pipeline_capture(p), &w->file);
+    apart_put_json(out, &w->apart, pipeline_capture(p), &w->file);
+}
+
+static void put_curves(const struct pipeline *p, const struct watched *w, struct buf *out)
+{
+    series_put_json(out, "lag_seconds", &w->lag_s, &p->history);
+    series_put_json(out, "lag_bytes", &w->lag_bytes, &p->history);
+    series_put_json(out, "changes_per_second", &w->changes, &p->history);
+}
+
+static void put_targets(const struct pipeline *p,
+                        void (*put)(const struct pipeline *p, const struct watched *w,
+                                    struct buf *out),
+                        struct buf *out)
 {
     json_open(out, "targets", '[');
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
-        if (w->kind != KIND_APPLY)
-            continue;
+    for (const struct watched *w = NULL; (w = pipeline_next_target(p, w));) {
         json_open(out, NULL, '{');
         json_put_text(out, "stage", w->name);
-        lag_put_json(out, pipeline_capture(p), &w->file);
+        put(p, w, out);
         json_close(out, '}');
     }
     json_close(out, ']');
@@ -34,18 +48,7 @@ static void put_history(const struct pipeline *p, time_t now, struct buf *out)
     json_put_u64(out, "step_seconds", HISTORY_STEP_MS / 1000);
     json_put_u64(out, "most_samples", HISTORY_SAMPLES);
     series_put_json(out, "retained_wal_bytes", &p->retained, &p->history);
-    json_open(out, "targets", '[');
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
-        if (w->kind != KIND_APPLY)
-            continue;
-        json_open(out, NULL, '{');
-        json_put_text(out, "stage", w->name);
-        series_put_json(out, "lag_seconds", &w->lag_s, &p->history);
-        series_put_json(out, "lag_bytes", &w->lag_bytes, &p->history);
-        series_put_json(out, "changes_per_second", &w->changes, &p->history);
-        json_close(out, '}');
-    }
-    json_close(out, ']');
+    put_targets(p, put_curves, out);
     json_close(out, '}');
 }
 
@@ -65,7 +68,7 @@ static void put_pipeline(const struct pipeline *p, time_t now, struct buf *out)
     json_put_text(out, "state", state.word);
     json_put_text(out, "state_words", state.text);
     put_stages(p, out);
-    put_targets(p, out);
+    put_targets(p, put_now, out);
     table_copies_put_json(out, pipeline_capture(p));
     for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)
         json_put_number(out, gauges[i][0], stats_file_number(pipeline_capture(p), gauges[i][1]));

@@ -71,6 +71,14 @@ const struct watched *pipeline_next(const struct pipeline *p, const struct watch
     return NULL;
 }
 
+const struct watched *pipeline_next_target(const struct pipeline *p, const struct watched *s)
+{
+    do
+        s = pipeline_next(p, s);
+    while (s && s->kind != KIND_APPLY);
+    return s;
+}
+
 static enum stage_kind kind_of(const struct watched *w)
 {
     static const struct {
@@ -248,10 +256,10 @@ const char *pipeline_name(const struct pipeline *p, char out[256])
 static double copies(const struct pipeline *p)
 {
     double n = stats_file_number(pipeline_capture(p), "pg2any_capture_copy_tables_left");
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
+    for (const struct watched *w = NULL; (w = pipeline_next_target(p, w));) {
         double at_target = stats_file_number(&w->file, "pg2any_copy_tables_awaited") +
                            stats_file_number(&w->file, "pg2any_copy_tables_settling");
-        if (w->kind == KIND_APPLY && at_target > n)
+        if (at_target > n)
             n = at_target;
     }
     return n;
@@ -260,9 +268,9 @@ static double copies(const struct pipeline *p)
 static void furthest_lag(const struct pipeline *p, struct lag *furthest)
 {
     *furthest = (struct lag){.kind = LAG_UNKNOWN};
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
+    for (const struct watched *w = NULL; (w = pipeline_next_target(p, w));) {
         struct lag lag;
-        if (w->kind != KIND_APPLY || w->apart.kind != APART_NONE)
+        if (w->apart.kind != APART_NONE)
             continue;
         lag_look(pipeline_capture(p), &w->file, &lag);
         if (furthest->kind == LAG_UNKNOWN || furthest->kind == LAG_NONE ||
@@ -292,7 +300,7 @@ void pipeline_state(const struct pipeline *p, struct pipeline_state *state)
                        ncopies > 1 ? "s" : "");
         return;
     }
-    for (const struct watched *w = NULL; (w = pipeline_next(p, w));)
+    for (const struct watched *w = NULL; (w = pipeline_next_target(p, w));)
         if (w->apart.kind == APART_PAUSED) {
             *state = (struct pipeline_state){TONE_WAIT, "paused", ""};
             (void)snprintf(state->text, sizeof state->text, "%s is paused", w->name);

@@ -69,6 +69,8 @@ void pipeline_sample(struct pipeline *p, int64_t now_ms);
 
 /* The next stage that belongs to it, behind `s`; NULL: the first, or there is none. */
 const struct watched *pipeline_next(const struct pipeline *p, const struct watched *s);
+/* The same of its appliers alone. */
+const struct watched *pipeline_next_target(const struct pipeline *p, const struct watched *s);
 
 /* "running"; of a target that is apart how it is. */
 const char *pipeline_word(const struct watched *w);

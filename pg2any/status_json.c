@@ -6,15 +6,11 @@
 static void put_apart(const struct status *s, const struct status_stage *apply, struct buf *out)
 {
     char words[STATUS_APART_WORDS];
-    if (apply->apart.kind == APART_NONE) {
-        json_put_text(out, "apart", NULL);
+    apart_put_json(out, &apply->apart, &s->stages[0].file, &apply->file);
+    if (apply->apart.kind == APART_NONE)
         return;
-    }
     status_apart_words(s, apply, words);
-    json_put_text(out, "apart", apart_word(apply->apart.kind));
     json_put_text(out, "apart_words", words);
-    json_put_u64(out, "apart_since", (uint64_t)apply->apart.since_s);
-    json_put_number(out, "apart_wal_bytes", apart_kept_bytes(&s->stages[0].file, &apply->file));
     json_put_number(out, "apart_wal_limit_bytes", (double)s->plan->pause_wal_bytes);
 }
 

@@ -145,6 +145,14 @@ static void put_seconds(struct buf *out, const char *key, double s)
         json_put_number(out, key, s);
 }
 
+static void put_tables_aside(struct buf *out, const char *key, const struct stats_file *apply,
+                             const char *reason)
+{
+    double n = 0;
+    (void)stats_file_value(apply, "pg2any_tables_aside", reason, &n);
+    json_put_number(out, key, n);
+}
+
 void lag_put_json(struct buf *out, const struct stats_file *capture, const struct stats_file *apply)
 {
     struct lag lag;
@@ -160,6 +168,19 @@ void lag_put_json(struct buf *out, const struct stats_file *capture, const struc
     json_put_number(out, "tables_awaited", stats_file_number(apply, "pg2any_copy_tables_awaited"));
     json_put_number(out, "tables_settling",
                     stats_file_number(apply, "pg2any_copy_tables_settling"));
+    put_tables_aside(out, "tables_paused", apply, "reason=\"paused\"");
+    put_tables_aside(out, "tables_refused", apply, "reason=\"refused\"");
+}
+
+void apart_put_json(struct buf *out, const struct apart *a, const struct stats_file *capture,
+                    const struct stats_file *apply)
+{
+    json_put_text(out, "apart", a->kind == APART_NONE ? NULL : apart_word(a->kind));
+    if (a->kind == APART_NONE)
+        return;
+    json_put_u64(out, "apart_since", (uint64_t)a->since_s);
+    json_put_number(out, "apart_wal_bytes",
+                    a->kind == APART_GIVEN_UP ? 0 : apart_kept_bytes(capture, apply));
 }
 
 /* ---- copies ---- */

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "base/apart.h"
 #include "base/buf.h"
 #include "base/stats_file.h"
 
@@ -61,6 +62,10 @@ void lag_words(const struct lag *lag, char out[LAG_WORDS]);
 /* Appends it as members of a JSON object (pg2any(1) has their names). */
 void lag_put_json(struct buf *out, const struct stats_file *capture,
                   const struct stats_file *apply);
+
+/* The same of whether it is in the pipeline. */
+void apart_put_json(struct buf *out, const struct apart *a, const struct stats_file *capture,
+                    const struct stats_file *apply);
 
 struct table_copy {
     char table[512]; /* "schema.name" */

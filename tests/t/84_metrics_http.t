@@ -183,6 +183,12 @@ is_deeply([sort keys %$pipeline], [qw(copies history name retained_wal_bytes ser
 is($pipeline->{state}, 'catching up', '... its state');
 is_deeply({ %{ $pipeline->{targets}[0] }{qw(stage lag behind_bytes seconds_left)} },
     { stage => 'apply', lag => 'catching up', behind_bytes => 104857600, seconds_left => 10 }, '... a target, as pg2any status --json has it');
+is_deeply({ %{ $pipeline->{targets}[0] }{qw(tables_paused tables_refused apart)} }, { tables_paused => 2, tables_refused => 0, apart => undef },
+    '... which tables it has set aside, and that it is in the pipeline');
+write_file('apply.apart', "paused 1700000000\nx.db\nsomebody\n");
+wait_for(sub { (decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{apart} // '') eq 'paused' }, 10, 'the target to be apart');
+is(decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{apart_since}, 1_700_000_000, '... since when it is not');
+unlink "$dir/apply.apart" or die "unlink: $!\n";
 is_deeply([sort keys %{ $pipeline->{history}{targets}[0] }], [qw(changes_per_second lag_bytes lag_seconds stage)], '... curves of a target');
 is($pipeline->{history}{targets}[0]{lag_bytes}[-1], 104857600, '... with a sample');
 write_file('apply.prom', "# pg2any component=apply-sqlite pid=1 state=stopped status=100 follows=0 reason=no <room> (make some)\n");
