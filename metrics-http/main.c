@@ -20,7 +20,7 @@
 #define TICK_MS 1000
 
 struct settings {
-    struct option_list stats, state_dirs;
+    struct option_list stats, state_dirs, host_names;
     const char *listen;
     const char *port;
     uint64_t stall_ms;
@@ -38,6 +38,10 @@ static const struct option_def option_table[] = {
      "ADDRESS:PORT", "where to listen [127.0.0.1:8080]", 0, 0, NULL},
     {"port", OPTION_STRING, offsetof(struct settings, port), "METRICS_PORT", NULL, "PORT",
      "the same, on 127.0.0.1", 0, 0, NULL},
+    {"host-name", OPTION_LIST, offsetof(struct settings, host_names), "METRICS_HOST_NAME", NULL,
+     "NAME,...",
+     "names by which clients ask for this server, besides addresses,\nlocalhost and the machine's name",
+     0, 0, NULL},
     {"stall", OPTION_DURATION, offsetof(struct settings, stall_ms), "METRICS_STALL", "60s", "TIME",
      "how long the target may stand still while changes wait", 1000, 86400000, NULL},
     {"notify-fd", OPTION_UINT, offsetof(struct settings, notify_fd), NULL, NULL, "N",
@@ -68,7 +72,7 @@ static int serve(const struct settings *s, const char *listen, struct err *err)
     if (rc == 0) {
         health_tick(&health, monotonic_ms());
         log_info("starting", "version", PG2ANY_VERSION, NULL);
-        rc = server_start(&server, listen, &health, err);
+        rc = server_start(&server, listen, &s->host_names, &health, err);
     }
     if (rc) {
         signals_close(&signals);

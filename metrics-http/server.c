@@ -15,6 +15,7 @@
 #include "assets.h"
 #include "base/log.h"
 #include "base/lsn.h"
+#include "host_name.h"
 #include "page.h"
 
 #define MAX_CLIENTS      64
@@ -37,6 +38,8 @@ struct made {
 
 struct server {
     struct MHD_Daemon *daemon;
+    const char *listen;
+    const struct option_list *names;
     struct health *health;
     struct made page, lines, json;
     pthread_mutex_t lock; /* of what is above, and of `clients` */
@@ -145,6 +148,12 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *connection, 
     (void)state;
     const char *accept =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    const char *host =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+    if (!host_name_is_ours(host, s->listen, s->names))
+        return reply(connection, say(MHD_HTTP_MISDIRECTED_REQUEST,
+                                     "the request's Host is no name of this server: "
+                                     "METRICS_HOST_NAME (--host-name) says which names it has"));
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return reply(connection, say(MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD"));
     (void)pthread_mutex_lock(&s->lock);
@@ -293,7 +302,8 @@ static void say_to_log(void *ctx, const char *format, va_list ap)
     log_debug("the HTTP library says", "text", text, NULL);
 }
 
-int server_start(struct server **server, const char *listen, struct health *health, struct err *err)
+int server_start(struct server **server, const char *listen, const struct option_list *names,
+                 struct health *health, struct err *err)
 {
     int fd;
     if (open_socket(listen, &fd, err))
@@ -303,6 +313,8 @@ int server_start(struct server **server, const char *listen, struct health *heal
         (void)close(fd);
         return err_nomem(err);
     }
+    s->listen = listen;
+    s->names = names;
     s->health = health;
     (void)pthread_mutex_init(&s->lock, NULL);
     for (size_t i = 0; i < MAX_CONNECTIONS; i++)

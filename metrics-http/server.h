@@ -11,13 +11,16 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/options.h"
 #include "health.h"
 
 struct server;
 
-/* Listens on "127.0.0.1:8080", "[::1]:8080" or ":8080" (all addresses). `health` is used by the
- * server alone from then on. Temporary error where the port is in use. */
-MUST_CHECK int server_start(struct server **server, const char *listen, struct health *health,
+/* Listens on "127.0.0.1:8080", "[::1]:8080" or ":8080" (all addresses). `names`: what else it is
+ * called (host_name.h); borrowed, as `listen` is. `health` is used by the server alone from then
+ * on. Temporary error where the port is in use. */
+MUST_CHECK int server_start(struct server **server, const char *listen,
+                            const struct option_list *names, struct health *health,
                             struct err *err);
 
 /* Once a second: looks at the files, and closes what has lasted too long. */

@@ -454,6 +454,7 @@ static const char *const other_names[] = {"CDC_SOURCE_CONNECTION_STRING",
                                           "CDC_USER",
                                           "METRICS_PORT",
                                           "METRICS_LISTEN",
+                                          "METRICS_HOST_NAME",
                                           "METRICS_STALL",
                                           NULL};
 

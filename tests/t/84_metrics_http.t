@@ -6,6 +6,7 @@
 use HTTP::Tiny;
 use IO::Socket::INET;
 use JSON::PP qw(decode_json);
+use Sys::Hostname ();
 use Pg2any::Pipeline;
 use Pg2any::Test;
 
@@ -100,6 +101,20 @@ for my $bytes ("GET /\0 HTTP/1.1\r\n\r\n", "\xff\xfe\0\0" x 1000, 'GET ' . '/x' 
     raw($bytes) for 1 .. 3;
 }
 is(get('/health')->{status}, 200, 'requests that make no sense do not matter');
+
+# The name by which it is asked for: a site's own name that leads here is none of ours.
+sub as_host {
+    my ($host, $path) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 5) or return 'no connection';
+    print {$socket} "GET $path HTTP/1.0\r\n", defined $host ? "Host: $host\r\n" : '', "\r\n";
+    my ($status) = (<$socket> // '') =~ / (\d+) /;
+    return $status;
+}
+for my $path (qw(/ /status.json /metrics /health)) {
+    is(as_host('evil.example', $path), 421, "$path: not for another name");
+}
+is(as_host($_ // undef, '/health'), 200, 'asked for as ' . ($_ // 'nothing')) for undef, "127.0.0.1:$port", "localhost:$port", '[::1]', 'LocalHost.', Sys::Hostname::hostname();
+is(as_host($_, '/health'), 421, "not as '$_'") for 'evil.example:8080', 'localhost.evil.example', 'evil-localhost', '127.0.0.1.evil.example', '[evil.example]', '', '.', 'x' x 300;
 
 # ---- the page ----
 
@@ -219,10 +234,10 @@ wait_for(sub { get('/health')->{status} == 200 }, 20, 'the server');
 write_file('capture.prom', "# pg2any component=pg-capture $alive\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\n"
     . join('', map { "pg2any_x{n=\"$_\"} 1\n" } 1 .. 50_000));
 wait_for(sub { length(get('/metrics')->{content}) > 1_000_000 }, 10, 'the long text');
-my @deaf = grep { defined } map { raw("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") } 1 .. 30;
+my @deaf = grep { defined } map { raw("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") } 1 .. 30;
 cmp_ok(length(get('/metrics')->{content}), '>', 1_000_000, 'a long answer, beside 30 clients that do not read theirs');
 close $_ for @deaf;
-@deaf = grep { defined } map { raw("GET /$_ HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n") } ('', 'status.json', 'page.js') x 12;
+@deaf = grep { defined } map { raw("GET /$_ HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/html\r\n\r\n") } ('', 'status.json', 'page.js') x 12;
 $began = now();
 is(get('/health')->{status}, 200, 'nor do those who ask for the page and do not read it keep /health from others');
 cmp_ok(now() - $began, '<', 3, '... who get it at once');
@@ -246,8 +261,10 @@ for my $dir_of (@dirs) {
         close $fh or die "$dir_of: $!\n";
     }
 }
-my $several = start('--port', $port, map { ('--state-dir', $_) } @dirs);
+my $several = start('--port', $port, '--host-name', 'a.example,b.example', '--host-name', 'c.example', map { ('--state-dir', $_) } @dirs);
 wait_for(sub { get('/health')->{status} == 200 }, 20, 'both');
+is(as_host($_, '/health'), 200, "asked for as $_, a name that it was given") for 'a.example', "B.example:$port", 'c.example';
+is(as_host($_, '/health'), 421, "not as $_") for 'd.example', 'a.example,b.example', 'a.example.evil.example';
 my @served = get('/metrics')->{content} =~ /^pg2any_x\{pipeline="([^"]*",stage="[^"]*)"\} 1$/mg;
 is(join(' ', sort @served),
     join(' ', sort map { my $d = $_; map { "$d\",stage=\"$_" } 'capture', 'assemble', 'apply', $d eq $dirs[1] ? ('tee', 'apply-2') : () } @dirs),
