@@ -39,6 +39,7 @@ static void add_metrics(const struct pipeline *p, struct exposition *e)
 {
     for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
         exposition_add(e, w->name, &w->file);
+        exposition_add(e, w->name, &w->compared);
         exposition_gauge(e, "pg2any_up", "1 while the stage's process is there.", w->name,
                          w->file.alive);
         if (w->apart.kind != APART_NONE)

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "assets.h"
+#include "base/last_compare.h"
 #include "base/progress.h"
 #include "html.h"
 #include "tables.h"
@@ -276,6 +277,34 @@ static void put_copies(const struct stats_file *capture, struct buf *out)
     html(out, "</ul>\n");
 }
 
+static void put_moment(time_t at, struct buf *out)
+{
+    char text[48] = "", iso[32] = "";
+    struct tm tm;
+    (void)strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", localtime_r(&at, &tm));
+    (void)strftime(iso, sizeof iso, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
+    html(out, "<time datetime=\"%s\">%s</time>", iso, text);
+}
+
+/* What the last comparison of each target came to. */
+static void put_compared(const struct pipeline *p, bool alone, struct buf *out)
+{
+    for (const struct watched *w = NULL; (w = pipeline_next_target(p, w));) {
+        char said[LAST_COMPARE_WORDS];
+        struct last_compare c;
+        last_compare_read(&w->compared, &c);
+        if (c.ended_s == 0)
+            continue;
+        last_compare_words(&c, said);
+        html(out, "<p class=\"%s\">Last compared", c.tables[COMPARE_DIFFERENT] ? "fault" : "dir");
+        if (!alone)
+            html(out, ", %s", w->name);
+        html(out, ": ");
+        put_moment((time_t)c.ended_s, out);
+        html(out, ", %s</p>\n", said);
+    }
+}
+
 static void put_tables(const struct watched *w, bool alone, struct buf *out)
 {
     struct tables t;
@@ -325,6 +354,7 @@ static void put_pipeline(const struct pipeline *p, size_t i, struct buf *out)
     if (p->dir)
         html(out, "<p class=\"dir\">%s</p>\n", p->dir);
     put_faults(p, out);
+    put_compared(p, ntargets == 1, out);
     put_flow(p, ntargets == 1 ? last : NULL, out);
     html(out, "</div>\n<div id=\"p%s-copies\" data-live>", at);
     put_copies(pipeline_capture(p), out);
@@ -355,12 +385,9 @@ static void put_news(const struct health *h, struct buf *out)
 
 static void put_time(struct buf *out)
 {
-    char text[48] = "", iso[32] = "";
-    time_t now = time(NULL);
-    struct tm tm;
-    (void)strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %Z", localtime_r(&now, &tm));
-    (void)strftime(iso, sizeof iso, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-    html(out, "<p id=\"time\" data-live>As of <time datetime=\"%s\">%s</time></p>\n", iso, text);
+    html(out, "<p id=\"time\" data-live>As of ");
+    put_moment(time(NULL), out);
+    html(out, "</p>\n");
 }
 
 void page_put_html(const struct health *h, struct buf *out)

@@ -1,6 +1,7 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "base/last_compare.h"
 #include "base/progress.h"
 #include "page.h"
 
@@ -17,6 +18,9 @@ static void put_now(const struct pipeline *p, const struct watched *w, struct bu
 {
     lag_put_json(out, pipeline_capture(p), &w->file);
     apart_put_json(out, &w->apart, pipeline_capture(p), &w->file);
+    struct last_compare c;
+    last_compare_read(&w->compared, &c);
+    last_compare_put_json(out, &c);
 }
 
 static void put_curves(const struct pipeline *p, const struct watched *w, struct buf *out)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/last_compare.h"
 #include "base/progress.h"
 
 #define MAX_TARGETS 16 /* of pg2any */
@@ -59,6 +60,7 @@ void pipeline_free(struct pipeline *p)
 {
     for (size_t i = 0; i < p->nstages; i++) {
         stats_file_free(&p->stages[i].file);
+        stats_file_free(&p->stages[i].compared);
         free(p->stages[i].path);
     }
 }
@@ -153,6 +155,18 @@ static void look_apart(struct watched *w)
         w->apart.kind = APART_NONE;
 }
 
+/* That it cannot be read is as if there were none. */
+static void look_compared(struct watched *w)
+{
+    char path[LAST_COMPARE_PATH];
+    struct err unread = {0};
+    stats_file_free(&w->compared);
+    w->compared = (struct stats_file){.missing = true};
+    last_compare_path(w->path, path);
+    if (*path)
+        (void)!stats_file_read(&w->compared, path, &unread);
+}
+
 static int check_stage(struct watched *w, double covered, int64_t stall_ms, int64_t now_ms,
                        struct err *err)
 {
@@ -175,6 +189,7 @@ void pipeline_look(struct pipeline *p, int64_t stall_ms, int64_t now_ms)
         (void)!stats_file_read(&w->file, w->path, &unread); /* what came of it is in the file */
         w->kind = kind_of(w);
         look_apart(w);
+        look_compared(w);
     }
     err_clear(&p->fault);
     err_clear(&p->starting);

@@ -35,6 +35,7 @@ struct watched {
     enum stage_kind kind;        /* by its program; by its name, where the file does not say */
     struct stats_file file;      /* as last read */
     struct apart apart;          /* of an applier */
+    struct stats_file compared;  /* of an applier: the file of last_compare.h; may be missing */
     struct err fault;            /* what keeps it from working; ERR_NONE: nothing */
     double lsn;                  /* an applier's durable position */
     int64_t moved_ms;            /* when it was seen to change, or nothing waited; monotonic */

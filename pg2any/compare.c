@@ -7,6 +7,7 @@
 #include "args.h"
 #include "base/buf.h"
 #include "base/exit.h"
+#include "base/last_compare.h"
 #include "inspect.h"
 #include "spawn.h"
 
@@ -56,9 +57,14 @@ static int start_apply(struct pair *p, const struct plan *plan, const struct sta
         const char *option;
         bool given;
     } flags[] = {{"--values", c->values}, {"--json", c->json}, {"--still", c->still}};
+    char sum[LAST_COMPARE_PATH];
     struct args a;
+    last_compare_path(s->stats, sum);
     args_begin(&a, s->program);
     args_add(&a, "--compare", tables);
+    /* Somebody who may not write there may compare all the same. */
+    if (*sum && access(plan->state_dir, W_OK) == 0)
+        args_add(&a, "--stats", sum);
     args_add(&a, "--ask", ASK);
     args_add(&a, "--origin", plan_origin(plan, s));
     args_add(&a, "--log-level", "warning");

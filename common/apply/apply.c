@@ -299,7 +299,8 @@ static void register_stats(struct apply *a, const char *component)
 {
     struct stats *s = &a->stats;
     struct group_counters *group = &a->group.counters;
-    stats_init(s, a->stage.stats, component);
+    /* A comparison puts what came of it there. */
+    stats_init(s, a->options.compare.n > 0 ? NULL : a->stage.stats, component);
 #define COUNTER(name, help) stats_register(s, STATS_COUNTER, name, NULL, help)
 #define GAUGE(name, help)   stats_register(s, STATS_GAUGE, name, NULL, help)
     uint64_t *events = COUNTER("pg2any_events_processed_total",
@@ -424,6 +425,8 @@ static int compare(struct apply *a, const struct driver_ops *ops, enum compared 
         .skip = &a->group.rows.skip,
         .ask = o->ask,
         .keys = o->keys,
+        .sum = a->stage.stats,
+        .component = a->stats.component,
         .values = o->values,
         .json = o->json,
         .still = o->still,
@@ -542,7 +545,8 @@ int apply_main(const struct driver_ops *ops, int argc, char **argv)
     };
     switch (options_parse(&program, argc, argv, &a.options, &a.stage, &err)) {
     case OPTIONS_ERROR:
-        stats_never_began(a.stage.stats, name, &err);
+        if (a.options.compare.n == 0)
+            stats_never_began(a.stage.stats, name, &err);
         return exit_status(&err);
     case OPTIONS_LEAVE:
         return STATUS_OK;

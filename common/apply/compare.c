@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apply/compare_look.h"
+#include "base/log.h"
 #include "base/lsn.h"
 
 #define MOST_ATTEMPTS 5 /* at a table */
@@ -317,12 +319,23 @@ static void finish(struct compare *c)
     signals_close(&c->signals);
 }
 
+/* It is for those who look later: that it cannot be kept is no fault of the comparison. */
+static void keep_sum(struct compare *c, int64_t begun_ms)
+{
+    struct err err = {0};
+    c->report.sum.ended_s = (uint64_t)time(NULL);
+    c->report.sum.seconds = (uint64_t)(monotonic_ms() - begun_ms) / 1000;
+    if (last_compare_write(c->options->sum, c->options->component, &c->report.sum, &err))
+        log_warning("what came of the comparison is not kept", "reason", err.text, NULL);
+}
+
 int compare_run(const struct driver_ops *ops, const struct driver_config *config,
                 const struct compare_options *options, enum compared *compared, struct err *err)
 {
     struct compare *c = calloc(1, sizeof *c);
     if (!c)
         return err_nomem(err);
+    int64_t begun_ms = monotonic_ms();
     struct driver_config look_only = *config;
     look_only.look_only = true;
     c->options = options;
@@ -333,6 +346,8 @@ int compare_run(const struct driver_ops *ops, const struct driver_config *config
     struct err unwritten = {0};
     if (compare_report_end(&c->report, rc ? &unwritten : err))
         rc = -1;
+    if (rc == 0 && options->sum)
+        keep_sum(c, begun_ms);
     *compared = c->compared;
     finish(c);
     free(c);

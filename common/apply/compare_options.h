@@ -14,9 +14,11 @@ struct compare_options {
     const char *origin;               /* NULL: the slot's name */
     const struct option_list *tables; /* "all" among them: all */
     struct table_names *skip;         /* as --skip-table says */
-    const char *ask;  /* where to ask pg-capture --rows - for tables; NULL: as they come */
-    const char *keys; /* a file for the keys that differ; NULL: none */
-    bool values;      /* show them */
+    const char *ask;       /* where to ask pg-capture --rows - for tables; NULL: as they come */
+    const char *keys;      /* a file for the keys that differ; NULL: none */
+    const char *sum;       /* a file for what came of it (last_compare.h); NULL: none */
+    const char *component; /* the program */
+    bool values;           /* show them */
     bool json;
     bool still;       /* nothing is written at the source, and the target has everything */
     uint64_t wait_ms; /* that the checkpoint may stand still */

@@ -200,12 +200,12 @@ void compare_report_key(struct compare_report *r, const struct compared_row *row
 
 /* ---- tables ---- */
 
-static const char *word_of(const struct compare_result *c)
+static enum compare_verdict verdict_of(const struct compare_result *c)
 {
-    return c->why_not                     ? "not compared"
-           : c->ndiffer > 0 || c->unnamed ? "different"
-           : c->nundecided > 0            ? "undecided"
-                                          : "equal";
+    return c->why_not                     ? COMPARE_NOT_COMPARED
+           : c->ndiffer > 0 || c->unnamed ? COMPARE_DIFFERENT
+           : c->nundecided > 0            ? COMPARE_UNDECIDED
+                                          : COMPARE_EQUAL;
 }
 
 static void put_json_table(const struct compare_report *r, const struct compare_result *c,
@@ -221,7 +221,7 @@ static void put_json_table(const struct compare_report *r, const struct compare_
     put_json_name(out, c->rel->namespace);
     buf_append_str(out, ",\"table\":");
     put_json_name(out, c->rel->name);
-    buf_printf(out, ",\"result\":\"%s\"", word_of(c));
+    buf_printf(out, ",\"result\":\"%s\"", compare_words[verdict_of(c)]);
     if (c->why_not) {
         buf_append_str(out, ",\"why\":");
         put_json_name(out, c->why_not);
@@ -324,6 +324,9 @@ int compare_report_table(struct compare_report *r, const struct compare_result *
 {
     struct buf out = {0};
     clear_terminal(r);
+    r->sum.tables[verdict_of(result)]++;
+    r->sum.differ += result->ndiffer;
+    r->sum.rows += result->nrows[SIDE_SOURCE];
     if (r->json)
         put_json_table(r, result, &out);
     else

@@ -17,6 +17,7 @@
 #include "apply/suspects.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/last_compare.h"
 #include "frames/relation.h"
 
 #define COMPARE_KEYS_SHOWN 20 /* of a table */
@@ -42,7 +43,8 @@ struct compare_report {
     int terminal_fd;    /* -1: there is none */
     struct buf details; /* of the table: keys that are shown */
     unsigned nshown;
-    int64_t due_ms; /* when to say again where it is */
+    int64_t due_ms;          /* when to say again where it is */
+    struct last_compare sum; /* of the tables that are done */
 };
 
 /* A key that differs, or is not decided, of the table that is compared. */

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int write_all(int fd, const char *data, size_t size)
@@ -31,6 +33,19 @@ static int open_new(const char *path)
     return fd;
 }
 
+/* What root leaves in the folder of another user is that user's, who has to read it. Where root may
+ * not give anything away it stays root's. */
+static void give_away(int fd, const char *path)
+{
+    char folder[4096] = ".";
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        (void)snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path);
+    if (geteuid() == 0 && stat(folder, &st) == 0 && st.st_uid != 0)
+        (void)!fchown(fd, st.st_uid, st.st_gid);
+}
+
 int atomic_file_write(const char *path, const void *data, size_t size, struct err *err)
 {
     char temp[4096];
@@ -40,6 +55,7 @@ int atomic_file_write(const char *path, const void *data, size_t size, struct er
     int fd = open_new(temp);
     if (fd < 0)
         return err_errno(err, ERR_TEMPORARY, "creating %s", temp);
+    give_away(fd, temp);
     if (write_all(fd, data, size) != 0) {
         (void)err_errno(err, ERR_TEMPORARY, "writing %s", temp);
         (void)close(fd);

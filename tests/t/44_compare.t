@@ -116,8 +116,20 @@ sub compare {
     return ($status, \%of, $err);
 }
 
+# What it leaves for those who look later.
+sub left {
+    return join ' ', map { $front->metric('compare', "pg2any_compare_$_") // 'nothing' }
+        map({ qq(tables{result="$_"}) } 'equal', 'different', 'undecided', 'not compared'), 'keys_different', 'rows';
+}
+
+is(left(), join(' ', ('nothing') x 6), 'nothing was compared');
 my ($status, $of, $err) = compare();
 is($status, 0, 'equal: exit 0') or diag($err);
+my $rows = 0;
+$rows += $_->{source_rows} for values %$of;
+is(left(), @keys_of + 8 . " 0 0 0 0 $rows", 'it leaves what it came to');
+my $ended = $front->metric('compare', 'pg2any_compare_timestamp_seconds');
+cmp_ok(abs(time - $ended), '<', 60, 'and when');
 is($err, '', 'and nothing on stderr');
 is(scalar keys %$of, @keys_of + 8, 'all tables');
 is_deeply([grep { $of->{$_}{result} ne 'equal' } sort keys %$of], [], 'all of them equal') or diag(explain($of));
@@ -235,6 +247,7 @@ like($out, qr/^public\.pairs +3 rows +\d+\.\d s  2 keys differ$/m, 'a line for a
 like($out, qr/^ +missing at the target +b=x, a=1$/m, 'one for a key');
 like($out, qr/^ +different +b=y, a=1 \(v\)$/m, 'and the column');
 unlike($out, qr/source:/, 'no values');
+is(left(), '1 1 0 0 2 3', 'what it leaves');
 like($out, qr/^public\.empty +0 rows +\d+\.\d s  equal$/m, 'equal');
 ($status, $out) = $front->command(['compare', '--still', '--values', 'public.pairs'], limit => 60);
 like($out, qr/source: a=1, b=y, v=3\n +target: a=1, b=y, v=9$/m, '--values shows them');
@@ -251,9 +264,11 @@ $pg->do('create table late (id int primary key)', 'insert into late values (1)',
 is($status, 111, 'a table that has not come yet: exit 111');
 like($out, qr/^public\.late +not compared: the target holds nothing of it yet$/m, 'and says so');
 like($out, qr/^public\.empty .* equal$/m, 'the others are');
+is(left(), '1 0 0 1 0 0', 'what it leaves');
 ($status, $out, $err) = $front->command(['compare', '--wait', '1s', 'public.empty'], limit => 60);
 is($status, 111, 'the pipeline stands still, behind: exit 111');
 like($err, qr/the target stands still at .*does the pipeline run\?.*--still/, 'and says so');
+is(left(), '1 0 0 1 0 0', 'it leaves nothing, and what was there stays');
 ($status, $out, $err) = $front->command(['compare', '--target', '2'], limit => 60);
 is($status, 100, 'a target that is not there');
 

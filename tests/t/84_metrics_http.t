@@ -200,6 +200,26 @@ is_deeply({ %{ $pipeline->{targets}[0] }{qw(stage lag behind_bytes seconds_left)
     { stage => 'apply', lag => 'catching up', behind_bytes => 104857600, seconds_left => 10 }, '... a target, as pg2any status --json has it');
 is_deeply({ %{ $pipeline->{targets}[0] }{qw(tables_paused tables_refused apart)} }, { tables_paused => 2, tables_refused => 0, apart => undef },
     '... which tables it has set aside, and that it is in the pipeline');
+is($pipeline->{targets}[0]{last_compare}, undef, '... and that it was never compared');
+# What pg2any compare has left.
+my $compared = sub {
+    my ($equal, $different, $keys) = @_;
+    write_file('compare.prom', "# pg2any component=apply-sqlite pid=1 state=stopped status=0 follows=0 reason=\n# TYPE pg2any_compare_timestamp_seconds gauge\n"
+        . "pg2any_compare_timestamp_seconds 1700000000\npg2any_compare_duration_seconds 7\npg2any_compare_rows 1000\npg2any_compare_keys_different $keys\n"
+        . "# TYPE pg2any_compare_tables gauge\npg2any_compare_tables{result=\"equal\"} $equal\npg2any_compare_tables{result=\"different\"} $different\n"
+        . "pg2any_compare_tables{result=\"undecided\"} 0\npg2any_compare_tables{result=\"not compared\"} 2\n");
+};
+$compared->(11, 1, 5);
+wait_for(sub { decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{last_compare} }, 10, 'the comparison');
+is_deeply(decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{last_compare}, { time => 1_700_000_000, seconds => 7, rows => 1000,
+        words => '1 of 14 tables differs; keys found to differ: 5; 2 not compared', tables_equal => 11, tables_different => 1,
+        tables_undecided => 0, tables_not_compared => 2, keys_different => 5 }, 'what the last comparison came to');
+like(page('/')->{content}, qr{<p class="fault">Last compared: <time datetime="2023-11-14T22:13:20Z">[^<]*</time>, 1 of 14 tables differs; keys found to differ: 5; 2 not compared</p>},
+    '... on the page');
+like(get('/metrics')->{content}, qr/^pg2any_compare_tables\{stage="apply",result="different"\} 1$/m, '... as a metric of its target');
+$compared->(12, 0, 0);
+wait_for(sub { page('/')->{content} =~ m{<p class="dir">Last compared: [^<]*<time [^<]*</time>, 12 tables equal; 2 not compared</p>} }, 10, 'another comparison');
+is(get('/health')->{status}, 200, '... which is no matter of health');
 write_file('apply.apart', "paused 1700000000\nx.db\nsomebody\n");
 wait_for(sub { (decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{apart} // '') eq 'paused' }, 10, 'the target to be apart');
 is(decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{apart_since}, 1_700_000_000, '... since when it is not');

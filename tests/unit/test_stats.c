@@ -431,6 +431,21 @@ static void what_has_the_temporary_name_is_removed_not_written(void **state)
     }
 }
 
+/* What root writes for another user he can read. */
+static void a_file_belongs_to_whom_the_folder_does(void **state)
+{
+    struct place *p = *state;
+    struct err err = {0};
+    struct stat st;
+    const uid_t somebody = geteuid() == 0 ? 65534 : geteuid();
+    if (geteuid() == 0)
+        assert_int_equal(chown(p->directory, somebody, 65534), 0);
+    assert_int_equal(atomic_file_write(p->file, "new", 3, &err), 0);
+    assert_int_equal(stat(p->file, &st), 0);
+    assert_int_equal(st.st_uid, somebody);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 static void a_file_that_cannot_be_written_leaves_nothing(void **state)
 {
     struct place *p = *state;
@@ -497,6 +512,7 @@ int main(void)
         TEST(a_failure_is_logged_once),
         TEST(a_file_is_replaced_whole),
         TEST(what_has_the_temporary_name_is_removed_not_written),
+        TEST(a_file_belongs_to_whom_the_folder_does),
         TEST(a_file_that_cannot_be_written_leaves_nothing),
         cmocka_unit_test(a_speed_is_that_of_the_last_seconds),
     };
