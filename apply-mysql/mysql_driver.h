@@ -82,6 +82,10 @@ struct driver {
     bool folds_table_names; /* lower_case_table_names */
     uint64_t max_packet;    /* bytes */
 
+    /* What goes with the next statement, so that the server is not waited for twice. */
+    bool begins;           /* START TRANSACTION, with the look at the checkpoint */
+    struct buf checkpoint; /* the statement that writes it, with COMMIT */
+
     struct batch batch;
     bool duplicate; /* the last statement failed because a unique index has the row */
     /* Columns are declared in what takes least of the row, whose VARCHARs were chosen before. */
@@ -98,10 +102,12 @@ void my_disconnect(struct driver *d);
 int my_fail(MYSQL *m, const char *what, struct err *err);
 int my_statement_fail(MYSQL_STMT *s, const char *what, struct err *err);
 
-/* Runs a statement without parameters and without rows; the second one uses it up. */
+/* Runs a statement without parameters and without rows, or several with "; " between them, of which
+ * the server does none behind one that fails; the second one uses it up. */
 MUST_CHECK int my_run(MYSQL *m, const char *sql, struct err *err);
 MUST_CHECK int my_run_buf(MYSQL *m, struct buf *sql, struct err *err);
-/* All rows of a query, which is used up, for mysql_free_result(). */
+/* All rows of a query, before which statements may stand, for mysql_free_result(). It is used up.
+ */
 MUST_CHECK int my_rows(MYSQL *m, struct buf *sql, MYSQL_RES **rows, struct err *err);
 
 /* A warning of the last statement is an error: a value was changed, or something is not as it was

@@ -311,15 +311,15 @@ static int execute_slice(struct driver *d, const struct slice *slice, struct sli
                          struct err *err)
 {
     uint64_t affected = 0;
-    if (my_run(d->rows, "SAVEPOINT pg2any", err))
+    if (!slice->rolls_back && my_run(d->rows, "SAVEPOINT pg2any", err))
         return -1;
     int rc = d->arrays ? run_statement(d, slice, 0, 1, true, &affected, err)
                        : execute_chunks(d, slice, &affected, err);
     if (rc == 0 && affected == slice->nrows)
         return 0;
-    if ((rc && err->kind != ERR_PERMANENT) || undo_slice(d, err))
+    if ((rc && err->kind != ERR_PERMANENT) || (!slice->rolls_back && undo_slice(d, err)))
         return -1;
-    result->undone = rc != 0;
+    result->undone = rc != 0 && !slice->rolls_back;
     result->outcome = SLICE_SUM;
     return rc;
 }

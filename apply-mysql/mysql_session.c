@@ -30,7 +30,10 @@ int my_statement_fail(MYSQL_STMT *s, const char *what, struct err *err)
 
 int my_run(MYSQL *m, const char *sql, struct err *err)
 {
-    return mysql_real_query(m, sql, strlen(sql)) ? my_fail(m, sql, err) : 0;
+    int rc = mysql_real_query(m, sql, strlen(sql));
+    while (rc == 0 && mysql_more_results(m))
+        rc = mysql_next_result(m);
+    return rc ? my_fail(m, sql, err) : 0;
 }
 
 int my_run_buf(MYSQL *m, struct buf *sql, struct err *err)
@@ -194,7 +197,7 @@ static int connect_to(const struct driver *d, const char *database, enum session
         return err_nomem(err);
     set_options(m, d, kind);
     if (!mysql_real_connect(m, u->base.host, u->base.user, u->base.password, database, u->base.port,
-                            u->socket, CLIENT_FOUND_ROWS)) {
+                            u->socket, CLIENT_FOUND_ROWS | CLIENT_MULTI_STATEMENTS)) {
         (void)my_fail(m, "connecting", err);
         int unknown = mysql_errno(m) == ER_BAD_DB_ERROR;
         mysql_close(m);

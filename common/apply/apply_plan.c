@@ -66,6 +66,7 @@ static int apply_lane(struct apply_rows *a, struct apply_relation *r, size_t lan
     run->kind = net_effect_kind(lane);
     run->table = r->table;
     run->settling = false;
+    run->planned = true;
     run->lacks = NULL;
     do {
         run->nrows = net_effect_rows(&a->plan, &r->net.lanes[lane], &at, a->rows, RUN_ROWS);

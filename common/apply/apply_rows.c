@@ -498,6 +498,7 @@ static int add_to_run(struct apply_rows *a, struct apply_relation *r, struct rea
     a->run_relation = r;
     a->run.kind = change->kind;
     a->run.settling = settles(a, r, txn); /* the flush may have found that it does */
+    a->run.planned = false;
     a->run.lacks = room_for_lacks(a, r, a->run.settling);
     a->run.table = r->table;
     struct row_change *row = &a->rows[a->run.nrows];

@@ -143,6 +143,8 @@ struct slice {
     /* INSERT: a row that is there already will be let pass: where an error would end the
      * transaction, the driver leaves such rows out, and the sum tells. */
     bool rows_may_exist;
+    /* Where not every row is in, the transaction is rolled back, so nothing need be undone. */
+    bool rolls_back;
     struct statements *statements; /* where statements are kept */
 };
 
@@ -150,7 +152,8 @@ enum slice_outcome {
     SLICE_DONE,    /* every row is in, each UPDATE and DELETE found exactly one */
     SLICE_ONE_ROW, /* those before rows[done] are; that one is not: `exists` or `matched` says why
                     */
-    SLICE_SUM,     /* the sum is not the number of rows; nothing of the slice is left */
+    SLICE_SUM,     /* the sum is not the number of rows; nothing of the slice is left, unless it
+                      rolls back */
 };
 
 struct slice_result {
@@ -191,7 +194,8 @@ typedef int driver_commit_fn(struct driver *d, struct err *err);
 typedef int driver_recall_fn(struct driver *d, const struct own_key *key, struct own_row *row,
                              bool *found, struct err *err);
 /* Writes a row of ours; `exists`: it is there, as recall found in this transaction. `row` NULL:
- * deletes every row of the origin. */
+ * deletes every row of the origin. A checkpoint is written once in a transaction, and may wait for
+ * the commit. */
 typedef int driver_remember_fn(struct driver *d, const struct own_key *key,
                                const struct own_row *row, bool exists, struct err *err);
 

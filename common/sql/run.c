@@ -41,7 +41,7 @@ static bool is_careful(const struct runner *r, const struct target_table *t)
 static int be_careful(struct runner *r, struct run *run, size_t first, bool exists, struct err *err)
 {
     enum conflict_action action;
-    if (err->kind != ERR_PERMANENT || is_careful(r, run->table))
+    if (err->kind != ERR_PERMANENT || run->planned || is_careful(r, run->table))
         return -1;
     if (!run->repeatable) {
         /* It is a row of this transaction, whichever it is. */
@@ -489,6 +489,7 @@ static int apply_slice(struct runner *r, struct run *run, size_t first, enum sli
         .nrows = n,
         .columns = run->table->flags,
         .rows_may_exist = rows_may_exist(run),
+        .rolls_back = run->planned,
         .statements = &r->statements,
     };
     struct slice_result result = {.failed = n};
@@ -504,7 +505,8 @@ static int apply_slice(struct runner *r, struct run *run, size_t first, enum sli
     case SLICE_DONE:
         return 0;
     case SLICE_SUM:
-        return apply_rows(r, run, first, n, err);
+        return run->planned ? err_set(err, ERR_PERMANENT, "a row is there already, or missing")
+                            : apply_rows(r, run, first, n, err);
     case SLICE_ONE_ROW:
         *done = result.done + 1;
         return settle_row(r, run, first + result.done, run->kind, &result, err);

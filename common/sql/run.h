@@ -41,7 +41,10 @@ struct run {
      * cannot. */
     struct buf *lacks;
     bool repeatable; /* the loop still holds the group: after ERR_RETRY the rows come again */
-    size_t failed;   /* set with an error: the row it concerns, or nrows: not one row */
+    /* The same, in the order of the source: what is wrong is found then, and an error only says
+     * that something is. */
+    bool planned;
+    size_t failed; /* set with an error: the row it concerns, or nrows: not one row */
     /* Set with an error: a row cannot be brought to what it has to be while the table settles; the
      * transaction goes on. */
     bool unsettled;

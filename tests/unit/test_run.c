@@ -122,7 +122,7 @@ struct world {
     uint8_t flags[2 * COLUMNS];
     struct conflicts conflicts;
     struct err err;
-    bool settling, unsettled;
+    bool settling, unsettled, planned;
     struct buf *lacks;
     size_t failed;
 };
@@ -205,7 +205,8 @@ static int run_rows(struct world *w, enum change_kind kind, bool repeatable, con
                       .conflicts = &w->conflicts,
                       .settling = w->settling,
                       .lacks = w->lacks,
-                      .repeatable = repeatable};
+                      .repeatable = repeatable,
+                      .planned = w->planned};
     w->err = (struct err){0};
     int rc = runner_apply(&w->runner, &run, &w->err);
     w->failed = run.failed;
@@ -293,6 +294,19 @@ static void a_wrong_sum_is_looked_into(void **state)
     assert_true(w->driver.has[9]);
     does(w, CHANGE_INSERT, "4,a,b 9,a,b", "Ix2 Ix1 Ix1 U111x1");
     assert_int_equal(w->conflicts.pending[CONFLICT_INSERT_EXISTS], 1);
+}
+
+/* The group comes again in the order of the source, which finds the row. */
+static void of_a_plan_nothing_is_looked_into(void **state)
+{
+    struct world *w = *state;
+    w->planned = true;
+    does(w, CHANGE_INSERT, "1,a,b 2,a,b 3,a,b", "Ix3");
+    stops(w, CHANGE_DELETE, true, "1 9 3", ERR_PERMANENT, "missing", 3, "Dx3");
+    stops(w, CHANGE_UPDATE, true, "9,a,b", ERR_PERMANENT, "conflict update_missing", 0, "U011x1");
+    w->driver.ends = true;
+    stops(w, CHANGE_INSERT, true, "3,a,b 4,a,b", ERR_PERMANENT, "duplicate", 2, "Ix2");
+    assert_null(w->runner.careful);
 }
 
 static void a_row_that_is_refused_is_found(void **state)
@@ -546,6 +560,7 @@ int main(void)
         TEST(what_a_sum_cannot_tell_goes_row_by_row),
         TEST(a_slice_has_a_size),
         TEST(a_wrong_sum_is_looked_into),
+        TEST(of_a_plan_nothing_is_looked_into),
         TEST(a_row_that_is_refused_is_found),
         TEST(where_an_error_ends_the_transaction_the_group_comes_again),
         TEST(a_duplicate_that_cannot_be_repeated_is_a_conflict),

@@ -1,8 +1,8 @@
 package Pg2any::MySQLProxy;
 
 # A proxy between an applier and its MySQL server that cuts the connection where it hurts: at the
-# next COMMIT, before the server gets it or after the server has answered. It is a process of its
-# own on a Unix socket; without TLS it can see the statements.
+# next COMMIT, before the server gets it or after the server has answered. And it counts what the server
+# is asked for. It is a process of its own on a Unix socket; without TLS it can see the statements.
 
 use strict;
 use warnings;
@@ -48,13 +48,16 @@ sub set_trap {
 # Whether it has happened.
 sub sprung { return !-e $_[0]{trap} }
 
+# How often the server was sent something, each a round trip.
+sub requests { return -s "$_[0]{socket}.requests" }
+
 # ---- in the proxy ----
 
 sub trapped {
     my ($trap, $data) = @_;
     # The command 3 is a statement in plain text; Oracle's client says before it that there are no
     # query attributes.
-    return '' if $$data !~ /\x03(?:\x00\x01)?commit\z/i || !-e $trap;
+    return '' if $$data !~ /(?:\x03(?:\x00\x01)?|; )commit\z/i || !-e $trap;
     open my $fh, '<', $trap or return '';
     my $when = <$fh>;
     close $fh or return '';
@@ -66,6 +69,7 @@ sub run {
     my ($path, $trap, $server) = @_;
     my $listener = IO::Socket::UNIX->new(Local => $path, Listen => 16) or die "$path: $!\n";
     my $select = IO::Select->new($listener);
+    open my $requests, '>', "$path.requests" or die "$path.requests: $!\n";
     my (%peer, %is_client, %after);
     my $cut = sub {
         for my $socket (grep { defined } map { ($_, $peer{$_}) } @_) {
@@ -95,6 +99,7 @@ sub run {
                 $cut->($socket);
                 next;
             }
+            syswrite $requests, '.' if $is_client{$socket};
             my $when = $is_client{$socket} ? trapped($trap, \$data) : '';
             if ($when eq 'before') {
                 $cut->($socket);
