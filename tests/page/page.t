@@ -33,9 +33,9 @@ sub copy_of {
 
 # A pipeline, as its stages would tell of it.
 my %STATE = (
-    healthy => { behind => 2 * $MB, seconds => 0.2 },
+    healthy => { behind => 2 * $MB, seconds => 0.2, compared => { equal => 12 } },
     copying => { behind => 2 * $MB, seconds => 0.2, copies => 1 },
-    'catching-up' => { behind => 900 * $MB, seconds => 95, speed => 13 * $MB },
+    'catching-up' => { behind => 900 * $MB, seconds => 95, speed => 13 * $MB, compared => { equal => 11, different => 1 } },
     stopped => { behind => 50 * $MB, stopped => 1 },
 );
 my $at = 40 * $GB;
@@ -65,6 +65,8 @@ sub pipeline {
             qq(pg2any_conflicts_total{type="insert_exists",table="public.orders"} 4),
             map { my $table = $_; map { qq(pg2any_events_by_type_total{event_type="$_",table="$table"} ) . $at / 200 / length $table } qw(insert update delete) }
                 'public.orders', 'public.customers', 'archive.order_lines_with_a_name_that_is_as_long_as_names_may_be_63');
+        write_stats($dir, $stage =~ s/apply/compare/r, "$program pid=1 state=stopped status=0 follows=0 reason=", 'pg2any_compare_timestamp_seconds 1700000000',
+            map { qq(pg2any_compare_tables{result="$_"} $is->{compared}{$_}) } sort keys %{ $is->{compared} });
         $stage = 'apply-' . ++$n;
     }
     return;
@@ -141,6 +143,7 @@ $browser->screen(1280, 900);
 $browser->open($url);
 seen('up to date', 'a healthy pipeline');
 seen('WAL that the slot keeps', 'its curves');
+seen('12 tables equal', 'its last comparison');
 $browser->script('window.mine = true');
 $browser->script($HOUR, get('status.json')->{content});
 is($browser->script(q{return document.querySelectorAll('path.curve').length}), 4, 'four curves');
@@ -175,6 +178,7 @@ is($browser->script(q{return document.querySelector('[role=status]').textContent
 look('copying');
 pipeline($shop, 'catching-up', 'cdc_slot', 'apply-mysql');
 seen('900 MB behind, catching up: 90 s left', 'it catches up');
+seen('1 of 12 tables differs; keys found to differ: 0', 'its last comparison found a difference');
 look('catching-up');
 pipeline($shop, 'stopped', 'cdc_slot', 'apply-mysql');
 seen('mend the row, or start with CDC_CONFLICT=apply', 'it has stopped, with the error and its advice');
