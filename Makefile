@@ -444,7 +444,7 @@ image: ## build the container image, without an engine, into build/image
 
 .PHONY: check-image
 check-image: ## build the image on a bare Debian 12, run what is in it, and read the compose file (root)
-	@tests/deps.sh debootstrap buildah jq docker-compose
+	@tests/deps.sh debootstrap buildah jq docker-compose ip=iproute2
 	@tests/bare-debian build/bookworm
 	@packaging/image pg2any:test $(BUILD)/image build/bookworm/bare
 	@tests/image --store $(BUILD)/image --name pg2any:test --logs $(BUILD)/test-logs
