@@ -156,6 +156,17 @@ for my $case (
 }
 
 # ---- passing through at once; signals ----
+for my $argv (['txn-assemble'], ['frame-tee'], ['frame-dump'], ['apply-sqlite', '--dest', fresh_name('early.db')]) {
+    my ($in_r, $in_w) = new_pipe();
+    my ($name, @arguments) = @$argv;
+    my $p = Pg2any::Process->start(name => $name, argv => [Pg2any::Pipeline::tool($name), @arguments, '--log-level', 'error'],
+        stdin => $in_r);
+    close $in_r;
+    # Until it takes signals it ends by them.
+    wait_for(sub { raw("/proc/@{[$p->pid]}/status") =~ /^SigBlk:\s+\w*4\w{3}$/m }, 10, "$name to take signals");
+    $p->signal('TERM');
+    is($p->wait_exit, 0, "$name, SIGTERM before a hello: exit status 0");
+}
 {
     my ($in_r, $in_w) = new_pipe();
     my ($out_r, $out_w) = new_pipe();

@@ -2,6 +2,7 @@
 # by permanent ones, taken down in good order, with nothing left behind.
 # needs: one postgres, time
 
+use IO::Socket::INET;
 use Pg2any::Front;
 use Pg2any::Test;
 
@@ -158,5 +159,18 @@ is(($front->command(['resume', '--target', '1']))[0], 0, 'the other one comes ba
 $front->start('--until-lsn', 'current');
 is($front->process->wait_exit(60), 0, 'mended');
 same_content($pg, $targets[$_ - 1], ['t'], "target $_ is equal") for 1, 2;
+
+# Stopped before the source has answered: the stages read the end of an empty stream then.
+{
+    my $silent = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $@";
+    my $early = Pg2any::Front->new(pg => $pg, targets => [new_target(kind => 'sqlite', file => fresh_name('early.db'))]);
+    $early->{env}{CDC_SOURCE_CONNECTION_STRING} = 'postgresql://127.0.0.1:' . $silent->sockport . '/postgres';
+    $early->start;
+    $silent->timeout(30);
+    my $connection = $silent->accept or die "accept: $@";
+    $early->process->signal('TERM');
+    is($early->process->wait_exit(30), 0, 'a stop before there is a stream is a stop like any other') or diag($early->log_text);
+    unlike($early->log_text, qr/level=(?:error|warning)/, 'and nothing is complained of');
+}
 
 done_testing;
