@@ -90,10 +90,13 @@ sub begin {
     return;
 }
 
-sub start { my ($self) = @_; return $self->{pipeline}->start }
+sub start { my ($self) = @_; $self->{starts}++; return $self->{pipeline}->start }
 
 sub stop {
     my ($self) = @_;
+    # There may have been nothing to do; and who stops capture before its hello leaves the others with an empty stream.
+    $self->{pipeline}->wait_while_running(sub { $self->{starts} <= (() = $self->{pipeline}->log_text('apply') =~ /msg=applying/g) },
+        60, "$self->{name}: the hello");
     my $statuses = $self->{pipeline}->stop;
     my @wrong = grep { $statuses->{$_} ne '0' } sort keys %$statuses;
     die "$self->{name}: ", map({ "$_ ended with $statuses->{$_}: " . $self->{pipeline}->log_text($_) } @wrong) if @wrong;
