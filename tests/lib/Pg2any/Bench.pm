@@ -67,9 +67,10 @@ sub server_pids {
     return $pid, split ' ', <$fh> // '';
 }
 
-# Kilobytes: the most that a process ever had resident, 0 when it is gone.
+# Kilobytes: the most that a process ever had resident, 0 when it is gone, or is still a copy of this one.
 sub peak_kb {
     my ($pid) = @_;
+    return 0 if (readlink("/proc/$pid/exe") // '') eq readlink('/proc/self/exe');
     open my $fh, '<', "/proc/$pid/status" or return 0;
     my ($kb) = map { /^VmHWM:\s+(\d+)/ ? $1 : () } <$fh>;
     return $kb // 0;

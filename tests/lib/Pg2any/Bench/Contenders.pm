@@ -3,13 +3,14 @@ package Pg2any::Bench::Contenders;
 # Who takes part in tests/bench/bench. Each reads the same backlog from a slot of its own and has a target of its own.
 # Methods of one:
 #   name, label
-#   target          what can be compared with the source in the end, where that is one of ours
+#   differences     from the source, as text; it has to have everything
 #   dbh             a connection to what it writes to, where that can be asked
 #   slot            the slot that confirms what it has done; none: it is done when it has ended
 #   begin           once, before anything is written
 #   get_ready($lsn) before a backlog that ends there is taken, on nobody's clock
 #   start($lsn)     takes it
 #   stop
+#   running         whether it still does
 #   programs        the processes that it consists of, while it runs
 #   server          the processes of its target's server
 
@@ -24,15 +25,17 @@ our @EXPORT_OK = qw(contender_names new_contender);
 
 my @KNOWN = (
     sqlite => ['Pipeline', 'pg2any into SQLite', kind => 'sqlite'],
-    'sqlite-socket' => ['Pipeline', 'the same, Unix socket', kind => 'sqlite', socket => 1],
+    'sqlite-strict' => ['Pipeline', 'pg2any into SQLite, --order strict', kind => 'sqlite', apply => ['--order', 'strict']],
+    'sqlite-socket' => ['Pipeline', 'pg2any into SQLite, Unix socket', kind => 'sqlite', socket => 1],
     'apply-sqlite' => ['Apply', 'apply-sqlite alone, from a file', kind => 'sqlite'],
     mysql => ['Pipeline', 'pg2any into MariaDB', kind => 'mysql'],
-    'mysql-socket' => ['Pipeline', 'the same, Unix sockets', kind => 'mysql', socket => 1],
+    'mysql-strict' => ['Pipeline', 'pg2any into MariaDB, --order strict', kind => 'mysql', apply => ['--order', 'strict']],
+    'mysql-socket' => ['Pipeline', 'pg2any into MariaDB, Unix sockets', kind => 'mysql', socket => 1],
     'apply-mysql' => ['Apply', 'apply-mysql alone, from a file', kind => 'mysql', socket => 1],
     durable => ['Subscription', 'subscription, durable', synchronous_commit => 'on'],
     default => ['Subscription', 'subscription, default', synchronous_commit => 'off'],
     recvlogical => ['Recvlogical', 'pg_recvlogical to /dev/null'],
-    'recvlogical-socket' => ['Recvlogical', 'the same, Unix socket', socket => 1],
+    'recvlogical-socket' => ['Recvlogical', 'pg_recvlogical, Unix socket', socket => 1],
 );
 
 sub contender_names { return @KNOWN[grep { $_ % 2 == 0 } 0 .. $#KNOWN] }
@@ -62,14 +65,22 @@ package Pg2any::Bench::Contender;
 
 use strict;
 use warnings;
+use Pg2any::Compare qw(compare_tables);
 
 sub name { return $_[0]{name} }
 sub label { return $_[0]{label} }
-sub target { return $_[0]{target} }
 sub slot { return $_[0]{slot_name} }
+
+sub differences {
+    my ($self) = @_;
+    return () if !$self->{target};
+    return compare_tables($self->{pg}->dbh, $self->{target}, [Pg2any::Bench::Workloads::workload_tables()], limit => 1);
+}
+
 sub dbh { return $_[0]{target} ? $_[0]{target}->dbh : undef }
 sub get_ready { return }
 sub stop { return }
+sub running { return 1 }
 sub programs { return }
 sub server { my ($self) = @_; return $self->{target} && $self->{target}->kind eq 'mysql' ? ($self->{target}->server->pid) : () }
 sub make_slot { my ($self) = @_; return $self->{pg}->value("select pg_create_logical_replication_slot('$self->{slot_name}', 'pgoutput')") }
@@ -85,7 +96,7 @@ sub begin {
     my ($self) = @_;
     $self->{target} = Pg2any::Bench::Contenders::our_target($self);
     $self->{pipeline} = Pg2any::Pipeline->new(pg => $self->{pg}, target => $self->{target}, slot => $self->{slot_name},
-        pg_uri => [socket => $self->{socket}]);
+        pg_uri => [socket => $self->{socket}], args => { apply => $self->{apply} // [] });
     $self->make_slot;
     return;
 }
@@ -103,6 +114,7 @@ sub stop {
     return;
 }
 
+sub running { my ($self) = @_; return $self->{pipeline}->running }
 sub programs { my ($self) = @_; return map { $_->pid } $self->{pipeline}->processes }
 
 # ---- what is the most that the target's side can do: the assembled stream is there ----
@@ -178,6 +190,18 @@ sub begin {
 }
 
 sub dbh { my ($self) = @_; return $self->{subscriber}->dbh }
+
+# Both are PostgreSQL, so a sum over the text of all rows says enough.
+sub differences {
+    my ($self) = @_;
+    my $sum = sub {
+        my ($server, $table) = @_;
+        $server->do(q{set timezone = 'UTC'});
+        return $server->value("select concat(count(*), ' ', sum(hashtextextended(t::text, 0))) from $table t");
+    };
+    return map { $sum->($self->{pg}, $_) eq $sum->($self->{subscriber}, $_) ? () : "$_ differs" } Pg2any::Bench::Workloads::workload_tables();
+}
+
 sub start { my ($self) = @_; return $self->{subscriber}->do('alter subscription sub enable') }
 
 sub stop {

@@ -44,7 +44,7 @@ declare o bigint; begin for i in 1..%d loop
     commit; end loop; end
 SQL
 
-# Rows that workloads find there.
+# Rows that workloads find there: at least one of each table, so that every target has it.
 my @BEGIN = (
     'create sequence ids start 200000', 'create sequence order_ids start 1001',
     q{insert into item select g, 0, 'word ' || g from generate_series(1, 100000) g},
@@ -56,6 +56,8 @@ my @BEGIN = (
     q{insert into line select g, l, 'article ' || g % 1000, 9.90 from generate_series(1, 1000) g, generate_series(1, 2) l},
     q{insert into payment select g, g, 29.80, false from generate_series(1, 1000) g},
     q{insert into event select md5(g::text)::uuid, now(), '{}' from generate_series(1, 1000) g},
+    q{insert into history values (1, 1, 1, 0, now(), '')}, q{insert into orders values (0, 1, 'order 0', 0)},
+    q{insert into big values (0, 'first', 0, now(), true)}, q{insert into wide values (0, 'first')},
     q{insert into beat select g, 0 from generate_series(1, 8) g},
 );
 
