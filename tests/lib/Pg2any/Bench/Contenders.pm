@@ -21,7 +21,7 @@ use Pg2any::Bench::Workloads qw(workload_schema);
 use Pg2any::MySQL;
 use Pg2any::Target qw(new_target);
 
-our @EXPORT_OK = qw(contender_names new_contender);
+our @EXPORT_OK = qw(contender_names new_contender make_debezium);
 
 my @KNOWN = (
     sqlite => ['Pipeline', 'pg2any into SQLite', kind => 'sqlite'],
@@ -32,6 +32,7 @@ my @KNOWN = (
     'mysql-strict' => ['Pipeline', 'pg2any into MariaDB, --order strict', kind => 'mysql', apply => ['--order', 'strict']],
     'mysql-socket' => ['Pipeline', 'pg2any into MariaDB, Unix sockets', kind => 'mysql', socket => 1],
     'apply-mysql' => ['Apply', 'apply-mysql alone, from a file', kind => 'mysql', socket => 1],
+    debezium => ['Debezium', 'Debezium into MariaDB', kind => 'mysql'],
     durable => ['Subscription', 'subscription, durable', synchronous_commit => 'on'],
     default => ['Subscription', 'subscription, default', synchronous_commit => 'off'],
     recvlogical => ['Recvlogical', 'pg_recvlogical to /dev/null'],
@@ -50,6 +51,8 @@ sub new_contender {
     $self->begin;
     return $self;
 }
+
+sub make_debezium { return Pg2any::Bench::Debezium::make() }
 
 my ($mysql, $databases);
 
@@ -165,6 +168,55 @@ sub stop {
 }
 
 sub programs { my ($self) = @_; return $self->{pipeline}->pid('apply') }
+
+# ---- Debezium's embedded engine with its JDBC sink ----
+
+package Pg2any::Bench::Debezium;
+
+use strict;
+use warnings;
+use parent -norequire, 'Pg2any::Bench::Pipeline';
+use Cwd ();
+use File::Basename qw(dirname);
+use Pg2any::Pipeline;
+use Pg2any::Process;
+use Pg2any::Scratch qw(fresh_name);
+
+my $folder = Cwd::abs_path(dirname(__FILE__) . '/../../../bench/debezium');
+
+sub built { return dirname(Pg2any::Pipeline::tool_dir()) . '/debezium' }
+
+# False where a JDK, Maven or what Maven fetches cannot be had; the log says which.
+sub make {
+    my $out = built();
+    return 0 == system "mvn -q -B -f '$folder/pom.xml' -Dout='$out' -DoutputDirectory='$out/lib'"
+        . " compile dependency:copy-dependencies >'$out.log' 2>&1";
+}
+
+# Its first backlog pg2any takes, which makes the tables: so they are the same for both.
+sub start {
+    my ($self) = @_;
+    return $self->SUPER::start if !$self->{starts};
+    $self->{offsets} //= fresh_name('debezium.offsets');
+    $self->{log} //= fresh_name('debezium.log');
+    my $server = $self->{target}->server;
+    $self->{engine} = Pg2any::Process->start(name => 'debezium', stderr => $self->{log}, argv => ['java',
+        '-Dorg.slf4j.simpleLogger.defaultLogLevel=error', '-cp',
+        built() . '/classes:' . built() . '/lib/*', 'Replicate', '127.0.0.1', $self->{pg}->port, 'postgres', 'postgres',
+        $self->{slot_name}, 'cdc_pub', sprintf('jdbc:mariadb://127.0.0.1:%d/%s?user=root&useBulkStmts=true', $server->port,
+            $self->{target}->database), $self->{offsets}]);
+    return;
+}
+
+sub stop {
+    my ($self) = @_;
+    my $engine = delete $self->{engine} or return $self->SUPER::stop;
+    $engine->stop('TERM', 60);
+    return;
+}
+
+sub running { my ($self) = @_; return $self->{engine} ? $self->{engine}->running : $self->SUPER::running }
+sub programs { my ($self) = @_; return $self->{engine} ? $self->{engine}->pid : $self->SUPER::programs }
 
 # ---- PostgreSQL's own ----
 
