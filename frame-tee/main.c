@@ -340,11 +340,14 @@ static void add_output(struct run *r, int fd, const char *name, const struct set
     r->noutputs++;
 }
 
+/* Temporary: txn-assemble, which has the same directory, says whether it has to be mended, and a
+ * stage that has stopped for good would have to be started again for that, too. */
 static int check_spill_dir(const struct settings *s, struct err *err)
 {
-    return spill_dir_check(spill_dir_default(s->spill_dir), err)
-               ? err_hint(err, "--spill-dir chooses another directory; --reader-spill 0 needs none")
-               : 0;
+    if (spill_dir_check(spill_dir_default(s->spill_dir), err) == 0)
+        return 0;
+    err->kind = ERR_TEMPORARY;
+    return err_hint(err, "--spill-dir chooses another directory; --reader-spill 0 needs none");
 }
 
 static int open_outputs(struct run *r, const struct settings *s, struct err *err)

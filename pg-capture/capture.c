@@ -43,6 +43,7 @@
 #define TLS_LOOK_MS      100
 #define COPY_LOOK_MS     20
 #define COPY_GAP_MS      500 /* of stream between two copies at most, where there is much of it */
+#define NEAR_BYTES       (4 * 1024 * 1024) /* of WAL: a copy of the slot is as far as the slot */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   10000
 #define LEAVE_LIMIT_MS   10000
@@ -205,7 +206,9 @@ static int on_stdout(struct capture *c, short revents, struct err *err)
 
 static int on_ack(struct capture *c, size_t i, struct err *err)
 {
-    if (acks_read(&c->acks, i, c->position.ack_limit_lsn, err)) {
+    /* One that is apart may have come further in a stream of its own. */
+    uint64_t limit_lsn = i < c->acks.n ? c->position.ack_limit_lsn : UINT64_MAX;
+    if (acks_read(&c->acks, i, limit_lsn, err)) {
         c->own_fault = true;
         return -1;
     }
@@ -660,6 +663,21 @@ static int make_room(void *ctx, struct err *err)
     return 0;
 }
 
+/* What "current" stood for may be long ago: 1 where it goes on, to what it stands for now. */
+static int go_near(struct capture *c, uint64_t end_lsn, struct err *err)
+{
+    uint64_t lsn;
+    if (strcmp(c->options->until, "current") != 0)
+        return 0;
+    if (upstream_current_lsn(&c->upstream, &lsn, err))
+        return -1;
+    if (lsn < end_lsn + NEAR_BYTES)
+        return 0;
+    position_go_on(&c->position);
+    position_until(&c->position, lsn);
+    return 1;
+}
+
 /* Everything up to --until-lsn is in the output. Returns 1 where it goes on all the same: what came
  * has made a target ask for rows, or for a table again, which it says before it acknowledges the
  * end.
@@ -682,6 +700,9 @@ static int finish(struct capture *c, struct err *err)
         position_go_on(&c->position);
         return 1;
     }
+    int more = c->options->slot_copy ? go_near(c, end_lsn, err) : 0;
+    if (more)
+        return more;
     c->leaving = true;
     if (confirm_and_end(c, err))
         return err_context(err, "confirming %s", LSN(c->position.confirmed_lsn));
@@ -780,6 +801,7 @@ static void set_up_copying(struct capture *c)
     u->meet.ctx = c;
     c->copying = (struct copying){
         .on = c->options->copy != COPY_NEVER,
+        .elsewhere = c->options->slot_copy,
         .upstream = u,
         .acks = &c->acks,
         .output = {&c->out, &c->copying.progress, make_room, c},

@@ -29,6 +29,7 @@ struct capture_options {
     struct option_rows copy_chunk;
     int copy_indexes; /* enum copy_indexes */
     struct option_list acks, acks_apart;
+    bool slot_copy;            /* the stream is that of a temporary copy of the slot */
     const char *until;         /* NULL, an LSN, "current" */
     uint64_t wal_budget_bytes; /* 0: what the server's setting says */
     uint64_t status_interval_ms;

@@ -179,7 +179,7 @@ static int announce(struct copying *c, uint32_t relid, struct err *err)
     }
     const struct frame_copy_due due = {relid};
     frame_put_copy_due(&c->output.out->out.buf, &due);
-    c->nleft++;
+    c->nleft += !c->elsewhere;
     c->joined = true;
     return 0;
 }
@@ -297,7 +297,7 @@ static void begin_again(struct copying *c)
 
 bool copying_left(struct copying *c)
 {
-    if (!c->on)
+    if (!c->on || c->elsewhere)
         return false;
     c->nleft = 0;
     begin_again(c);
@@ -612,7 +612,7 @@ static int copy_table(struct copying *c, struct copying_table *t, struct err *er
 int copying_step(struct copying *c, uint64_t passed_lsn, struct err *err)
 {
     int64_t now_ms = monotonic_ms();
-    if (!c->on || now_ms < c->look_ms || !acks_have_told(c->acks))
+    if (!c->on || c->elsewhere || now_ms < c->look_ms || !acks_have_told(c->acks))
         return 0;
     if (!c->holds)
         c->held_ms = 0;

@@ -40,7 +40,8 @@ struct copying_xids {
 };
 
 struct copying {
-    bool on;
+    bool on;                   /* tables are announced, */
+    bool elsewhere;            /* but another pg-capture copies them */
     struct upstream *upstream; /* borrowed */
     struct acks *acks;         /* borrowed */
     struct copy_output output;

@@ -62,6 +62,10 @@ static const struct option_def options[] = {
      "the same of a target that does not get this stream: nothing that it\n"
      "lacks is confirmed, and no more is asked of it",
      0, 0, NULL},
+    {"slot-copy", OPTION_FLAG, FIELD(slot_copy), NULL, NULL, NULL,
+     "read from where the slot stands, while another pg-capture uses it:\n"
+     "nothing is confirmed, no table copied, no LSN file written",
+     0, 0, NULL},
     {"until-lsn", OPTION_STRING, FIELD(until), NULL, NULL, "LSN",
      "leave when everything up to there is out and acknowledged; an\n"
      "LSN, or current: where the server is at the start",
@@ -119,6 +123,10 @@ static mode choose_mode(const struct capture_options *o, struct err *err)
                       "--check, --status, --rows and --drop-slot exclude each other");
         return NULL;
     }
+    if (o->slot_copy && (o->acks.n > 0 || o->acks_apart.n > 0)) {
+        (void)err_set(err, ERR_PERMANENT, "--slot-copy and --ack: nothing is confirmed");
+        return NULL;
+    }
     return o->rows.n > 0  ? rows_run
            : o->check     ? inspect_check
            : o->status    ? inspect_status
@@ -146,6 +154,8 @@ int main(int argc, char **argv)
     case OPTIONS_RUN:
         break;
     }
+    if (o.slot_copy)
+        o.lsn_file = NULL; /* in it is what the slot has confirmed */
     if (o.copy == COPY_ONLY && !o.until)
         o.until = "current";
     mode run = choose_mode(&o, &err);

@@ -137,6 +137,25 @@ int replication_create_slot(struct replication *r, const char *slot, bool two_ph
     return 0;
 }
 
+int replication_copy_slot(struct replication *r, const char *slot, const char *copy,
+                          int64_t deadline_ms, struct err *err)
+{
+    struct buf sql = {0};
+    buf_append_str(&sql, "SELECT pg_copy_logical_replication_slot(");
+    quoted(&sql, slot, '\'');
+    buf_append_str(&sql, ", ");
+    quoted(&sql, copy, '\'');
+    buf_append_str(&sql, ", true)");
+    PGresult *result;
+    if (command(r, &sql, deadline_ms, &result, err)) {
+        if (strcmp(r->session.sqlstate, "53400") == 0)
+            (void)err_hint(err, "drop a slot that nobody needs, or raise max_replication_slots");
+        return err_context(err, "copying replication slot %s", slot);
+    }
+    PQclear(result);
+    return 0;
+}
+
 int replication_drop_slot(struct replication *r, const char *slot, int64_t deadline_ms,
                           struct err *err)
 {

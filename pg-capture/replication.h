@@ -43,6 +43,11 @@ uint32_t replication_server_version(const struct replication *r);
 MUST_CHECK int replication_create_slot(struct replication *r, const char *slot, bool two_phase,
                                        bool failover, struct err *err);
 
+/* Makes a temporary copy of a slot, which others may use meanwhile: it stands where that stands,
+ * and goes with the connection (pg_copy_logical_replication_slot). Temporary or permanent error. */
+MUST_CHECK int replication_copy_slot(struct replication *r, const char *slot, const char *copy,
+                                     int64_t deadline_ms, struct err *err);
+
 MUST_CHECK int replication_drop_slot(struct replication *r, const char *slot, int64_t deadline_ms,
                                      struct err *err);
 

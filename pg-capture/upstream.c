@@ -315,6 +315,17 @@ int upstream_check_slot(const struct upstream *u, const struct slot *s, struct e
     return 0;
 }
 
+/* It goes with the connection. On another one it is made anew, from where the slot stands by then.
+ */
+static int copy_slot(struct upstream *u, struct err *err)
+{
+    (void)snprintf(u->slot_copy, sizeof u->slot_copy, "%.40s_copy_%d", u->options->slot,
+                   PQbackendPID(u->replication.session.conn));
+    u->parameters.slot = u->slot_copy;
+    return replication_copy_slot(&u->replication, u->options->slot, u->slot_copy, time_limit(u),
+                                 err);
+}
+
 /* Looks for the slot; makes it where none has ever been used. */
 static int find_slot(struct upstream *u, const struct position *position, struct err *err)
 {
@@ -324,8 +335,12 @@ static int find_slot(struct upstream *u, const struct position *position, struct
     if (catalog_slot(&u->catalog, name, &slot, err))
         return -1;
     u->slot = slot; /* also one that cannot be used any more is told of */
+    if (slot.exists && upstream_check_slot(u, &slot, err))
+        return -1;
     if (slot.exists)
-        return upstream_check_slot(u, &slot, err);
+        return u->options->slot_copy ? copy_slot(u, err) : 0;
+    if (u->options->slot_copy)
+        return err_set(err, ERR_PERMANENT, "there is no replication slot %s to copy", name);
     if (u->begun)
         return recreated(u, position, "does not exist any more", err);
     log_info("creating the replication slot, which waits for running transactions to end", "slot",
@@ -395,13 +410,14 @@ static int start_stream(struct upstream *u, struct err *err)
 static int check_start(struct upstream *u, const struct position *position, struct err *err)
 {
     struct slot slot;
-    if (catalog_slot(&u->catalog, u->options->slot, &slot, err))
+    if (catalog_slot(&u->catalog, u->parameters.slot, &slot, err))
         return -1;
     if (!slot.exists)
         return recreated(u, position, "vanished while it was in use", err);
     if (upstream_check_slot(u, &slot, err))
         return -1;
-    if (u->begun && position_is_foreign(position, slot.confirmed_flush_lsn)) {
+    if (u->begun && !u->options->slot_copy &&
+        position_is_foreign(position, slot.confirmed_flush_lsn)) {
         char what[160];
         (void)snprintf(
             what, sizeof what,

@@ -49,6 +49,7 @@ struct upstream {
     struct pgoutput *decoder; /* one for each connection; NULL before the first */
     struct replication_start parameters;
 
+    char slot_copy[64];             /* the name of the slot's copy, where that is read */
     bool begun;                     /* a stream has run: the slot was there, and is looked for */
     char system_identifier[32];     /* of the first connection */
     uint64_t wal_sender_timeout_ms; /* the server's; 0: none */

@@ -64,6 +64,19 @@ void args_of_stage(struct args *a, const struct plan *plan, size_t stage)
     }
 }
 
+void args_of_catch_up(struct args *a, const struct stage *s)
+{
+    args_begin(a, s->program);
+    args_add(a, "--log-level", "warning");
+    if (s->kind == STAGE_CAPTURE) {
+        args_add(a, "--slot-copy", NULL);
+        args_add(a, "--until-lsn", "current");
+    } else if (s->kind == STAGE_APPLY) {
+        args_add(a, "--ack", s->ack);
+        args_add(a, "--stats", s->stats);
+    }
+}
+
 void args_of_metrics(struct args *a, const struct plan *plan)
 {
     args_begin(a, "metrics-http");

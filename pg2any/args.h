@@ -19,6 +19,8 @@ struct args {
 
 /* `stage` is an index. */
 void args_of_stage(struct args *a, const struct plan *plan, size_t stage);
+/* Of a stage of catch_up.h; `s` is its stage in the pipeline. */
+void args_of_catch_up(struct args *a, const struct stage *s);
 /* Of metrics-http, for the whole pipeline. */
 void args_of_metrics(struct args *a, const struct plan *plan);
 

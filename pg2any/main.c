@@ -28,7 +28,7 @@
 struct settings {
     const char *env_file, *env_dir;
     const char *until_lsn;
-    bool yes, watch, failed;
+    bool yes, watch, failed, at_once;
     uint64_t pause_wal_bytes;
     uint64_t target;
     struct option_list tables;
@@ -99,11 +99,25 @@ static const struct option_def drop_options[] = {
 
 static const struct option_def copy_options[] = {ENVIRONMENT, TARGET, {.name = NULL}};
 
+#define TABLES                                                                                     \
+    {                                                                                              \
+        "table", OPTION_LIST, offsetof(struct settings, tables), NULL, NULL, "SCHEMA.TABLE,...",   \
+            "these tables, of that target or of all; the others go on", 0, 0, NULL                 \
+    }
+
 static const struct option_def pause_options[] = {
     ENVIRONMENT,
     TARGET,
-    {"table", OPTION_LIST, offsetof(struct settings, tables), NULL, NULL, "SCHEMA.TABLE,...",
-     "these tables, of that target or of all; the others go on", 0, 0, NULL},
+    TABLES,
+    {.name = NULL},
+};
+
+static const struct option_def resume_options[] = {
+    ENVIRONMENT,
+    TARGET,
+    TABLES,
+    {"at-once", OPTION_FLAG, offsetof(struct settings, at_once), NULL, NULL, NULL,
+     "do not let the target catch up first, beside the others", 0, 0, NULL},
     {.name = NULL},
 };
 
@@ -233,7 +247,7 @@ static int do_resume(const struct plan *p, const struct settings *s, const char 
     (void)operand;
     if (check_what(s, "resumed", err))
         return -1;
-    return r.ntables > 0 ? inspect_copy(p, &r, err) : pause_end(p, r.target, err);
+    return r.ntables > 0 ? inspect_copy(p, &r, err) : pause_end(p, r.target, s->at_once, err);
 }
 
 static int do_compare(const struct plan *p, const struct settings *s, const char *operand,
@@ -317,7 +331,7 @@ static const struct command {
      "Brings back a target that was left out, which catches up, or tables, which are copied again.",
      "  pg2any resume --env-file shop.env --target 2\n"
      "  pg2any resume --env-file shop.env --table public.orders\n",
-     pause_options, do_resume},
+     resume_options, do_resume},
     {"compare", "[TABLE...]", NULL,
      "Compares tables at the source with those at the targets, of a pipeline that runs; all\n"
      "without a name. Exit 0 where they are equal, 1 where one is not.",

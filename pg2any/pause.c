@@ -16,6 +16,7 @@
 #include "base/lsn.h"
 #include "base/progress.h"
 #include "base/stats_file.h"
+#include "catch_up.h"
 #include "inspect.h"
 
 #define LOOK_MS        50
@@ -132,13 +133,14 @@ int pause_target(const struct plan *plan, unsigned target, struct err *err)
     const struct stage *s = find_target(&looked, target, err);
     if (!s || enter_state_dir(plan, err))
         return -1;
+    bool runs_now = find_process(&plan->stages[0], false) > 0;
     int lock = plan_lock_joints(plan, err);
     int rc = lock >= 0 ? leave_out(&looked, s, err) : -1;
     if (lock >= 0)
         (void)close(lock);
     if (rc || end_applier(s, err))
         return -1;
-    if (find_process(&plan->stages[0], false) > 0)
+    if (runs_now)
         (void)printf("target %u is paused: the others go on, and the slot keeps WAL for it until\n"
                      "pg2any resume --target %u\n",
                      s->target, s->target);
@@ -151,11 +153,32 @@ int pause_target(const struct plan *plan, unsigned target, struct err *err)
 
 /* ---- resume ---- */
 
-int pause_end(const struct plan *plan, unsigned target, struct err *err)
+/* While the others go on. It stays apart where that fails. Where another one is apart, too, it
+ * would help nobody: the slot stands where that one stands, and all begin there. */
+static int come_near(const struct plan *plan, const struct stage *s, struct err *err)
+{
+    struct plan looked = *plan;
+    if (plan_look(&looked, err))
+        return -1;
+    enum apart_kind kind = looked.stages[s - plan->stages].apart;
+    if ((kind != APART_PAUSED && kind != APART_FAILED) || looked.njoined + 1 < plan->ntargets ||
+        find_process(&plan->stages[0], false) == 0)
+        return 0;
+    (void)printf("target %u catches up, while the others go on\n", s->target);
+    (void)fflush(stdout);
+    if (catch_up(plan, s, err) == 0)
+        return 0;
+    return err->kind == ERR_PERMANENT
+               ? -1
+               : err_hint(err,
+                          "it is as before; pg2any resume --at-once has the others wait for it");
+}
+
+int pause_end(const struct plan *plan, unsigned target, bool at_once, struct err *err)
 {
     struct apart a = {.kind = APART_NONE};
     const struct stage *s = find_target(plan, target, err);
-    if (!s || enter_state_dir(plan, err))
+    if (!s || enter_state_dir(plan, err) || (!at_once && come_near(plan, s, err)))
         return -1;
     int lock = plan_lock_joints(plan, err);
     int rc = lock >= 0 && apart_read(s->apart_file, &a, err) == 0 ? 0 : -1;
@@ -254,25 +277,12 @@ int pause_forget_others(const struct plan *plan, const struct stage *s, struct e
     return s->kind == STAGE_APPLY ? forget(plan, s, false, err) : 0;
 }
 
-static double look_at_wal(const struct plan *plan, const struct stage *s)
-{
-    struct stats_file capture, apply;
-    struct err unread = {0};
-    bool read = stats_file_read(&capture, plan->stages[0].stats, &unread) == 0;
-    /* Of one that was never started the slot has everything. */
-    read = (stats_file_read(&apply, s->stats, &unread) == 0 || apply.missing) && read;
-    double bytes = read ? apart_kept_bytes(&capture, &apply) : 0;
-    stats_file_free(&capture);
-    stats_file_free(&apply);
-    return bytes;
-}
-
 bool pause_gave_up(const struct plan *plan, const struct stage *s)
 {
     struct apart a;
     struct err err = {0};
     char reason[160];
-    if (plan->pause_wal_bytes == 0 || look_at_wal(plan, s) <= (double)plan->pause_wal_bytes)
+    if (plan->pause_wal_bytes == 0 || plan_kept_wal(plan, s) <= (double)plan->pause_wal_bytes)
         return false;
     int lock = plan_lock_joints(plan, &err);
     bool still = lock >= 0 && plan_apart(s, &a, &err) == 0 &&

@@ -19,9 +19,10 @@
  * user, here and below. */
 MUST_CHECK int pause_target(const struct plan *plan, unsigned target, struct err *err);
 
-/* It comes back. Permanent error where it is not apart, or was given up and nothing would copy what
- * it lacks. */
-MUST_CHECK int pause_end(const struct plan *plan, unsigned target, struct err *err);
+/* It comes back. Where the pipeline runs it catches up first (catch_up.h), which takes as long as
+ * that takes; not so `at_once`, nor after it was given up. Permanent error where it is not apart,
+ * or was given up and nothing would copy what it lacks. */
+MUST_CHECK int pause_end(const struct plan *plan, unsigned target, bool at_once, struct err *err);
 
 /* An applier had a permanent error, which its statistics say: it is left out, and the log says so.
  * False where no other target is joined. */

@@ -71,6 +71,9 @@ MUST_CHECK int plan_apart(const struct stage *s, struct apart *a, struct err *er
  * or for which the slot is kept. What cannot be read is as it was. */
 bool plan_changed(const struct plan *p, const struct stage *s);
 
+/* The bytes of WAL that the slot keeps for a target that is apart, as far as statistics say. */
+double plan_kept_wal(const struct plan *p, const struct stage *s);
+
 /* The error of a pipeline in which no target is joined. */
 int plan_none_joined(struct err *err);
 

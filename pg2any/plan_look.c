@@ -3,6 +3,8 @@
 
 #include "plan.h"
 
+#include "base/stats_file.h"
+
 int plan_apart(const struct stage *s, struct apart *a, struct err *err)
 {
     if (apart_read(s->apart_file, a, err))
@@ -60,4 +62,17 @@ bool plan_changed(const struct plan *p, const struct stage *s)
             return true;
     }
     return false;
+}
+
+double plan_kept_wal(const struct plan *plan, const struct stage *s)
+{
+    struct stats_file capture, apply;
+    struct err unread = {0};
+    bool read = stats_file_read(&capture, plan->stages[0].stats, &unread) == 0;
+    /* Of one that was never started the slot has everything. */
+    read = (stats_file_read(&apply, s->stats, &unread) == 0 || apply.missing) && read;
+    double bytes = read ? apart_kept_bytes(&capture, &apply) : 0;
+    stats_file_free(&capture);
+    stats_file_free(&apply);
+    return bytes;
 }

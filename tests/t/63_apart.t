@@ -67,6 +67,13 @@ sub command {
     return;
 }
 
+# It takes as long as the target takes to catch up.
+sub start_resume {
+    my ($target) = @_;
+    return Pg2any::Process->start(name => 'pg2any resume', argv => [Pg2any::Pipeline::tool('pg2any'), 'resume', '--target', $target],
+        stderr => fresh_name('resume.log'), env => $front->environment);
+}
+
 sub state_of {
     my ($n) = @_;
     my (undef, $out) = $front->command(['status', '--json']);
@@ -121,13 +128,14 @@ subtest 'the one that holds all up' => sub {
 };
 
 my $began = now();
-my $goal = lsn_number($pg->current_lsn);
-command('resume', ['resume', '--target', '2'], 0, qr/target 2 comes back, and catches up/);
+my $resume = start_resume(2);
 @latencies = ();
-until (lsn_number($targets[1]->checkpoint->{remote_lsn}) >= $goal) {
+while ($resume->running) {
     die "it does not catch up\n" if now() > $began + 120 + $seconds;
     push @latencies, goes_on('while 2 catches up', 1, 3);
 }
+is($resume->status, 0, 'resumed') or diag(Pg2any::Postgres::read_file($resume->log_file));
+goes_on('it is back', 1 .. 3);
 @latencies = sort { $a <=> $b } @latencies;
 diag(sprintf 'resumed, target 2 has caught up in %.1f s; %d commits to the others: median %.3f s, p99 %.3f s, most %.3f s',
     now() - $began, scalar @latencies, @latencies[@latencies / 2, int(0.99 * $#latencies), -1]);
@@ -143,6 +151,38 @@ for my $stage (qw(capture assemble tee apply apply-3)) {
     $front->wait_ready($stage, $pid, 60);
     goes_on("after that", 1, 3);
 }
+
+command('resume', ['resume', '--target', '2'], 0);
+goes_on('all three', 1 .. 3);
+
+# What catches up beside the pipeline is killed, and who started it; then it begins where it had come to.
+subtest 'killed while it catches up' => sub {
+    command('pause', ['pause', '--target', '2'], 0);
+    my $stands = lsn_number($targets[1]->checkpoint->{remote_lsn});
+    $pg->do('create table late (id int primary key)', 'insert into late select generate_series(1, 500)');
+    for my $n (1 .. 40) {
+        $pg->do("insert into beat select 200000 + $n * 1000 + g, g from generate_series(1, 1000) g");
+    }
+    for my $whom ('the applier', 'pg2any resume') {
+        my $resume = start_resume(2);
+        my $pid;
+        wait_for(sub { lsn_number($targets[1]->checkpoint->{remote_lsn}) > $stands && ($pid = $front->pid_of('apply-2')) && kill 0, $pid }, 30, 'it to catch up');
+        kill 'KILL', $whom eq 'the applier' ? $pid : $resume->pid;
+        my $status = $resume->wait_exit(60);
+        is($status, 111, 'resume: 111') if $whom eq 'the applier';
+        wait_for(sub { !kill 0, $pid }, 60, 'the applier to end');
+        is(state_of(2)->{apart}, 'paused', "$whom is killed: it stays paused");
+        goes_on("$whom is killed", 1, 3);
+        $stands = lsn_number($targets[1]->checkpoint->{remote_lsn});
+    }
+    ok(eval { wait_for(sub { !$pg->value("select count(*) from pg_replication_slots where slot_name <> 'cdc_slot'") }, 30, 'their end'); 1 },
+        'no copy of the slot is left');
+    command('resume', ['resume', '--target', '2'], 0);
+    equal('in the end', 1 .. 3);
+    ok(eval { wait_for(sub { $targets[1]->has_table('late') && $targets[1]->rows('select id from late') == 500 }, 60, 'the copy'); 1 }, 'a table that was made meanwhile is copied') or diag($@);
+    same_content($pg, $targets[1], ['late'], 'and right');
+    command('pause', ['pause', '--target', '2'], 0);
+};
 
 subtest 'the last one' => sub {
     command('pause', ['pause', '--target', '3'], 0);
@@ -193,7 +233,10 @@ subtest 'one that fails' => sub {
     like($front->log_text, qr/level=warning msg="a target has failed and is left out; .*pg2any resume" target=3 reason=".*insert_exists/, 'the log');
     is(http('/health')->{status}, 503, '/health: 503');
     like(http('/health')->{content}, qr/apply-3 has stopped for good: .*insert_exists/, 'with the reason');
-    command('not mended', ['resume', '--target', '3'], 0);
+    command('not mended', ['resume', '--target', '3'], 100, qr/conflict insert_exists.*target 3 did not catch up, for the reason above"/s);
+    goes_on('the others do not feel that', 1, 2);
+    is((() = $front->log_text =~ /a target has failed/g), 1, 'nor does the pipeline');
+    command('not mended, at once', ['resume', '--target', '3', '--at-once'], 0);
     wait_for(sub { (() = $front->log_text =~ /a target has failed/g) == 2 }, 60, 'it to fail again');
     goes_on('without it', 1, 2);
     $targets[2]->dbh->do('delete from beat where id = 100000');
