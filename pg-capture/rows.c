@@ -325,7 +325,12 @@ static int put_all(struct rows *r, const struct option_list *asked, struct err *
     if (rc)
         return -1;
     frame_put_end(&r->out.out.buf, &end);
-    return drain(r, 0, err);
+    rc = drain(r, 0, err);
+    if (!rc || !requests || !err->follows)
+        return rc;
+    /* Who asked has all of that, and need not wait for the end. */
+    err_clear(err);
+    return 0;
 }
 
 static int put_rows(struct upstream *u, struct err *err)

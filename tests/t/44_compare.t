@@ -279,6 +279,15 @@ my %env = (CDC_SOURCE_CONNECTION_STRING => $pg->uri);
 my $capture = Pg2any::Process->start(name => 'pg-capture', argv => [Pg2any::Pipeline::tool('pg-capture'), '--rows', 'public.bag,public.pairs'],
     stdout => $frames, stderr => fresh_name('capture.log'), env => \%env);
 is($capture->wait_exit(30), 0, 'pg-capture --rows writes a file');
+# Who asks for tables has what was asked for when it leaves, and does not wait for the end frame.
+pipe my $asked, my $ask or die "pipe: $!";
+pipe my $rows_of, my $to_us or die "pipe: $!";
+$capture = Pg2any::Process->start(name => 'pg-capture', argv => [Pg2any::Pipeline::tool('pg-capture'), '--rows', '-'],
+    stdin => $asked, stdout => $to_us, stderr => my $capture_log = fresh_name('capture.log'), env => \%env);
+close $_ for $asked, $to_us;
+ok(sysread($rows_of, my $list, 65536), 'pg-capture --rows - lists tables');
+close $_ for $rows_of, $ask;
+is($capture->wait_exit(30), 0, 'and leaves with 0 when nobody asks any more') or diag(Pg2any::Postgres::read_file($capture_log));
 my @map = %map ? ('--schema-map', $map{CDC_SCHEMA_MAPPING}) : ();
 ($status, $out, $err) = run_tool($target->applier, args => ['--dest', $target->dest, '--compare', 'all', @map], stdin => $frames);
 is($status, 1, 'an applier compares with it') or diag($err);
