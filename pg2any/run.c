@@ -235,6 +235,15 @@ static bool look_at_targets(const struct run *r)
     return changed;
 }
 
+/* Waits until something has happened or it is time, and no longer than until the targets are to be
+ * looked at. */
+static void wait_and_look(struct run *r, int64_t deadline_ms)
+{
+    int64_t look_ms = monotonic_ms() + (r->plan->ntargets > 1 ? LOOK_MS : BACKOFF_MAX_MS);
+    wait_until(r, look_ms < deadline_ms ? look_ms : deadline_ms);
+    r->anew = look_at_targets(r);
+}
+
 /* The stages begin anew. The applier that leaves may be the one that holds all up. */
 static void begin_anew(const struct run *r)
 {
@@ -250,11 +259,8 @@ static void begin_anew(const struct run *r)
 /* Runs until all have ended, for whatever reason. */
 static void wait_for_stages(struct run *r)
 {
-    int64_t look_ms = r->plan->ntargets > 1 ? LOOK_MS : BACKOFF_MAX_MS;
-    while (r->running == r->started && !r->stop && !r->anew) {
-        wait_until(r, monotonic_ms() + look_ms);
-        r->anew = look_at_targets(r);
-    }
+    while (r->running == r->started && !r->stop && !r->anew)
+        wait_and_look(r, INT64_MAX);
     if (r->anew && !r->stop) {
         begin_anew(r);
         wait_for_the_others(r, ANEW_LIMIT_MS);
@@ -377,13 +383,12 @@ static void say_what_runs(const struct run *r)
     plan_unknown_variables(p, warn_of_variable, NULL);
 }
 
-/* Waits before the next try; false: asked to stop. */
-static bool pause_for(struct run *r, int64_t ms)
+/* Waits before the next try, unless other targets are in the pipeline before that. */
+static void pause_for(struct run *r, int64_t ms)
 {
     int64_t end_ms = monotonic_ms() + ms;
-    while (!r->stop && monotonic_ms() < end_ms)
-        wait_until(r, end_ms);
-    return !r->stop;
+    while (!r->stop && !r->anew && monotonic_ms() < end_ms)
+        wait_and_look(r, end_ms);
 }
 
 static int run_until_the_end(struct run *r, struct err *err)
@@ -416,21 +421,23 @@ static int run_until_the_end(struct run *r, struct err *err)
             return 0;
         }
         bool worked = was_ready(r);
-        if (r->anew) {
-            log_info("the pipeline begins anew: which targets are in it has changed", NULL);
-            err_clear(err);
-            continue;
+        if (!r->anew) {
+            if (monotonic_ms() - begun_ms > LASTED_MS)
+                backoff_ms = BACKOFF_FIRST_MS;
+            else if (worked && backoff_ms > BACKOFF_WORKED_MS)
+                backoff_ms = BACKOFF_WORKED_MS;
+            log_warning("the pipeline is started again", "reason", err->text, "wait_ms",
+                        LOG_U64((uint64_t)backoff_ms), NULL);
+            pause_for(r, backoff_ms);
+            if (r->stop) {
+                err_clear(err);
+                return 0;
+            }
+            backoff_ms = backoff_ms * 2 < BACKOFF_MAX_MS ? backoff_ms * 2 : BACKOFF_MAX_MS;
         }
-        if (monotonic_ms() - begun_ms > LASTED_MS)
-            backoff_ms = BACKOFF_FIRST_MS;
-        else if (worked && backoff_ms > BACKOFF_WORKED_MS)
-            backoff_ms = BACKOFF_WORKED_MS;
-        log_warning("the pipeline is started again", "reason", err->text, "wait_ms",
-                    LOG_U64((uint64_t)backoff_ms), NULL);
+        if (r->anew)
+            log_info("the pipeline begins anew: which targets are in it has changed", NULL);
         err_clear(err);
-        if (!pause_for(r, backoff_ms))
-            return 0;
-        backoff_ms = backoff_ms * 2 < BACKOFF_MAX_MS ? backoff_ms * 2 : BACKOFF_MAX_MS;
     }
 }
 

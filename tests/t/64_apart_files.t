@@ -1,6 +1,6 @@
 # What says that a target is left out are files in the state directory: that it was never started, of
-# another pipeline, of an earlier configuration, by root. 63_apart has the rest.
-# needs: one postgres
+# another pipeline, of an earlier configuration, by root, while the next try is waited for. 63_apart has the rest.
+# needs: one postgres, time
 
 use DBI;
 use HTTP::Tiny;
@@ -88,4 +88,20 @@ start('apply');
 unlike(HTTP::Tiny->new->get("http://127.0.0.1:$port/metrics")->{content}, qr/^pg2any_apart/m, 'a target alone is in the pipeline: metrics');
 is_deeply([glob $front->state_dir . '/*.apart'], [], 'nothing says otherwise');
 is($front->stop, 0, 'stopped');
+# A target that cannot be reached holds all up. Paused while the next try is waited for, it does so no longer.
+my $reachable = new_target(kind => 'sqlite', file => fresh_name('reachable.db'), origin => 'waits');
+my $nobody = Pg2any::Postgres::free_port();
+$pg->do('create table late (id int primary key)');
+$front = Pg2any::Front->new(pg => $pg, targets => [$reachable], env => { CDC_REPLICATION_SLOT => 'waits', CDC_DEST_TYPE_2 => 'MySQL',
+    CDC_DEST_URI_2 => "mysql://nobody\@127.0.0.1:$nobody/x" });
+$front->start;
+wait_for(sub { $front->log_text =~ /the pipeline is started again.* wait_ms=8000/ }, 120, 'a long wait for the next try');
+command('while it waits', ['pause', '--target', '2'], 0, qr/\Atarget 2 is paused/);
+wait_for(sub { $front->log_text =~ /which targets are in it has changed/ }, 60, 'the wait to end');
+$front->wait_ready('apply', 0, 60);
+$pg->do('insert into late values (1)');
+$front->wait_caught_up;
+same_content($pg, $reachable, ['late'], 'the others go on');
+is($front->stop, 0, 'stopped');
+
 done_testing;
