@@ -183,7 +183,7 @@ static int set_up(struct driver *d, const struct driver_config *config, int sync
                    /* The source enforced its foreign keys; rows of several transactions come in its
                       order. */
                    exec(d, "PRAGMA foreign_keys = OFF", err) ||
-                   exec(d, "PRAGMA cache_size = -32768", err) || /* 32 MiB */
+                   exec(d, "PRAGMA cache_size = -16384", err) || /* 16 MiB */
                    /* pages; 1.3 times as fast as 1000 */
                    exec(d, "PRAGMA wal_autocheckpoint = 10000", err) ||
                    /* after a large transaction */

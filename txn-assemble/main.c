@@ -39,7 +39,7 @@ struct settings {
 
 static const struct option_def option_table[] = {
     {"memory-limit", OPTION_SIZE, offsetof(struct settings, memory_limit), "CDC_MEMORY_LIMIT",
-     "64MB", "SIZE",
+     "16MB", "SIZE",
      "memory for all unfinished transactions together;\nbeyond it they go to spill files",
      64 * 1024, 0, NULL},
     {"spill-dir", OPTION_STRING, offsetof(struct settings, spill_dir), "CDC_SPILL_DIR", NULL, "DIR",
