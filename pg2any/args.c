@@ -74,6 +74,7 @@ void args_of_catch_up(struct args *a, const struct stage *s)
     } else if (s->kind == STAGE_APPLY) {
         args_add(a, "--ack", s->ack);
         args_add(a, "--stats", s->stats);
+        args_add(a, "--quarantine-dir", s->quarantine);
     }
 }
 

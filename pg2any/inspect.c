@@ -357,11 +357,18 @@ int inspect_drop(const struct plan *plan, bool sure, struct err *err)
 
 /* ---- copies ---- */
 
+static int check_target(unsigned target, const struct plan *plan, struct err *err)
+{
+    return target <= plan->ntargets
+               ? 0
+               : err_set(err, ERR_PERMANENT, "--target %u: there are %u", target, plan->ntargets);
+}
+
 int inspect_check_copies(unsigned target, const struct plan *plan, struct err *err)
 {
     const char *copy = getenv("CDC_COPY");
-    if (target > plan->ntargets)
-        return err_set(err, ERR_PERMANENT, "--target %u: there are %u", target, plan->ntargets);
+    if (check_target(target, plan, err))
+        return -1;
     if (!copy || strcmp(copy, "never") != 0)
         return 0;
     (void)err_set(err, ERR_PERMANENT, "CDC_COPY=never: nothing would copy the tables");
@@ -398,24 +405,38 @@ static const char *join_tables(const struct copy_request *r, struct buf *out)
 /* What tables are asked for, and what becomes of that. */
 struct asking {
     const char *flag, *does, *done, *failed;
+    bool copies; /* it depends on which tables are copied */
 };
+
+/* For --copies; NULL: all are. */
+static const char *copied_tables(void)
+{
+    const char *copy = getenv("CDC_COPY"), *tables = getenv("CDC_COPY_TABLES");
+    return copy && strcmp(copy, "never") == 0 ? "none" : tables && *tables ? tables : NULL;
+}
 
 static int ask_for_tables(const struct plan *plan, const struct copy_request *r,
                           const struct asking *a, struct err *err)
 {
     struct buf list = {0};
     int status = STATUS_OK;
-    const char *tables = join_tables(r, &list);
-    if (!tables || inspect_check_copies(r->target, plan, err)) {
+    const char *tables = join_tables(r, &list), *copies = a->copies ? copied_tables() : NULL;
+    if (!tables) {
         buf_free(&list);
-        return tables ? -1 : err_nomem(err);
+        return err_nomem(err);
     }
     for (size_t i = 0; status == STATUS_OK && i < plan->nstages; i++) {
         const struct stage *s = &plan->stages[i];
         if (!is_meant(s, r->target))
             continue;
-        const char *const argv[] = {s->program,           a->flag, tables, "--origin",
-                                    plan_origin(plan, s), NULL};
+        const char *const argv[] = {s->program,
+                                    a->flag,
+                                    tables,
+                                    "--origin",
+                                    plan_origin(plan, s),
+                                    copies ? "--copies" : NULL,
+                                    copies,
+                                    NULL};
         status = run_program(plan, s, argv, -1, -1, false, err);
         if (status == STATUS_OK)
             tell_applier(s, a->does, a->done);
@@ -427,15 +448,22 @@ static int ask_for_tables(const struct plan *plan, const struct copy_request *r,
 int inspect_copy(const struct plan *plan, const struct copy_request *r, struct err *err)
 {
     static const struct asking asking = {"--copy-again", "copies them", "copied",
-                                         "not every table was asked for"};
-    return ask_for_tables(plan, r, &asking, err);
+                                         "not every table was asked for", false};
+    return inspect_check_copies(r->target, plan, err) ? -1 : ask_for_tables(plan, r, &asking, err);
 }
 
 int inspect_set_aside(const struct plan *plan, const struct copy_request *r, struct err *err)
 {
     static const struct asking asking = {"--set-aside", "leaves them out", "left out",
-                                         "not every table was set aside"};
-    return ask_for_tables(plan, r, &asking, err);
+                                         "not every table was set aside", false};
+    return inspect_check_copies(r->target, plan, err) ? -1 : ask_for_tables(plan, r, &asking, err);
+}
+
+int inspect_bring_back(const struct plan *plan, const struct copy_request *r, struct err *err)
+{
+    static const struct asking asking = {"--resume", "brings them back", "brought back",
+                                         "not every table was asked for", true};
+    return check_target(r->target, plan, err) ? -1 : ask_for_tables(plan, r, &asking, err);
 }
 
 /* Lines of the file, which is read from its beginning then, and again. */

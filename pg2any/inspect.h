@@ -30,6 +30,11 @@ MUST_CHECK int inspect_copy(const struct plan *plan, const struct copy_request *
 MUST_CHECK int inspect_set_aside(const struct plan *plan, const struct copy_request *r,
                                  struct err *err);
 
+/* Brings tables back that are set aside: those that a person has by a copy, others by what is kept
+ * of them. */
+MUST_CHECK int inspect_bring_back(const struct plan *plan, const struct copy_request *r,
+                                  struct err *err);
+
 /* A file without a name, for what one program writes and another reads; -1: an error. */
 MUST_CHECK int inspect_scratch_file(struct err *err);
 

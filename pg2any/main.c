@@ -247,7 +247,7 @@ static int do_resume(const struct plan *p, const struct settings *s, const char 
     (void)operand;
     if (check_what(s, "resumed", err))
         return -1;
-    return r.ntables > 0 ? inspect_copy(p, &r, err) : pause_end(p, r.target, s->at_once, err);
+    return r.ntables > 0 ? inspect_bring_back(p, &r, err) : pause_end(p, r.target, s->at_once, err);
 }
 
 static int do_compare(const struct plan *p, const struct settings *s, const char *operand,
@@ -328,7 +328,8 @@ static const struct command {
      "  pg2any pause --env-file shop.env --table public.orders\n",
      pause_options, do_pause},
     {"resume", NULL, NULL,
-     "Brings back a target that was left out, which catches up, or tables, which are copied again.",
+     "Brings back a target that was left out, which catches up, or tables, by what was kept of them\n"
+     "or by a copy.",
      "  pg2any resume --env-file shop.env --target 2\n"
      "  pg2any resume --env-file shop.env --table public.orders\n",
      resume_options, do_resume},

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "apply/apply_group.h"
@@ -48,7 +49,8 @@ struct apply_options {
     uint64_t connect_timeout_ms;
     /* At most one: do that instead (apply_inspect.h). */
     bool check, status, drop_checkpoint, copy_anew, read_again;
-    struct option_list copy_again, set_aside, compare;
+    struct option_list copy_again, set_aside, resume, compare;
+    struct option_list copies; /* of copy_again and resume */
     /* Of compare: */
     const char *ask, *keys;
     bool values, json, still;
@@ -129,6 +131,12 @@ static const struct option_def option_defs[] = {
      "ask for these tables of --origin to be copied again, or all,\nand leave", 0, 0, NULL},
     {"set-aside", OPTION_LIST, FIELD(set_aside), NULL, NULL, "SCHEMA.TABLE,...",
      "leave these tables of --origin as they are, until --copy-again,\nand leave", 0, 0, NULL},
+    {"resume", OPTION_LIST, FIELD(resume), NULL, NULL, "SCHEMA.TABLE,...",
+     "bring these tables of --origin back, which are set aside, by what\nis kept of them, and leave",
+     0, 0, NULL},
+    {"copies", OPTION_LIST, FIELD(copies), NULL, NULL, "SCHEMA.TABLE,...",
+     "of --copy-again and --resume: the tables that pg-capture copies\n(none: of no table) [all]",
+     0, 0, NULL},
     {"copy-anew", OPTION_FLAG, FIELD(copy_anew), NULL, NULL, NULL,
      "ask for all of them, forget the checkpoint, and leave", 0, 0, NULL},
     {"read-again", OPTION_FLAG, FIELD(read_again), NULL, NULL, NULL,
@@ -389,11 +397,11 @@ static int check_options(struct apply *a, const struct driver_ops *ops, struct e
         return err_hint(err, "give it with --dest: %s", ops->uri_help);
     }
     if (o->check + o->status + o->drop_checkpoint + o->copy_anew + (o->copy_again.n > 0) +
-            (o->set_aside.n > 0) + o->read_again + (o->compare.n > 0) >
+            (o->set_aside.n > 0) + (o->resume.n > 0) + o->read_again + (o->compare.n > 0) >
         1)
         return err_set(err, ERR_PERMANENT,
                        "--check, --status, --drop-checkpoint, --copy-again, --set-aside, "
-                       "--copy-anew, --read-again and --compare exclude each other");
+                       "--resume, --copy-anew, --read-again and --compare exclude each other");
     return schema_map_parse(&a->schema_map, o->schema_map, err) ||
                    skip_tables_parse(&a->group.rows.skip, &o->skip_table, err)
                ? -1
@@ -441,7 +449,33 @@ static bool is_inspection(const struct apply *a)
 {
     const struct apply_options *o = &a->options;
     return o->check || o->status || o->drop_checkpoint || o->copy_anew || o->read_again ||
-           o->copy_again.n > 0 || o->set_aside.n > 0;
+           o->copy_again.n > 0 || o->set_aside.n > 0 || o->resume.n > 0;
+}
+
+/* Of tables that are copied, set aside or brought back. */
+static int ask_tables(struct apply *a, const struct driver_ops *ops,
+                      const struct driver_config *config, struct err *err)
+{
+    const struct apply_options *o = &a->options;
+    struct table_names copies = {0};
+    struct asked_copies asked = {.origin = o->origin,
+                                 .skip = &a->group.rows.skip,
+                                 .copies = o->copies.n > 0 ? &copies : NULL,
+                                 .anew = o->copy_anew,
+                                 .aside = o->set_aside.n > 0,
+                                 .resume = o->resume.n > 0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < o->copies.n; i++)
+        if (strcmp(o->copies.items[i], "none") != 0)
+            rc = table_names_add(&copies, o->copies.items[i], true, err);
+    if (rc == 0)
+        rc = apply_ask_tables(ops, config, &asked,
+                              asked.aside    ? &o->set_aside
+                              : asked.resume ? &o->resume
+                                             : &o->copy_again,
+                              err);
+    table_names_free(&copies);
+    return rc;
 }
 
 static int inspect(struct apply *a, const struct driver_ops *ops, struct err *err)
@@ -451,11 +485,8 @@ static int inspect(struct apply *a, const struct driver_ops *ops, struct err *er
     if (o->check)
         return apply_check(ops, &config, (enum ddl_policy)o->ddl, o->unknown == 0,
                            &a->group.rows.skip, o->origin, err);
-    if (o->copy_anew || o->copy_again.n > 0)
-        return apply_copy_again(ops, &config, o->origin, &o->copy_again, o->copy_anew,
-                                &a->group.rows.skip, err);
-    if (o->set_aside.n > 0)
-        return apply_set_aside(ops, &config, o->origin, &o->set_aside, &a->group.rows.skip, err);
+    if (o->copy_anew || o->copy_again.n > 0 || o->set_aside.n > 0 || o->resume.n > 0)
+        return ask_tables(a, ops, &config, err);
     if (o->read_again)
         return apply_read_again(ops, &config, o->origin, &a->group.rows.skip, err);
     if (o->status)

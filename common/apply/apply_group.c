@@ -120,11 +120,12 @@ static int apply_once(struct apply_group *g, size_t n, bool planned,
                       struct err *err)
 {
     *failed = NULL;
-    g->rows.planned = g->rows.aside.later = planned;
+    g->rows.planned = planned;
+    g->rows.aside.later = planned || g->alone;
     if (begin(g, err))
         return -1;
-    if (g->placing && target_take_place(g->target, g->origin, g->placing, err))
-        return err_context(err, "putting a table that was copied into its place");
+    if (g->alone && g->alone(g, g->alone_ctx, err))
+        return -1;
     size_t at = 0;
     g->rows.run.repeatable = true;
     for (size_t i = 0; i < n; i++) {
@@ -330,15 +331,28 @@ static int make_indexes_of(struct apply_group *g, uint32_t relid, struct err *er
     return 0;
 }
 
-/* The table beside takes the place of the one that readers see. */
-static int place_table(struct apply_group *g, uint32_t relid, struct err *err)
+int group_run_alone(struct apply_group *g, group_step_fn *step, void *ctx, struct err *err)
 {
     const struct source_txn *failed;
+    struct err later = {0};
     apply_rows_close_tables(&g->rows);
-    g->placing = relid;
+    g->alone = step;
+    g->alone_ctx = ctx;
     int rc = apply_with_retries(g, 0, &g->checkpoint, &failed, err);
-    g->placing = 0;
+    g->alone = NULL;
+    if (rc && reset(g, &later)) {
+        *err = later;
+        err->kind = ERR_TEMPORARY;
+    }
     return rc;
+}
+
+/* The table beside takes the place of the one that readers see. */
+static int take_place(struct apply_group *g, void *relid, struct err *err)
+{
+    return target_take_place(g->target, g->origin, *(const uint32_t *)relid, err)
+               ? err_context(err, "putting a table that was copied into its place")
+               : 0;
 }
 
 /* Whether the table is one to place and to index by now; *again: it will be. `ended`: nothing more
@@ -379,8 +393,8 @@ int group_make_indexes(struct apply_group *g, bool ended, struct err *err)
         }
         memmove(lacking->data + at, lacking->data + at + sizeof l, lacking->len - at - sizeof l);
         lacking->len -= sizeof l;
-        if (settled &&
-            ((beside && place_table(g, l.relid, err)) || make_indexes_of(g, l.relid, err))) {
+        if (settled && ((beside && group_run_alone(g, take_place, &l.relid, err)) ||
+                        make_indexes_of(g, l.relid, err))) {
             g->failed = true;
             return -1;
         }

@@ -40,6 +40,11 @@ struct group_counters {
     struct stats_histogram *durations; /* of target commits with their changes */
 };
 
+struct apply_group;
+
+/* What a transaction of the target does that has none of the source's. */
+typedef int group_step_fn(struct apply_group *g, void *ctx, struct err *err);
+
 struct apply_group {
     struct target *target;   /* closed by its owner, after group_free() */
     struct signals *signals; /* a wait between two tries ends when asked to stop */
@@ -62,10 +67,11 @@ struct apply_group {
     struct buf held; /* frames of `txns`, then of the transaction that is not whole yet */
     struct held_txn *txns;
     size_t ntxns, txns_cap;
-    uint64_t nchanges; /* of txns */
-    bool partial;      /* the transaction that is not whole yet is applied in part */
-    uint32_t placing;  /* the relation whose table takes its place in a group of its own; 0: none */
-    bool failed;       /* a group could not be applied: nothing more goes in */
+    uint64_t nchanges;    /* of txns */
+    bool partial;         /* the transaction that is not whole yet is applied in part */
+    group_step_fn *alone; /* what group_run_alone() does; NULL: nothing */
+    void *alone_ctx;
+    bool failed; /* a group could not be applied: nothing more goes in */
     int64_t next_progress_ms;
     int64_t begun_us;       /* of the target transaction that is applied in part; monotonic */
     int64_t settled_ms;     /* when changes were last committed; monotonic */
@@ -114,6 +120,12 @@ MUST_CHECK int group_make_indexes(struct apply_group *g, bool ended, struct err 
 
 /* The rest of the transaction that is not whole will never come. */
 MUST_CHECK int group_discard_open(struct apply_group *g, struct err *err);
+
+/* Does that, with nothing held, in a transaction of the target, which is repeated where the target
+ * asks for it. No table is set aside for what fails. After an error the group can go on, if that
+ * is not temporary. */
+MUST_CHECK int group_run_alone(struct apply_group *g, group_step_fn *step, void *ctx,
+                               struct err *err);
 
 /* The same as group_flush(); and asks the source for tables that have come to be due. */
 MUST_CHECK int group_ask_again(struct apply_group *g, struct err *err);

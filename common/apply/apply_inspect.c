@@ -1,5 +1,6 @@
 #include "apply/apply_inspect.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,8 +201,10 @@ static int check_relation(struct inspection *i, const struct frame *f, struct er
         report_note(&i->report, "%s: its changes are left out, as --skip-table says", what);
     } else if (rc == 0 && foreseen.awaits) {
         report_note(&i->report, "%s: it %s", what,
-                    foreseen.aside ? "is set aside, until pg2any copy asks for it"
-                                   : "will be copied again");
+                    foreseen.kept    ? "is set aside, until pg2any resume or pg2any copy brings it "
+                                       "back"
+                    : foreseen.aside ? "is set aside, until pg2any copy asks for it"
+                                     : "will be copied again");
         i->copied += !foreseen.aside;
     } else if (rc == 0) {
         report_plan(i, what, &foreseen);
@@ -405,6 +408,12 @@ static void put_aside(struct own_row *row, const struct copied *c, struct buf *j
     if (!json) {
         report_value(&r, "set aside", "%s.%s since %s: %s", namespace, name, LSN(c->since),
                      c->aside);
+        if (c->file.kept)
+            report_value(&r, "", "%" PRIu64 " bytes are kept: pg2any resume --table replays them",
+                         c->file.size);
+        else if (strcmp(c->aside, COPIED_PAUSED) != 0)
+            report_value(&r, "",
+                         "not all that came since is kept: only pg2any copy brings it back");
         return;
     }
     json_open(json, NULL, '{');
@@ -412,6 +421,10 @@ static void put_aside(struct own_row *row, const struct copied *c, struct buf *j
     json_put_text(json, "table", name);
     json_put_text(json, "since_lsn", LSN(c->since));
     json_put_text(json, "reason", c->aside);
+    if (c->file.kept)
+        json_put_u64(json, "kept_bytes", c->file.size);
+    else
+        json_put_text(json, "kept_bytes", NULL);
     json_close(json, '}');
 }
 
@@ -529,10 +542,8 @@ static int ask_for_copies(struct target *t, struct asked_copies *asked, struct e
     return target_ask_copy(t, asked, err);
 }
 
-/* `asked` without its names. */
-static int ask_for_tables(const struct driver_ops *ops, const struct driver_config *config,
-                          struct asked_copies *asked, const struct option_list *tables,
-                          struct err *err)
+int apply_ask_tables(const struct driver_ops *ops, const struct driver_config *config,
+                     struct asked_copies *asked, const struct option_list *tables, struct err *err)
 {
     struct driver_config beside = *config;
     struct table_names names = {0};
@@ -554,22 +565,6 @@ static int ask_for_tables(const struct driver_ops *ops, const struct driver_conf
     target_close(target);
     table_names_free(&names);
     return rc;
-}
-
-int apply_copy_again(const struct driver_ops *ops, const struct driver_config *config,
-                     const char *origin, const struct option_list *tables, bool anew,
-                     struct table_names *skip, struct err *err)
-{
-    struct asked_copies asked = {.origin = origin, .skip = skip, .anew = anew};
-    return ask_for_tables(ops, config, &asked, tables, err);
-}
-
-int apply_set_aside(const struct driver_ops *ops, const struct driver_config *config,
-                    const char *origin, const struct option_list *tables, struct table_names *skip,
-                    struct err *err)
-{
-    struct asked_copies asked = {.origin = origin, .skip = skip, .aside = true};
-    return ask_for_tables(ops, config, &asked, tables, err);
 }
 
 static int ask_for_rows(struct target *t, struct asked_rows *asked, struct err *err)

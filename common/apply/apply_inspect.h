@@ -24,17 +24,13 @@ MUST_CHECK int apply_check(const struct driver_ops *ops, const struct driver_con
 MUST_CHECK int apply_status(const struct driver_ops *ops, const struct driver_config *config,
                             const char *origin, bool json, struct err *err);
 
-/* --copy-again: the tables of an origin that are named, all where it says "all", are to be copied
- * again, beside an applier that may be at work. --copy-anew: all of them, and the checkpoint is
- * forgotten. */
-MUST_CHECK int apply_copy_again(const struct driver_ops *ops, const struct driver_config *config,
-                                const char *origin, const struct option_list *tables, bool anew,
-                                struct table_names *skip, struct err *err);
-
-/* --set-aside: they stay as they are, in the same way, until they are asked for. */
-MUST_CHECK int apply_set_aside(const struct driver_ops *ops, const struct driver_config *config,
-                               const char *origin, const struct option_list *tables,
-                               struct table_names *skip, struct err *err);
+/* --copy-again, --set-aside, --resume: the tables of an origin that are named, all where it says
+ * "all", are to be copied again, set aside or brought back, beside an applier that may be at work.
+ * --copy-anew: all of them are to be copied, and the checkpoint is forgotten. `asked` has no names
+ * yet. */
+MUST_CHECK int apply_ask_tables(const struct driver_ops *ops, const struct driver_config *config,
+                                struct asked_copies *asked, const struct option_list *tables,
+                                struct err *err);
 
 /* --read-again: so are single rows, whose keys stand on stdin as --compare --keys writes them. */
 MUST_CHECK int apply_read_again(const struct driver_ops *ops, const struct driver_config *config,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apply/apply_replay.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/option_name.h"
@@ -149,7 +150,7 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
              "slot_start", LSN(h.start_lsn), NULL);
     if (ack_open(&g->ack, s->ack_timeout_ms, g->signals->fd, s->input_fd, err))
         return -1;
-    return group_flush(g, err);
+    return group_flush(g, err) || replay_asked(g, err) ? -1 : 0;
 }
 
 /* ---- transactions ---- */
@@ -411,6 +412,10 @@ int apply_stream_look_again(struct apply_stream *s, struct err *err)
     if (s->open)
         return 0;
     g->signals->look_again = false;
+    if (!s->hello) /* which looks itself */
+        return 0;
+    if (group_flush(g, err) || replay_asked(g, err))
+        return -1;
     /* Before that the next hello says all. */
     return s->told ? group_ask_again(g, err) : 0;
 }

@@ -1,5 +1,6 @@
 #include "apply/quarantine.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,6 +22,7 @@ struct quarantine_table {
     struct quarantine_file file;
     struct copied_file next; /* good when the target has committed */
     bool given_up;           /* in the target's transaction */
+    bool noted;              /* the target remembers it */
     char why[COPIED_WHY_MAX];
     UT_hash_handle hh;
 };
@@ -35,16 +37,35 @@ static void give_up(struct quarantine_table *t, const struct err *why)
 
 /* ---- the directory ---- */
 
-/* "ORIGIN.RELID.frames", with characters of the origin that a shell reads as nothing else. */
-static void file_name(const char *origin, uint32_t relid, char name[QUARANTINE_NAME_SIZE])
+/* What a file's name begins with: characters of the origin that a shell reads as nothing else. */
+static void safe_origin(const char *origin, char safe[ORIGIN_BYTES + 1])
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
-    char safe[ORIGIN_BYTES + 1];
-    (void)snprintf(safe, sizeof safe, "%s", origin);
+    (void)snprintf(safe, ORIGIN_BYTES + 1, "%s", origin);
     for (char *p = safe; *p; p++)
         if (!strchr(plain, *p))
             *p = '_';
+}
+
+/* "ORIGIN.RELID.frames" */
+static void file_name(const char *origin, uint32_t relid, char name[QUARANTINE_NAME_SIZE])
+{
+    char safe[ORIGIN_BYTES + 1];
+    safe_origin(origin, safe);
     (void)snprintf(name, QUARANTINE_NAME_SIZE, "%s.%" PRIu32 ".frames", safe, relid);
+}
+
+/* The relid in a name that belongs to the origin; 0: it does not. */
+static uint32_t relid_in(const char *origin, const char *name)
+{
+    char safe[ORIGIN_BYTES + 1], again[QUARANTINE_NAME_SIZE];
+    safe_origin(origin, safe);
+    size_t size = strlen(safe);
+    if (strncmp(name, safe, size) != 0 || name[size] != '.')
+        return 0;
+    uint32_t relid = (uint32_t)strtoul(name + size + 1, NULL, 10);
+    file_name(origin, relid, again);
+    return strcmp(name, again) == 0 ? relid : 0;
 }
 
 /* Makes it, and what it is in. */
@@ -141,16 +162,16 @@ static struct quarantine_table *add(struct quarantine *q, const char *origin, ui
     return added ? t : NULL;
 }
 
-int quarantine_find(struct quarantine *q, const char *origin, struct relation *rel,
-                    const struct copied_file *mark, struct quarantine_table **table,
-                    struct err *err)
+/* As the mark says it. *why: what is wrong with the directory, so that it cannot be kept. */
+static int find(struct quarantine *q, const char *origin, uint32_t relid,
+                const struct copied_file *mark, struct quarantine_table **table, struct err *why,
+                struct err *err)
 {
     struct quarantine_table *t;
-    struct err why = {0};
     bool given_up;
-    HASH_FIND(hh, q->tables, &rel->relid, sizeof rel->relid, t);
-    if (open_dir(q, &given_up, &why) && !given_up) {
-        *err = why;
+    HASH_FIND(hh, q->tables, &relid, sizeof relid, t);
+    if (open_dir(q, &given_up, why) && !given_up) {
+        *err = *why;
         return -1;
     }
     if (t && (t->file.good.size != mark->size || t->file.good.checksum != mark->checksum)) {
@@ -158,9 +179,19 @@ int quarantine_find(struct quarantine *q, const char *origin, struct relation *r
         t = NULL;
     }
     if (!t)
-        t = add(q, origin, rel->relid, mark);
-    if (!t)
-        return err_nomem(err);
+        t = add(q, origin, relid, mark);
+    *table = t;
+    return t ? 0 : err_nomem(err);
+}
+
+int quarantine_find(struct quarantine *q, const char *origin, struct relation *rel,
+                    const struct copied_file *mark, struct quarantine_table **table,
+                    struct err *err)
+{
+    struct quarantine_table *t;
+    struct err why = {0};
+    if (find(q, origin, rel->relid, mark, &t, &why, err))
+        return -1;
     relation_unref(t->rel);
     t->rel = relation_ref(rel);
     if (why.kind != ERR_NONE)
@@ -203,7 +234,7 @@ int quarantine_sync(struct quarantine *q, struct target *target, const char *ori
             continue;
         if (!t->given_up && quarantine_file_sync(&t->file, &t->next, &why))
             give_up(t, &why);
-        if (target_set_file(target, origin, t->relid, t->given_up ? &none : &t->next, err))
+        if (target_set_file(target, origin, t->relid, t->given_up ? &none : &t->next, NULL, err))
             return -1;
     }
     return 0;
@@ -239,4 +270,71 @@ void quarantine_rollback(struct quarantine *q)
         t->given_up = false;
         quarantine_file_rollback(&t->file);
     }
+}
+
+/* ---- looking ---- */
+
+int quarantine_read(struct quarantine *q, const char *origin, uint32_t relid,
+                    const struct copied_file *mark, quarantine_frame_fn *take, void *ctx,
+                    struct err *err)
+{
+    struct quarantine_table *t;
+    struct err why = {0};
+    if (find(q, origin, relid, mark, &t, &why, err))
+        return -1;
+    if (why.kind == ERR_NONE)
+        return quarantine_file_read(&t->file, take, ctx, err);
+    *err = why;
+    return -1;
+}
+
+void quarantine_look_begin(struct quarantine *q)
+{
+    for (struct quarantine_table *t = q->tables; t; t = t->hh.next)
+        t->noted = false;
+}
+
+int quarantine_look_note(struct quarantine *q, const char *origin, uint32_t relid,
+                         const struct copied_file *mark, struct err *err)
+{
+    struct quarantine_table *t;
+    struct err why = {0};
+    if (find(q, origin, relid, mark, &t, &why, err))
+        return -1;
+    t->noted = true;
+    return 0;
+}
+
+static void remove_others(struct quarantine *q, const char *origin, DIR *dir)
+{
+    for (struct dirent *e; (e = readdir(dir));) {
+        uint32_t relid = relid_in(origin, e->d_name);
+        struct quarantine_table *t;
+        HASH_FIND(hh, q->tables, &relid, sizeof relid, t);
+        if (relid == 0 || t)
+            continue;
+        if (unlinkat(q->dir_fd, e->d_name, 0) == 0)
+            log_info("the file of a table that is not set aside any more is removed", "file",
+                     e->d_name, NULL);
+    }
+}
+
+int quarantine_look_end(struct quarantine *q, const char *origin, struct err *err)
+{
+    struct quarantine_table *t, *next;
+    struct err why = {0};
+    bool given_up;
+    HASH_ITER (hh, q->tables, t, next)
+        if (!t->noted)
+            drop(q, t);
+    DIR *dir = q->dir ? opendir(q->dir) : NULL;
+    if (!dir)
+        return 0; /* it was never needed */
+    int rc = open_dir(q, &given_up, &why);
+    if (rc == 0)
+        remove_others(q, origin, dir);
+    else if (!given_up)
+        *err = why;
+    (void)closedir(dir);
+    return rc && !given_up ? -1 : 0;
 }

@@ -60,6 +60,23 @@ void quarantine_end_txn(struct quarantine *q, uint64_t end_lsn);
 MUST_CHECK int quarantine_sync(struct quarantine *q, struct target *target, const char *origin,
                                struct err *err);
 
+/* Hands out the frames that are kept of the relation (quarantine_file.h), with nothing of it
+ * pending. */
+MUST_CHECK int quarantine_read(struct quarantine *q, const char *origin, uint32_t relid,
+                               const struct copied_file *mark, quarantine_frame_fn *take, void *ctx,
+                               struct err *err);
+
+/*
+ * Between two transactions of the target, which relations it remembers with a file is looked at:
+ * begin, note for each, end. Then files of the origin that belong to none are removed: those of
+ * tables that have come back, or are to be copied. Temporary error where another process has the
+ * directory.
+ */
+void quarantine_look_begin(struct quarantine *q);
+MUST_CHECK int quarantine_look_note(struct quarantine *q, const char *origin, uint32_t relid,
+                                    const struct copied_file *mark, struct err *err);
+MUST_CHECK int quarantine_look_end(struct quarantine *q, const char *origin, struct err *err);
+
 /* The target has committed; has rolled back. */
 void quarantine_commit(struct quarantine *q);
 void quarantine_rollback(struct quarantine *q);

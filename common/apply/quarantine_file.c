@@ -31,7 +31,8 @@ void quarantine_file_close(struct quarantine_file *f)
 
 /* ---- what is there ---- */
 
-int quarantine_file_open(struct quarantine_file *f, struct err *err)
+/* -1 with a permanent error where it is not there or is shorter than it should be. */
+static int open_file(const struct quarantine_file *f, struct err *err)
 {
     struct stat st;
     int fd = openat(f->dir_fd, f->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -47,8 +48,41 @@ int quarantine_file_open(struct quarantine_file *f, struct err *err)
     return -1;
 }
 
-static int note_relation(struct quarantine_file *f, const struct frame *frame, struct err *err)
+static int read_good(const struct quarantine_file *f, struct frame_reader *r,
+                     quarantine_frame_fn *take, void *ctx, struct err *err)
 {
+    while (r->offset < f->good.size && !r->eof) {
+        struct frame frame;
+        enum frame_reader_status status = frame_reader_next(r, &frame, err);
+        if (status == FRAME_READER_ERROR ||
+            (status == FRAME_READER_FRAME && take(ctx, &frame, err)) ||
+            (status == FRAME_READER_MORE && frame_reader_fill(r, err) < 0))
+            return -1;
+    }
+    if (r->offset == f->good.size && r->seal.checksum == f->good.checksum)
+        return 0;
+    return err_set(err, ERR_PERMANENT, "the file is another one than the target remembers");
+}
+
+int quarantine_file_read(const struct quarantine_file *f, quarantine_frame_fn *take, void *ctx,
+                         struct err *err)
+{
+    struct frame_reader r;
+    if (f->good.size == 0)
+        return 0;
+    int fd = open_file(f, err);
+    if (fd < 0)
+        return -1;
+    frame_reader_init(&r, fd);
+    int rc = read_good(f, &r, take, ctx, err);
+    frame_reader_free(&r);
+    (void)close(fd);
+    return rc;
+}
+
+static int note_relation(void *ctx, const struct frame *frame, struct err *err)
+{
+    struct quarantine_file *f = ctx;
     struct relation *rel;
     if (frame->type != FRAME_RELATION)
         return 0;
@@ -63,22 +97,8 @@ static int note_relation(struct quarantine_file *f, const struct frame *frame, s
 static int read_back(struct quarantine_file *f, struct err *err)
 {
     struct frame_reader r;
-    int rc = 0;
     frame_reader_init(&r, f->fd);
-    while (rc == 0 && r.offset < f->good.size) {
-        struct frame frame;
-        enum frame_reader_status status = frame_reader_next(&r, &frame, err);
-        if (status == FRAME_READER_ERROR)
-            rc = -1;
-        else if (status == FRAME_READER_FRAME)
-            rc = note_relation(f, &frame, err);
-        else if (r.eof)
-            break;
-        else if (frame_reader_fill(&r, err) < 0)
-            rc = -1;
-    }
-    if (rc == 0 && (r.offset != f->good.size || r.seal.checksum != f->good.checksum))
-        rc = err_set(err, ERR_PERMANENT, "the file is another one than the target remembers");
+    int rc = read_good(f, &r, note_relation, f, err);
     f->seal = r.seal;
     frame_reader_free(&r);
     return rc;
@@ -99,7 +119,7 @@ static int go_to_end(struct quarantine_file *f, struct err *err)
         return 0;
     if (f->good.size == 0)
         return make_file(f, err);
-    f->fd = quarantine_file_open(f, err);
+    f->fd = open_file(f, err);
     return f->fd >= 0 ? read_back(f, err) : -1;
 }
 

@@ -7,6 +7,8 @@
  * place, which is the one in the last commit frame. What stands behind is of a transaction that the
  * target did not commit, and is written over. A file that is shorter, or another one, is refused.
  *
+ * To be read it is opened anew, with a descriptor of its own.
+ *
  * Order of calls: for each transaction of the target any number of [change or truncate, …,
  * end_txn], then sync, then commit or roll back. After an error the file is of no use until it is
  * rolled back.
@@ -54,9 +56,12 @@ void quarantine_file_init(struct quarantine_file *f, int dir_fd, const char *nam
                           const struct copied_file *good, uint64_t max_bytes);
 void quarantine_file_close(struct quarantine_file *f);
 
-/* Opens the file to be read from its beginning, at least as long as it is good; its descriptor, or
- * -1 with a permanent error where it is not there or is shorter. */
-MUST_CHECK int quarantine_file_open(struct quarantine_file *f, struct err *err);
+/* Hands out the frames from the file's beginning as far as it is good, one by one; an error of
+ * `take` ends that. Permanent error where it is not there, or is not the one that it should be. The
+ * last frame has come then, or a part of them. */
+typedef int quarantine_frame_fn(void *ctx, const struct frame *frame, struct err *err);
+MUST_CHECK int quarantine_file_read(const struct quarantine_file *f, quarantine_frame_fn *take,
+                                    void *ctx, struct err *err);
 
 /* A change, as its frame has it. `hello`: the stream's frame, with which a new file begins. */
 MUST_CHECK int quarantine_file_change(struct quarantine_file *f, const struct buf *hello,

@@ -440,13 +440,14 @@ int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *wh
     return set_due(frame, lsn, first, why, keep, true, err);
 }
 
-int copied_set_file(struct buf *frame, const struct copied_file *file, struct err *err)
+int copied_set_file(struct buf *frame, const struct copied_file *file, const char *why,
+                    struct err *err)
 {
     struct copied c;
     size_t size;
     int rc = copied_parse(&c, frame, &size, err);
     if (rc == 0 && c.aside)
-        rc = put_due(frame, size, c.since, c.taken, file, c.aside, err);
+        rc = put_due(frame, size, c.since, c.taken, file, why ? why : c.aside, err);
     copied_free(&c);
     return rc;
 }

@@ -125,8 +125,10 @@ MUST_CHECK int copied_ask(struct buf *frame, uint64_t lsn, bool first, struct er
 MUST_CHECK int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *why,
                                 bool keep, struct err *err);
 
-/* What is kept of a table that is set aside has become that; of another nothing changes. */
-MUST_CHECK int copied_set_file(struct buf *frame, const struct copied_file *file, struct err *err);
+/* What is kept of a table that is set aside has become that; of another nothing changes. `why`: and
+ * why it is; NULL: that stays. */
+MUST_CHECK int copied_set_file(struct buf *frame, const struct copied_file *file, const char *why,
+                               struct err *err);
 
 /* It is not set aside any more, and as it was when it came to be. */
 MUST_CHECK int copied_set_back(struct buf *frame, struct err *err);

@@ -198,7 +198,7 @@ int left_out_remember(const struct left_out *l, uint64_t commit_lsn, struct err 
     if (!l->known && make_named_row(l, l->memory, err))
         return -1;
     struct buf *frame = &l->memory->fields[RELATION_FRAME], marked = {0};
-    if (copied_set_file(frame, &(struct copied_file){0}, err))
+    if (copied_set_file(frame, &(struct copied_file){0}, NULL, err))
         return -1;
     buf_printf(&marked, MARK "%s", LSN(commit_lsn));
     put_name(&marked, l->rel->namespace, l->rel->name);

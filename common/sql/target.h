@@ -166,9 +166,14 @@ MUST_CHECK int target_set_aside(struct target *t, const char *origin, const stru
                                 uint64_t lsn, bool first, const char *why, bool keep,
                                 struct err *err);
 
-/* What is kept of the relation, which is set aside, has become that. */
+/* What is kept of the relation, which is set aside, has become that; `why`: and why it is, or
+ * NULL. */
 MUST_CHECK int target_set_file(struct target *t, const char *origin, uint32_t relid,
-                               const struct copied_file *file, struct err *err);
+                               const struct copied_file *file, const char *why, struct err *err);
+
+/* The relation is not set aside any more, and as it was when it came to be. */
+MUST_CHECK int target_set_back(struct target *t, const char *origin, uint32_t relid,
+                               struct err *err);
 
 /* The relation, which is remembered, has to be copied, or copied anew. */
 MUST_CHECK int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64_t lsn,
@@ -209,6 +214,7 @@ struct foreseen {
     bool left_out;         /* changes of it are; the rest was not looked at */
     bool awaits;           /* or are, until a copy comes; the same */
     bool aside;            /* with `awaits`: and nobody asks for it */
+    bool kept;             /* with `aside`: what came since is */
 };
 
 /*

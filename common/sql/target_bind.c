@@ -557,6 +557,7 @@ int target_foresee(struct target *t, const struct binding *b, struct relation *r
     out->left_out = p.left_out;
     out->awaits = p.awaits || (rc && p.unknown && will_await(b, &p));
     out->aside = p.copied.aside != NULL;
+    out->kept = p.copied.file.kept;
     if (rc && out->awaits) {
         err_clear(err);
         rc = 0;

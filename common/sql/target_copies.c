@@ -74,20 +74,22 @@ int target_takes_copies(struct target *t, const char *origin, bool *takes, struc
 }
 
 /* What is remembered of a relation's copy changes. */
-enum copy_change { COPY_DUE, COPY_ADVANCES, COPY_FILE };
+enum copy_change { COPY_DUE, COPY_ADVANCES, COPY_FILE, COPY_BACK };
 
 struct copy_changes {
     enum copy_change kind;
     uint64_t lsn;       /* since when it is due, or of the chunk */
     struct bytes after; /* the chunk */
     const struct copied_file *file;
+    const char *why;
 };
 
 static int change_line(struct buf *frame, const struct copy_changes *c, struct err *err)
 {
     return c->kind == COPY_DUE        ? copied_set_due(frame, c->lsn, false, err)
            : c->kind == COPY_ADVANCES ? copied_advance(frame, c->lsn, c->after, err)
-                                      : copied_set_file(frame, c->file, err);
+           : c->kind == COPY_FILE     ? copied_set_file(frame, c->file, c->why, err)
+                                      : copied_set_back(frame, err);
 }
 
 static int change_copied(struct target *t, const char *origin, uint32_t relid,
@@ -162,9 +164,15 @@ int target_copy_due(struct target *t, const char *origin, uint32_t relid, uint64
 }
 
 int target_set_file(struct target *t, const char *origin, uint32_t relid,
-                    const struct copied_file *file, struct err *err)
+                    const struct copied_file *file, const char *why, struct err *err)
 {
-    const struct copy_changes c = {.kind = COPY_FILE, .file = file};
+    const struct copy_changes c = {.kind = COPY_FILE, .file = file, .why = why};
+    return change_copied(t, origin, relid, &c, err);
+}
+
+int target_set_back(struct target *t, const char *origin, uint32_t relid, struct err *err)
+{
+    const struct copy_changes c = {.kind = COPY_BACK};
     return change_copied(t, origin, relid, &c, err);
 }
 

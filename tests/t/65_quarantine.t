@@ -124,7 +124,7 @@ same_content($pg, $target, \@many, 'and they come back');
 $pg->do(q{alter table e add r float8 default random()}, q{insert into e values (3000, 1, 'changed')});
 $others_go_on->('a change', 'e');
 like($front->log_text, qr/level=error.*set aside.*table=e .*reason="table public\.e/, 'says which');
-($status) = $front->command(['resume', '--table', 'public.e']);
+($status) = $front->command(['copy', 'public.e']);
 $wait->('the copy', sub { return $target->value('select count(*) from e where id = 3000') && $aside->() == 0 });
 $others_go_on->('the change is copied');
 is($front->stop, 0, 'stopped');

@@ -59,6 +59,7 @@ struct driver {
     bool in_transaction, broken;
     bool folds_case;
     bool keyed;          /* tables have a primary key, their first column */
+    bool immune;         /* it can hold poison */
     bool poison_ends;    /* a value that is refused ends the transaction */
     const char *unnamed; /* another table whose name it does not take; NULL: none */
     const char *kept;    /* a table that it does not empty; NULL: none */

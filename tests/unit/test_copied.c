@@ -72,7 +72,7 @@ static void a_line_is_read(void **state)
 static void put_file(struct buf *frame, const struct copied_file *file)
 {
     struct err err = {0};
-    assert_int_equal(copied_set_file(frame, file, &err), 0);
+    assert_int_equal(copied_set_file(frame, file, NULL, &err), 0);
 }
 
 /* What is kept of a table that is set aside stands in its line, until a copy is asked for, or it is

@@ -77,7 +77,7 @@ static void it_is_remembered_from_the_first_change_on(void **state)
 {
     struct apply_world *w = *state;
     skip_tables(w, "public.t1");
-    w->dest.fail_at = w->dest.ncalls + 6; /* beyond the hello: a try of the group is given up */
+    w->dest.fail_at = w->dest.ncalls + 7; /* beyond the hello: a try of the group is given up */
     w->dest.nfail = 1;
     w->dest.fail_kind = ERR_RETRY;
     good(w, feed(w, TABLES ONE));

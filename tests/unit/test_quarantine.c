@@ -72,11 +72,19 @@ static void start_again(struct apply_world *w)
     set_up(w);
 }
 
+static void path_of(uint32_t relid, char path[128])
+{
+    (void)snprintf(path, 128, "%s/slot.%u.frames", quarantine, relid);
+}
+
 static void remove_all(void)
 {
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", quarantine);
-    assert_int_equal(system(command), 0);
+    for (uint32_t relid = 1; relid <= 2; relid++) {
+        char path[128];
+        path_of(relid, path);
+        (void)remove(path);
+    }
+    (void)rmdir(quarantine);
 }
 
 static void anew(struct apply_world *w)
@@ -124,11 +132,6 @@ static struct copied_file mark(const struct apply_world *w, uint32_t relid, bool
         *aside = c.aside;
     copied_free(&c);
     return file;
-}
-
-static void path_of(uint32_t relid, char path[128])
-{
-    (void)snprintf(path, 128, "%s/slot.%u.frames", quarantine, relid);
 }
 
 /* The file, as far as the target remembers it, and nothing behind that once a run is over. */
@@ -319,6 +322,174 @@ static void a_table_that_settles_can_only_be_copied(void **state)
     w->dest.keyed = false;
 }
 
+/* ---- replay ---- */
+
+/* What the tables are where nothing is refused. */
+static const char end_of_all[] = "t1(id,v2) [f,~] [g,~]\nt2(id,v2) [x,~] [y,~] [poison,~] [z,~]\n";
+
+static int ask(struct apply_world *w, const char *tables)
+{
+    struct table_names names = {0};
+    struct checkpoint c;
+    struct err err = {0};
+    bool found;
+    assert_int_equal(table_names_add(&names, tables, true, &err), 0);
+    const struct asked_copies asked = {
+        .origin = "slot", .names = &names, .lsn = 900, .resume = true};
+    good(w, target_begin(w->target, "slot", &c, &found, &w->err));
+    int rc = target_ask_copy(w->target, &asked, &w->err);
+    if (rc)
+        good(w, target_reset(w->target, &err));
+    table_names_free(&names);
+    return rc;
+}
+
+/* Everything was told, two tables are set aside, and asked for; whether it is mended. */
+static void set_two_aside(struct apply_world *w, bool mended)
+{
+    w->dest.immune = false;
+    anew(w);
+    tell_to_the_end(w, &some);
+    start_again(w);
+    good(w, ask(w, "public.t1,public.t2"));
+    w->dest.immune = mended;
+}
+
+static void have_come_back(struct apply_world *w)
+{
+    for (uint32_t relid = 1; relid <= 2; relid++) {
+        bool aside;
+        assert_false(mark(w, relid, &aside).kept);
+        assert_false(aside);
+        assert_false(is_there(relid));
+    }
+    has(w, end_of_all);
+    assert_int_equal(w->group.rows.aside.nrefused, 0);
+    assert_int_equal(w->group.rows.quarantine.bytes, 0);
+}
+
+/* The program runs, or is started: whatever call fails, and whenever it dies. */
+static void whoever_dies_the_tables_come_back_once(void **state)
+{
+    struct apply_world *w = *state;
+    static const enum err_kind kinds[] = {ERR_TEMPORARY, ERR_RETRY};
+    for (size_t i = 0; i < LENGTH(kinds) * 2 * 2 * 2; i++) {
+        uint64_t n = 0;
+        do {
+            bool running = i & 4;
+            set_two_aside(w, true);
+            if (running) { /* it does not know yet that it is asked for */
+                const struct double_data asked = w->dest.now;
+                anew(w);
+                w->dest.immune = false;
+                tell_to_the_end(w, &some);
+                w->dest.now = asked;
+            }
+            w->dest.immune = true;
+            w->dest.failed = false;
+            w->dest.fail_at = n++ ? w->dest.ncalls + n - 1 : 0;
+            w->dest.nfail = i & 1 ? 1000000 : 1;
+            w->dest.lose_answer = i & 2;
+            w->dest.fail_kind = kinds[i >> 3];
+            int rc = running ? apply_stream_look_again(&w->stream, &w->err) : tell(w, &some);
+            for (unsigned again = 0; rc; again++) {
+                assert_true(again < 5);
+                assert_int_not_equal(w->err.kind, ERR_PERMANENT);
+                start_again(w);
+                rc = tell(w, &some);
+            }
+            w->dest.fail_at = 0;
+            have_come_back(w);
+            assert_int_equal(checkpoint(w), 900);
+        } while ((n == 1 || w->dest.failed) && n < 1000);
+        assert_true(n > 20);
+    }
+}
+
+/* They go on with what the stream says of them. */
+static void tables_that_came_back_go_on(void **state)
+{
+    struct apply_world *w = *state;
+    set_two_aside(w, true);
+    good(w, feed(w, "H 100; R 1 2; R 2 2; B 17 950; I 17 1 h; D 17 1 f; I 17 2 w; C 17 950 960 3"));
+    good(w, input_ends(w));
+    has(w, "t1(id,v2) [g,~] [h,~]\nt2(id,v2) [x,~] [y,~] [poison,~] [z,~] [w,~]\n");
+}
+
+/* The stream has described it anew since the last change that is kept. */
+static void a_table_goes_on_as_it_is_by_now(void **state)
+{
+    struct apply_world *w = *state;
+    w->dest.immune = false;
+    anew(w);
+    tell_to_the_end(w, &some);
+    good(w, feed(w, "B 17 950; R 1 3; C 17 950 960 0"));
+    good(w, input_pauses(w));
+    good(w, ask(w, "public.t1"));
+    w->dest.immune = true;
+    good(w, apply_stream_look_again(&w->stream, &w->err));
+    good(w, feed(w, "B 18 970; I 18 1 h; C 18 970 980 1"));
+    good(w, input_pauses(w));
+    has(w, "t1(id,v3) [f,~] [g,~] [h,~]\nt2(id,v2) [x,~] [y,~]\n");
+}
+
+/* What is refused again stays set aside, says why, and goes on to be kept. */
+static void what_is_refused_again_stays_aside(void **state)
+{
+    struct apply_world *w = *state;
+    static const char refused[] =
+        "aside because insert into public.t1 (key id), transaction 11 committed at 0/12C";
+    for (int ends = 0; ends < 2; ends++) {
+        set_two_aside(w, false);
+        w->dest.poison_ends = ends;
+        good(w, tell(w, &some));
+        has(w, end_of_it);
+        holds(w, 1, kept_of_1);
+        holds(w, 2, kept_of_2);
+        assert_false(mark(w, 1, NULL).asked);
+        assert_non_null(strstr((const char *)durable(w)->memories[0].frame, refused));
+        assert_int_equal(w->group.rows.aside.nrefused, 2);
+        good(w, feed(w, "H 100; R 1 2; B 17 950; I 17 1 h; C 17 950 960 1"));
+        good(w, input_ends(w));
+        good(w, ask(w, "public.*"));
+        w->dest.immune = true;
+        good(w, apply_stream_look_again(&w->stream, &w->err));
+        has(w, "t1(id,v2) [f,~] [g,~] [h,~]\nt2(id,v2) [x,~] [y,~] [poison,~] [z,~]\n");
+    }
+    w->dest.poison_ends = false;
+}
+
+/* A file that cannot be read to its end brings nothing back, and only a copy does. */
+static void a_damaged_file_is_not_replayed(void **state)
+{
+    struct apply_world *w = *state;
+    char path[128];
+    set_two_aside(w, true);
+    path_of(1, path);
+    assert_int_equal(setenv("FILE", path, 1), 0);
+    assert_int_equal(system("printf x | dd of=\"$FILE\" bs=1 seek=300 conv=notrunc status=none"),
+                     0);
+    good(w, tell(w, &some));
+    has(w, "t1(id,v1) [a,~]\nt2(id,v2) [x,~] [y,~] [poison,~] [z,~]\n");
+    is_given_up(w, 1);
+    bad(w, ask(w, "public.t1"), ERR_PERMANENT, "cannot be replayed");
+}
+
+/* A copy that is asked for makes the file void. */
+static void a_copy_takes_the_file_away(void **state)
+{
+    struct apply_world *w = *state;
+    struct checkpoint c;
+    bool found;
+    const struct asked_copies asked = {.origin = "slot", .lsn = 900};
+    set_two_aside(w, false);
+    good(w, target_begin(w->target, "slot", &c, &found, &w->err));
+    good(w, target_ask_copy(w->target, &asked, &w->err));
+    good(w, feed(w, "H 100; k 901"));
+    assert_false(is_there(1));
+    assert_false(is_there(2));
+}
+
 /* Two appliers with one directory would write over each other's files. */
 static void one_process_has_the_directory(void **state)
 {
@@ -334,7 +505,9 @@ static void one_process_has_the_directory(void **state)
 
 static int setup(void **state)
 {
-    (void)snprintf(directory, sizeof directory, "/tmp/quarantine.XXXXXX");
+    /* Files are made durable some ten thousand times. */
+    (void)snprintf(directory, sizeof directory, "%s/quarantine.XXXXXX",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(directory) || apply_setup(state))
         return -1;
     (void)snprintf(quarantine, sizeof quarantine, "%s/files", directory);
@@ -362,6 +535,12 @@ int main(void)
         TEST(without_a_directory_nothing_is_kept),
         TEST(a_table_that_settles_can_only_be_copied),
         TEST(one_process_has_the_directory),
+        TEST(whoever_dies_the_tables_come_back_once),
+        TEST(tables_that_came_back_go_on),
+        TEST(a_table_goes_on_as_it_is_by_now),
+        TEST(what_is_refused_again_stays_aside),
+        TEST(a_damaged_file_is_not_replayed),
+        TEST(a_copy_takes_the_file_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
