@@ -6,7 +6,7 @@
 use File::Copy qw(copy);
 use Pg2any::Front;
 use Pg2any::Test;
-use Pg2any::Upgrade qw(old_target state_file state_files recorded_relids @TABLES @CREATE @BEFORE @AFTER);
+use Pg2any::Upgrade qw(old_target state_file state_files options_now recorded_options recorded_relids @TABLES @CREATE @BEFORE @AFTER);
 
 plan skip_all => '0.1.0 has no target of SQL text' if ($ENV{TARGET} // '') eq 'text';
 
@@ -68,6 +68,12 @@ is($assemble->wait_exit(60), 0, 'a raw stream of 0.1.0 is assembled');
 ($status, $log) = apply_file($new, $committed);
 is($status, 0, 'and applied') or diag($log);
 same_content($pg, $new, \@TABLES, 'a new target equals the source by it');
+
+# ---- options ----
+
+my %offered = map { $_ => 1 } options_now();
+cmp_ok(scalar recorded_options(), '>', 100, '0.1.0 had options');
+is_deeply([grep { !$offered{$_} } recorded_options()], [], 'each of them is there still, and each variable');
 
 # ---- a pipeline ----
 

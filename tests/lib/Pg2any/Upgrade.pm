@@ -12,9 +12,13 @@ use Cwd ();
 use Exporter qw(import);
 use File::Basename ();
 use File::Copy qw(copy);
+use Pg2any::Pipeline;
+use Pg2any::Postgres;
+use Pg2any::Process;
+use Pg2any::Scratch qw(fresh_name);
 use Pg2any::Target qw(new_target);
 
-our @EXPORT_OK = qw(state_file state_files recorded_relids old_target @TABLES @CREATE @BEFORE @AFTER);
+our @EXPORT_OK = qw(state_file state_files recorded_relids recorded_options options_now old_target @TABLES @CREATE @BEFORE @AFTER);
 
 my $dir = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../../upgrade/0.1.0');
 
@@ -61,6 +65,22 @@ sub text_of {
 
 # The relid that each table had.
 sub recorded_relids { return { map { split / / } split /\n/, text_of('relids') } }
+
+# "apply-mysql --dest", "pg2any check --env-file", "frame-tee CDC_AUDIT_FILE": what the programs offer.
+sub options_now {
+    my @offered;
+    for my $words (qw(pg-capture txn-assemble apply-sqlite apply-mysql apply-mssql frame-tee frame-dump metrics-http),
+        map { "pg2any $_" } qw(run check status init drop stage)) {
+        my ($program, @command) = split / /, $words;
+        my $help = fresh_name('help');
+        Pg2any::Process->start(name => $program, argv => [Pg2any::Pipeline::tool($program), @command, '--help'], stdout => $help)->wait_exit(30) == 0
+            or croak "$words --help";
+        my $text = Pg2any::Postgres::read_file($help);
+        push @offered, map { "$words $_" } $text =~ /^  (--[a-z-]+)/mg, $text =~ /\(((?:CDC|METRICS)_[A-Z_]+)\)/g;
+    }
+    return @offered;
+}
+sub recorded_options { return split /\n/, text_of('options') }
 
 # A target as it was. What it remembers of a table has MySQL's database in its name.
 sub old_target {
