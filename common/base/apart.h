@@ -1,11 +1,11 @@
 /*
- * apart.h - a target that is not in the pipeline for a while, where there are several: the others
- * go on without it, and the slot keeps what it has not.
+ * apart.h - one of several targets that is temporarily not in the pipeline: the others go on
+ * without it, and the slot keeps what it lacks.
  *
- * That it is so stands in a file beside the statistics of its applier, "apply-2.apart": a word and
- * since when (Unix time), the target, the reason, each in a line. Whoever loses the file has all
- * targets in the pipeline again, and that is right: the slot has not moved beyond what the target
- * has; where it was given up, the applier stops and says so.
+ * A file beside the statistics of its applier, "apply-2.apart", records this: a word and since when
+ * (Unix time), the target, the reason, one a line. If the file is lost, all targets are in the
+ * pipeline again. That is right, because the slot has not moved beyond what the target has; if the
+ * target was given up, its applier stops and says so.
  */
 #ifndef PG2ANY_APART_H
 #define PG2ANY_APART_H
@@ -32,18 +32,18 @@ struct apart {
 /* "paused", "failed", "given up"; of APART_NONE "". */
 const char *apart_word(enum apart_kind kind);
 
-/* APART_NONE where there is no such file. Permanent error where it is something else. */
+/* APART_NONE if there is no such file. Permanent error if it is something else. */
 MUST_CHECK int apart_read(const char *path, struct apart *a, struct err *err);
 
 /* Writes the file, or with APART_NONE removes it. */
 MUST_CHECK int apart_write(const char *path, const struct apart *a, struct err *err);
 
-/* What keeps such a stage from working, in the place of what its statistics say
- * (stats_file_fault()): nothing where it is paused (0), else a permanent error. */
+/* What keeps such a stage from working, instead of what its statistics say (stats_file_fault()):
+ * nothing if it is paused (0), else a permanent error. */
 MUST_CHECK int apart_fault(const struct apart *a, const char *stage, struct err *err);
 
-/* WAL that the slot keeps because of the target alone, as capture's and the applier's statistics
- * say: from what it has to what the others have. 0 where that is not known. */
+/* WAL that the slot keeps only for this target, from what it has to what the others have, by
+ * capture's and the applier's statistics. 0 if unknown. */
 double apart_kept_bytes(const struct stats_file *capture, const struct stats_file *apply);
 
 #endif

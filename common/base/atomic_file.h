@@ -8,9 +8,9 @@
 
 #include "base/err.h"
 
-/* Writes a temporary file beside `path`, "<path>.tmp" (mode 0600; as root it belongs to whom the
- * folder does), and renames it: one process at a time. Not synced: for readers, not for recovery.
- */
+/* Writes a temporary file beside `path`, "<path>.tmp" (mode 0600; created by root, it gets the
+ * folder's owner), and renames it. One process at a time. Not synced: for readers, not for
+ * recovery. / */
 MUST_CHECK int atomic_file_write(const char *path, const void *data, size_t size, struct err *err);
 
 #endif

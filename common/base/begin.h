@@ -1,5 +1,5 @@
 /*
- * begin.h - how a filter begins: descriptors, log, options, and the end of one that is not to run.
+ * begin.h - how a filter starts: descriptors, log, options; and how it ends if it is not to run.
  */
 #ifndef PG2ANY_BEGIN_H
 #define PG2ANY_BEGIN_H
@@ -10,9 +10,9 @@
 #include "base/options.h"
 
 /*
- * First thing in main(). True: run; the options are in `target`, and in `stage` unless it is NULL
- * (options.h). False: leave main() with `*status`. Help was asked for, or the options are wrong,
- * which is printed then, and in the statistics file where there is one.
+ * Call it first in main(). True: run; the options are in `target`, and in `stage` unless it is NULL
+ * (options.h). False: return `*status` from main(), because help was requested, or the options are
+ * wrong; that error is printed, and written to the statistics file if there is one.
  */
 MUST_CHECK bool program_begin(const struct program *program, int argc, char **argv, void *target,
                               struct stage_options *stage, int *status);

@@ -1,9 +1,10 @@
 /*
  * buf.h - a growable array of bytes, for what is being written.
  *
- * Appending never returns an error: when memory runs out the buffer is marked `failed`, keeps what
- * it holds and ignores what follows; buf_check() turns that into an error once, where the buffer is
- * used. A zeroed struct is an empty buffer. The bytes belong to the buffer and move when it grows.
+ * Appending never returns an error. When memory runs out, the buffer is marked `failed`, keeps its
+ * content and ignores further appends; buf_check() turns that into an error once, where the buffer
+ * is used. A zeroed struct is an empty buffer. The bytes belong to the buffer and move when it
+ * grows.
  */
 #ifndef PG2ANY_BUF_H
 #define PG2ANY_BUF_H

@@ -28,10 +28,11 @@ enum err_kind {
 struct err {
     enum err_kind kind;
     bool follows; /* the cause is in another program of the pipeline, which says it */
-    /* A server's error whose number says nothing to us. It is permanent, but not for one who was
-     * connected before and connects again: the server may be starting, or in recovery. */
+    /* A server's error with an unknown number. It is permanent, except for a program that
+     * reconnects after it was connected: the server may be starting, or in recovery. */
     bool unknown;
-    /* It is of the target as a whole, or of how we were started, whatever table was asked of. */
+    /* It concerns the target as a whole, or how the program was started, whatever table was
+     * involved. */
     bool whole;
     char text[ERR_TEXT_SIZE];
 };
@@ -39,8 +40,8 @@ struct err {
 /* Sets kind and message; returns -1 so that `return err_set(...)` reads well. */
 int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Whether a system call that failed like that may succeed when the program is started again: room,
- * memory and descriptors come back, rights and names do not change by themselves. */
+/* Whether a system call that failed with this errno may succeed after a restart: room, memory and
+ * descriptors come back; permissions and names do not change by themselves. */
 enum err_kind err_kind_of(int error);
 
 /* As err_set, with ": <strerror(errno)>" after the message. */

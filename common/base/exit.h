@@ -17,9 +17,9 @@ enum {
 /* The exit status that goes with a kind of error. */
 int status_of(enum err_kind kind);
 
-/* Logs the error at level error (nothing for ERR_NONE) and returns the exit status that goes with
- * it. At level info where it only follows from another program's, which says the cause itself: one
- * cause, one line at level error. */
+/* Logs the error at level error (nothing for ERR_NONE) and returns its exit status. An error that
+ * only follows from another program's error is logged at level info: one cause, one line at level
+ * error. */
 int exit_status(const struct err *err);
 
 #endif

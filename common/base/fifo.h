@@ -1,6 +1,6 @@
 /*
- * fifo.h - who has an end of an acknowledgement FIFO has it alone: two readers would each get a
- * part of the lines, two targets that acknowledge in one place would be taken for one.
+ * fifo.h - exclusive use of an end of an acknowledgement FIFO: two readers would each get a part of
+ * the lines, and two targets that write to one FIFO would be mistaken for one.
  */
 #ifndef PG2ANY_FIFO_H
 #define PG2ANY_FIFO_H
@@ -9,8 +9,8 @@
 
 enum fifo_end { FIFO_READER, FIFO_WRITER };
 
-/* Takes an end for as long as the descriptor, which has to be open for writing, is open. -1: errno
- * is EAGAIN where another one has it. Does not block. */
+/* Claims an end while the descriptor, which must be open for writing, is open. -1: errno is EAGAIN
+ * if another process has it. Does not block. */
 MUST_CHECK int fifo_claim(int fd, enum fifo_end end);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-/* Whether this user may make files beside `file`, which need not be there; errno says why not. */
+/* Whether this user may create files beside `file`, which need not exist; errno says why not. */
 bool folder_is_writable(const char *file);
 
 #endif

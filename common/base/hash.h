@@ -1,5 +1,5 @@
 /*
- * hash.h - uthash, which says here that memory has run out; by itself it would end the program.
+ * hash.h - uthash, changed to report that memory has run out; by itself it would end the program.
  *
  * HASH_FIND, HASH_DEL, HASH_ITER, HASH_CLEAR and the handle, always a member called hh, are
  * uthash's: https://troydhanson.github.io/uthash/userguide.html. To add there are the two macros

@@ -1,8 +1,8 @@
 /*
  * json.h - writes JSON (RFC 8259) that a program makes of its own numbers and words.
  *
- * A comma goes in front where something is before it on the same level. A key NULL: in an array.
- * What is no UTF-8 becomes the replacement character. Failures as buf.h has them.
+ * A comma is written between members of the same level. A NULL key: in an array. Invalid UTF-8
+ * becomes the replacement character. Failures as in buf.h.
  */
 #ifndef PG2ANY_JSON_H
 #define PG2ANY_JSON_H

@@ -1,6 +1,6 @@
 /*
- * last_compare.h - what the last comparison of a target with the source came to, that went to its
- * end: in a file beside the statistics of its applier, "compare-2.prom" of "apply-2.prom".
+ * last_compare.h - the result of the last complete comparison of a target with the source, in a
+ * file beside the statistics of its applier: "compare-2.prom" beside "apply-2.prom".
  *
  * The file has the form of statistics (stats.h), of a program that has stopped, and metric names
  * pg2any_compare_*.

@@ -1,12 +1,12 @@
 /*
- * log.h - one line on stderr for each event: tool, stage (where pg2any started it as one, so that
- * one target's applier is told from another's), level, message, then keys and values, in logfmt or
+ * log.h - one line on stderr for each event: tool, stage (if pg2any started it as one, to
+ * distinguish the appliers of several targets), level, message, then keys and values, in logfmt or
  * as a JSON object.
  *
- * logfmt without time stamps: the supervisor's logger adds them. JSON, which cannot have anything
- * in front of it, has a time. Values of rows and passwords are never logged at the default level. A
- * line goes out with one write(2), so that the lines of the stages of a pipeline that share a
- * terminal do not mix. errno is kept.
+ * logfmt lines have no time stamps: the supervisor's logger adds them. JSON lines have a time,
+ * because nothing can be put in front of them. Values of rows and passwords are never logged at the
+ * default level. A line is written with one write(2), so that lines of stages that share a terminal
+ * do not mix. errno is kept.
  */
 #ifndef PG2ANY_LOG_H
 #define PG2ANY_LOG_H
@@ -25,7 +25,7 @@ void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
 /* Keys and values alternate, all strings, ended by NULL; a pair whose value is NULL ends the list
- * too. A line that is too long is cut within a value and still is whole logfmt or JSON. */
+ * too. A line that is too long is cut within a value and remains valid logfmt or JSON. */
 void log_error(const char *message, ...) __attribute__((sentinel));
 void log_warning(const char *message, ...) __attribute__((sentinel));
 void log_info(const char *message, ...) __attribute__((sentinel));

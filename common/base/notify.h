@@ -1,6 +1,6 @@
 /*
- * notify.h - readiness as s6 wants it: one newline on a descriptor that the supervisor gave, then
- * it is closed.
+ * notify.h - readiness as s6 expects it: one newline on a descriptor from the supervisor, which is
+ * then closed.
  */
 #ifndef PG2ANY_NOTIFY_H
 #define PG2ANY_NOTIFY_H

@@ -1,6 +1,6 @@
 /*
- * option_def.h - one option of a program: a row of the table that options.h reads the command line
- * and the environment by.
+ * option_def.h - one option of a program: a row of the table with which options.h reads the command
+ * line and the environment.
  */
 #ifndef PG2ANY_OPTION_DEF_H
 #define PG2ANY_OPTION_DEF_H

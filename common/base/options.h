@@ -1,9 +1,10 @@
 /*
  * options.h - command line and environment, from one table per program.
  *
- * A flag wins over its environment variable, that over the default. An empty environment variable
- * counts as unset. --help and --version print to stdout and ask the caller to leave with 0. Every
- * mistake is a permanent error that names the flag or the variable and what is allowed.
+ * A flag takes precedence over its environment variable, and that over the default. An empty
+ * environment variable counts as unset. --help and --version print to stdout and ask the caller to
+ * exit with 0. Every mistake is a permanent error that names the flag or the variable and what is
+ * allowed.
  */
 #ifndef PG2ANY_OPTIONS_H
 #define PG2ANY_OPTIONS_H
@@ -43,15 +44,16 @@ struct program {
 enum options_result { OPTIONS_ERROR = -1, OPTIONS_RUN, OPTIONS_LEAVE };
 
 /*
- * Fills `target`, and `stage` unless it is NULL: then the program is no stage and does not know its
- * options. Where a program takes operands they may stand before options and behind them; argv gets
- * another order, and *first_operand is where they begin then. A filter has none: it reads stdin.
- * --log-level, --log-format, --help and --version are understood for every program and are not in
- * its table.
+ * Fills `target`, and `stage` unless it is NULL: then the program is no stage and does not know a
+ * stage's options. If a program takes operands, they may precede or follow options; argv is
+ * reordered, and *first_operand is where the operands then begin. A filter has none: it reads
+ * stdin. --log-level, --log-format, --help and --version are understood for every program and are
+ * not in its table.
  *
- * So is --list-options, which --help leaves out: for shell completion, a line for each option, with
- * tabs between the option, what its value is called ("FILE", "FIFO..." where it may be repeated),
- * the words that it can be (commas between), and what it is for. OPTIONS_NOTHING stands for none.
+ * So is --list-options, which --help does not list. For shell completion it prints a line for each
+ * option, separated by tabs: the option, the name of its value ("FILE", "FIFO..." if it may be
+ * repeated), the possible words (separated by commas), and its purpose. OPTIONS_NOTHING stands for
+ * none.
  */
 MUST_CHECK enum options_result options_parse(const struct program *program, int argc, char **argv,
                                              void *target, struct stage_options *stage,

@@ -2,9 +2,9 @@
  * output.h - bytes on their way to a pipe, a FIFO or a file: a buffer and the descriptor it drains
  * to.
  *
- * A pipe is made non-blocking and enlarged; the flags it had are put back by output_close(),
- * because another process may share it. A reader that is gone is a temporary error ("the reader of
- * … is gone"): SIGPIPE must be ignored (signals.h does).
+ * A pipe is made non-blocking and enlarged; output_close() restores its flags, because another
+ * process may share it. A reader that is gone is a temporary error ("the reader of … is gone"):
+ * SIGPIPE must be ignored (signals.h does that).
  */
 #ifndef PG2ANY_OUTPUT_H
 #define PG2ANY_OUTPUT_H
@@ -37,14 +37,14 @@ static inline size_t output_pending(const struct output *o)
     return o->buf.len - o->sent;
 }
 
-/* Writes what goes without blocking (a regular file may block). 0 also when bytes are left. */
+/* Writes what it can without blocking (a regular file may block). 0 also if bytes are left. */
 MUST_CHECK int output_try(struct output *o, struct err *err);
 
 /* Writes everything, waiting as long as it takes. A second SIGTERM ends the process (signals.h). */
 MUST_CHECK int output_flush(struct output *o, struct err *err);
 
-/* What poll(2) said of the descriptor: an error where the reader is gone. Poll it with events = 0
- * when idle. */
+/* Checks what poll(2) reported for the descriptor: an error if the reader is gone. Poll it with
+ * events = 0 when idle. */
 MUST_CHECK int output_check_revents(const struct output *o, short revents, struct err *err);
 
 #endif

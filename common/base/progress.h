@@ -1,6 +1,6 @@
 /*
- * progress.h - how a pipeline is and how far, as its stages' statistics files say: the lag of a
- * target, the copies of tables; the words for them, and their JSON.
+ * progress.h - the state and progress of a pipeline, from its stages' statistics files: the lag of
+ * a target, the copies of tables; the words for them, and their JSON.
  *
  * Speeds and estimates are those of the last ten seconds (stats.h), so one look at the files is
  * enough. Sizes are in bytes, 1 MB is 1024 * 1024 of them, as in postgresql.conf.
@@ -14,15 +14,14 @@
 #include "base/buf.h"
 #include "base/stats_file.h"
 
-/* What the stages of each kind have of metrics that are worth a look: the metric, and its name in
- * text and JSON. */
+/* The metrics of stages that are shown: the metric, and its name in text and JSON. */
 struct stage_metric {
     const char *metric, *name;
 };
 extern const struct stage_metric stage_metrics[]; /* ended by NULL */
 
-/* Appends how a stage is, as an object of a JSON array (pg2any(1) has the names). `fault`: what
- * stats_file_fault() said. */
+/* Appends the state of a stage, as an object of a JSON array (pg2any(1) has the names). `fault`:
+ * what stats_file_fault() said. */
 void stage_put_json(struct buf *out, const char *name, const char *program,
                     const struct stats_file *f, const struct err *fault);
 

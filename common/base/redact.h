@@ -1,5 +1,5 @@
 /*
- * redact.h - where something connects to, for logs, without anything that may be a secret.
+ * redact.h - the target of a connection, for logs, without anything that may be a secret.
  */
 #ifndef PG2ANY_REDACT_H
 #define PG2ANY_REDACT_H
@@ -8,18 +8,18 @@
 
 #include "base/buf.h"
 
-/* Whether a text can be nothing but the path of a file, or ":memory:": what holds a = ; or @, or a
- * colon before its first slash, may be some connection string. */
+/* Whether a text can only be the path of a file, or ":memory:". A text with = ; or @, or a colon
+ * before its first slash, may be a connection string. */
 bool redact_is_path(const char *where);
 
 /* The length of the scheme that a URI begins with, "://" not counted; 0: it is no URI. */
 size_t redact_scheme(const char *where);
 
 /*
- * Appends what a URI or a libpq connection string says of user, host, port and database. Of a URI
- * what stands between the first colon after its scheme and the last @ is left out, and what follows
- * a question mark; where it is not clear which is which, more. Of "key=value ..." everything but
- * those keys. A path stays as it is; of anything else nothing is shown.
+ * Appends user, host, port and database of a URI or a libpq connection string. In a URI, the text
+ * between the first colon after its scheme and the last @ is left out, and the text after a
+ * question mark; more is left out if the parts are not clear. In "key=value ..." all other keys are
+ * left out. A path stays as it is; of anything else nothing is shown.
  */
 void redact(struct buf *out, const char *where);
 

@@ -2,9 +2,9 @@
  * signals.h - SIGTERM, SIGINT and SIGHUP as a descriptor for poll(2).
  *
  * The first of them asks the program to stop in good order; after it both have their default action
- * again, so that a second one ends the process at once. SIGHUP asks it to look again at what it
- * has found before; it counts where a program has taken it over. SIGPIPE is ignored: writers get
- * EPIPE.
+ * again, so that a second one ends the process at once. SIGHUP asks it to look again at what it has
+ * found before; it has an effect only in a program that has taken it over. SIGPIPE is ignored:
+ * writers get EPIPE.
  */
 #ifndef PG2ANY_SIGNALS_H
 #define PG2ANY_SIGNALS_H
@@ -21,7 +21,7 @@ struct signals {
 
 MUST_CHECK int signals_init(struct signals *s, struct err *err);
 
-/* Takes SIGHUP over, too, which otherwise ends the process. After init. */
+/* Also takes over SIGHUP, which otherwise ends the process. Call it after init. */
 MUST_CHECK int signals_take_hup(struct signals *s, struct err *err);
 
 /* Takes what is waiting, without blocking; returns s->stop. */

@@ -5,12 +5,11 @@
  *
  *     block := payload length, u32 big-endian | XXH3 64-bit checksum, u64 big-endian | payload
  *
- * The checksum is seeded with the block's offset in the file, so that a block in another's place
- * is noticed too. Nothing is synced: after a crash the server sends everything again.
+ * The checksum is seeded with the block's offset in the file, so that a misplaced block is detected
+ * too. Nothing is synced: after a crash the server sends everything again.
  *
- * Failures of the disk and damaged blocks are temporary errors. Where a file cannot be made or
- * written errno says why, and the caller what to do about it. Writing and reading block as a file
- * does.
+ * Failures of the disk and damaged blocks are temporary errors. If a file cannot be created or
+ * written, errno says why, and the caller says what to do. Writing and reading block as for a file.
  */
 #ifndef PG2ANY_SPILL_FILE_H
 #define PG2ANY_SPILL_FILE_H
@@ -22,19 +21,19 @@
 
 #define SPILL_HEADER_SIZE 12 /* of a block, before its payload */
 
-/* Where spill files are made if no --spill-dir says it: $TMPDIR, else /var/tmp. */
+/* Directory for spill files without --spill-dir: $TMPDIR, else /var/tmp. */
 const char *spill_dir_default(const char *chosen);
 
 /*
- * Tries whether a spill file can be made, and removes files that a process killed between the
- * making and the unlinking of one has left. Failure is permanent: the directory has to be mended.
+ * Checks that a spill file can be created, and removes files left by a process that was killed
+ * between creating and unlinking one. Failure is permanent: the directory must be corrected.
  */
 MUST_CHECK int spill_dir_check(const char *dir, struct err *err);
 
 MUST_CHECK int spill_open(const char *dir, int *fd, struct err *err);
 
-/* Writes a block at `offset`; the next one comes at offset + SPILL_HEADER_SIZE + size. Where it
- * fails what is behind `offset` holds nothing. */
+/* Writes a block at `offset`; the next one belongs at offset + SPILL_HEADER_SIZE + size. If it
+ * fails, the file contains nothing valid from `offset` on. */
 MUST_CHECK int spill_write(int fd, const char *dir, uint64_t offset, const void *payload,
                            size_t size, struct err *err);
 

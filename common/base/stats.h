@@ -2,16 +2,16 @@
  * stats.h - counters, gauges and histograms of one program, written as Prometheus text to a file
  * once a second.
  *
- * A metric is registered once and then is an ordinary uint64_t that the program changes. The text
+ * A metric is registered once and is then an ordinary uint64_t that the program changes. The text
  * format: Prometheus documentation, "Exposition formats". The file's first line is a comment for
  * our own readers (stats_file.h): which program, which process, whether it starts, is ready, or has
  * stopped, and why.
  *
- * Every program has pg2any_build_info, pg2any_restarts_total and pg2any_errors_total, and knows
- * when it last made progress, and how often it has failed by an error of its own since: all but the
- * first go on where the file of the process before left off, so that one that is started again and
- * again does not look like a healthy one. What progress is the program says (stats_progress());
- * where it has been ready for a while and nothing waits, that is as good.
+ * Every program has pg2any_build_info, pg2any_restarts_total and pg2any_errors_total. It also
+ * records when it last made progress, and how often it has failed by its own error since. All but
+ * the first continue from the file of the previous process, so that a program that is restarted
+ * again and again does not look healthy. The program reports progress (stats_progress()); being
+ * ready for a while with nothing waiting also counts.
  */
 #ifndef PG2ANY_STATS_H
 #define PG2ANY_STATS_H
@@ -75,14 +75,14 @@ struct stats {
     struct stats_speed speed; /* .position NULL: none */
 };
 
-/* `path` and `component` (the program's name) are borrowed. Reads what the process before left, and
- * writes the file for the first time. */
+/* `path` and `component` (the program's name) are borrowed. Reads what the previous process left,
+ * and writes the file for the first time. */
 void stats_init(struct stats *s, const char *path, const char *component);
 
 /*
  * The same name is always registered with the same type and help. `labels` as in the text, without
- * the braces, or NULL; copied; the same twice is one metric. Never NULL: where memory runs out the
- * value goes nowhere.
+ * the braces, or NULL; copied; the same twice is one metric. Never NULL: if memory runs out, the
+ * value is stored nowhere.
  */
 uint64_t *stats_register(struct stats *s, enum stats_type type, const char *name,
                          const char *labels, const char *help);
@@ -95,8 +95,8 @@ void stats_observe(struct stats_histogram *h, int64_t duration_us);
 void stats_register_rate(struct stats *s, const char *name, const char *help,
                          const uint64_t *counter);
 
-/* A gauge that stats_write() sets to how fast the position has grown in the last ten seconds. One
- * that goes back begins anew. */
+/* A gauge that stats_write() sets to how fast the position has grown in the last ten seconds. It
+ * restarts when the position goes back. */
 void stats_register_speed(struct stats *s, const char *name, const char *help,
                           const uint64_t *position);
 void stats_measure_speed(struct stats_speed *v, int64_t now_ms);
@@ -107,7 +107,7 @@ void stats_label(struct buf *labels, const char *name, const char *value);
 /* An error that the program survived. */
 void stats_error(struct stats *s, enum err_kind kind);
 
-/* Something was brought to an end that a restart would not have to do again. */
+/* Work was completed that a restart need not repeat. */
 void stats_progress(struct stats *s);
 
 /* The program does its work from now on. */

@@ -1,5 +1,5 @@
 /*
- * stats_file.h - reads what a program wrote with stats.h: how it is, and its metrics.
+ * stats_file.h - reads what a program wrote with stats.h: its state and its metrics.
  */
 #ifndef PG2ANY_STATS_FILE_H
 #define PG2ANY_STATS_FILE_H
@@ -32,35 +32,34 @@ struct stats_file {
 };
 
 /*
- * Reads the file at `path`; free it in any case, and stats_file_fault() understands it in any case.
- * Temporary error where it cannot be read, permanent
- * where it is something else. Whether the process is there is asked of this machine.
+ * Reads the file at `path`. Free it in any case; stats_file_fault() accepts it in any case.
+ * Temporary error if it cannot be read, permanent if it is something else. Whether the process
+ * exists is determined on this machine.
  */
 MUST_CHECK int stats_file_read(struct stats_file *f, const char *path, struct err *err);
 void stats_file_free(struct stats_file *f);
 
 /*
- * What keeps a stage from working, in the words that pg2any status and /health use: a permanent
- * error where it has stopped for good, with the reason it gave itself; a temporary one where it
- * does not run, is not connected, or was started again and again without progress. 0: nothing
- * does.
+ * What keeps a stage from working, in the words of pg2any status and /health: a permanent error if
+ * it has stopped permanently, with its own reason; a temporary one if it is not running, is not
+ * connected, or was restarted again and again without progress. 0: nothing.
  */
 MUST_CHECK int stats_file_fault(const struct stats_file *f, const char *stage, struct err *err);
 
-/* Of the faults of several stages, which are looked at one after the other, the one that matters: a
- * permanent one before others, one of its own before one that follows a neighbour's. Whether it is
- * `fault` now. */
+/* Selects the most important fault of several stages, which are passed one after the other: a
+ * permanent one before others, a stage's own before one that follows a neighbour's. Returns whether
+ * it is now `fault`. */
 bool stats_file_worst(struct err *worst, const struct err *fault);
 
-/* How the process is: "running", "starting", "not started", "stopped", "failed" (for good), "gone".
- */
+/* State of the process: "running", "starting", "not started", "stopped", "failed" (for good),
+ * "gone". / */
 const char *stats_file_word(const struct stats_file *f);
 
 /* The value of the first metric of that name whose labels contain `label` (NULL: any). */
 bool stats_file_value(const struct stats_file *f, const char *name, const char *label,
                       double *value);
 
-/* The value of the first metric of that name; 0 where there is none. */
+/* The value of the first metric of that name; 0 if there is none. */
 double stats_file_number(const struct stats_file *f, const char *name);
 
 /* One sample of a metric; the labels as in the text, borrowed from the file. */
@@ -74,7 +73,7 @@ struct stats_sample {
 bool stats_file_next(const struct stats_file *f, const char *name, const char **at,
                      struct stats_sample *s);
 
-/* A label's value, cut where it is longer than `out`. False: it has no such label. */
+/* A label's value, cut if it is longer than `out`. False: it has no such label. */
 bool stats_sample_label(const struct stats_sample *s, const char *name, char *out, size_t size);
 
 #endif

@@ -5,8 +5,8 @@
 #ifndef PG2ANY_STD_FDS_H
 #define PG2ANY_STD_FDS_H
 
-/* First thing in main(). What is closed is opened so that reading from stdin or writing to the
- * others fails. */
+/* Call it first in main(). Closed descriptors are opened so that reading from stdin or writing to
+ * the others fails. */
 void std_fds_reserve(void);
 
 #endif

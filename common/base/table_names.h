@@ -1,9 +1,9 @@
 /*
  * table_names.h - tables of the source by their names in PostgreSQL, as options take them.
  *
- * "a.b,c.d" is the table b of the schema a and d of c. A backslash takes the next character as it
- * is, for names with a dot, a comma or a backslash, or a blank at the beginning. Where whole
- * schemas may be named, "a.*" is every table of a, and "a.\\*" the one that is called *.
+ * "a.b,c.d" is the table b of the schema a and d of c. A backslash makes the next character
+ * literal, for names with a dot, a comma or a backslash, or a leading blank. If whole schemas may
+ * be named, "a.*" is every table of a, and "a.\\*" the one that is called *.
  */
 #ifndef PG2ANY_TABLE_NAMES_H
 #define PG2ANY_TABLE_NAMES_H
@@ -25,13 +25,13 @@ struct table_names {
     struct table_name *items;
 };
 
-/* Adds what a text names. For table_names_free(), also after an error: permanent where the text is
- * not of that form. */
+/* Adds the names in a text. Use table_names_free() also after an error, which is permanent: the
+ * text does not have that form. */
 MUST_CHECK int table_names_add(struct table_names *t, const char *text, bool schemas,
                                struct err *err);
 void table_names_free(struct table_names *t);
 
-/* Whether the table is among them, which has been met then. `t` NULL: there are none. */
+/* Whether the table is among them; its entry is then marked `met`. `t` NULL: there are none. */
 bool table_names_has(struct table_names *t, const char *namespace, const char *name);
 
 /* Copies one name, up to an unescaped `stop` or comma; returns where it stopped. */

@@ -1,17 +1,16 @@
 /*
- * frame.h - change frames: the one format that passes between the programs. docs/FRAMES.md is its
- * reference for other readers; this is its one implementation.
+ * frame.h - change frames: the format that the programs exchange. docs/FRAMES.md is the reference
+ * for other readers; this is the one implementation.
  *
  *     frame := head (frame_head.h) | body
  *     body  := msgpack objects, one per field, in a fixed order per type
  *
- * The fields that version 2 of the format adds behind those of version 1 are frame_seal.h's: what
+ * frame_seal.h handles the fields that version 2 of the format appends to those of version 1: what
  * is written and read here is without them.
  *
  * Writing appends whole frames to a struct buf. Reading is in two steps: frame_reader.h finds the
  * frames in a stream, the frame_get_ functions here read a body into a struct; strings and values
- * then point into the body. A decoder that meets anything else than it expects fails with a
- * permanent error.
+ * then point into the body. A decoder that finds anything unexpected fails with a permanent error.
  *
  * LSNs are uint64_t, times PostgreSQL's (lsn.h), xids 32 bit.
  */
@@ -167,9 +166,9 @@ MUST_CHECK int frame_get_rollback_prepared(const struct frame *f, struct frame_r
 /* ---- changes ---- */
 
 /*
- * I, U and D have the same five fields: xid, relid, kind of the old tuple, old tuple, new tuple;
- * what a change does not have is nil. The tuples are read by frame_get_tuple, in that order,
- * because their length is the relation's to know.
+ * I, U and D have the same five fields: xid, relid, kind of the old tuple, old tuple, new tuple; a
+ * missing one is nil. frame_get_tuple reads the tuples, in that order, because only the relation
+ * determines their length.
  */
 struct frame_change {
     uint32_t xid; /* the subtransaction's, where streamed */
@@ -184,15 +183,15 @@ void frame_open_change(struct frame_writer *w, struct buf *out, enum frame_type 
                        const struct frame_change *change);
 
 /*
- * Reads the first three fields; `c` stands at the old tuple afterwards. Enough for a filter that
- * only wants to know whose change this is.
+ * Reads the first three fields; afterwards `c` is at the old tuple. This is enough for a filter
+ * that only needs to know which relation the change belongs to.
  */
 MUST_CHECK int frame_get_change(const struct frame *f, struct frame_change *change,
                                 struct mp_cursor *c, struct err *err);
 
 /*
- * Reads a tuple of exactly `n` values into `values`; returns false and reads it where it is nil. A
- * fault is left in the cursor for mp_end().
+ * Reads a tuple of exactly `n` values into `values`; returns false, and reads it, if it is nil. A
+ * fault stays in the cursor for mp_end().
  */
 bool frame_get_tuple(struct mp_cursor *c, struct value *values, uint32_t n);
 
@@ -210,8 +209,8 @@ MUST_CHECK int frame_get_truncate(const struct frame *f, struct frame_truncate *
 
 /* ---- the copy of a table ---- */
 
-/* The table will be copied in this stream, for targets that do not have it: to them its changes
- * mean nothing before the copy has come. */
+/* The table will be copied in this stream, for targets that do not have it. They ignore its changes
+ * until the copy has arrived. */
 struct frame_copy_due {
     uint32_t relid;
 };
@@ -219,9 +218,9 @@ struct frame_copy_due {
 /* A chunk's number: rows that are read again, because a target lacks them. */
 #define FRAME_COPY_ROWS UINT32_MAX
 
-/* Rows of a table as one snapshot sees them follow, as inserts of xid 0, and no other frame before
- * the copy end: all of them, or a chunk in the order of the table's key. Where single rows are read
- * again, deletes with their keys come before those of them that there are. */
+/* The rows of a table as one snapshot sees them follow, as inserts of xid 0, and no other frame
+ * before the copy end: all of them, or a chunk in the order of the table's key. If single rows are
+ * read again, deletes with their keys precede the rows that exist. */
 struct frame_copy_begin {
     uint32_t relid;
     uint32_t chunk;        /* from 1, or FRAME_COPY_ROWS; 0: the whole table */

@@ -1,8 +1,8 @@
 /*
- * frame_check.h - what the first reader of a stream asks of frames that it holds or passes on
- * without a use for all that is in them: that whoever uses it later will find it in order.
+ * frame_check.h - checks that the first reader of a stream makes on frames that it only holds or
+ * passes on, so that later readers find them in order.
  *
- * A checksum says that a frame is as it was written, and not that it was written right; version 1
+ * A checksum shows that a frame is as it was written, not that it was written correctly; version 1
  * has none. A tuple is looked at value by value, but nothing is copied: a few instructions for each
  * value and for each eight bytes of text, since most text is ASCII.
  *
@@ -18,9 +18,9 @@
 #include "frames/relation.h"
 
 /*
- * The tuples of an I, U or D, at the first of which `tuples` stands, as frame_get_change() left it:
- * those that belong to the type and the kind, of `ncolumns` values each, text in UTF-8, and nothing
- * behind them.
+ * Checks the tuples of an I, U or D; `tuples` is at the first one, as frame_get_change() left it.
+ * They must be those of the type and the kind, with `ncolumns` values each, text in UTF-8, and
+ * nothing after them.
  */
 MUST_CHECK int frame_check_tuples(const struct frame *f, const struct frame_change *change,
                                   struct mp_cursor tuples, uint32_t ncolumns, struct err *err);

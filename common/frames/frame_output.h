@@ -1,11 +1,11 @@
 /*
- * frame_output.h - frames on their way out: an output (output.h) that completes each frame before
- * it leaves (frame_seal.h).
+ * frame_output.h - output of frames: an output (output.h) that completes each frame before it is
+ * written (frame_seal.h).
  *
- * Whoever writes a stream of frames does it through one of these, from its hello on: frames are
- * appended to `out.buf`, whole ones whenever something is called here. What is not complete cannot
- * leave. frame_output_seal() before much stands behind a frame that grows saves that the rest is
- * moved.
+ * Every stream of frames is written through one of these, from its hello on. Append frames to
+ * `out.buf`; they must be whole whenever a function here is called. Incomplete frames are not
+ * written. Call frame_output_seal() before much follows a frame that grows, to avoid moving the
+ * rest.
  */
 #ifndef PG2ANY_FRAME_OUTPUT_H
 #define PG2ANY_FRAME_OUTPUT_H

@@ -1,7 +1,7 @@
 /*
- * ask_rows.h - that single rows are to be read again, as a person or a comparison asks for it:
- * pg2any_relation says of each table which (copied.h), and whoever applies to the target goes by
- * that from the next time on that it looks.
+ * ask_rows.h - a request, by a person or a comparison, to read single rows again: pg2any_relation
+ * records the rows of each table (copied.h), and the target's applier follows it the next time it
+ * looks.
  */
 #ifndef PG2ANY_ASK_ROWS_H
 #define PG2ANY_ASK_ROWS_H
@@ -21,8 +21,8 @@ struct asked_rows {
     uint64_t lsn;             /* of the checkpoint */
 };
 
-/* In the open transaction. A table with more of them than are worth it is to be copied again. A
- * permanent error for a line that is none, or a table that the target does not hold. */
+/* In the open transaction. A table with too many such rows will be copied again. A permanent error
+ * for an invalid line, or a table that the target does not hold. */
 MUST_CHECK int ask_rows(const struct driver_ops *ops, struct driver *d,
                         const struct asked_rows *asked, struct err *err);
 

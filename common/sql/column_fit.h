@@ -1,6 +1,6 @@
 /*
- * column_fit.h - what drivers ask of a column of the target before one of the source is bound to
- * it, and what they say where it will not do. Pure.
+ * column_fit.h - checks that drivers make on a target's column before a source's column is bound to
+ * it, and their errors. Pure.
  */
 #ifndef PG2ANY_COLUMN_FIT_H
 #define PG2ANY_COLUMN_FIT_H
@@ -12,7 +12,7 @@
 #include "frames/relation.h"
 #include "sql/described.h"
 
-/* Whether a type is one of a list that NULL ends, whatever its case. */
+/* Whether a type is in a NULL-terminated list, ignoring case. */
 bool fit_is_any(const char *type, const char *const *list);
 
 /* Whether a DECIMAL column takes every integer, amount of money, or numeric with a limit. */

@@ -1,5 +1,5 @@
 /*
- * conflicts.h - what --conflict says, and how often it was needed.
+ * conflicts.h - the policy of --conflict, and counts of conflicts.
  */
 #ifndef PG2ANY_CONFLICTS_H
 #define PG2ANY_CONFLICTS_H
@@ -42,7 +42,7 @@ static inline bool conflicts_pass(const struct conflicts *c)
 
 /*
  * A conflict at a row of the relation: *action is CONFLICT_APPLY or CONFLICT_SKIP, counted and
- * logged; a permanent error where none is to pass.
+ * logged; a permanent error if the policy allows none.
  */
 MUST_CHECK int conflicts_meet(struct conflicts *c, enum conflict conflict,
                               const struct relation *rel, const struct source_txn *txn,
@@ -50,7 +50,7 @@ MUST_CHECK int conflicts_meet(struct conflicts *c, enum conflict conflict,
 
 /* A group was committed: what happened in it counts. */
 void conflicts_commit(struct conflicts *c);
-/* A group was rolled back and will come again. */
+/* A group was rolled back and will be repeated. */
 void conflicts_reset(struct conflicts *c);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * copied.h - how far the copy of a table has come, as pg2any_relation remembers it: lines before
- * the relation's frame.
+ * copied.h - the progress of a table's copy, as pg2any_relation records it: lines before the
+ * relation's frame.
  *
  *   copied 0/1700000 10:20:10,14                          in one snapshot
  *   copied 0/1700000 10:20:10,14 until 0/1800000          in chunks, all of them
@@ -10,26 +10,27 @@
  *   copy due since 0/1900000 file 816 0f… aside because … its changes are kept in a file
  *   lacks id\t7                                           behind one of the first three, any number
  *
- * Behind the snapshot, or the LSN of a copy that is due, " taken": the target was begun without
- * copies, and had taken the table as it was. Behind that " beside": the rows are in a table beside
- * the one that they are for, whose place it takes when the copy is whole.
+ * After the snapshot, or the LSN of a copy that is due, " taken" means: the target was begun
+ * without copies, and had taken the table as it was. After that, " beside" means: the rows are in a
+ * separate table, which replaces the old one when the copy is complete.
  *
- * A table that is set aside stays as it is, and its changes are left out, until a person asks for
- * its copy. Why stands at the end of the line: a person's wish, or what the target has refused.
- * Where all that was left out is kept in a file (quarantine.h), its length stands there, and the
- * stream's checksum at that place, by which it is known; " replay" behind that: it is asked for.
+ * A table that is set aside stays as it is, and its changes are left out, until a person requests
+ * its copy. The end of the line says why: a person's wish, or what the target has refused. If
+ * everything that was left out is kept in a file (quarantine.h), the line has its length and the
+ * stream's checksum at that place, which identifies it; " replay" after that means: its replay is
+ * requested.
  *
  * The first LSN and the snapshot are those of the whole copy or of its first chunk, the second LSN
  * is that of the last chunk (frame.h, copy begin); what follows "after" is pg-capture's (frame.h,
  * copy end). A table without a line was not copied.
  *
- * A row that the table lacks, or that is not as it should be, is to be read again: the source is
- * asked for it by its key (row_key.h).
+ * A row that the table lacks, or that is wrong, must be read again: it is requested from the source
+ * by its key (row_key.h).
  *
  * What the first snapshot saw is in the table, so a transaction that it saw is left out when it
- * comes. It saw none that was committed at the first LSN or later. Chunks saw more and more. Until
- * the stream has passed the last one's LSN, and while it lacks a row, the table settles: a row may
- * be newer than what comes.
+ * arrives. It saw none that was committed at the first LSN or later. Later chunks saw more. Until
+ * the stream has passed the last chunk's LSN, and while it lacks a row, the table settles: a row
+ * may be newer than the changes that arrive.
  */
 #ifndef PG2ANY_COPIED_H
 #define PG2ANY_COPIED_H
@@ -44,8 +45,8 @@
 #include "frames/snapshot.h"
 #include "sql/driver.h"
 
-/* The snapshot of a table that is not copied beside others that are: with the position of its first
- * transaction it has nothing of any that comes. */
+/* The snapshot of a table that is not copied while others are: it contains none of the transactions
+ * that follow its first position. */
 #define COPIED_NOTHING "1:1:"
 
 /* The last line before a frame: the table is one that pg2any made. */
@@ -54,13 +55,14 @@
 /* How long it is where the data begins with it; otherwise 0. */
 size_t copied_made_size(const uint8_t *data, size_t size);
 
-/* The most that a table may lack, in bytes of their keys: more is better copied as a whole. */
+/* The most rows that a table may lack, in bytes of their keys: with more, copying the whole table
+ * is better. */
 #define COPIED_LACKS_MAX 65536
 
-/* Why a person has set a table aside. Other reasons are what the target has refused. */
+/* The reason when a person has set a table aside. Other reasons are the target's refusals. */
 #define COPIED_PAUSED "paused"
 
-/* The most that is kept of a reason, in bytes. */
+/* Maximum length of a reason, in bytes. */
 #define COPIED_WHY_MAX 400
 
 /* A file that has every change that was left out. */
@@ -89,18 +91,19 @@ struct copied {
 /* Appends the line of a copy, or of its first chunk. */
 void copied_put(struct buf *out, uint64_t lsn, struct bytes snapshot, bool taken, bool beside);
 
-/* Reads the line where `frame` begins with one, and how long it is; otherwise *size is 0. A line
- * that is none is a permanent error. copied_free() also then. */
+/* Reads the line if `frame` begins with one, and its length; otherwise *size is 0. An invalid line
+ * is a permanent error. Call copied_free() also then. */
 MUST_CHECK int copied_parse(struct copied *c, const struct buf *frame, size_t *size,
                             struct err *err);
 void copied_free(struct copied *c);
 
-/* Changes the line that `frame` begins with: a chunk has come. `after` empty: it was the last. */
+/* Changes the line that `frame` begins with: a chunk has arrived. `after` empty: it was the last.
+ * */
 MUST_CHECK int copied_advance(struct buf *frame, uint64_t until, struct bytes after,
                               struct err *err);
 
-/* Adds rows that are to be read again, whose keys have a line each in `keys`. *fits: they did; if
- * not, nothing is added. A table that was not copied counts as one whose copy saw nothing, at
+/* Adds rows that must be read again; `keys` has a line for each key. *fits: whether there was room;
+ * if not, nothing is added. A table that was not copied counts as one whose copy saw nothing, at
  * `lsn`. */
 MUST_CHECK int copied_add_lacks(struct buf *frame, struct bytes keys, uint64_t lsn, bool *fits,
                                 struct err *err);
@@ -109,32 +112,33 @@ MUST_CHECK int copied_add_lacks(struct buf *frame, struct bytes keys, uint64_t l
 MUST_CHECK int copied_take_lacks(struct buf *frame, struct bytes keys, uint64_t lsn,
                                  struct err *err);
 
-/* The table beside has taken its place. */
+/* The separate table has replaced the old one. */
 MUST_CHECK int copied_set_placed(struct buf *frame, struct err *err);
 
-/* Puts the line that a copy is due in its place, or where there is none. `first`: whatever there
- * was, it is to be as if the target had not had the table. One that is set aside stays so. */
+/* Writes the line that a copy is due, in the place of another line if there is one. `first`:
+ * whatever there was, treat the table as one that the target did not have. A table that is set
+ * aside stays so. */
 MUST_CHECK int copied_set_due(struct buf *frame, uint64_t lsn, bool first, struct err *err);
 
-/* The same as a person asks for it, of a table that is set aside, too. */
+/* The same on a person's request, also for a table that is set aside. */
 MUST_CHECK int copied_ask(struct buf *frame, uint64_t lsn, bool first, struct err *err);
 
-/* The same of a table that is set aside; of one that was, LSN and reason stay. `keep`: its changes
- * go into a file from that LSN on. They do not where the table then has not all that was committed
- * before, or has more. */
+/* The same for a table that is to be set aside; if it already was, LSN and reason stay. `keep`: its
+ * changes go into a file from that LSN on, unless the table's content at that point is not exactly
+ * what was committed before. */
 MUST_CHECK int copied_set_aside(struct buf *frame, uint64_t lsn, bool first, const char *why,
                                 bool keep, struct err *err);
 
-/* What is kept of a table that is set aside has become that; of another nothing changes. `why`: and
+/* Records what is kept of a table that is set aside; for another table nothing changes. `why`: and
  * why it is; NULL: that stays. */
 MUST_CHECK int copied_set_file(struct buf *frame, const struct copied_file *file, const char *why,
                                struct err *err);
 
-/* It is not set aside any more, and as it was when it came to be. */
+/* It is no longer set aside, and as it was before. */
 MUST_CHECK int copied_set_back(struct buf *frame, struct err *err);
 
-/* Whether a target is to get a copy of the table that it has not got yet. `known`: it remembers the
- * table; `takes_copies`: it gets those of tables that it does not. */
+/* Whether a target awaits a copy of the table. `known`: it remembers the table; `takes_copies`: it
+ * gets copies of tables that it does not have. */
 static inline bool copied_is_awaited(const struct copied *c, bool known, bool takes_copies)
 {
     return (takes_copies && !known) || (c->due && !c->aside) || c->after;

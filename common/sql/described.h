@@ -1,9 +1,9 @@
 /*
- * described.h - a table as it is at the target, read once: its columns and those of its indexes
- * that matter. Made by hand or by us; what the driver reads, and the plan and the binding look at.
+ * described.h - a table at the target, read once: its columns and the indexes that matter. The
+ * driver reads it; the plan and the binding use it. The table may be ours or made by hand.
  *
- * Everything in it lies in memory of its own, which described_free() gives back. What adds to it
- * never returns an error: described_check() says at the end whether memory ran out.
+ * It owns all its memory; described_free() frees it. Functions that add to it never return an
+ * error: described_check() says at the end whether memory ran out.
  */
 #ifndef PG2ANY_DESCRIBED_H
 #define PG2ANY_DESCRIBED_H
@@ -37,7 +37,7 @@ struct described_index {
     const char **columns;
 };
 
-/* What ties rows to each other, besides the indexes that are listed below. */
+/* Dependencies between rows, besides the indexes listed below. */
 struct described_rules {
     bool known;
     bool acts;   /* a trigger that fires, a foreign key that is checked, or the like: what becomes

@@ -1,24 +1,23 @@
 /*
  * driver.h - the contract between the SQL floor (target.h) and the driver of one kind of database.
  *
- * The floor decides: what of a schema change is followed and how (schema_plan.h), how a run of rows
- * is cut into slices, what becomes of a conflict, which statements are kept, what our two tables
- * hold. A driver knows one database: how to connect, what a type is called there and how a value
- * gets in, how a statement is written and executed, what an error number means.
+ * The floor decides: how a schema change is followed (schema_plan.h), how a run of rows is cut into
+ * slices, how a conflict is handled, which statements are kept, what our two tables hold. A driver
+ * knows one database: how to connect, what a type is called there and how a value is sent, how a
+ * statement is written and executed, what an error number means.
  *
  * ERRORS. Every operation that can fail returns 0, or -1 with `err` set:
  *
- *   ERR_PERMANENT: it would fail again: a schema that does not fit, a value that the target cannot
- *   hold.
+ *   ERR_PERMANENT: it would fail again, for example because a schema does not fit, or the target
+ *   cannot hold a value.
  *
- *   ERR_RETRY: the target gave the transaction up or is gone (deadlock, lock timeout, connection
- *   lost, unknown outcome of a commit). The floor's user calls reset, reads the checkpoint and
+ *   ERR_RETRY: the target abandoned the transaction or is gone (deadlock, lock timeout, connection
+ *   lost, unknown outcome of a commit). The floor's user calls reset, reads the checkpoint, and
  *   repeats the group if it still holds it.
  *
- *   ERR_TEMPORARY: no use in repeating it here (disk full): the program leaves with 111.
+ *   ERR_TEMPORARY: repeating it here is useless (disk full): the program exits with 111.
  *
- * The text says what failed in the database's words; those above put table, transaction and LSN in
- * front.
+ * The text says what failed in the database's words; callers prepend table, transaction and LSN.
  *
  * ORDER OF CALLS. open; then any number of [begin, recall of the checkpoint, …, commit], reset at
  * any time; close at last. remember, change, execute and truncate come between begin and commit;
@@ -26,10 +25,10 @@
  * Under look_only nothing but table_name, declare, describe, fit, recall, check, stores, read and a
  * change that only shows comes after open.
  *
- * BLOCKING. All may block up to the timeouts in driver_config, a change as long as the database
- * takes for it.
+ * BLOCKING. All operations may block up to the timeouts in driver_config; a change may block as
+ * long as the database takes for it.
  *
- * MEMORY. What is handed in is borrowed for the call.
+ * MEMORY. Arguments are borrowed for the call.
  *
  * For a copy's rows no operation of its own is needed (tests/bench/copy).
  */
@@ -92,22 +91,22 @@ enum slicing {
 /* Filled in by open. May change with reset, when another server answers. */
 struct driver_traits {
     enum slicing inserts, updates, deletes;
-    /* execute tells of each row by itself. Otherwise it knows a sum, and UPDATE and DELETE are
-     * sliced only where a unique index makes the sum tell the same. */
+    /* execute reports each row separately. Otherwise it knows only a sum, and UPDATE and DELETE are
+     * sliced only if a unique index makes the sum conclusive. */
     bool exact;
     uint64_t slice_bytes; /* of values in a slice, about; 0: no matter */
-    /* A schema change commits the open transaction, or cannot be part of it, and is made beside it.
-     * Tables that the transaction has changed are locked against it. */
+    /* A schema change commits the open transaction, or cannot be part of it, and is made on another
+     * connection. The transaction's locks on changed tables block it. */
     bool ddl_commits;
     bool widens;     /* a column can be given a wider type */
     bool errors_end; /* the transaction: a row that is refused takes all with it */
-    /* Names of tables that differ in the case of ASCII letters only are one there, though
-     * table_name does not write them as one. */
+    /* Names of tables that differ only in the case of ASCII letters are the same there, although
+     * table_name writes them differently. */
     bool folds_names;
-    /* Dates, timestamps and floats that differ at the source may be one in a column. */
+    /* Dates, timestamps and floats that differ at the source may be equal in a column. */
     bool merges_times;
-    /* A new column gets its value in the rows that are there from a default, which is then taken
-     * away, where the value has no more bytes than that; 0: never. */
+    /* A new column gets its value in existing rows from a default, which is then removed, if the
+     * value has at most this many bytes; 0: never. */
     size_t default_bytes;
     void (*free_statement)(struct statement *s); /* NULL: none are kept */
 };
@@ -137,13 +136,13 @@ struct slice {
     struct target_table *table;
     const struct row_change *rows; /* in the order of the source */
     size_t nrows;                  /* at least 1 */
-    /* A flag for each column: it is written. A value among them that was not sent is that of the
-     * identity: slice_value(). All for INSERT, none for DELETE. */
+    /* A flag for each column: whether it is written. A flagged value that was not sent is taken
+     * from the identity: slice_value(). All for INSERT, none for DELETE. */
     const uint8_t *columns;
-    /* INSERT: a row that is there already will be let pass: where an error would end the
-     * transaction, the driver leaves such rows out, and the sum tells. */
+    /* INSERT: an existing row is no error. If an error would end the transaction, the driver omits
+     * such rows, and the sum shows it. */
     bool rows_may_exist;
-    /* Where not every row is in, the transaction is rolled back, so nothing need be undone. */
+    /* Unless every row is written, the transaction is rolled back, so nothing need be undone. */
     bool rolls_back;
     struct statements *statements; /* where statements are kept */
 };
@@ -171,13 +170,13 @@ struct slice_result {
 
 /* ---- the operations ---- */
 
-/* Connects, makes our two tables where they are missing (not under look_only, where recall finds
- * nothing then), says what the driver is like. Temporary errors while the target is unreachable. */
+/* Connects, creates our two tables if they are missing (not under look_only; recall then finds
+ * nothing), and describes the driver. Temporary errors while the target is unreachable. */
 typedef int driver_open_fn(const struct driver_config *config, struct driver **driver,
                            struct driver_traits *traits, struct err *err);
 typedef void driver_close_fn(struct driver *d);
 
-/* Abandons whatever is open and makes begin possible again, reconnecting if need be. No statement
+/* Abandons whatever is open and makes begin possible again, reconnecting if necessary. No statement
  * is kept when it is called. */
 typedef int driver_reset_fn(struct driver *d, struct driver_traits *traits, struct err *err);
 
@@ -186,28 +185,27 @@ typedef int driver_begin_fn(struct driver *d, struct err *err);
 typedef int driver_commit_fn(struct driver *d, struct err *err);
 
 /*
- * Reads a row of ours, as the open transaction sees it. Of the checkpoint, after begin: what is
- * committed now, not as of an older snapshot, and nobody else can change it until the end of the
- * transaction (a locking read, or a lock that begin took). A predecessor that was killed may have
- * sent its COMMIT, which the server has not come to yet: the lock waits for that.
+ * Reads a row of ours, as the open transaction sees it. For the checkpoint, after begin, it reads
+ * what is committed now, not an older snapshot, and nobody else can change it until the end of the
+ * transaction (a locking read, or a lock that begin took). A killed predecessor may have sent a
+ * COMMIT that the server has not executed yet: the lock waits for that.
  */
 typedef int driver_recall_fn(struct driver *d, const struct own_key *key, struct own_row *row,
                              bool *found, struct err *err);
-/* Writes a row of ours; `exists`: it is there, as recall found in this transaction. `row` NULL:
- * deletes every row of the origin. A checkpoint is written once in a transaction, and may wait for
+/* Writes a row of ours; `exists`: recall found it in this transaction. `row` NULL: deletes every
+ * row of the origin. A checkpoint is written once in a transaction; the write may be delayed until
  * the commit. */
 typedef int driver_remember_fn(struct driver *d, const struct own_key *key,
                                const struct own_row *row, bool exists, struct err *err);
 
-/* Appends the name that a relation's table has at the target: SQL as it stands, and the key of the
- * table for everything else. */
+/* Appends the name of a relation's table at the target: usable as SQL, and the table's key for
+ * everything else. */
 typedef int driver_name_fn(struct driver *d, const struct relation *rel, struct buf *out,
                            struct err *err);
 
 /*
- * Appends the type that a column of the relation has in a table of ours, without NULL or NOT NULL.
- * *caveat: which values, that the source may send, no such column can hold, and what --check says
- * of that; NULL: there are none.
+ * Appends the type of a column of the relation in a table of ours, without NULL or NOT NULL.
+ * *caveat: which values of the source such a column cannot hold, as --check reports it; NULL: none.
  */
 typedef void driver_declare_fn(struct driver *d, const struct relation *rel, uint32_t column,
                                struct buf *out, const char **caveat);
@@ -219,9 +217,9 @@ struct describe_how {
     bool changed; /* by the open transaction: they are to be looked for in it */
 };
 
-/* Reads what the table of that name is now, all at once; described_init() was called for `out`,
- * described_free() is the caller's, also after an error. A table that is not there is no error.
- * Rules that it cannot read cheaply are not `known`. */
+/* Reads the present state of the table of that name, all at once. The caller has called
+ * described_init() for `out`, and calls described_free(), also after an error. A missing table is
+ * not an error. Rules that it cannot read cheaply are not `known`. */
 typedef int driver_describe_fn(struct driver *d, const char *name, const struct describe_how *how,
                                struct described_table *out, struct err *err);
 
@@ -233,16 +231,16 @@ struct fit {
 };
 
 /*
- * Whether every value of `c` that the target's column accepts is kept as it is. `identity`: rows
- * are found by this column, so that two values that differ must not be equal there. Permanent
- * error that names the column and what it should be.
+ * Checks that the target's column keeps every value of `c` that it accepts unchanged. `identity`:
+ * rows are found by this column, so different values must not be equal there. Permanent error that
+ * names the column and what it should be.
  */
 typedef int driver_fit_fn(struct driver *d, const struct column *c,
                           const struct described_column *there, bool identity, struct fit *fit,
                           struct err *err);
 
-/* Carries a step of a plan out. `show` not NULL: appends the statements instead, each ended by
- * ";\n", and changes nothing; `show` may hold others before. */
+/* Carries out a step of a plan. If `show` is not NULL, it appends the statements instead, each
+ * ended by ";\n", and changes nothing; `show` may already hold others. */
 typedef int driver_change_fn(struct driver *d, const struct step *step, struct buf *show,
                              struct err *err);
 
@@ -257,9 +255,9 @@ typedef int driver_truncate_fn(struct driver *d, struct target_table *const *tab
                                struct err *err);
 
 /*
- * What reading a value of the source back from a column of the table gives, once execute has
- * written it. `room` is for text that is made. A value that execute would refuse is STORED_NOTHING.
- * Errors of memory only.
+ * The result of reading back a value of the source from a column of the table, after execute has
+ * written it. `room` is for text that is generated. A value that execute would refuse is
+ * STORED_NOTHING. Fails only if memory runs out.
  */
 typedef int driver_stores_fn(struct driver *d, const struct target_table *table, uint32_t column,
                              const struct value *v, char room[STORED_ROOM], struct stored *out,
@@ -268,13 +266,13 @@ typedef int driver_stores_fn(struct driver *d, const struct target_table *table,
 /* A row that was read: a value for each column of the relation, borrowed for the call. */
 typedef int driver_row_fn(void *ctx, const struct stored *row, struct err *err);
 
-/* Reads every row that is committed when it begins, in whatever order, and not all of them into
- * memory. Outside of transactions; ends with the first error of `fn`. */
+/* Reads every row that is committed when it begins, in any order, without loading all of them into
+ * memory. Outside transactions; ends with the first error of `fn`. */
 typedef int driver_read_fn(struct driver *d, const struct target_table *table, driver_row_fn *fn,
                            void *ctx, struct err *err);
 
-/* Reports on the server and on what this user may do there; `ddl`: make and change tables, too. An
- * error is only what keeps it from finding out. */
+/* Reports on the server and on this user's privileges; `ddl`: also for creating and changing
+ * tables. It fails only if it cannot find out. */
 typedef int driver_check_fn(struct driver *d, bool ddl, struct report *report, struct err *err);
 
 struct driver_ops {

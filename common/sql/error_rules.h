@@ -9,7 +9,7 @@
 
 struct error_rule {
     int number; /* 0: the last rule, for all numbers that the table does not have */
-    /* Repeating the group may help, leaving and coming back may, or nothing but a person does. */
+    /* Whether repeating the group may help, a restart may help, or only a person can. */
     enum err_kind kind;
     const char *hint; /* what helps; NULL: nothing to say */
 };

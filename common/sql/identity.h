@@ -1,12 +1,12 @@
 /*
- * identity.h - by which columns a row of a relation is found at the target, and what an UPDATE of
- * it has to write. The same for every driver.
+ * identity.h - the columns by which a row of a relation is found at the target, and the columns
+ * that an UPDATE must write. The same for every driver.
  *
- * A row is found by the replica identity; under FULL by the primary key where there is one, and
- * without one by all columns: then several rows may be equal, and one of them is meant.
+ * A row is found by the replica identity. Under FULL it is found by the primary key if there is
+ * one, otherwise by all columns: then several rows may be equal, and one of them is meant.
  *
- * A row of a partition whose replica identity is not known is found by what was sent of it as it
- * was. At the source there is such a row: where there is one only at the target, it is that.
+ * A row of a partition with an unknown replica identity is found by what was sent of the old row.
+ * The source has such a row; if the target has exactly one, it is that row.
  */
 #ifndef PG2ANY_IDENTITY_H
 #define PG2ANY_IDENTITY_H
@@ -46,9 +46,8 @@ const struct value *identity_of_row(const struct row_change *row);
 bool identity_same_row(const struct identity *id, const struct value *a, const struct value *b);
 
 /*
- * Flags, for each column, whether an UPDATE has to write it: what was sent, but for an identity
- * that did not change, which would cost a database the rewriting of its index. At least one column
- * is flagged.
+ * Flags the columns that an UPDATE must write: those that were sent, except an unchanged identity,
+ * because writing it would make a database update its index. At least one column is flagged.
  */
 void identity_choose_columns(const struct identity *id, const struct relation *rel,
                              const struct row_change *row, uint8_t *flags);

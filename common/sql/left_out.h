@@ -1,11 +1,11 @@
 /*
- * left_out.h - relations whose changes do not go into this target (skip_tables.h): whether one is,
- * and what pg2any_relation says of that.
+ * left_out.h - relations whose changes are not applied to this target (skip_tables.h), and their
+ * mark in pg2any_relation.
  *
  * The row of such a relation has a line of text before its frame: since when, and the name that it
- * had then. It is written in the transaction that leaves the first change out, and nobody but a
- * person takes it away: what the table at the target lacks is known to nobody else. The row's other
- * fields stay as they were, by which others know it as their predecessor.
+ * had then. It is written in the transaction that leaves the first change out, and only a person
+ * removes it, because nobody else knows what the table at the target lacks. The row's other fields
+ * stay, so that later relations recognize their predecessor.
  */
 #ifndef PG2ANY_LEFT_OUT_H
 #define PG2ANY_LEFT_OUT_H
@@ -33,9 +33,8 @@ struct left_out {
 bool left_out_is_marked(const struct buf *frame);
 
 /*
- * Whether changes of the relation are to be left out: by its name, or, where some were left out
- * already, by the name that it had then. A permanent error where some were, and these are not to
- * be.
+ * Whether changes of the relation must be left out: by its name, or, if some were left out already,
+ * by its name at that time. A permanent error if some were left out, and these would not be.
  */
 MUST_CHECK int left_out_decide(const struct left_out *l, bool *leave_out, struct err *err);
 

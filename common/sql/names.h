@@ -1,6 +1,6 @@
 /*
- * names.h - names of the source that a target does not take: permanent errors that say so, before
- * the target says something else.
+ * names.h - names of the source that a target does not allow: permanent errors that say so, before
+ * the target reports something else.
  */
 #ifndef PG2ANY_NAMES_H
 #define PG2ANY_NAMES_H

@@ -1,9 +1,9 @@
 /*
- * own.h - the two tables of ours in a target: what their rows hold, and for a database that is
- * spoken to in SQL the statements that read and write them.
+ * own.h - our two tables in a target: the content of their rows, and for SQL databases the
+ * statements that read and write them.
  *
- * pg2any_checkpoint has a row for each origin, how far the target has come; pg2any_relation one for
- * each relation that the target holds, as it was when it was last bound to its table.
+ * pg2any_checkpoint has a row for each origin: how far the target has come. pg2any_relation has a
+ * row for each relation that the target holds, as it was when it was last bound to its table.
  */
 #ifndef PG2ANY_OWN_H
 #define PG2ANY_OWN_H

@@ -1,7 +1,7 @@
 /*
- * pg_text.h - PostgreSQL's text of a value, read as what it stands for, under the session settings
- * of docs/FRAMES.md; and what a type modifier says. For drivers whose target does not take the text
- * as it is. Nothing is allocated; what is not of the form returns false.
+ * pg_text.h - parses PostgreSQL's text of a value, under the session settings of docs/FRAMES.md,
+ * and type modifiers. For drivers whose target does not accept the text unchanged. Nothing is
+ * allocated; invalid text returns false.
  */
 #ifndef PG2ANY_PG_TEXT_H
 #define PG2ANY_PG_TEXT_H

@@ -14,10 +14,9 @@ struct reconnect {
 };
 
 /*
- * Calls `connect` until it succeeds, or something is the matter that is known not to pass
- * (permanent; not err.h's unknown), or the server has been away for `timeout_ms` over all calls
- * (temporary), or some seconds have passed, after which the loop has to look whether it is asked to
- * stop (repeat).
+ * Calls `connect` until it succeeds, or fails with an error that is known to persist (permanent;
+ * not err.h's unknown), or the server has been away for `timeout_ms` over all calls (temporary), or
+ * some seconds have passed, after which the loop must check whether it was asked to stop (repeat).
  */
 MUST_CHECK int reconnect(struct reconnect *r, struct driver *d, uint64_t timeout_ms,
                          int (*connect)(struct driver *d, struct err *err), struct err *err);

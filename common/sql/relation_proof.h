@@ -2,18 +2,17 @@
  * relation_proof.h - what a description of a relation proves, beside the one that the target
  * remembers. Pure.
  *
- * A Relation message has the names and types of the columns at its place in the WAL. What the
- * catalog says beside is of a later moment, and what was done to the table in between may make the
- * one look like the other: a column that was dropped and one that was made under its name, two that
- * have changed names. Three facts of PostgreSQL decide it. An attnum is never used again. Columns
- * are sent in the order of their attnums. And nobody can change the columns of a table while a
- * transaction that has written to it is open, so that what the catalog has forgotten or not had yet
- * was done before or after the whole transaction. (A publication can be changed meanwhile.)
+ * A Relation message has the names and types of the columns at its place in the WAL. The catalog
+ * describes a later moment, and changes in between can be misleading: a column was dropped and
+ * another created under its name, or two columns exchanged names. Three facts of PostgreSQL decide.
+ * An attnum is never reused. Columns are sent in the order of their attnums. Nobody can change the
+ * columns of a table while a transaction that has written to it is open, so every such change was
+ * made before or after the whole transaction. (A publication can be changed meanwhile.)
  *
  * So the question is not which attribute has the name now, but which attributes the table can have
- * had then: if only one set of them has as many columns as the message, that is the proof. Names
- * say something only of attributes whose rows in the catalog are older than the message. Otherwise
- * it is unknown.
+ * had then. If only one set of them has as many columns as the message, that is the proof. Names
+ * are evidence only for attributes whose rows in the catalog are older than the message. Otherwise
+ * the answer is unknown.
  */
 #ifndef PG2ANY_RELATION_PROOF_H
 #define PG2ANY_RELATION_PROOF_H
@@ -37,9 +36,9 @@ MUST_CHECK int relation_prove(const struct relation *was, struct relation *is,
 bool relation_is_proven(const struct relation *rel);
 
 /*
- * Why rows that the target has may differ from the source's by now, though the stream has no change
- * of them: it was out of the publication for a while, or its rows were written anew. NULL: no
- * reason is known. Both are proven.
+ * Why rows at the target may differ from the source's by now although the stream has no change of
+ * them: the table was temporarily out of the publication, or its rows were rewritten. NULL: no
+ * known reason. Both arguments are proven.
  */
 const char *relation_doubt(const struct relation *was, const struct relation *is);
 

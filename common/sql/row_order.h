@@ -1,7 +1,6 @@
 /*
- * row_order.h - which changes of a table may overtake each other within one target transaction,
- * without anybody being able to tell: not by what the tables hold in the end, not by an error that
- * comes or stays away.
+ * row_order.h - which changes of a table may overtake each other within one target transaction
+ * without a visible effect: neither on the final content nor on errors.
  *
  * That is a matter of the target. A change of a row meets other rows in a unique index; a trigger,
  * a foreign key, a default that counts or an indexed view ties tables together. So it follows from

@@ -1,7 +1,7 @@
 /*
- * rules.h - what the target does of its own when rows are written, and a driver cannot keep it from
- * (docs/TABLES.md): the words for it. What the source's triggers and foreign keys did comes as rows
- * of its own, and would be done again.
+ * rules.h - messages about rules of the target that act when rows are written, and that a driver
+ * cannot turn off (docs/TABLES.md). The effects of the source's triggers and foreign keys are
+ * replicated, and would be repeated.
  */
 #ifndef PG2ANY_RULES_H
 #define PG2ANY_RULES_H

@@ -1,19 +1,19 @@
 /*
- * run.h - a run of rows into a table: cut into slices that the driver executes at once, row by row
- * where that is needed to find the one that is wrong, conflicts by policy.
+ * run.h - writes a run of rows into a table: in slices that the driver executes at once, row by row
+ * if that is needed to find a faulty one, with conflicts handled by policy.
  *
- * A slice is of consecutive rows that one statement takes: of an UPDATE those that write the same
- * columns. A driver that knows only a sum gets UPDATE and DELETE in slices only where each row is
- * found by a unique index, so that no two can make up for one that is missing. Where the sum is
- * wrong, or a row was refused, the rows of the slice go one by one: that finds the one, and the
+ * A slice consists of consecutive rows that one statement takes; for UPDATE, rows that write the
+ * same columns. A driver that knows only a sum gets UPDATE and DELETE in slices only if each row is
+ * found by a unique index, so that an extra row cannot hide a missing one. If the sum is wrong, or
+ * a row was refused, the rows of the slice are sent one by one: that finds the row, and the
  * conflict.
  *
- * Where a partition may have a replica identity of its own, rows that follow each other and are
- * found by the same columns are a run of their own.
+ * If partitions may have their own replica identities, consecutive rows that are found by the same
+ * columns form a run.
  *
- * Where an error ends the target's transaction there is nothing to go on with: the group is
- * repeated, with the rows of that table one by one until the next commit. Where the loop cannot
- * repeat, all rows are of one source transaction, and the error names that.
+ * If an error ends the target's transaction, the group is repeated, with the rows of that table one
+ * by one until the next commit. If the loop cannot repeat it, all rows belong to one source
+ * transaction, and the error names that.
  */
 #ifndef PG2ANY_SQL_RUN_H
 #define PG2ANY_SQL_RUN_H

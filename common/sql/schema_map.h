@@ -1,9 +1,8 @@
 /*
  * schema_map.h - --schema-map: which name a PostgreSQL schema has at the target.
  *
- * "a:b,c:d" maps a to b and c to d. A name may be empty on the right ("sales:"): the driver says
- * what that means. A backslash takes the next character as it is, for names with a comma or a
- * colon.
+ * "a:b,c:d" maps a to b and c to d. A name may be empty on the right ("sales:"): the driver defines
+ * what that means. A backslash makes the next character literal, for names with a comma or a colon.
  */
 #ifndef PG2ANY_SCHEMA_MAP_H
 #define PG2ANY_SCHEMA_MAP_H

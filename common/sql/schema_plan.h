@@ -1,11 +1,11 @@
 /*
- * schema_plan.h - what a target table needs so that it holds what its relation says now: a list of
+ * schema_plan.h - what must be done to a target table so that it matches its relation: a list of
  * steps, or the reason to stop. Pure: no database, no clock, no log.
  *
- * pgoutput says nothing when a schema changes; a new Relation message comes with the next row. What
- * the rows that were there before became is in no message at all. So the rules are: compare with
- * what the target remembers of the relation, follow what leaves no doubt about the existing rows,
- * stop at everything else.
+ * pgoutput sends nothing when a schema changes; a new Relation message precedes the next row. No
+ * message says what became of the existing rows. So the rules are: compare with what the target
+ * remembers of the relation, follow changes that leave no doubt about the existing rows, stop at
+ * everything else.
  */
 #ifndef PG2ANY_SCHEMA_PLAN_H
 #define PG2ANY_SCHEMA_PLAN_H
@@ -97,9 +97,8 @@ struct plan_input {
 };
 
 /*
- * Makes the plan, for schema_plan_free(). What is in it points into the input. Permanent error,
- * with what to do, where the table cannot be brought in step; or ERR_TEMPORARY when memory runs
- * out.
+ * Makes the plan; free it with schema_plan_free(). It points into the input. Permanent error, with
+ * advice, if the table cannot be made to match; ERR_TEMPORARY if memory runs out.
  */
 MUST_CHECK int schema_plan_make(const struct plan_input *in, struct schema_plan *plan,
                                 struct err *err);
@@ -110,16 +109,17 @@ MUST_CHECK int schema_plan_make_beside(const struct relation *rel, const char *n
                                        const struct described_table *there,
                                        struct schema_plan *plan, struct err *err);
 
-/* Whether a table that we made for the relation is as it was made, so that nothing is lost with it
- * but its rows. `there` with `has_more`. */
+/* Whether a table that we created for the relation is unchanged, so that only its rows are lost
+ * with it. `there` with `has_more`. */
 bool schema_plan_is_as_made(const struct relation *rel, const struct described_table *there);
 
-/* Whether the plan may add a column to the table, so that it matters whether that has rows. A
- * column that is new may be missing even where its name is there: the one that has it may go. */
+/* Whether the plan may add a column to the table, so that it matters whether the table has rows. A
+ * new column may be missing even if its name exists: the column that has the name may be dropped.
+ * */
 bool schema_plan_needs_rows(const struct relation *is, const struct relation *was,
                             const struct described_table *there);
 
-/* Adds to an error what to do where a table has to be mended by hand; returns -1. */
+/* Adds to an error what to do if a table must be corrected by hand; returns -1. */
 int schema_plan_stop(const char *table, const struct relation *rel, struct err *err);
 
 /* Whether values written as the old type read the same as the new one. */

@@ -9,8 +9,8 @@
 #include "base/table_names.h"
 #include "frames/relation.h"
 
-/* "none" is no table: for one of several targets that has all. For table_names_free(), also after
- * an error: permanent where the text is not of that form. */
+/* "none" means no table, for a target that has all of them while others do not. Use
+ * table_names_free() also after an error, which is permanent: the text does not have that form. */
 MUST_CHECK int skip_tables_parse(struct table_names *s, const struct option_list *given,
                                  struct err *err);
 
