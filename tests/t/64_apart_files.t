@@ -98,7 +98,7 @@ $front->start;
 wait_for(sub { $front->log_text =~ /the pipeline is started again.* wait_ms=8000/ }, 120, 'a long wait for the next try');
 command('while it waits', ['pause', '--target', '2'], 0, qr/\Atarget 2 is paused/);
 wait_for(sub { $front->log_text =~ /which targets are in it has changed/ }, 60, 'the wait to end');
-$front->wait_ready('apply', 0, 60);
+$front->wait_ready($_, 0, 60) for 'apply', 'capture';    # which makes the slot
 $pg->do('insert into late values (1)');
 $front->wait_caught_up;
 same_content($pg, $reachable, ['late'], 'the others go on');
