@@ -22,6 +22,7 @@
 #define LOOK_MS        50
 #define LEAVE_LIMIT_MS 10000 /* for an applier; then SIGKILL, which does no harm */
 #define KILL_LIMIT_MS  5000
+#define ANEW_LIMIT_MS  3000 /* a pipeline whose capture ended before that does not run */
 
 /* Writes how a target is. */
 static int mark(const struct stage *s, enum apart_kind kind, const char *reason, struct err *err)
@@ -153,25 +154,48 @@ int pause_target(const struct plan *plan, unsigned target, struct err *err)
 
 /* ---- resume ---- */
 
+/* The pipeline's capture, also one that is being started again. 0: the pipeline does not run. */
+static pid_t wait_for_capture(const struct plan *plan)
+{
+    for (;;) {
+        struct stats_file f;
+        struct err unread = {0};
+        pid_t pid = find_process(&plan->stages[0], false);
+        bool just_ended = stats_file_read(&f, plan->stages[0].stats, &unread) == 0 &&
+                          f.age_ms >= 0 && f.age_ms < ANEW_LIMIT_MS;
+        stats_file_free(&f);
+        if (pid > 0 || !just_ended)
+            return pid;
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+}
+
 /* While the others go on. It stays apart where that fails. Where another one is apart, too, it
  * would help nobody: the slot stands where that one stands, and all begin there. */
 static int come_near(const struct plan *plan, const struct stage *s, struct err *err)
 {
     struct plan looked = *plan;
-    if (plan_look(&looked, err))
-        return -1;
-    enum apart_kind kind = looked.stages[s - plan->stages].apart;
-    if ((kind != APART_PAUSED && kind != APART_FAILED) || looked.njoined + 1 < plan->ntargets ||
-        find_process(&plan->stages[0], false) == 0)
-        return 0;
-    (void)printf("target %u catches up, while the others go on\n", s->target);
-    (void)fflush(stdout);
-    if (catch_up(plan, s, err) == 0)
-        return 0;
-    return err->kind == ERR_PERMANENT
-               ? -1
-               : err_hint(err,
-                          "it is as before; pg2any resume --at-once has the others wait for it");
+    for (;;) {
+        if (plan_look(&looked, err))
+            return -1;
+        enum apart_kind kind = looked.stages[s - plan->stages].apart;
+        if ((kind != APART_PAUSED && kind != APART_FAILED) || looked.njoined + 1 < plan->ntargets)
+            return 0;
+        pid_t capture = wait_for_capture(plan);
+        if (capture == 0)
+            return 0;
+        (void)printf("target %u catches up, while the others go on\n", s->target);
+        (void)fflush(stdout);
+        if (catch_up(plan, s, err) == 0)
+            return 0;
+        if (err->kind == ERR_PERMANENT)
+            return -1;
+        /* With a pipeline that begins anew goes whom the target acknowledges to: then once more. */
+        if (find_process(&plan->stages[0], false) == capture)
+            return err_hint(err,
+                            "it is as before; pg2any resume --at-once has the others wait for it");
+        err_clear(err);
+    }
 }
 
 int pause_end(const struct plan *plan, unsigned target, bool at_once, struct err *err)

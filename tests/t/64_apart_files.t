@@ -66,6 +66,12 @@ $front->wait_caught_up;
 wait_for(sub { $targets[1]->value('select count(*) from t') == $rows }, 60, 'the copy');
 same_content($pg, $targets[$_ - 1], ['t'], "target $_") for 1, 2;
 
+# The pipeline begins anew after the pause, and meanwhile nobody hears what the target acknowledges.
+for my $n (1 .. 4) {
+    command("at once, $n", ['pause', '--target', '2'], 0);
+    command("and back, $n", ['resume', '--target', '2'], 0, qr/target 2 catches up, while/);
+}
+
 # What one pauses a target for.
 command('pause', ['pause', '--target', '2'], 0);
 my $file = $targets[1]->file;
