@@ -13,7 +13,7 @@ $pg->do('create table t (id int primary key, n int)', 'create publication cdc_pu
 my @targets = map { new_target(kind => 'sqlite', file => fresh_name('target.db')) } 1 .. 2;
 DBI->connect('dbi:SQLite:dbname=' . $_->file, '', '', { RaiseError => 1 })->do('create table t (id int primary key, n int)') for @targets;
 my $port = Pg2any::Postgres::free_port();
-my $front = Pg2any::Front->new(pg => $pg, targets => \@targets, env => { METRICS_PORT => $port, CDC_COPY => 'never', CDC_PAUSE_WAL => '1MB' });
+my $front = Pg2any::Front->new(pg => $pg, targets => \@targets, env => { METRICS_PORT => $port, CDC_COPY => 'never', CDC_PAUSE_WAL => '1MB', CDC_CONFLICT_2 => 'quarantine' });
 my $rows = 0;
 
 sub command {
@@ -65,6 +65,25 @@ command('with copies', ['resume', '--target', '2'], 0);
 $front->wait_caught_up;
 wait_for(sub { $targets[1]->value('select count(*) from t') == $rows }, 60, 'the copy');
 same_content($pg, $targets[$_ - 1], ['t'], "target $_") for 1, 2;
+
+# A table that is set aside: what comes while the target catches up goes on being kept for a replay.
+subtest 'a table that is set aside' => sub {
+    $targets[1]->dbh->do('insert into t values (5000, 1)');
+    $targets[1]->disconnect;
+    $pg->do('insert into t values (5000, 2)');
+    my @files;
+    wait_for(sub { (@files = glob $front->state_dir . '/quarantine/apply-2/*') > 0 }, 60, 'the file of its changes');
+    command('pause', ['pause', '--target', '2'], 0);
+    $pg->do('insert into t values (5001, 2)');
+    command('resume', ['resume', '--target', '2'], 0, qr/target 2 catches up, while/);
+    $pg->do('insert into t values (5002, 2)');
+    $front->wait_caught_up;
+    my (undef, $dump) = run_tool('frame-dump', stdin => $files[0]);
+    is(scalar(() = $dump =~ /"500[012]"/g), 3, 'all of them are kept') or diag($dump, $front->log_text);
+    command('copied again', ['copy', 'public.t'], 0);
+    wait_for(sub { $targets[1]->value('select count(*) from t where id between 5000 and 5002 and n = 2') == 3 }, 60, 'the copy');
+    same_content($pg, $targets[1], ['t'], 'it is back');
+};
 
 # The pipeline begins anew after the pause, and meanwhile nobody hears what the target acknowledges.
 for my $n (1 .. 4) {
