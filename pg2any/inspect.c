@@ -405,7 +405,6 @@ static const char *join_tables(const struct copy_request *r, struct buf *out)
 /* What tables are asked for, and what becomes of that. */
 struct asking {
     const char *flag, *does, *done, *failed;
-    bool copies; /* it depends on which tables are copied */
 };
 
 /* For --copies; NULL: all are. */
@@ -420,7 +419,7 @@ static int ask_for_tables(const struct plan *plan, const struct copy_request *r,
 {
     struct buf list = {0};
     int status = STATUS_OK;
-    const char *tables = join_tables(r, &list), *copies = a->copies ? copied_tables() : NULL;
+    const char *tables = join_tables(r, &list), *copies = copied_tables();
     if (!tables) {
         buf_free(&list);
         return err_nomem(err);
@@ -448,21 +447,21 @@ static int ask_for_tables(const struct plan *plan, const struct copy_request *r,
 int inspect_copy(const struct plan *plan, const struct copy_request *r, struct err *err)
 {
     static const struct asking asking = {"--copy-again", "copies them", "copied",
-                                         "not every table was asked for", false};
+                                         "not every table was asked for"};
     return inspect_check_copies(r->target, plan, err) ? -1 : ask_for_tables(plan, r, &asking, err);
 }
 
 int inspect_set_aside(const struct plan *plan, const struct copy_request *r, struct err *err)
 {
     static const struct asking asking = {"--set-aside", "leaves them out", "left out",
-                                         "not every table was set aside", false};
+                                         "not every table was set aside"};
     return inspect_check_copies(r->target, plan, err) ? -1 : ask_for_tables(plan, r, &asking, err);
 }
 
 int inspect_bring_back(const struct plan *plan, const struct copy_request *r, struct err *err)
 {
     static const struct asking asking = {"--resume", "brings them back", "brought back",
-                                         "not every table was asked for", true};
+                                         "not every table was asked for"};
     return check_target(r->target, plan, err) ? -1 : ask_for_tables(plan, r, &asking, err);
 }
 

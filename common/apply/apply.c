@@ -50,7 +50,7 @@ struct apply_options {
     /* At most one: do that instead (apply_inspect.h). */
     bool check, status, drop_checkpoint, copy_anew, read_again;
     struct option_list copy_again, set_aside, resume, compare;
-    struct option_list copies; /* of copy_again and resume */
+    struct option_list copies; /* of the first three */
     /* Of compare: */
     const char *ask, *keys;
     bool values, json, still;
@@ -135,7 +135,7 @@ static const struct option_def option_defs[] = {
      "bring these tables of --origin back, which are set aside, by what\nis kept of them, and leave",
      0, 0, NULL},
     {"copies", OPTION_LIST, FIELD(copies), NULL, NULL, "SCHEMA.TABLE,...",
-     "of --copy-again and --resume: the tables that pg-capture copies\n(none: of no table) [all]",
+     "of --copy-again, --set-aside and --resume: the tables that\npg-capture copies (none: of no table) [all]",
      0, 0, NULL},
     {"copy-anew", OPTION_FLAG, FIELD(copy_anew), NULL, NULL, NULL,
      "ask for all of them, forget the checkpoint, and leave", 0, 0, NULL},

@@ -32,7 +32,7 @@ static int decide(const struct asked_copies *asked, struct own_row *row, enum an
               : asked->resume && c.file.kept ? ANSWER_REPLAY
                                              : ANSWER_COPY;
     copied_free(&c);
-    if (rc || *answer != ANSWER_COPY)
+    if (rc || *answer > ANSWER_ASIDE)
         return rc;
     if (asked->resume && refused) {
         (void)err_set(err, ERR_PERMANENT,

@@ -25,7 +25,7 @@ struct asked_copies {
 };
 
 /* In the open transaction. A permanent error for a name that the target has no table of, or where
- * it has none at all, and for a table that only a copy brings back which does not come. */
+ * it has none at all, and for a table that only a copy brings back, or would, if none comes. */
 MUST_CHECK int ask_copy(const struct driver_ops *ops, struct driver *d,
                         const struct asked_copies *asked, struct err *err);
 

@@ -62,6 +62,11 @@ like($err, qr/CDC_COPY=never: nothing would copy/, 'without copies it says so');
 is($status, 100, 'resync while it runs: exit 100');
 is($front->stop, 0, 'stopped');
 
+for my $asked (['copy', 'public.a'], ['pause', '--table', 'public.a']) {
+    ($status, undef, $err) = $front->command($asked, env => { CDC_COPY_TABLES => 'public.b,s.*' });
+    is($status, 100, "@$asked: a copy that would not come is refused");
+    like($err, qr/table public\.a is not copied .*CDC_COPY_TABLES/, 'and says why') or diag($err);
+}
 ($status, $out) = $front->command(['copy', 'public.*', 's.c']);
 is($status, 0, 'a pipeline that stands still is asked');
 like($out, qr/^apply: asked for; they are copied when the pipeline runs/m, 'and says so');
