@@ -178,7 +178,9 @@ static int find(struct quarantine *q, const char *origin, uint32_t relid,
         drop(q, t);
         t = NULL;
     }
-    if (!t)
+    if (t)
+        t->file.good.asked = mark->asked; /* that is a person's, whenever it comes */
+    else
         t = add(q, origin, relid, mark);
     *table = t;
     return t ? 0 : err_nomem(err);

@@ -433,6 +433,22 @@ static void a_table_goes_on_as_it_is_by_now(void **state)
     has(w, "t1(id,v3) [f,~] [g,~] [h,~]\nt2(id,v2) [x,~] [y,~]\n");
 }
 
+/* Changes go on coming until the program looks. */
+static void what_comes_meanwhile_is_replayed_too(void **state)
+{
+    struct apply_world *w = *state;
+    w->dest.immune = false;
+    anew(w);
+    tell_to_the_end(w, &some);
+    good(w, ask(w, "public.t1"));
+    w->dest.immune = true;
+    good(w, feed(w, "B 17 950; I 17 1 h; C 17 950 960 1"));
+    good(w, input_pauses(w));
+    good(w, feed(w, "B 18 970; I 18 1 i; C 18 970 980 1"));
+    good(w, apply_stream_look_again(&w->stream, &w->err));
+    has(w, "t1(id,v2) [f,~] [g,~] [h,~] [i,~]\nt2(id,v2) [x,~] [y,~]\n");
+}
+
 /* What is refused again stays set aside, says why, and goes on to be kept. */
 static void what_is_refused_again_stays_aside(void **state)
 {
@@ -538,6 +554,7 @@ int main(void)
         TEST(whoever_dies_the_tables_come_back_once),
         TEST(tables_that_came_back_go_on),
         TEST(a_table_goes_on_as_it_is_by_now),
+        TEST(what_comes_meanwhile_is_replayed_too),
         TEST(what_is_refused_again_stays_aside),
         TEST(a_damaged_file_is_not_replayed),
         TEST(a_copy_takes_the_file_away),
