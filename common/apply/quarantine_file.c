@@ -117,10 +117,18 @@ static int go_to_end(struct quarantine_file *f, struct err *err)
 {
     if (f->fd >= 0)
         return 0;
-    if (f->good.size == 0)
-        return make_file(f, err);
-    f->fd = open_file(f, err);
-    return f->fd >= 0 ? read_back(f, err) : -1;
+    int rc;
+    if (f->good.size == 0) {
+        rc = make_file(f, err);
+    } else {
+        f->fd = open_file(f, err);
+        rc = f->fd >= 0 ? read_back(f, err) : -1;
+    }
+    if (rc && f->fd >= 0) { /* a repeated transaction is to find that out again */
+        (void)close(f->fd);
+        f->fd = -1;
+    }
+    return rc;
 }
 
 /* ---- writing ---- */

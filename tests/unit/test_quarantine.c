@@ -234,7 +234,7 @@ static void what_cannot_be_written_is_given_up(void **state)
 }
 
 /* Tells the beginning, changes the file by hand, starts again. */
-static void go_on_with(struct apply_world *w, const char *command)
+static void begin_and_do(struct apply_world *w, const char *command)
 {
     char path[128];
     const char *rest = strstr(story, "B 13");
@@ -249,6 +249,11 @@ static void go_on_with(struct apply_world *w, const char *command)
     assert_int_equal(setenv("FILE", path, 1), 0);
     assert_int_equal(system(command), 0);
     start_again(w);
+}
+
+static void go_on_with(struct apply_world *w, const char *command)
+{
+    begin_and_do(w, command);
     tell_to_the_end(w, &some);
 }
 
@@ -271,6 +276,27 @@ static void a_file_that_is_another_one_is_given_up(void **state)
     }
     go_on_with(w, "printf 'half a transaction' >>\"$FILE\"");
     holds(w, 1, kept_of_1);
+}
+
+/* Also where the group that has found it out is repeated. */
+static void a_file_that_is_another_one_stays_so(void **state)
+{
+    struct apply_world *w = *state;
+    uint64_t n = 0;
+    do {
+        bool aside;
+        begin_and_do(w, "printf x | dd of=\"$FILE\" bs=1 seek=60 conv=notrunc status=none");
+        w->dest.failed = false;
+        w->dest.fail_at = w->dest.ncalls + ++n;
+        w->dest.nfail = 1;
+        w->dest.lose_answer = false;
+        w->dest.fail_kind = ERR_RETRY;
+        tell_to_the_end(w, &some);
+        assert_false(mark(w, 1, &aside).kept);
+        assert_true(aside);
+    } while (w->dest.failed && n < 1000);
+    assert_true(n > 20);
+    w->dest.fail_at = 0;
 }
 
 /* A start without the directory leaves changes out that nobody keeps. */
@@ -548,6 +574,7 @@ int main(void)
         TEST(a_file_has_a_bound),
         TEST(what_cannot_be_written_is_given_up),
         TEST(a_file_that_is_another_one_is_given_up),
+        TEST(a_file_that_is_another_one_stays_so),
         TEST(without_a_directory_nothing_is_kept),
         TEST(a_table_that_settles_can_only_be_copied),
         TEST(one_process_has_the_directory),
