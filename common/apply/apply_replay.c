@@ -72,7 +72,8 @@ static int apply_all(struct apply_group *g, void *ctx, struct err *err)
     struct copied copied;
     bool known;
     int rc = target_copied(g->target, g->origin, k->relid, &copied, &known, err);
-    k->file = copied.file;
+    if (rc == 0)
+        k->file = copied.file; /* otherwise the mark is what it was */
     copied_free(&copied);
     if (rc || !k->file.asked)
         return rc;

@@ -475,6 +475,30 @@ static void what_comes_meanwhile_is_replayed_too(void **state)
     has(w, "t1(id,v2) [f,~] [g,~] [h,~] [i,~]\nt2(id,v2) [x,~] [y,~]\n");
 }
 
+/* Whatever the target refuses for good meanwhile, once or a few times. */
+static void an_error_of_the_target_takes_no_file(void **state)
+{
+    struct apply_world *w = *state;
+    for (uint64_t nfail = 1; nfail <= 4; nfail++) {
+        uint64_t n = 0;
+        do {
+            set_two_aside(w, true);
+            w->dest.failed = false;
+            w->dest.fail_at = w->dest.ncalls + ++n;
+            w->dest.nfail = nfail;
+            w->dest.lose_answer = false;
+            w->dest.fail_kind = ERR_PERMANENT;
+            if (tell(w, &some))
+                assert_true(w->dest.failed);
+            start_again(w);
+            good(w, ask(w, "public.t1,public.t2")); /* which a table without its file refuses */
+            good(w, tell(w, &some));
+            have_come_back(w);
+        } while (w->dest.failed && n < 1000);
+        assert_true(n > 20);
+    }
+}
+
 /* What is refused again stays set aside, says why, and goes on to be kept. */
 static void what_is_refused_again_stays_aside(void **state)
 {
@@ -582,6 +606,7 @@ int main(void)
         TEST(tables_that_came_back_go_on),
         TEST(a_table_goes_on_as_it_is_by_now),
         TEST(what_comes_meanwhile_is_replayed_too),
+        TEST(an_error_of_the_target_takes_no_file),
         TEST(what_is_refused_again_stays_aside),
         TEST(a_damaged_file_is_not_replayed),
         TEST(a_copy_takes_the_file_away),
