@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -231,6 +233,23 @@ static void what_cannot_be_written_is_given_up(void **state)
     is_given_up(w, 1);
     is_given_up(w, 2);
     assert_int_equal(unlink(quarantine), 0);
+}
+
+/* A file that cannot grow, as on a full disk. */
+static void a_full_disk_is_no_reason_to_stop(void **state)
+{
+    struct apply_world *w = *state;
+    struct rlimit was;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    for (size_t i = 0; i < 2; i++) {
+        const struct rlimit full = {i ? 300 : 10, was.rlim_max};
+        anew(w);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+        tell_to_the_end(w, &each_alone);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+        is_given_up(w, 1);
+    }
 }
 
 /* Tells the beginning, changes the file by hand, starts again. */
@@ -597,6 +616,7 @@ int main(void)
         TEST(whoever_dies_the_file_has_what_was_left_out),
         TEST(a_file_has_a_bound),
         TEST(what_cannot_be_written_is_given_up),
+        TEST(a_full_disk_is_no_reason_to_stop),
         TEST(a_file_that_is_another_one_is_given_up),
         TEST(a_file_that_is_another_one_stays_so),
         TEST(without_a_directory_nothing_is_kept),
