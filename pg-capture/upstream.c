@@ -315,6 +315,28 @@ int upstream_check_slot(const struct upstream *u, const struct slot *s, struct e
     return 0;
 }
 
+/* No copy is a failover slot, whatever the slot is (PostgreSQL documentation, "Replication
+ * Management Functions"): what the server holds back for standbys it would send by a copy. */
+static int check_standbys(struct upstream *u, struct err *err)
+{
+    static const char sql[] = "SELECT to_jsonb(s)->>'failover' = 'true'"
+                              " AND current_setting('synchronized_standby_slots', true) <> ''"
+                              " FROM pg_replication_slots s WHERE slot_name = $1";
+    const char *params[] = {u->options->slot};
+    PGresult *rows;
+    if (catalog_query(&u->catalog, sql, 1, params, (struct shape){1, ANY_ROWS}, &rows, err))
+        return -1;
+    bool waits = PQntuples(rows) > 0 && field_truth(rows, 0, 0);
+    PQclear(rows);
+    if (!waits)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  "replication slot %s waits for synchronized_standby_slots, which a copy would "
+                  "not: the target would get ahead of the standbys",
+                  u->options->slot);
+    return err_hint(err, "pg2any resume --at-once goes without a copy");
+}
+
 /* It goes with the connection. On another one it is made anew, from where the slot stands by then.
  */
 static int copy_slot(struct upstream *u, struct err *err)
@@ -322,8 +344,10 @@ static int copy_slot(struct upstream *u, struct err *err)
     (void)snprintf(u->slot_copy, sizeof u->slot_copy, "%.40s_copy_%d", u->options->slot,
                    PQbackendPID(u->replication.session.conn));
     u->parameters.slot = u->slot_copy;
-    return replication_copy_slot(&u->replication, u->options->slot, u->slot_copy, time_limit(u),
-                                 err);
+    return check_standbys(u, err) || replication_copy_slot(&u->replication, u->options->slot,
+                                                           u->slot_copy, time_limit(u), err)
+               ? -1
+               : 0;
 }
 
 /* Looks for the slot; makes it where none has ever been used. */

@@ -1,5 +1,5 @@
 # A failover of the source with a slot that the standby keeps (PostgreSQL 17): the pipeline goes on with the
-# new primary, nothing is lost and nothing doubled.
+# new primary, nothing is lost and nothing doubled; and no copy of the slot gets ahead of the standby.
 # needs: postgres
 
 use Pg2any::Front;
@@ -35,6 +35,9 @@ $front->wait_all_ready;
 ok($primary->value(q{select failover from pg_replication_slots where slot_name = 'cdc_slot'}), 'CDC_FAILOVER: the slot is one that standbys keep');
 $primary->do(q{insert into t select g, 'before' from generate_series(1, 500) g}, q{update t set v = 'changed' where id % 7 = 0});
 $front->wait_caught_up;
+my ($status, undef, $err) = run_tool('pg-capture', args => ['--source', $primary->uri, '--slot-copy', '--until-lsn', 'current']);
+is($status, 100, 'no copy of a slot that waits for standbys');
+like($err, qr/cdc_slot waits for synchronized_standby_slots, which a copy would not: .*pg2any resume --at-once/, 'why');
 my $confirmed = $primary->current_lsn;
 wait_for(sub {
     $primary->do('select pg_log_standby_snapshot()');
