@@ -296,17 +296,18 @@ check-copy: all ## copy ROWS (1000000) rows into two targets under load, with ki
 instructions: all $(WORKLOAD_FRAMES) ## count each program's instructions for a row anew, into docs/BENCHMARKS.md
 	@PG2ANY_INSTRUCTIONS=write $(test_env) tests/run --logs $(BUILD)/test-logs tests/t/69_instructions.t
 
-# WORKLOAD=NAME,... of tests/bench/bench; RUNS of each, as far as they fit into BENCH_MINUTES. The picture needs matplotlib, and
+# WORKLOAD=NAME,... of tests/bench/bench; RUNS of each, as far as they fit into BENCH_MINUTES, of SCALE times the size. The picture needs matplotlib, and
 # Debezium a JDK and Maven, which no other target does. `tests/bench/plot --document build/bench.json` puts a run into docs.
 WORKLOAD      ?=
 RUNS          ?= 5
+SCALE         ?= 1
 BENCH_MINUTES ?= 26
 .PHONY: bench
 bench: deps ## how fast, beside PostgreSQL's own replication and Debezium: tables, and build/bench.json, .svg (WORKLOAD=mix RUNS=3)
 	@tests/deps.sh matplotlib
 	+@$(build_now) all
-	@$(test_env) tests/bench/bench --json $(BUILD)/bench.json --runs $(RUNS) --minutes $(BENCH_MINUTES) \
-		$(if $(WORKLOAD),--workload $(WORKLOAD))
+	@$(test_env) tests/bench/bench --json $(BUILD)/bench.json --runs $(RUNS) --scale $(SCALE) \
+		--minutes $(BENCH_MINUTES) $(if $(WORKLOAD),--workload $(WORKLOAD))
 	@tests/bench/plot $(BUILD)/bench.json $(BUILD)/bench.svg
 
 MOST ?= 600

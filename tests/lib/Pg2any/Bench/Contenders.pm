@@ -3,6 +3,7 @@ package Pg2any::Bench::Contenders;
 # Who takes part in tests/bench/bench. Each reads the same backlog from a slot of its own and has a target of its own.
 # Methods of one:
 #   name, label
+#   foreign         not ours, nor PostgreSQL's: it may fail without the rest
 #   differences     from the source, as text; it has to have everything
 #   dbh             a connection to what it writes to, where that can be asked
 #   slot            the slot that confirms what it has done; none: it is done when it has ended
@@ -84,6 +85,7 @@ sub dbh { return $_[0]{target} ? $_[0]{target}->dbh : undef }
 sub get_ready { return }
 sub stop { return }
 sub running { return 1 }
+sub foreign { return 0 }
 sub programs { return }
 sub server { my ($self) = @_; return $self->{target} && $self->{target}->kind eq 'mysql' ? ($self->{target}->server->pid) : () }
 sub make_slot { my ($self) = @_; return $self->{pg}->value("select pg_create_logical_replication_slot('$self->{slot_name}', 'pgoutput')") }
@@ -192,6 +194,8 @@ sub make {
     return 0 == system "mvn -q -B -f '$folder/pom.xml' -Dout='$out' -DoutputDirectory='$out/lib'"
         . " compile dependency:copy-dependencies >'$out.log' 2>&1";
 }
+
+sub foreign { return 1 }
 
 # Its first backlog pg2any takes, which makes the tables: so they are the same for both.
 sub start {
