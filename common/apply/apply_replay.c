@@ -78,10 +78,12 @@ static int apply_all(struct apply_group *g, void *ctx, struct err *err)
     if (rc || !k->file.asked)
         return rc;
     forget_relation(&g->rows, k->relid);
+    g->rows.replays = true;
     rc = target_set_back(g->target, g->origin, k->relid, err) ||
                  quarantine_read(&g->rows.quarantine, g->origin, k->relid, &k->file, take, &r, err)
              ? -1
              : 0;
+    g->rows.replays = false;
     buf_free(&r.held);
     forget_relation(&g->rows, k->relid);
     return rc;

@@ -230,7 +230,8 @@ int rows_bound(struct apply_rows *a, uint32_t relid, const struct source_txn *tx
                                     follows_only ? bytes_of(COPIED_NOTHING) : a->snapshot,
                                     a->copying != NULL,
                                     comes,
-                                    a->copy_unknown};
+                                    a->copy_unknown,
+                                    a->replays};
     if (r->awaits_copy) {
         r->left_out = true;
         return 0;

@@ -44,6 +44,7 @@ struct apply_rows {
     struct table_names skip;      /* --skip-table */
     bool copy_unknown;            /* --unknown copy */
     bool takes_copies;            /* of tables that the target does not have */
+    bool replays;                 /* what was kept of a table that was set aside */
     uint64_t *counted[COUNTS];    /* statistics; after the commit */
     uint64_t pending[COUNTS];     /* in the group that is being applied */
     struct table_counts tables;   /* changes by table */

@@ -108,6 +108,7 @@ struct binding {
     bool begins;              /* whatever is remembered, the copy begins with them */
     bool may_await;           /* a copy: it comes in this stream, when it is asked for */
     bool copy_unknown;        /* it is, where it is not known what the table's rows are */
+    bool replays;             /* what came before now: it takes no name from another relation */
 };
 
 /*

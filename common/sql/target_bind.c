@@ -245,6 +245,22 @@ static int find_aside(struct target *t, struct prospect *p, struct plan_input *i
     return 0;
 }
 
+/* The name was the relation's when what is replayed happened at the source. */
+static int check_name_is_free(const struct binding *b, const struct relation *rel,
+                              const struct plan_input *in, struct err *err)
+{
+    if (!b->replays || in->owner == 0 || in->owner == rel->relid)
+        return 0;
+    (void)err_set(err, ERR_PERMANENT,
+                  "the target table %s belongs to another relation by now, with relid %" PRIu32
+                  ": the source's table was renamed or dropped",
+                  in->name, in->owner);
+    return err_hint(err,
+                    "pg2any copy brings a renamed one back; of a dropped one delete the row "
+                    "with relid %" PRIu32 " from " RELATION_TABLE " in the target",
+                    rel->relid);
+}
+
 /* What the table needs, as the relation is now. */
 static int make_plan(struct target *t, const struct binding *b, struct relation *rel,
                      struct prospect *p, bool emptied, struct err *err)
@@ -269,7 +285,8 @@ static int make_plan(struct target *t, const struct binding *b, struct relation 
     };
     bool renamed = p->was && strcmp(in.was_name, name) != 0;
     if ((b->origin && (!p->was || renamed) &&
-         (recall_owner(t, b->origin, p, &in, err) || find_aside(t, p, &in, err))) ||
+         (recall_owner(t, b->origin, p, &in, err) || check_name_is_free(b, rel, &in, err) ||
+          find_aside(t, p, &in, err))) ||
         describe_for(t, name, p->is, p->was, &p->there, err) ||
         (renamed && in.owner != rel->relid &&
          describe_for(t, in.was_name, p->is, p->was, &p->was_there, err)))

@@ -143,6 +143,25 @@ $pg->do(q{delete from a where v = 'NaN'});
 $wait->('the copies', sub { return $aside->(1) == 0 && $aside->(2) == 0 && !grep { ($front->metric($_ => 'pg2any_copy_tables_awaited') // 1) } 'apply', 'apply-2' });
 $changes->();
 same_content($pg, $_, [qw(a b)], 'equal') for @targets;
+
+# Another table has the name by now, and keeps it.
+$restart->(CDC_QUARANTINE_SIZE => '1MB');
+$pg->do(q{insert into b (id, v) values (9900002, 'NaN')}, 'insert into b (id, v) values (9900003, 1)');
+$wait->('the table to be set aside', sub { return $aside->(1) == 1 && $aside->(2) == 1 });
+$pg->do('alter table b rename to was_b', 'create table b (id int primary key, word text)', 'alter publication cdc_pub add table b',
+    q{insert into b values (1, 'new')}, 'insert into was_b (id, v) values (9900004, 1)');
+$wait->('the new table', sub { return !grep { !eval { $_->value(q{select count(*) from b where word = 'new'}) } } @targets });
+$restart->(CDC_NAN => 'null');
+($status) = $front->command(['resume', '--table', 'public.b']);
+is($status, 0, 'resume');
+$wait->('the replays to be refused', sub { return 2 == (() = $front->log_text =~ /level=error.*cannot be replayed yet.*table=b .*belongs to another relation by now/g) });
+same_content($pg, $_, ['b'], 'the new table stays where it is') for @targets;
+$wait->('the old one to be aside', sub { return $aside->(1) == 1 && $aside->(2) == 1 });
+$pg->do(q{update was_b set v = 0 where v = 'NaN'});
+($status) = $front->command(['copy', 'public.b']);
+$wait->('the copies', sub { return $aside->(1) == 0 && $aside->(2) == 0 && !grep { ($front->metric($_ => 'pg2any_copy_tables_awaited') // 1) } 'apply', 'apply-2' });
+$front->wait_caught_up;
+same_content($pg, $_, [qw(a b was_b)], 'equal') for @targets;
 is($front->stop, 0, 'stopped');
 
 done_testing;
