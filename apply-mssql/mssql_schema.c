@@ -15,7 +15,7 @@
 #define IDENTITY_INDEX "pg2any_identity"
 #define OTHER_INDEX    "pg2any_index_" /* and its name at the source */
 #define INDEX_BYTES    1700
-#define FILLING        "what column %s holds in the rows that are there"
+#define FILLING        "what column %s holds in existing rows"
 #define ALONE          "EXEC sys.sp_executesql " /* for what has to be the only statement of its batch */
 
 /* ---- names ---- */

@@ -434,11 +434,12 @@ static int login_failed(const struct driver *d, struct err *err)
     (void)err_set(err, ERR_TEMPORARY, "connecting to %s: %s", host,
                   c->library ? c->library_message : "no reason given");
     if (d->uri.encrypt == MSSQL_ENCRYPT_VERIFY)
-        return err_hint(err,
-                        "the server is not there, or its certificate is not of the CA, or "
-                        "does not name %s",
-                        host);
-    return err_hint(err, "the server is not there, or %s",
+        return err_hint(
+            err,
+            "the server cannot be reached, or its certificate is not signed by the CA, or does not "
+            "name %s",
+            host);
+    return err_hint(err, "the server cannot be reached, or %s",
                     d->uri.encrypt == MSSQL_ENCRYPT_YES ? "it has no TLS, which encrypt=no is for"
                                                         : "it insists on TLS");
 }

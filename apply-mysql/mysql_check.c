@@ -96,7 +96,7 @@ static int check_databases(struct driver *d, bool ddl, const char *account, stru
 {
     const struct schema_map *map = d->config.schema_map;
     if (d->no_database)
-        report_note(report, "database %s does not exist and will be made", d->uri.base.database);
+        report_note(report, "database %s does not exist and will be created", d->uri.base.database);
     if (check_privileges(d, ddl, account, d->uri.base.database, report, err))
         return -1;
     for (size_t i = 0; i < map->n; i++) {
@@ -143,7 +143,7 @@ int my_check(struct driver *d, bool ddl, struct report *report, struct err *err)
     } else {
         report_fail(report, "the session's sql_mode is not the one that was set: %s",
                     row && row[3] ? row[3] : "");
-        report_mend(report, "connect to the server itself, not by way of a proxy");
+        report_mend(report, "connect to the server itself, not through a proxy");
     }
     char account[256];
     (void)snprintf(account, sizeof account, "%s", row && row[2] ? row[2] : "");

@@ -186,8 +186,7 @@ static void take_place(struct driver *d, const char *origin)
         MYSQL_ROW row = mysql_fetch_row(rows);
         d->in_place = row && row[0] && strcmp(row[0], "1") == 0;
         if (!d->in_place && wait_s == 0 && row && row[1]) {
-            log_warning("a session that an applier of before has left behind is ended", "id",
-                        row[1], NULL);
+            log_warning("ending a session that an earlier applier left behind", "id", row[1], NULL);
             buf_printf(&sql, "KILL %" PRIu64, (uint64_t)strtoull(row[1], NULL, 10));
             if (my_run_buf(d->rows, &sql, &ignored))
                 log_warning("it could not be ended", "reason", ignored.text, NULL);

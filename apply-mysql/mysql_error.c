@@ -13,18 +13,21 @@
 
 #define TLS_ERROR 2026 /* CR_SSL_CONNECTION_ERROR */
 
-static const char plain[] = "the server wants the password as it is, which it gets with "
-                            "tls=verify-ca or verify-identity in --dest only";
+static const char plain[] =
+    "the server wants the password in clear text, which it gets only with tls=verify-ca or "
+    "verify-identity in --dest";
 static const char login[] = "the server does not let this user in from here";
-static const char space[] = "free some space", replica[] = "is this a replica?",
-                  time_limit[] = "the server has a limit on the time that a statement may take",
-                  privileges[] =
-                      "the user needs SELECT, INSERT, UPDATE, DELETE, and CREATE, ALTER, DROP, "
-                      "INDEX for --ddl evolve, on the databases that are written to",
-                  wide[] = "InnoDB has at most 1017 columns, and 65,535 bytes in a row without its "
-                           "texts: leave columns out of the publication (a column list)",
-                  foreign_keys[] = "foreign keys of the target itself are checked; "
-                                   "foreign_keys=off in --dest leaves that to the source";
+static const char
+    space[] = "free some space",
+    replica[] = "is this a replica?",
+    time_limit[] = "the server has a limit on the time that a statement may take",
+    privileges[] =
+        "the user needs SELECT, INSERT, UPDATE, DELETE, and CREATE, ALTER, DROP, INDEX for "
+        "--ddl evolve, on the target's databases",
+    wide[] = "InnoDB has at most 1017 columns, and 65,535 bytes in a row without its "
+             "texts: leave columns out of the publication (a column list)",
+    foreign_keys[] = "foreign keys of the target itself are checked; "
+                     "foreign_keys=off in --dest leaves that to the source";
 
 /*
  * Names of the numbers beside them; some are in one client library's headers only. Not among them
@@ -77,7 +80,7 @@ static const struct error_rule rules[] = {
     {1451, ERR_PERMANENT, foreign_keys}, /* a row that is referenced is to be deleted */
     {1452, ERR_PERMANENT, foreign_keys}, /* a row is to refer to one that is not there */
     /* MAX_PREPARED_STMT_COUNT_REACHED */
-    {MY_TOO_MANY_STATEMENTS, ERR_TEMPORARY, "set max_prepared_stmt_count of the server higher"},
+    {MY_TOO_MANY_STATEMENTS, ERR_TEMPORARY, "raise the server's max_prepared_stmt_count"},
     {1524, ERR_PERMANENT, login}, /* PLUGIN_IS_NOT_LOADED: of the user's */
     {1615, ERR_RETRY, NULL},      /* NEED_REPREPARE */
     {1637, ERR_TEMPORARY, NULL},  /* TOO_MANY_CONCURRENT_TRXS */

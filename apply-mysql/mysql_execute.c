@@ -204,7 +204,7 @@ static int set_row(struct driver *d, const struct slice *slice, size_t i, struct
                   "the row takes %" PRIu64
                   " bytes, and max_allowed_packet of the server is %" PRIu64,
                   bytes, d->max_packet);
-    return err_hint(err, "set max_allowed_packet of the server higher, up to 1 GiB");
+    return err_hint(err, "raise the server's max_allowed_packet, up to 1 GiB");
 }
 
 static int set_rows(struct driver *d, const struct slice *slice, struct slice_result *result,

@@ -382,7 +382,7 @@ static int append_fill(struct driver *d, const struct column *c, struct buf *sql
     if (c->fill != FILL_VALUE)
         return 0;
     if (source_read(&cell, my_form_of(c), &v, &my_types, &d->policy, room, err))
-        return err_context(err, "what column %s holds in the rows that are there", c->name);
+        return err_context(err, "what column %s holds in existing rows", c->name);
     if (!cell.null)
         my_cell_literal(&cell, my_form_of(c), sql);
     return 0;

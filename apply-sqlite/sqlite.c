@@ -228,7 +228,7 @@ static int open_and_set_up(struct driver *d, const struct driver_config *config,
     if (rc == SQLITE_OK && !config->look_only && sqlite3_db_readonly(d->db, "main") == 1) {
         /* SQLite opens it so, too, where it has no descriptor for more at that moment. */
         if (euidaccess(d->path, W_OK) == 0 || err_kind_of(errno) == ERR_TEMPORARY)
-            return err_set(err, ERR_TEMPORARY, "%s could only be opened to be read", d->path);
+            return err_set(err, ERR_TEMPORARY, "%s could be opened only for reading", d->path);
         (void)err_set(err, ERR_PERMANENT, "%s may not be written by this user (uid %u)", d->path,
                       (unsigned)geteuid());
         return err_hint(err, "chown it and its folder, or run as its owner");
@@ -346,7 +346,7 @@ static int look_for_triggers(struct driver *d, struct report *report, struct err
                     (const char *)sqlite3_column_text(s, 1),
                     d->triggers ? "acts on" : "does not fire for");
         report_mend(report, d->triggers
-                                ? "drop it if the source has the same: it would be done twice"
+                                ? "drop it if the source has the same: its effect would be repeated"
                                 : "--dest sqlite:PATH?triggers=on, if the source does not have it");
     }
     (void)sqlite3_finalize(s);
@@ -359,7 +359,7 @@ static int sqlite_check(struct driver *d, bool ddl, struct report *report, struc
     (void)ddl;
     bool there = access(d->path, F_OK) == 0;
     report_ok(report, "target: SQLite %s, %s%s", sqlite3_libversion(), d->path,
-              there ? "" : ", which will be made");
+              there ? "" : ", which will be created");
     if (!folder_is_writable(d->path) || (there && access(d->path, W_OK) != 0)) {
         report_fail(report, "this user may not write to %s and to its folder, or there is none",
                     d->path);

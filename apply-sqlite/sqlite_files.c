@@ -28,8 +28,10 @@ int sqlite_files_check(const struct driver *d, struct err *err)
     if (named_file_check(&d->files[DATABASE], ERR_PERMANENT, err))
         return err->kind != ERR_PERMANENT
                    ? -1
-                   : err_hint(err, "put the old one back, with its -wal, or build the target anew; "
-                                   "another one's checkpoint says whether it can go on");
+                   : err_hint(
+                         err,
+                         "put the old one back, with its -wal, or rebuild the target; another one's checkpoint "
+                         "says whether it can continue");
     for (int i = LOG; i < SQLITE_FILES; i++)
         if (named_file_check(&d->files[i], ERR_TEMPORARY, err))
             return err_hint(err, "it is a part of the database: keep other programs away from it");

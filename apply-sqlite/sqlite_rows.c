@@ -173,7 +173,7 @@ static struct statement *make_statement(struct driver *d, const struct slice *sl
 static int row_left_out(struct err *err)
 {
     (void)err_set(err, ERR_PERMANENT, "INSERT: a trigger of the target left the row out");
-    return err_hint(err, "RAISE(IGNORE) in it; drop it, or let it pass what the source sends");
+    return err_hint(err, "it uses RAISE(IGNORE); drop it, or let it accept what the source sends");
 }
 
 static int bind_column(const struct driver *d, const struct target_table *t, sqlite3_stmt *s,

@@ -33,7 +33,7 @@ static const struct option_def option_table[] = {
     {.name = "summary",
      .type = OPTION_FLAG,
      .offset = offsetof(struct settings, summary),
-     .help = "print counts per frame type and table at the end instead of the frames"},
+     .help = "print counts by frame type and table at the end instead of frames"},
     {.name = NULL},
 };
 

@@ -151,8 +151,8 @@ static int read_file(struct audit *a, struct err *err)
         return err_context(err, "reading the audit file %s", a->path);
     if (left == 0)
         return 0;
-    log_warning("a crash has cut the last frame of the audit file short; it is cut off", "file",
-                a->path, "bytes", LOG_U64(left), NULL);
+    log_warning("a crash has cut the last frame of the audit file short; the rest of it is removed",
+                "file", a->path, "bytes", LOG_U64(left), NULL);
     return ftruncate(a->fd, (off_t)a->size) == 0 ? 0 : fault(a, "cutting", err);
 }
 

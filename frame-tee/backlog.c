@@ -121,14 +121,14 @@ static void write_tail(struct backlog *b)
 {
     struct err err = {0};
     if (b->end == 0)
-        log_debug("a reader is behind: what comes goes to a spill file", "reader", b->out.out.name,
+        log_debug("a reader is behind: its frames go to a spill file", "reader", b->out.out.name,
                   NULL);
     if ((b->fd < 0 && spill_open(b->dir, &b->fd, &err)) ||
         spill_write(b->fd, b->dir, b->end, b->tail.data, b->tail.len, &err)) {
         b->refused = true;
         b->retry_ms = monotonic_ms() + RETRY_MS;
-        log_warning("a reader is behind, and what comes cannot be kept for it: the others wait",
-                    "reader", b->out.out.name, "reason", err.text, NULL);
+        log_warning("a reader is behind, and its frames cannot be kept: the others wait", "reader",
+                    b->out.out.name, "reason", err.text, NULL);
         return;
     }
     b->end += SPILL_HEADER_SIZE + b->tail.len;

@@ -46,26 +46,27 @@ struct settings {
 
 static const struct option_def option_table[] = {
     {"output-fd", OPTION_LIST, offsetof(struct settings, output_fds), NULL, NULL, "N",
-     "write the frames there, too; once for each further reader", 0, 0, NULL},
+     "write the frames to this descriptor, too; repeat for each reader", 0, 0, NULL},
     {"audit", OPTION_STRING, offsetof(struct settings, audit), "CDC_AUDIT_FILE", NULL, "FILE",
      "append every frame to this file", 0, 0, NULL},
     {"audit-size", OPTION_SIZE, offsetof(struct settings, audit_size), "CDC_AUDIT_SIZE", "100MB",
-     "SIZE", "rename it then, between two transactions, and begin another", 4096, 0, NULL},
+     "SIZE", "at this size rename it, between two transactions, and begin another", 4096, 0, NULL},
     {"audit-keep", OPTION_UINT, offsetof(struct settings, audit_keep), "CDC_AUDIT_KEEP", "10", "N",
-     "how many renamed files are kept", 0, 1000000, NULL},
+     "how many renamed files to keep", 0, 1000000, NULL},
     {"reader-spill", OPTION_SIZE, offsetof(struct settings, reader_spill), "CDC_READER_SPILL",
      "1GB", "SIZE",
-     "how far a reader may fall behind the fastest one, in a\nspill file; 0: the slowest slows all",
+     "how far a reader may fall behind the fastest one, in a\n"
+     "spill file; 0: the slowest reader slows all",
      0, 0, NULL},
     {"spill-dir", OPTION_STRING, offsetof(struct settings, spill_dir), "CDC_SPILL_DIR", NULL, "DIR",
-     "where spill files are made [$TMPDIR, else /var/tmp]", 0, 0, NULL},
+     "directory for spill files [$TMPDIR, else /var/tmp]", 0, 0, NULL},
     {.name = NULL},
 };
 
 static const struct program program = {
     .name = "frame-tee",
     .synopsis = "[option]... <committed.frames >committed.frames",
-    .purpose = "Passes frames on to several readers, and keeps an audit file of them.",
+    .purpose = "Passes frames on to several readers, and keeps an audit file.",
     .examples =
         "  txn-assemble <frames | frame-tee --audit audit.frames | apply-sqlite --dest shop.db\n",
     .options = option_table,

@@ -27,7 +27,7 @@ static void add_apart(const struct pipeline *p, const struct watched *w, struct 
 {
     bool kept = w->apart.kind == APART_PAUSED || w->apart.kind == APART_FAILED;
     exposition_gauge(e, "pg2any_apart",
-                     "While the target is not in the pipeline: 1 paused, 2 failed, 3 given up.",
+                     "If the target is not in the pipeline: 1 paused, 2 failed, 3 given up.",
                      w->name, (double)w->apart.kind);
     exposition_gauge(e, "pg2any_apart_since_timestamp_seconds", "Since when, Unix time.", w->name,
                      (double)w->apart.since_s);
@@ -40,7 +40,7 @@ static void add_metrics(const struct pipeline *p, struct exposition *e)
     for (const struct watched *w = NULL; (w = pipeline_next(p, w));) {
         exposition_add(e, w->name, &w->file);
         exposition_add(e, w->name, &w->compared);
-        exposition_gauge(e, "pg2any_up", "1 while the stage's process is there.", w->name,
+        exposition_gauge(e, "pg2any_up", "1 while the stage's process exists.", w->name,
                          w->file.alive);
         if (w->apart.kind != APART_NONE)
             add_apart(p, w, e);

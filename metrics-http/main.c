@@ -29,23 +29,26 @@ struct settings {
 
 static const struct option_def option_table[] = {
     {"stats", OPTION_LIST, offsetof(struct settings, stats), NULL, NULL, "FILE",
-     "a statistics file to serve; once for each stage of the pipeline.\n"
-     "Its name, without .prom, is the stage's",
+     "a statistics file to serve; repeat for each stage of the pipeline.\n"
+     "Its name without .prom is the stage's",
      0, 0, NULL},
     {"state-dir", OPTION_LIST, offsetof(struct settings, state_dirs), NULL, NULL, "DIR",
-     "instead, the state directory of a pipeline of pg2any; once for each\npipeline", 0, 0, NULL},
+     "instead of --stats: the state directory of a pipeline of pg2any;\n"
+     "repeat for each pipeline",
+     0, 0, NULL},
     {"listen", OPTION_STRING, offsetof(struct settings, listen), "METRICS_LISTEN", NULL,
      "ADDRESS:PORT", "where to listen [127.0.0.1:8080]", 0, 0, NULL},
     {"port", OPTION_STRING, offsetof(struct settings, port), "METRICS_PORT", NULL, "PORT",
      "the same, on 127.0.0.1", 0, 0, NULL},
     {"host-name", OPTION_LIST, offsetof(struct settings, host_names), "METRICS_HOST_NAME", NULL,
      "NAME,...",
-     "names by which clients ask for this server, besides addresses,\nlocalhost and the machine's name",
+     "further host names for requests, besides addresses, localhost\n"
+     "and the machine's name",
      0, 0, NULL},
     {"stall", OPTION_DURATION, offsetof(struct settings, stall_ms), "METRICS_STALL", "60s", "TIME",
-     "how long the target may stand still while changes wait", 1000, 86400000, NULL},
+     "how long a target may make no progress while changes wait", 1000, 86400000, NULL},
     {"notify-fd", OPTION_UINT, offsetof(struct settings, notify_fd), NULL, NULL, "N",
-     "write a newline there when ready, as s6 wants it", 3, 65535, NULL},
+     "write a newline to this descriptor when ready, as s6 expects", 3, 65535, NULL},
     {.name = NULL},
 };
 
@@ -53,9 +56,11 @@ static const struct program program = {
     .name = "metrics-http",
     .synopsis = "{--stats FILE... | --state-dir DIR...} [OPTION]...",
     .purpose =
-        "Serves how pipelines are: as a page at /, as JSON at /status.json, their statistics in\n"
-        "Prometheus' text format at /metrics, whether they work at /health and whether they have\n"
-        "started at /ready.",
+        "Serves the state of pipelines: a page at /, JSON at /status.json, statistics in "
+        "Prometheus'\n"
+        "text format at /metrics, whether they work at /health, and whether they have started "
+        "at\n"
+        "/ready.",
     .examples = "  metrics-http --listen 127.0.0.1:8080 --stats capture.prom --stats apply.prom\n",
     .options = option_table,
 };

@@ -325,10 +325,11 @@ static int on_ask(struct capture *c, uint64_t end_lsn, struct err *err)
                        LSN(end_lsn));
     if (now_ms - c->asked.since_ms < SHUTDOWN_LIMIT_MS)
         return 0;
-    return err_set(err, ERR_TEMPORARY,
-                   "the server shuts down and waits for %s to be confirmed, which no target has "
-                   "allowed for %d s",
-                   LSN(end_lsn), SHUTDOWN_LIMIT_MS / 1000);
+    return err_set(
+        err, ERR_TEMPORARY,
+        "the server shuts down and waits for %s to be confirmed, but not every target has "
+        "acknowledged it for %d s",
+        LSN(end_lsn), SHUTDOWN_LIMIT_MS / 1000);
 }
 
 static int on_keepalive(struct capture *c, const struct replication_message *m, struct err *err)

@@ -39,40 +39,40 @@ void capture_stats_init(struct capture_stats *s, const char *path, const char *s
     s->received_bytes =
         stats_register(&s->file, STATS_COUNTER, "pg2any_network_bytes_received_total", NULL,
                        "Bytes of pgoutput messages received.");
-    COUNTER(emitted_bytes, "Bytes of frames put out.");
+    COUNTER(emitted_bytes, "Bytes of frames written.");
     COUNTER(connections, "Streams begun.");
     s->connected = stats_register(&s->file, STATS_GAUGE, "pg2any_source_connection_status", NULL,
                                   "1 while a stream is open.");
     s->received_lsn = stats_register(&s->file, STATS_GAUGE, "pg2any_last_received_lsn", NULL,
                                      "Last position received from the server, in bytes.");
-    GAUGE(emitted_lsn, "End of what was put out.");
+    GAUGE(emitted_lsn, "End of what was written.");
     GAUGE(acknowledged_lsn, "Position that every target has acknowledged.");
-    GAUGE(covered_lsn, "Position that the targets will have when they have what was put out.");
+    GAUGE(covered_lsn, "Position that the targets will have when they have what was written.");
     s->confirmed_lsn = stats_register(&s->file, STATS_GAUGE, "pg2any_confirmed_flush_lsn", NULL,
                                       "Position confirmed to the slot, in bytes.");
     s->commit_time =
         stats_register(&s->file, STATS_GAUGE, "pg2any_capture_last_commit_timestamp_seconds", NULL,
-                       "Commit time of the last transaction put out, Unix time.");
+                       "Commit time of the last transaction written, Unix time.");
     s->pending_bytes = stats_register(&s->file, STATS_GAUGE, "pg2any_buffer_memory_usage_bytes",
                                       NULL, "Frames that wait for the reader of stdout.");
     s->lag_bytes = stats_register(&s->file, STATS_GAUGE, "pg2any_replication_lag_bytes", NULL,
                                   "From the confirmed position to the end of the server's WAL.");
     s->server_lsn = stats_register(&s->file, STATS_GAUGE, "pg2any_server_lsn", NULL,
-                                   "The end of the server's WAL as last heard, in bytes.");
+                                   "The end of the server's WAL as last reported, in bytes.");
     stats_register_speed(&s->file, "pg2any_server_wal_bytes_per_second",
                          "How fast that moved in the last ten seconds.", s->server_lsn);
     s->retained_bytes =
         stats_register(&s->file, STATS_GAUGE, "pg2any_slot_retained_wal_bytes", NULL,
-                       "WAL that the server keeps for the slot; looked up every few seconds.");
+                       "WAL that the server keeps for the slot; queried every few seconds.");
     s->budget_bytes = stats_register(
         &s->file, STATS_GAUGE, "pg2any_slot_wal_budget_bytes", NULL,
         "WAL that the slot may keep: max_slot_wal_keep_size or --wal-budget, whichever is less; 0: "
         "neither is set.");
-    GAUGE(copy_tables_left, "Tables that are to be copied yet.");
+    GAUGE(copy_tables_left, "Tables still to be copied.");
     s->copied_tables = stats_register(&s->file, STATS_COUNTER, "pg2any_copied_tables_total", NULL,
-                                      "Tables of which the whole copy was put out.");
+                                      "Tables whose complete copy was written.");
     s->copied_rows = stats_register(&s->file, STATS_COUNTER, "pg2any_copied_rows_total", NULL,
-                                    "Rows of copies of tables that were put out.");
+                                    "Rows of copies of tables that were written.");
     s->copied_bytes = stats_register(&s->file, STATS_COUNTER, "pg2any_copied_bytes_total", NULL,
                                      "The same in bytes, as the source sent them.");
     for (size_t i = 0; i < sizeof wal_states / sizeof *wal_states; i++) {
@@ -95,10 +95,10 @@ void capture_stats_copy(struct capture_stats *s, const char *table, struct copy_
     copy->field = stats_register(&s->file, STATS_GAUGE, name, text, help)
     GAUGE(active, "pg2any_capture_copy_active", "1 while the table is copied.");
     GAUGE(rows, "pg2any_capture_copy_rows",
-          "Rows of the table's copy that this process has put out.");
+          "Rows of the table's copy that this process has written.");
     GAUGE(bytes, "pg2any_capture_copy_bytes", "The same in bytes, as the source sent them.");
     GAUGE(estimated_rows, "pg2any_capture_copy_estimated_rows",
-          "Rows of the table as the source's planner estimates them; 0: it does not.");
+          "Rows of the table as the source's planner estimates them; 0: unknown.");
     GAUGE(begun, "pg2any_capture_copy_begun_timestamp_seconds",
           "When this process began with the table, Unix time.");
 #undef GAUGE

@@ -139,7 +139,7 @@ static int read_lsn(const PGresult *result, int column, uint64_t *lsn, struct er
     *lsn = 0;
     if (*text == '\0' || lsn_parse(text, strlen(text), lsn))
         return 0;
-    return err_set(err, ERR_PERMANENT, "the server gave \"%s\" where an LSN belongs", text);
+    return err_set(err, ERR_PERMANENT, "the server sent \"%s\" instead of an LSN", text);
 }
 
 int catalog_look_ahead(struct catalog *c, struct err *err)

@@ -584,9 +584,10 @@ static int wait_until_shown(struct catalog *c, const struct relation *rel,
         if (*shown || ours || place->stage == PLACE_PREPARED)
             break;
         if (monotonic_ms() >= say_ms) {
-            log_warning("a transaction that has changed a table has committed, but the server does "
-                        "not show it yet: waiting, because what it made of the table is not known",
-                        "table", rel->name, "xid", LOG_U64(place->xid), NULL);
+            log_warning(
+                "a transaction that has changed a table has committed, but the server does not show it "
+                "yet: waiting, because its effect on the table is not known",
+                "table", rel->name, "xid", LOG_U64(place->xid), NULL);
             say_ms = NO_DEADLINE;
         }
         if (c->waiter->wait(c->waiter->ctx, -1, 0, monotonic_ms() + VISIBLE_LOOK_MS, err))

@@ -169,7 +169,7 @@ static int read_snapshot(struct copy_table *t, PGresult *rows, bool *same, struc
     *same = field_truth(rows, 0, 3);
     buf_append_str(&t->snapshot_text, text);
     if (!lsn_parse(lsn, strlen(lsn), &t->lsn))
-        return err_set(err, ERR_TEMPORARY, "the server gave \"%s\" where an LSN belongs", lsn);
+        return err_set(err, ERR_TEMPORARY, "the server sent \"%s\" instead of an LSN", lsn);
     if (!PQgetisnull(rows, 0, 2) && !(t->filter = strdup(field(rows, 0, 2))))
         return err_nomem(err);
     return snapshot_parse(&t->snapshot, text, strlen(text), err) ||
@@ -371,8 +371,9 @@ static int begin_copy(struct copy_table *t, const struct relation *rel,
                            err);
     buf_free(&sql);
     if (rc && strcmp(t->session.sqlstate, "42501") == 0)
-        return err_hint(err, "what keeps this user from every row of it: pg-capture --check, "
-                             "pg2any check; for row-level security ALTER ROLE ... BYPASSRLS");
+        return err_hint(
+            err, "pg-capture --check or pg2any check says why this user cannot read every row; for "
+                 "row-level security ALTER ROLE ... BYPASSRLS");
     if (rc)
         return -1;
     bool begun = PQresultStatus(result) == PGRES_COPY_OUT;

@@ -141,8 +141,8 @@ static void hold(struct copying *c)
     c->holds = now_ms - c->held_ms < HOLD_MS;
     c->look_ms = now_ms + (c->holds ? LOOK_AGAIN_MS : HOLD_MS);
     if (!c->holds)
-        log_warning("tables cannot be copied yet: transactions have committed that others do not "
-                    "see, as long as a synchronous standby does not answer",
+        log_warning("tables cannot be copied yet: committed transactions are not visible until a "
+                    "synchronous standby answers",
                     "transactions", LOG_U64(c->unseen.n), NULL);
 }
 
@@ -203,7 +203,7 @@ static int check_named(const struct copying *c, struct err *err)
     for (size_t i = 0; i < names->n; i++) {
         nmet += names->items[i].met;
         if (!names->items[i].met)
-            log_warning("no table that is published has a name that is to be copied", "schema",
+            log_warning("no published table has a name that is to be copied", "schema",
                         names->items[i].namespace, "table",
                         names->items[i].whole ? "*" : names->items[i].name, NULL);
     }
@@ -229,7 +229,7 @@ static int note_running(struct copying *c, struct err *err)
         rc = err_set(err, ERR_PERMANENT,
                      "the source is a standby, from which tables cannot be copied: its snapshots "
                      "leave running transactions out");
-        (void)err_hint(err, "connect to the primary for the copy, or go without: --copy never");
+        (void)err_hint(err, "connect to the primary for the copy, or do without: --copy never");
     }
     for (int i = 0; rc == 0 && i < PQntuples(rows); i++)
         if (!PQgetisnull(rows, i, 1))
@@ -491,7 +491,7 @@ static int copy_rows(struct copying *c, struct copying_table *t, struct err *err
                  buf_cstr(&c->reader.snapshot_text), NULL);
     } else if (rc == 0 && t->begun_ms == 0) {
         t->begun_ms = monotonic_ms();
-        log_info("going on with the copy of a table", "schema", rel->namespace, "table", rel->name,
+        log_info("continuing the copy of a table", "schema", rel->namespace, "table", rel->name,
                  NULL);
     }
     if (rc == 0) {

@@ -78,8 +78,10 @@ static int check_server(struct upstream *u, struct report *r, bool *may_replicat
                        "pg_reload_conf();  -- beyond it the slot is lost instead");
     }
     if (strcmp(field(rows, 0, 12), "on") != 0) {
-        report_note(r, "track_commit_timestamp is off: a table of which columns were dropped and "
-                       "others added just before a row stops the applier more often");
+        report_note(
+            r,
+            "track_commit_timestamp is off: more changes of tables cannot be followed, for example "
+            "if columns were dropped and others added shortly before a row");
         report_mend(r, "ALTER SYSTEM SET track_commit_timestamp = on; and restart the server");
     }
     PQclear(rows);
@@ -118,14 +120,15 @@ static int check_slots(struct upstream *u, struct beginning *b, struct report *r
     long slots = strtol(field(rows, 0, 0), NULL, 10), used = strtol(field(rows, 0, 1), NULL, 10);
     PQclear(rows);
     if (used < slots) {
-        report_ok(r, "slot %s does not exist and will be made; %ld of %ld slots in use", name, used,
-                  slots);
+        report_ok(r, "slot %s does not exist and will be created; %ld of %ld slots in use", name,
+                  used, slots);
     } else {
         report_fail(r, "slot %s does not exist, and all %ld slots are in use", name, slots);
-        report_mend(r,
-                    "SELECT slot_name FROM pg_replication_slots WHERE NOT active;  -- drop what "
-                    "nobody needs, or: ALTER SYSTEM SET max_replication_slots = %ld; and restart",
-                    slots + 5);
+        report_mend(
+            r,
+            "SELECT slot_name FROM pg_replication_slots WHERE NOT active;  -- drop unused ones, "
+            "or: ALTER SYSTEM SET max_replication_slots = %ld; and restart",
+            slots + 5);
     }
     return 0;
 }

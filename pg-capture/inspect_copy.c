@@ -18,7 +18,7 @@ static int check_primary(struct catalog *c, struct report *r, struct err *err)
     if (field_truth(rows, 0, 0)) {
         report_fail(r, "the source is a standby, from which tables cannot be copied: its snapshots "
                        "leave running transactions out");
-        report_mend(r, "connect to the primary for the copy, or go without: --copy never");
+        report_mend(r, "connect to the primary for the copy, or do without: --copy never");
     }
     PQclear(rows);
     return 0;
@@ -51,10 +51,11 @@ static void check_table(const PGresult *rows, int row, const char *table, struct
         report_fail(r, "user %s may not read table %s, which is to be copied", user, table);
         report_mend(r, "GRANT SELECT%s ON %s TO %s;", field(rows, row, 9), table, quoted);
     } else if (field_truth(rows, row, 4)) {
-        report_fail(r,
-                    "row-level security hides rows of table %s from user %s: it could not be "
-                    "copied whole",
-                    table, user);
+        report_fail(
+            r,
+            "row-level security hides rows of table %s from user %s: it could not be copied "
+            "completely",
+            table, user);
         report_mend(r, "ALTER ROLE %s BYPASSRLS;  -- or connect as the table's owner", quoted);
     }
 }
@@ -99,10 +100,10 @@ static int check_tables(struct upstream *u, const char *publications, struct rep
         check_table(rows, i, field(rows, i, 1), r);
     }
     if (n > 0 && r->failures == before)
-        report_ok(r, "user %s may read the %u tables that a target may have to get a copy of",
-                  field(rows, 0, 5), n);
+        report_ok(r, "user %s may read the %u tables that may have to be copied", field(rows, 0, 5),
+                  n);
     else if (n > 0)
-        report_note(r, "without copies only changes come, and nothing is read: --copy never");
+        report_note(r, "to replicate only changes and read no table: --copy never");
     PQclear(rows);
     check_named(&u->copy_tables, r);
     return 0;
@@ -128,10 +129,11 @@ static int check_unlogged(struct catalog *c, const char *publications, struct re
         return -1;
     for (int i = 0; i < PQntuples(rows); i++) {
         const char *table = field(rows, i, 0);
-        report_note(r,
-                    "table %s is unlogged, and publication %s is without it: it is neither copied "
-                    "nor followed",
-                    table, field(rows, i, 1));
+        report_note(
+            r,
+            "table %s is unlogged, so publication %s does not contain it: it is neither copied nor "
+            "followed",
+            table, field(rows, i, 1));
         report_mend(r, "ALTER TABLE %s SET LOGGED;", table);
     }
     PQclear(rows);

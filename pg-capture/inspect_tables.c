@@ -104,11 +104,12 @@ static int check_types(struct catalog *c, const char *publications, struct repor
             publications, 2, &rows, err))
         return -1;
     for (int i = 0; i < PQntuples(rows); i++)
-        report_note(r,
-                    "table %s has columns of type %s: to rename a label, or to add or drop an "
-                    "attribute, changes rows without a word in the stream; it is noticed with the "
-                    "table's next rows, and stops",
-                    field(rows, i, 0), field(rows, i, 1));
+        report_note(
+            r,
+            "table %s has columns of type %s: renaming a label, or adding or dropping an "
+            "attribute, changes rows without a message in the stream; it is noticed at the table's "
+            "next rows, and the table is copied again (--unknown stop: the applier stops)",
+            field(rows, i, 0), field(rows, i, 1));
     PQclear(rows);
     return 0;
 }
@@ -132,10 +133,11 @@ static int check_generated(struct catalog *c, const char *publications, struct r
     if (ask(c, sql, publications, 2, &rows, err))
         return -1;
     for (int i = 0; i < PQntuples(rows); i++)
-        report_note(r,
-                    "table %s has generated columns, which are not sent: %s; the target's table is "
-                    "without them, unless it is made by hand with columns that it generates itself",
-                    field(rows, i, 0), field(rows, i, 1));
+        report_note(
+            r,
+            "table %s has generated columns, which are not sent: %s; the target's table does not "
+            "have them, unless it was made by hand and generates them itself",
+            field(rows, i, 0), field(rows, i, 1));
     PQclear(rows);
     return 0;
 }
@@ -181,10 +183,11 @@ static int check_inheritance(struct catalog *c, const char *publications, struct
             publications, 1, &rows, err))
         return -1;
     for (int i = 0; i < PQntuples(rows); i++)
-        report_note(r,
-                    "other tables inherit from table %s: at the target each is by itself, so that "
-                    "a query of this one shows what SELECT ... FROM ONLY shows at the source",
-                    field(rows, i, 0));
+        report_note(
+            r,
+            "other tables inherit from table %s: at the target each is separate, so that a query "
+            "of this one shows what SELECT ... FROM ONLY shows at the source",
+            field(rows, i, 0));
     PQclear(rows);
     return 0;
 }

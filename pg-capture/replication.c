@@ -130,7 +130,7 @@ int replication_create_slot(struct replication *r, const char *slot, bool two_ph
     PGresult *result;
     if (command(r, &sql, NO_DEADLINE, &result, err)) {
         if (strcmp(r->session.sqlstate, "53400") == 0)
-            (void)err_hint(err, "drop a slot that nobody needs, or raise max_replication_slots");
+            (void)err_hint(err, "drop an unused slot, or raise max_replication_slots");
         return err_context(err, "creating replication slot %s", slot);
     }
     PQclear(result);
@@ -149,7 +149,7 @@ int replication_copy_slot(struct replication *r, const char *slot, const char *c
     PGresult *result;
     if (command(r, &sql, deadline_ms, &result, err)) {
         if (strcmp(r->session.sqlstate, "53400") == 0)
-            (void)err_hint(err, "drop a slot that nobody needs, or raise max_replication_slots");
+            (void)err_hint(err, "drop an unused slot, or raise max_replication_slots");
         return err_context(err, "copying replication slot %s", slot);
     }
     PQclear(result);
@@ -273,7 +273,7 @@ int replication_next(struct replication *r, struct replication_message *m, struc
         (void)err_set(err, ERR_PERMANENT,
                       "a publication does not exist at this point in the WAL: the server skips its "
                       "changes");
-        return err_hint(err, "take the target afresh with a new slot, made after the publication");
+        return err_hint(err, "rebuild the target with a new slot, created after the publication");
     }
     if (n == 0)
         return 0;

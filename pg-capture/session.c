@@ -342,8 +342,10 @@ int session_result_error(struct session *s, const PGresult *result, struct err *
     if (hint)
         (void)err_hint(err, "%s", hint);
     else if (s->kind == SESSION_REPLICATION && cannot_decode(state, text))
-        (void)err_hint(err, "the server cannot decode a transaction that ran while the slot was "
-                            "made: make a new slot, and copy all tables to it: pg2any resync");
+        (void)err_hint(
+            err,
+            "the server cannot decode a transaction that ran while the slot was created; to create "
+            "a new slot and copy all tables: pg2any resync");
     return -1;
 }
 
@@ -444,8 +446,10 @@ static int pin_settings(struct session *s, const struct waiter *waiter, int64_t 
         (void)err_set(err, ERR_PERMANENT,
                       "the session does not keep its settings: %s was set to \"%s\" and is \"%s\"",
                       settings[i].name, settings[i].value, is);
-        rc = err_hint(err, "values would come in another form: connect to PostgreSQL itself, or "
-                           "to a pooler that gives each connection a session of its own");
+        rc = err_hint(
+            err,
+            "values would have another form: connect to PostgreSQL itself, or to a pooler that "
+            "gives each connection its own session");
     }
     PQclear(result);
     return rc;
@@ -592,9 +596,9 @@ int session_check_shape(const PGresult *result, struct shape shape, struct err *
     (void)err_set(err, ERR_TEMPORARY,
                   "the server's answer has %d columns and %d rows, which is not what was asked for",
                   columns, rows);
-    return err_hint(err,
-                    "connect to PostgreSQL itself, or to a pooler that gives each connection a "
-                    "session of its own");
+    return err_hint(
+        err,
+        "connect to PostgreSQL itself, or to a pooler that gives each connection its own session");
 }
 
 const char *field(const PGresult *result, int row, int column)

@@ -240,10 +240,9 @@ static int recreated(const struct upstream *u, const struct position *position, 
                      struct err *err)
 {
     (void)err_set(err, ERR_PERMANENT, "replication slot %s %s", u->options->slot, what);
-    return err_hint(err,
-                    "changes after %s may be missing: take the target afresh from a copy of the "
-                    "source and a new slot",
-                    LSN(position_done(position)));
+    return err_hint(
+        err, "changes after %s may be missing: rebuild the target with a new slot (pg2any resync)",
+        LSN(position_done(position)));
 }
 
 static void warn_of_loss(const struct upstream *u, const struct slot *s)
@@ -257,12 +256,12 @@ static void warn_of_budget(struct upstream *u, const struct slot *s)
 {
     uint64_t kept = slot_retained_bytes(s), budget = upstream_wal_budget(u, s);
     if (wal_budget_is_due(&u->wal_budget, kept, budget, monotonic_ms()))
-        log_warning("the slot keeps half of the WAL that it may, or more: see what holds it back "
-                    "(pg2any status, pg_stat_activity, pg_prepared_xacts), or raise the limit in "
-                    "time",
-                    "slot", u->options->slot, "retained_bytes", LOG_U64(kept), "budget_bytes",
-                    LOG_U64(budget), "limit",
-                    budget == s->max_wal_bytes ? "max_slot_wal_keep_size" : "wal-budget", NULL);
+        log_warning(
+            "the slot keeps half of its WAL budget or more: see what holds it back (pg2any status, "
+            "pg_stat_activity, pg_prepared_xacts), or raise the limit in time",
+            "slot", u->options->slot, "retained_bytes", LOG_U64(kept), "budget_bytes",
+            LOG_U64(budget), "limit",
+            budget == s->max_wal_bytes ? "max_slot_wal_keep_size" : "wal-budget", NULL);
 }
 
 int upstream_look_at_slot(struct upstream *u, struct err *err)
@@ -292,9 +291,9 @@ int upstream_check_slot(const struct upstream *u, const struct slot *s, struct e
                       *s->invalidation ? s->invalidation : "the WAL that it needs is gone");
         return err_hint(
             err,
-            "drop it with SELECT pg_drop_replication_slot('%s'), take the target afresh; "
-            "max_slot_wal_keep_size and idle_replication_slot_timeout bound how far a slot may "
-            "lag behind",
+            "drop it with SELECT pg_drop_replication_slot('%s') and rebuild the target; "
+            "max_slot_wal_keep_size and idle_replication_slot_timeout limit how far a slot may lag "
+            "behind",
             name);
     }
     if (s->beyond_wal) {
@@ -303,9 +302,10 @@ int upstream_check_slot(const struct upstream *u, const struct slot *s, struct e
             "replication slot %s is confirmed up to %s, but the server's WAL ends at %s: the "
             "server lost WAL in a crash, or was restored from a backup without its slots",
             name, LSN(s->confirmed_flush_lsn), LSN(s->current_lsn));
-        return err_hint(err,
-                        "what is committed up to there would not come: drop the slot and build "
-                        "the target anew");
+        return err_hint(
+            err,
+            "transactions committed up to there would not be sent: drop the slot and rebuild the "
+            "target");
     }
     if (s->two_phase && u->parameters.protocol_version < 3)
         return err_set(
@@ -381,7 +381,7 @@ static int vanished(const struct upstream *u, struct err *err)
     bool gone = strcmp(u->replication.session.sqlstate, "42704") == 0;
     if (gone && !u->begun && err->kind == ERR_PERMANENT)
         return err_set(err, ERR_TEMPORARY,
-                       "replication slot %s was there a moment ago and is not any more",
+                       "replication slot %s existed a moment ago and no longer does",
                        u->options->slot);
     return -1;
 }
@@ -401,7 +401,7 @@ static int end_former(struct upstream *u, struct err *err)
     if (catalog_query(&u->catalog, sql, 2, params, (struct shape){1, ANY_ROWS}, &rows, err))
         return -1;
     if (PQntuples(rows) == 1)
-        log_info("the server still had the former connection, which was ended", "slot",
+        log_info("the server still had the previous connection, which was ended", "slot",
                  u->options->slot, "pid", pid, NULL);
     PQclear(rows);
     u->former_pid = 0;

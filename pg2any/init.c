@@ -97,9 +97,8 @@ static int check_configuration(struct err *err)
     const char *copy = getenv("CDC_COPY");
     if (!copy || strcmp(copy, "only") != 0)
         return 0;
-    (void)err_set(err, ERR_PERMANENT,
-                  "CDC_COPY=only comes to an end, and a service would be started again");
-    return err_hint(err, "pg2any run with it, once; or CDC_COPY=initial, which goes on");
+    (void)err_set(err, ERR_PERMANENT, "CDC_COPY=only ends, and a service would be restarted");
+    return err_hint(err, "use it with pg2any run, once; or use CDC_COPY=initial");
 }
 
 static int write_configuration(const struct init *in, struct err *err)
@@ -335,8 +334,11 @@ int init_services(const struct plan *plan, const char *directory, struct err *er
                     find_templates(&in, err) || make_aside(&in, err)))
         rc = -1;
     if (rc == 0)
-        (void)printf("The pipeline is set up in %s. Start it with:\n\n    s6-svscan %s/service\n\n"
-                     "Look at it with: pg2any status --env-dir %s/env\n",
+        (void)printf("The pipeline is set up in %s. Start it with:\n"
+                     "\n"
+                     "    s6-svscan %s/service\n"
+                     "\n"
+                     "Show its state with: pg2any status --env-dir %s/env\n",
                      in.home, in.home, in.home);
     else if (made)
         (void)rmdir(directory);

@@ -122,7 +122,7 @@ int inspect_check(const struct plan *plan, struct err *err)
         return 0;
     if (status > 0)
         return err_set(err, status == STATUS_TEMPORARY ? ERR_TEMPORARY : ERR_PERMANENT,
-                       "the configuration does not work yet; the report above says what to mend");
+                       "the configuration does not work yet; the report above says what to fix");
     return -1;
 }
 
@@ -304,7 +304,7 @@ static int failed(int status, const char *what, struct err *err)
 static int ask(const struct plan *plan, const char *otherwise, struct err *err)
 {
     char answer[80];
-    (void)printf("Type the slot's name to go on: ");
+    (void)printf("Type the slot's name to continue: ");
     (void)fflush(stdout);
     if (!fgets(answer, sizeof answer, stdin))
         answer[0] = '\0';
@@ -342,10 +342,11 @@ int inspect_drop(const struct plan *plan, bool sure, struct err *err)
     if (check_that_nothing_runs(plan, err))
         return -1;
     if (!sure)
-        (void)printf("This drops replication slot %s, and the checkpoint in %u target%s. What "
-                     "changes at the source\nfrom now on will be missing at the target, until it "
-                     "is copied anew. The rows at the target stay.\n",
-                     plan->slot, plan->ntargets, plan->ntargets > 1 ? "s" : "");
+        (void)printf(
+            "This drops replication slot %s, and the checkpoint in %u target%s. The target will "
+            "miss all changes\n"
+            "from now on, until its tables are copied again. The rows at the target stay.\n",
+            plan->slot, plan->ntargets, plan->ntargets > 1 ? "s" : "");
     if (!sure && ask(plan, "nothing was dropped", err))
         return -1;
     int status = run_program(plan, &plan->stages[0], capture, -1, -1, false, err);
@@ -388,9 +389,9 @@ static void tell_applier(const struct stage *s, const char *does, const char *do
     bool told = stats_file_read(&f, s->stats, &unread) == 0 && f.alive && f.state == STATS_READY &&
                 kill(f.pid, SIGHUP) == 0;
     if (told)
-        (void)printf("%s: asked for; the pipeline that runs %s\n", s->name, does);
+        (void)printf("%s: requested; the running pipeline %s\n", s->name, does);
     else
-        (void)printf("%s: asked for; they are %s when the pipeline runs\n", s->name, done);
+        (void)printf("%s: requested; they are %s when the pipeline runs\n", s->name, done);
     stats_file_free(&f);
 }
 
@@ -447,7 +448,7 @@ static int ask_for_tables(const struct plan *plan, const struct copy_request *r,
 int inspect_copy(const struct plan *plan, const struct copy_request *r, struct err *err)
 {
     static const struct asking asking = {"--copy-again", "copies them", "copied",
-                                         "not every table was asked for"};
+                                         "not every table was requested"};
     return inspect_check_copies(r->target, plan, err) ? -1 : ask_for_tables(plan, r, &asking, err);
 }
 
@@ -461,7 +462,7 @@ int inspect_set_aside(const struct plan *plan, const struct copy_request *r, str
 int inspect_bring_back(const struct plan *plan, const struct copy_request *r, struct err *err)
 {
     static const struct asking asking = {"--resume", "brings them back", "brought back",
-                                         "not every table was asked for"};
+                                         "not every table was requested"};
     return check_target(r->target, plan, err) ? -1 : ask_for_tables(plan, r, &asking, err);
 }
 
@@ -499,7 +500,7 @@ int inspect_mend(const struct plan *plan, const struct stage *s, int keys_fd, bo
     int status = run_program(plan, s, argv, keys_fd, -1, false, err);
     if (status == STATUS_OK)
         tell_applier(s, "reads them again", "read again");
-    return failed(status, "the rows were not asked for", err);
+    return failed(status, "the rows were not requested", err);
 }
 
 /* The others may run where that one target is apart. */
@@ -523,13 +524,16 @@ int inspect_resync(const struct plan *plan, unsigned target, bool sure, struct e
     if (inspect_check_copies(target, plan, err) || check_that_none_minds(plan, target, err))
         return -1;
     if (!sure && target == 0)
-        (void)printf("This drops replication slot %s; the next start makes it anew and copies all "
-                     "tables to %u target%s.\nUntil then the rows there stay as they are.\n",
-                     plan->slot, plan->ntargets, plan->ntargets > 1 ? "s" : "");
+        (void)printf(
+            "This drops replication slot %s; the next start creates it again and copies all tables "
+            "to %u target%s.\n"
+            "Until then the rows there stay as they are.\n",
+            plan->slot, plan->ntargets, plan->ntargets > 1 ? "s" : "");
     else if (!sure)
-        (void)printf("This gives up the checkpoint in target %u; the next start copies all tables "
-                     "to it.\nUntil then the rows there stay as they are.\n",
-                     target);
+        (void)printf(
+            "This drops the checkpoint in target %u; the next start copies all tables to it.\n"
+            "Until then the rows there stay as they are.\n",
+            target);
     if (!sure && ask(plan, "nothing was changed", err))
         return -1;
     int status =
@@ -537,5 +541,5 @@ int inspect_resync(const struct plan *plan, unsigned target, bool sure, struct e
     for (size_t i = 0; status == STATUS_OK && i < plan->nstages; i++)
         if (is_meant(&plan->stages[i], target))
             status = run_applier(plan, &plan->stages[i], "--copy-anew", "info", err);
-    return failed(status, "not every target begins anew", err);
+    return failed(status, "not every target starts over", err);
 }

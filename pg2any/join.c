@@ -87,7 +87,7 @@ static int check_targets(const struct plan *plan, const struct stage *s, struct 
 {
     if (!plan_changed(plan, s))
         return 0;
-    (void)err_set(err, ERR_TEMPORARY, "which targets are in the pipeline has changed");
+    (void)err_set(err, ERR_TEMPORARY, "the set of targets in the pipeline has changed");
     return err_follows(err);
 }
 

@@ -46,13 +46,13 @@ struct settings {
      NULL,                                                                                         \
      NULL,                                                                                         \
      "FILE",                                                                                       \
-     "NAME=value lines; the environment wins over them",                                           \
+     "file of NAME=value lines; the environment takes precedence",                                 \
      0,                                                                                            \
      0,                                                                                            \
      NULL},                                                                                        \
     {                                                                                              \
         "env-dir", OPTION_STRING, offsetof(struct settings, env_dir), NULL, NULL, "DIR",           \
-            "a file for each variable, as pg2any init makes and s6-envdir reads", 0, 0, NULL       \
+            "directory with a file for each variable, as pg2any init writes it", 0, 0, NULL        \
     }
 
 static const struct option_def plain_options[] = {ENVIRONMENT, {.name = NULL}};
@@ -60,8 +60,7 @@ static const struct option_def plain_options[] = {ENVIRONMENT, {.name = NULL}};
 #define PAUSE_WAL                                                                                  \
     {                                                                                              \
         "pause-wal", OPTION_SIZE, offsetof(struct settings, pause_wal_bytes), "CDC_PAUSE_WAL",     \
-            NULL, "SIZE", "give a target that is paused or has failed up beyond so much WAL",      \
-            1024, 0, NULL                                                                          \
+            NULL, "SIZE", "give up a target that is left out beyond this much WAL", 1024, 0, NULL  \
     }
 
 static const struct option_def status_options[] = {
@@ -70,7 +69,9 @@ static const struct option_def status_options[] = {
     {"json", OPTION_FLAG, offsetof(struct settings, json), NULL, NULL, NULL, "as a JSON object", 0,
      0, NULL},
     {"watch", OPTION_FLAG, offsetof(struct settings, watch), NULL, NULL, NULL,
-     "again each second, or every SECONDS, in place on a terminal;\nq leaves", 0, 0, NULL},
+     "repeat each second, or every SECONDS, in place on a terminal;\n"
+     "q quits",
+     0, 0, NULL},
     {.name = NULL},
 };
 
@@ -78,8 +79,8 @@ static const struct option_def run_options[] = {
     ENVIRONMENT,
     PAUSE_WAL,
     {"until-lsn", OPTION_STRING, offsetof(struct settings, until_lsn), NULL, NULL, "LSN",
-     "leave when everything up to there is at the targets; an LSN, or\n"
-     "current: where the server is at the start",
+     "exit when everything up to this LSN is at the targets; current:\n"
+     "the server's position at the start",
      0, 0, NULL},
     {.name = NULL},
 };
@@ -94,7 +95,7 @@ static const struct option_def drop_options[] = {
 #define TARGET                                                                                     \
     {                                                                                              \
         "target", OPTION_UINT, offsetof(struct settings, target), NULL, NULL, "N",                 \
-            "of this target only", 1, PLAN_MAX_TARGETS, NULL                                       \
+            "only this target", 1, PLAN_MAX_TARGETS, NULL                                          \
     }
 
 static const struct option_def copy_options[] = {ENVIRONMENT, TARGET, {.name = NULL}};
@@ -102,7 +103,7 @@ static const struct option_def copy_options[] = {ENVIRONMENT, TARGET, {.name = N
 #define TABLES                                                                                     \
     {                                                                                              \
         "table", OPTION_LIST, offsetof(struct settings, tables), NULL, NULL, "SCHEMA.TABLE,...",   \
-            "these tables, of that target or of all; the others go on", 0, 0, NULL                 \
+            "these tables, at that target or at all; other tables go on", 0, 0, NULL               \
     }
 
 static const struct option_def pause_options[] = {
@@ -126,24 +127,26 @@ static const struct option_def compare_options[] = {
     ENVIRONMENT,
     TARGET,
     {"keys", OPTION_STRING, FIELD(keys), NULL, NULL, "FILE",
-     "write all keys that differ there; a look at some shows 20", 0, 0, NULL},
+     "write all keys that differ to this file; 20 are shown otherwise", 0, 0, NULL},
     {"values", OPTION_FLAG, FIELD(values), NULL, NULL, NULL, "show the values of rows that differ",
      0, 0, NULL},
     {"mend", OPTION_FLAG, FIELD(mend), NULL, NULL, NULL,
-     "ask for the rows that differ to be read again, by the pipeline's\nown stream", 0, 0, NULL},
-    {"yes", OPTION_FLAG, FIELD(yes), NULL, NULL, NULL, "with --mend: do not ask where many differ",
+     "request the differing rows again, through the pipeline's own\n"
+     "stream",
      0, 0, NULL},
+    {"yes", OPTION_FLAG, FIELD(yes), NULL, NULL, NULL,
+     "with --mend: do not ask if many rows differ", 0, 0, NULL},
     {"json", OPTION_FLAG, FIELD(json), NULL, NULL, NULL,
-     "an object for each table, on a line of its own", 0, 0, NULL},
-    {"sample", OPTION_STRING, FIELD(sample), NULL, NULL, "N", "look at N percent of the keys", 0, 0,
-     NULL},
+     "print an object for each table, on a line of its own", 0, 0, NULL},
+    {"sample", OPTION_STRING, FIELD(sample), NULL, NULL, "N", "compare only N percent of the keys",
+     0, 0, NULL},
     {"rate", OPTION_STRING, FIELD(rate), NULL, NULL, "SIZE",
-     "read so much in a second at most, of either side", 0, 0, NULL},
+     "read at most this much per second, on each side", 0, 0, NULL},
     {"wait", OPTION_STRING, FIELD(wait), NULL, NULL, "TIME",
-     "give up where the target stands still for that long [60s]", 0, 0, NULL},
+     "give up if the target makes no progress for that long [60s]", 0, 0, NULL},
     {"still", OPTION_FLAG, FIELD(still), NULL, NULL, NULL,
-     "do not wait for the target: nothing is written at the source, and\n"
-     "the target has everything",
+     "do not wait for the target, because nothing is written at the\n"
+     "source and the target has everything",
      0, 0, NULL},
     {.name = NULL},
 };
@@ -160,11 +163,11 @@ static const struct option_def stage_options[] = {
     ENVIRONMENT,
     PAUSE_WAL,
     {"failed", OPTION_FLAG, offsetof(struct settings, failed), NULL, NULL, NULL,
-     "it has ended with 100: leave with 0 where it may be started again,\n"
-     "because its target is left out, else with 100",
+     "the stage has exited with 100: exit with 0 if it may be\n"
+     "restarted, because its target is left out, else with 100",
      0, 0, NULL},
     {"notify-fd", OPTION_UINT, offsetof(struct settings, notify_fd), NULL, NULL, "N",
-     "handed on to the stage's program; 3, because FIFOs follow", 3, 3, NULL},
+     "passed to the stage's program; 3, because FIFOs follow", 3, 3, NULL},
     {.name = NULL},
 };
 
@@ -191,7 +194,7 @@ static int watch_seconds(const struct settings *s, unsigned *seconds, struct err
     if (s->noperands == 0 || (s->watch && s->noperands == 1 &&
                               sscanf(s->operands[0], "%4u%c", seconds, &end) == 1 && *seconds > 0))
         return 0;
-    (void)err_set(err, ERR_PERMANENT, "what is behind --watch is not a number of seconds");
+    (void)err_set(err, ERR_PERMANENT, "the word after --watch is not a number of seconds");
     return err_hint(err, "pg2any status --watch 2");
 }
 
@@ -302,14 +305,13 @@ static const struct command {
     int (*run)(const struct plan *, const struct settings *, const char *, struct err *);
 } commands[] = {
     {"run", NULL, NULL,
-     "Runs the pipeline in the foreground. Starts it again after temporary errors, ends at\n"
+     "Runs the pipeline in the foreground. Restarts it after temporary errors, ends after\n"
      "permanent ones.",
      "  pg2any run --env-file shop.env\n"
      "  pg2any run --env-file shop.env --until-lsn current\n",
      run_options, do_run},
     {"check", NULL, NULL,
-     "Looks whether source and targets are as they have to be, and says what to mend. Changes\n"
-     "nothing.",
+     "Checks the source and the targets, and says what to fix. Changes nothing.",
      "  pg2any check --env-file shop.env\n", plain_options, do_check},
     {"status", "[SECONDS]", NULL, "Shows processes, slot, lag and checkpoints.",
      "  pg2any status --env-file shop.env\n"
@@ -319,29 +321,28 @@ static const struct command {
      "Writes the pipeline into DIR as service directories for s6.",
      "  pg2any init --env-file shop.env /srv/shop\n", plain_options, do_init},
     {"copy", "[TABLE...]", NULL,
-     "Asks for tables to be copied again, of a pipeline that runs or not; all without a name.",
+     "Requests another copy of tables, of all without a name. The pipeline may run.",
      "  pg2any copy --env-file shop.env public.orders public.customers\n", copy_options, do_copy},
     {"pause", NULL, NULL,
-     "Leaves one of several targets out, or tables as they are, while the others go on, of a\n"
-     "pipeline that runs or not.",
+     "Leaves out one of several targets, or freezes tables, while the others go on. The\n"
+     "pipeline may run.",
      "  pg2any pause --env-file shop.env --target 2\n"
      "  pg2any pause --env-file shop.env --table public.orders\n",
      pause_options, do_pause},
     {"resume", NULL, NULL,
-     "Brings back a target that was left out, which catches up, or tables, by what was kept of them\n"
-     "or by a copy.",
+     "Brings back a target, which then catches up, or tables, by their kept changes or by a copy.",
      "  pg2any resume --env-file shop.env --target 2\n"
      "  pg2any resume --env-file shop.env --table public.orders\n",
      resume_options, do_resume},
     {"compare", "[TABLE...]", NULL,
-     "Compares tables at the source with those at the targets, of a pipeline that runs; all\n"
-     "without a name. Exit 0 where they are equal, 1 where one is not.",
+     "Compares tables, or all without a name, at source and targets while the pipeline runs.\n"
+     "Exits with 0 if they are equal, with 1 if one differs.",
      "  pg2any compare --env-file shop.env\n"
      "  pg2any compare --env-file shop.env --mend public.orders\n",
      compare_options, do_compare},
     {"resync", NULL, NULL,
-     "Begins anew, after asking: a new slot, and all tables are copied again. Until then the\n"
-     "targets keep the rows that they have.",
+     "Starts over, after asking: a new slot, and all tables are copied again. Until then the\n"
+     "targets keep their rows.",
      "  pg2any resync --env-file shop.env --target 2\n", resync_options, do_resync},
     {"drop", NULL, NULL, "Drops the slot and the checkpoints, after asking.",
      "  pg2any drop --env-file shop.env\n", drop_options, do_drop},
@@ -355,8 +356,10 @@ static const struct command {
 static void print_help(void)
 {
     (void)printf(
-        "Usage: pg2any COMMAND [OPTION]...\n\n"
-        "Replicates PostgreSQL into MySQL, SQL Server or SQLite as the environment says.\n\n"
+        "Usage: pg2any COMMAND [OPTION]...\n"
+        "\n"
+        "Replicates PostgreSQL into MySQL, SQL Server or SQLite, configured by the environment.\n"
+        "\n"
         "Commands:\n");
     for (size_t i = 0; i < NCOMMANDS; i++) {
         char name[24];
@@ -376,7 +379,7 @@ static void print_help(void)
                  "  pg2any check --env-file shop.env && pg2any run --env-file shop.env\n"
                  "\npg2any COMMAND --help lists the options of a command.\n\n"
                  "Exit status: 0 stopped on purpose; 100 permanent error; 111 temporary error, "
-                 "start again.\n");
+                 "restart.\n");
 }
 
 /* For shell completion: a name, its operand or "-", and the first line of what it is for. */

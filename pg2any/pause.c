@@ -69,7 +69,7 @@ static int leave_out(struct plan *plan, const struct stage *s, struct err *err)
     if (plan->njoined == 1) {
         (void)err_set(err, ERR_PERMANENT, "target %u is the only one that is in the pipeline",
                       s->target);
-        return err_hint(err, "stop the pipeline instead; the slot keeps what comes meanwhile");
+        return err_hint(err, "stop the pipeline instead; the slot keeps all changes meanwhile");
     }
     return mark(s, APART_PAUSED, "", err);
 }
@@ -211,7 +211,7 @@ int pause_end(const struct plan *plan, unsigned target, bool at_once, struct err
         rc = err_set(err, ERR_PERMANENT, "target %u is in the pipeline", s->target);
     /* One that has no checkpoint would begin where the slot stands, and not know what it lacks. */
     if (rc == 0 && was == APART_GIVEN_UP && inspect_check_copies(target, plan, err))
-        rc = err_context(err, "target %u was given up, and lacks what the slot has passed",
+        rc = err_context(err, "target %u was given up, and lacks changes that the slot has passed",
                          s->target);
     a.kind = APART_NONE;
     if (rc == 0)
@@ -255,9 +255,10 @@ static int mark_failed(struct plan *plan, const struct stage *s, bool *left_out,
     describe_end(s, reason);
     *left_out = mark(s, APART_FAILED, reason, err) == 0;
     if (*left_out)
-        log_warning("a target has failed and is left out; the others go on, and the slot keeps WAL "
-                    "for it: mend what it says, then pg2any resume",
-                    "target", LOG_U64(s->target), "reason", reason, NULL);
+        log_warning(
+            "a target has failed and is left out; the others go on, and the slot keeps WAL for it: "
+            "fix its error, then pg2any resume",
+            "target", LOG_U64(s->target), "reason", reason, NULL);
     return *left_out ? 0 : -1;
 }
 

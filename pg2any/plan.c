@@ -298,7 +298,8 @@ int plan_check_state_dir(const struct plan *p, struct err *err)
     if (set_value("CDC_STATE_DIR") || geteuid() == 0 || lstat(p->state_dir, &st) != 0 ||
         (S_ISDIR(st.st_mode) && st.st_uid == geteuid()))
         return 0;
-    return err_set(err, ERR_PERMANENT, "the state directory %s is somebody else's", p->state_dir);
+    return err_set(err, ERR_PERMANENT, "the state directory %s belongs to somebody else",
+                   p->state_dir);
 }
 
 /* ---- stages ---- */

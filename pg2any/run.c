@@ -157,8 +157,9 @@ static void metrics_ended(struct run *r, int status)
         return;
     r->metrics_wanted = status != STATUS_PERMANENT;
     r->metrics_due_ms = monotonic_ms() + METRICS_BACKOFF_MS;
-    log_warning(r->metrics_wanted ? "metrics-http ended and is started again"
-                                  : "metrics-http ended for good; the pipeline goes on without",
+    log_warning(r->metrics_wanted
+                    ? "metrics-http ended and is restarted"
+                    : "metrics-http ended permanently; the pipeline goes on without it",
                 "status", LOG_U64((uint64_t)status), NULL);
 }
 
@@ -415,8 +416,8 @@ static int run_until_the_end(struct run *r, struct err *err)
                 return -1;
         }
         if (r->stop) {
-            log_warning("stopped, but not in good order; what is missing comes again", "reason",
-                        err->text, NULL);
+            log_warning("stopped, but not in good order; what is missing will be sent again",
+                        "reason", err->text, NULL);
             err_clear(err);
             return 0;
         }
@@ -426,7 +427,7 @@ static int run_until_the_end(struct run *r, struct err *err)
                 backoff_ms = BACKOFF_FIRST_MS;
             else if (worked && backoff_ms > BACKOFF_WORKED_MS)
                 backoff_ms = BACKOFF_WORKED_MS;
-            log_warning("the pipeline is started again", "reason", err->text, "wait_ms",
+            log_warning("the pipeline is restarted", "reason", err->text, "wait_ms",
                         LOG_U64((uint64_t)backoff_ms), NULL);
             pause_for(r, backoff_ms);
             if (r->stop) {
@@ -436,7 +437,7 @@ static int run_until_the_end(struct run *r, struct err *err)
             backoff_ms = backoff_ms * 2 < BACKOFF_MAX_MS ? backoff_ms * 2 : BACKOFF_MAX_MS;
         }
         if (r->anew)
-            log_info("the pipeline begins anew: which targets are in it has changed", NULL);
+            log_info("the pipeline is restarted, because the set of its targets has changed", NULL);
         err_clear(err);
     }
 }

@@ -100,6 +100,8 @@ int stage_exec(const struct plan *plan, const char *name, uint64_t notify_fd, st
     if (s)
         return exec_stage(&own, (size_t)(s - own.stages), notify_fd, err);
     (void)err_set(err, ERR_PERMANENT, "the configuration has no stage %s", name);
-    return err_hint(err, "stages are capture, assemble, apply, apply-2 and so on, metrics, and tee "
-                         "where there are several targets or an audit file");
+    return err_hint(
+        err,
+        "stages are capture, assemble, apply, apply-2 and so on, metrics, and tee if there are "
+        "several targets or an audit file");
 }

@@ -494,10 +494,10 @@ static int on_stream_start(struct assembler *a, const struct frame *f, struct er
         return -1;
     struct held *t = held_find(&a->held, s.xid);
     if (t && s.first)
-        return err_set(err, ERR_PERMANENT, "a stream of transaction %u starts anew", s.xid);
+        return err_set(err, ERR_PERMANENT, "the stream of transaction %u starts again", s.xid);
     if (!t && !s.first)
         return err_set(err, ERR_PERMANENT,
-                       "the stream of transaction %u goes on that never started", s.xid);
+                       "the stream of transaction %u goes on, but never started", s.xid);
     if (!t && held_add(&a->held, s.xid, &t, err))
         return -1;
     a->current = t;

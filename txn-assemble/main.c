@@ -43,10 +43,11 @@ static const struct option_def option_table[] = {
      "memory for all unfinished transactions together;\nbeyond it they go to spill files",
      64 * 1024, 0, NULL},
     {"spill-dir", OPTION_STRING, offsetof(struct settings, spill_dir), "CDC_SPILL_DIR", NULL, "DIR",
-     "where spill files are made [$TMPDIR, else /var/tmp]", 0, 0, NULL},
+     "directory for spill files [$TMPDIR, else /var/tmp]", 0, 0, NULL},
     {"pipe-size", OPTION_SIZE, offsetof(struct settings, pipe_size), "CDC_PIPE_SIZE", "1MB", "SIZE",
-     "asked of the kernel for the pipes of stdin and stdout;\n0: leave them", 0, UINT64_C(1) << 30,
-     NULL},
+     "size to request for the pipes of stdin and stdout;\n"
+     "0: leave them",
+     0, UINT64_C(1) << 30, NULL},
     {.name = NULL},
 };
 
@@ -91,7 +92,7 @@ static void register_metrics(struct stats *s, struct metrics *m)
                        "Of these, streamed or prepared ones, which were held until their commit.");
     m->aborted =
         stats_register(s, STATS_COUNTER, "pg2any_assemble_dropped_transactions_total", NULL,
-                       "Held transactions that were rolled back or that a reconnect made stale.");
+                       "Held transactions that were rolled back or made stale by a reconnection.");
     m->subaborts = stats_register(s, STATS_COUNTER, "pg2any_assemble_dropped_subtransactions_total",
                                   NULL, "Rolled back subtransactions of streamed transactions.");
     m->changes = stats_register(s, STATS_COUNTER, "pg2any_assemble_changes_total", NULL,

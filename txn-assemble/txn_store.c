@@ -51,13 +51,13 @@ static int advise(struct err *err)
 {
     int error = errno;
     if (error == ENOSPC || error == EDQUOT)
-        (void)err_hint(err,
-                       "make room there, or choose another directory with --spill-dir, or raise "
-                       "--memory-limit");
+        (void)err_hint(
+            err,
+            "make room there, choose another directory with --spill-dir, or raise --memory-limit");
     else if (error == EMFILE || error == ENFILE)
         (void)err_hint(
-            err, "more transactions are open at once than files may be: raise the limit on open "
-                 "files or --memory-limit");
+            err, "more transactions are open than files may be: raise the limit on open files or "
+                 "--memory-limit");
     else
         (void)err_hint(err, "--spill-dir chooses another directory");
     return -1;

@@ -71,102 +71,112 @@ static const struct option_def option_defs[] = {
     {"schema-map", OPTION_STRING, FIELD(schema_map), "CDC_SCHEMA_MAPPING", NULL, "A:B,C:D",
      "names of PostgreSQL's schemas at the target", 0, 0, NULL},
     {"skip-table", OPTION_LIST, FIELD(skip_table), "CDC_SKIP_TABLES", NULL, "SCHEMA.TABLE,...",
-     "leave changes of these tables out (none: of no table)", 0, 0, NULL},
+     "leave out changes of these tables (none: of no table)", 0, 0, NULL},
     {"origin", OPTION_STRING, FIELD(origin), "CDC_ORIGIN", NULL, "NAME",
      "name of the checkpoint [the slot's name]", 0, 0, NULL},
     {"ack", OPTION_STRING, FIELD(ack), NULL, NULL, "FIFO",
-     "where to say which LSN is durable; pg-capture --ack reads it", 0, 0, NULL},
+     "FIFO for durable LSNs; pg-capture --ack reads it", 0, 0, NULL},
     {"group-transactions", OPTION_UINT, FIELD(group_transactions), "CDC_GROUP_TRANSACTIONS", "1000",
-     "N", "most source transactions in one target commit", 1, 0, NULL},
+     "N", "maximum of source transactions in one target commit", 1, 0, NULL},
     {"group-changes", OPTION_UINT, FIELD(group_changes), "CDC_BUFFER_SIZE", "50000", "N",
-     "most changes in one target commit, a larger transaction aside", 1, 0, NULL},
+     "maximum of changes in one target commit, except for a larger\n"
+     "transaction",
+     1, 0, NULL},
     {"group-bytes", OPTION_SIZE, FIELD(group_bytes), "CDC_GROUP_BYTES", "8MB", "SIZE",
-     "most memory for transactions that are not applied yet", 65536, UINT64_C(1) << 40, NULL},
+     "maximum of memory for transactions that are not applied yet", 65536, UINT64_C(1) << 40, NULL},
     {"order", OPTION_CHOICE, FIELD(order), "CDC_ORDER", "planned", "ORDER",
-     "planned or strict: tables together, and each row's changes in\none, as far as the end is the "
-     "same; or as the source has them",
+     "planned: group changes by table and merge those of a row, with\n"
+     "the same result; strict: use the source's order",
      0, 0, order_words},
     {"conflict", OPTION_CHOICE, FIELD(conflict), "CDC_CONFLICT", "stop", "POLICY",
      "stop, apply, skip or quarantine (set the table aside): at\ninsert_exists, update_missing, "
      "delete_missing",
      0, 0, conflict_words},
     {"refused", OPTION_CHOICE, FIELD(refused), "CDC_REFUSED", "stop", "POLICY",
-     "stop or quarantine (set the table aside): where the target takes\nno row, or no change, of a "
-     "table",
+     "stop or quarantine (set the table aside): if the target refuses\n"
+     "a row or a change of a table",
      0, 0, refused_words},
     {"quarantine-dir", OPTION_STRING, FIELD(quarantine_dir), "CDC_QUARANTINE_DIR", NULL, "DIR",
-     "keep there what comes for tables that are set aside, to be\nreplayed; of this applier alone "
-     "[not kept]",
+     "directory of this applier alone for the changes of tables that\n"
+     "are set aside, to be replayed [not kept]",
      0, 0, NULL},
     {"quarantine-size", OPTION_SIZE, FIELD(quarantine_size), "CDC_QUARANTINE_SIZE", "64MB", "SIZE",
-     "most that is kept of a table; beyond it only a copy helps", 4096, UINT64_C(1) << 40, NULL},
+     "maximum kept for one table; beyond it only a copy helps", 4096, UINT64_C(1) << 40, NULL},
     {"ddl", OPTION_CHOICE, FIELD(ddl), "CDC_DDL", "evolve", "MODE",
      "none, create (missing tables) or evolve (columns too)", 0, 0, ddl_words},
     {"unknown", OPTION_CHOICE, FIELD(unknown), "CDC_UNKNOWN", "copy", "POLICY",
-     "copy or stop: where it cannot be known what rows of a table\nhold, copy it again", 0, 0,
-     unknown_words},
+     "copy or stop: if it is unknown what the rows of a table hold,\n"
+     "copy it again",
+     0, 0, unknown_words},
     {"nan", OPTION_CHOICE, FIELD(nan), "CDC_NAN", "stop", "POLICY",
-     "stop or null: NaN where the target's type has none", 0, 0, nan_words},
+     "stop or null: NaN if the target's type has none", 0, 0, nan_words},
     {"infinity", OPTION_CHOICE, FIELD(infinity), "CDC_INFINITY", "stop", "POLICY",
-     "stop, null or extreme (the largest or smallest value):\ninfinity where the target's type has none",
+     "stop, null or extreme (the largest or smallest value):\n"
+     "infinity if the target's type has none",
      0, 0, beyond_words},
     {"date-range", OPTION_CHOICE, FIELD(date_range), "CDC_DATE_RANGE", "stop", "POLICY",
      "stop, null or extreme: dates and timestamps outside the\ntarget type's range", 0, 0,
      beyond_words},
     {"accept-gap", OPTION_FLAG, FIELD(accept_gap), "CDC_ACCEPT_GAP", NULL, NULL,
-     "go on although changes between checkpoint and slot are lost", 0, 0, NULL},
+     "continue although changes between checkpoint and slot are lost", 0, 0, NULL},
     {"query-timeout", OPTION_DURATION, FIELD(query_timeout_ms), "CDC_QUERY_TIMEOUT", "10s", "TIME",
      "longest wait for the target in one operation", 1, 0, NULL},
     {"connect-timeout", OPTION_DURATION, FIELD(connect_timeout_ms), "CDC_CONNECTION_TIMEOUT", "30s",
      "TIME", "longest wait for a connection", 1, 0, NULL},
     {"check", OPTION_FLAG, FIELD(check), NULL, NULL, NULL,
-     "look whether everything is as it has to be, change nothing, leave;\n"
-     "reads the tables' description that pg-capture --check writes",
+     "check the target, change nothing, and exit; stdin is the\n"
+     "description of the tables that pg-capture --check writes",
      0, 0, NULL},
     {"status", OPTION_FLAG, FIELD(status), NULL, NULL, NULL,
-     "print the checkpoint of --origin, and leave", 0, 0, NULL},
+     "print the checkpoint of --origin, and exit", 0, 0, NULL},
     {"drop-checkpoint", OPTION_FLAG, FIELD(drop_checkpoint), NULL, NULL, NULL,
-     "forget the checkpoint of --origin, and leave", 0, 0, NULL},
+     "delete the checkpoint of --origin, and exit", 0, 0, NULL},
     {"copy-again", OPTION_LIST, FIELD(copy_again), NULL, NULL, "SCHEMA.TABLE,...",
-     "ask for these tables of --origin to be copied again, or all,\nand leave", 0, 0, NULL},
+     "request another copy of these tables of --origin, or all, and\n"
+     "exit",
+     0, 0, NULL},
     {"set-aside", OPTION_LIST, FIELD(set_aside), NULL, NULL, "SCHEMA.TABLE,...",
-     "leave these tables of --origin as they are, until --copy-again,\nand leave", 0, 0, NULL},
+     "set these tables of --origin aside until --copy-again, and exit", 0, 0, NULL},
     {"resume", OPTION_LIST, FIELD(resume), NULL, NULL, "SCHEMA.TABLE,...",
-     "bring these tables of --origin back, which are set aside, by what\nis kept of them, and leave",
+     "bring back these tables of --origin, which are set aside, by\ntheir kept changes, and exit",
      0, 0, NULL},
     {"copies", OPTION_LIST, FIELD(copies), NULL, NULL, "SCHEMA.TABLE,...",
      "of --copy-again, --set-aside and --resume: the tables that\npg-capture copies (none: of no table) [all]",
      0, 0, NULL},
     {"copy-anew", OPTION_FLAG, FIELD(copy_anew), NULL, NULL, NULL,
-     "ask for all of them, forget the checkpoint, and leave", 0, 0, NULL},
+     "request a copy of all tables, delete the checkpoint, and exit", 0, 0, NULL},
     {"read-again", OPTION_FLAG, FIELD(read_again), NULL, NULL, NULL,
-     "ask for the rows whose keys stand on stdin, as --compare --keys\nwrites them, to be read "
-     "again, and leave",
+     "request the rows whose keys are on stdin, as --compare --keys\n"
+     "writes them, again, and exit",
      0, 0, NULL},
     {"compare", OPTION_LIST, FIELD(compare), NULL, NULL, "SCHEMA.TABLE,...",
-     "compare these tables, or all, with what pg-capture --rows writes,\nand leave: 0 equal, "
-     "1 different",
+     "compare these tables, or all, with the output of pg-capture\n"
+     "--rows, and exit: 0 equal, 1 different",
      0, 0, NULL},
     {"ask", OPTION_STRING, FIELD(ask), NULL, NULL, "FIFO",
-     "of --compare: where to ask pg-capture --rows - for tables", 0, 0, NULL},
+     "with --compare: FIFO to request tables from pg-capture --rows -", 0, 0, NULL},
     {"keys", OPTION_STRING, FIELD(keys), NULL, NULL, "FILE",
-     "of --compare: where to write all keys that differ", 0, 0, NULL},
+     "with --compare: file for all keys that differ", 0, 0, NULL},
     {"values", OPTION_FLAG, FIELD(values), NULL, NULL, NULL,
-     "of --compare: show the values of rows that differ", 0, 0, NULL},
+     "with --compare: show the values of rows that differ", 0, 0, NULL},
     {"json", OPTION_FLAG, FIELD(json), NULL, NULL, NULL,
-     "of --compare: an object for each table, on a line of its own;\nwith --status: one object", 0,
-     0, NULL},
+     "with --compare: print an object for each table, on a line of its\n"
+     "own; with --status: print one object",
+     0, 0, NULL},
     {"still", OPTION_FLAG, FIELD(still), NULL, NULL, NULL,
-     "of --compare: do not wait for the target, which has everything,\nbecause nothing is written "
-     "at the source",
+     "with --compare: do not wait for the target, because nothing is\n"
+     "written at the source and the target has everything",
      0, 0, NULL},
     {"wait", OPTION_DURATION, FIELD(wait_ms), NULL, "60s", "TIME",
-     "of --compare: give up where the checkpoint stands still for that\nlong", 1, 0, NULL},
+     "with --compare: give up if the checkpoint does not move for that\n"
+     "long",
+     1, 0, NULL},
     {"sample", OPTION_UINT, FIELD(sample), NULL, "100", "N",
-     "of --compare: look at N percent of the keys", 1, 100, NULL},
+     "with --compare: compare only N percent of the keys", 1, 100, NULL},
     {"rate", OPTION_SIZE, FIELD(rate), NULL, NULL, "SIZE",
-     "of --compare: read so much of the target in a second at most\n[no limit]", 1024,
-     UINT64_C(1) << 40, NULL},
+     "with --compare: read at most this much of the target per second\n"
+     "[no limit]",
+     1024, UINT64_C(1) << 40, NULL},
     {NULL, OPTION_FLAG, 0, NULL, NULL, NULL, NULL, 0, 0, NULL},
 };
 
@@ -325,13 +335,13 @@ static void register_stats(struct apply *a, const char *component)
         .stats = s,
         .name = "pg2any_conflicts_total",
         .label = "type",
-        .help = "Conflicts that --conflict let pass.",
+        .help = "Conflicts that --conflict allowed.",
     };
     stats_register_rate(s, "pg2any_events_per_second",
                         "Changes committed in the last second or so.", events);
     a->group.rows.counted[COUNT_LEFT_OUT] =
         COUNTER("pg2any_skipped_events_total",
-                "Changes that were left out: of tables that are skipped, or set aside.");
+                "Changes left out: of tables that are skipped or set aside.");
     a->group.rows.left_out = (struct table_counts){
         .stats = s,
         .name = "pg2any_skipped_events_by_type_total",
@@ -339,7 +349,7 @@ static void register_stats(struct apply *a, const char *component)
         .help = "The same by kind and table.",
     };
     a->tables_awaited =
-        GAUGE("pg2any_copy_tables_awaited", "Tables of which the copy is not here yet.");
+        GAUGE("pg2any_copy_tables_awaited", "Tables whose copy has not arrived yet.");
     static const char aside[] = "pg2any_tables_aside",
                       aside_help[] = "Tables that are set aside: their changes are left out until "
                                      "a person asks for a copy.";
@@ -348,9 +358,10 @@ static void register_stats(struct apply *a, const char *component)
     a->quarantine_bytes =
         GAUGE("pg2any_quarantine_bytes",
               "Changes of tables that are set aside, in files from which they can be replayed.");
-    a->tables_settling = GAUGE("pg2any_copy_tables_settling",
-                               "Tables that are copied whole and settle: the stream has not passed "
-                               "the end of the copy, or they do not have their places or indexes.");
+    a->tables_settling =
+        GAUGE("pg2any_copy_tables_settling",
+              "Tables whose copy is complete and that settle: the stream has not passed the end of "
+              "the copy, or they do not have their names or indexes.");
     group->transactions =
         COUNTER("pg2any_transactions_processed_total", "Source transactions applied.");
     a->stream.skipped = COUNTER("pg2any_apply_transactions_skipped_total",
@@ -370,10 +381,10 @@ static void register_stats(struct apply *a, const char *component)
         "Age of the oldest transaction that waits here; else how old the last one was when it was "
         "committed, for 5 seconds; else 0.");
     group->connected = GAUGE("pg2any_destination_connection_status", "1 while connected.");
-    a->queue_depth = GAUGE("pg2any_queue_depth", "Transactions that wait or are coming in.");
+    a->queue_depth = GAUGE("pg2any_queue_depth", "Transactions that wait or are arriving.");
     group->held_bytes = GAUGE("pg2any_buffer_memory_usage_bytes", "Frames that wait, in memory.");
     a->stream.received_lsn =
-        GAUGE("pg2any_apply_received_lsn", "Everything up to here has come, in bytes.");
+        GAUGE("pg2any_apply_received_lsn", "Everything up to here has arrived, in bytes.");
     group->checkpoint_lsn =
         GAUGE("pg2any_last_processed_lsn", "Everything up to here is durable at the target.");
     stats_register_speed(s, "pg2any_apply_wal_bytes_per_second",
@@ -563,8 +574,9 @@ int apply_main(const struct driver_ops *ops, int argc, char **argv)
         .name = name,
         .synopsis = "--dest URI [options] < committed-frames",
         .purpose =
-            "Applies the committed transactions on stdin to the target, exactly once, and says on the\n"
-            "--ack FIFO which LSN is durable there.",
+            "Applies the committed transactions on stdin to the target, exactly once, and reports "
+            "the\n"
+            "durable LSN on the --ack FIFO.",
         .examples = examples,
         .options = option_defs,
     };

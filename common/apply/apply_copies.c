@@ -14,7 +14,7 @@ int copies_begin_whole(struct apply_rows *a, struct apply_relation *r, const str
 {
     if (target_copy_due(a->target, a->origin, r->relid, txn->commit_lsn, err))
         return -1;
-    log_info("the table is to be copied in one snapshot", "schema", rows_current(r)->namespace,
+    log_info("the table will be copied in one snapshot", "schema", rows_current(r)->namespace,
              "table", rows_current(r)->name, "reason", reason, NULL);
     buf_printf(&a->telling, "whole %" PRIu32 "\n", r->relid);
     rows_unbind(a, r);
@@ -37,7 +37,7 @@ void apply_rows_tell_lacks(uint32_t relid, const struct buf *keys, struct buf *l
 static const char *cannot_settle(const struct target *target, const struct target_table *t)
 {
     if (target_merges_keys(target, t))
-        return "keys may be the same in the target that differ at the source";
+        return "keys that differ at the source may be equal in the target";
     return t->identity.n == 0 || t->identity.by_all_columns || !t->unique ||
                    t->rel->replica_identity == REPLICA_IDENTITY_PARTITION
                ? "the target does not tell its rows apart by the key"
@@ -69,9 +69,9 @@ int copies_lack_rows(struct apply_rows *a, struct apply_relation *r, const struc
         target_lacks(a->target, a->origin, r->table, txn->commit_lsn, keys, &fits, err))
         return -1;
     if (!fits)
-        return copies_begin_whole(a, r, txn, "more rows have to be read again than one by one",
+        return copies_begin_whole(a, r, txn, "too many rows would have to be read again one by one",
                                   err);
-    log_info("rows of a table are to be read again", "schema", rows_current(r)->namespace, "table",
+    log_info("rows of a table will be read again", "schema", rows_current(r)->namespace, "table",
              rows_current(r)->name, NULL);
     apply_rows_tell_lacks(r->relid, &a->lacks, &a->telling);
     return buf_check(&a->telling, err);

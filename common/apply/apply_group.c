@@ -149,7 +149,7 @@ static int apply_once(struct apply_group *g, size_t n, bool planned,
 static int apply_in_order(struct apply_group *g, size_t n, const struct checkpoint *checkpoint,
                           const struct source_txn **failed, struct err *err)
 {
-    log_debug("the group is applied again, in the order of the source", "reason", err->text, NULL);
+    log_debug("the group is applied again, in the source's order", "reason", err->text, NULL);
     *g->counters.unplanned += 1;
     err_clear(err);
     *failed = NULL;
@@ -320,7 +320,7 @@ static int make_indexes_of(struct apply_group *g, uint32_t relid, struct err *er
         }
         bool for_good = why.kind == ERR_PERMANENT;
         if (!give_up)
-            log_warning("an index of the source is not made", "reason", why.text, "again",
+            log_warning("an index of the source is not created", "reason", why.text, "again",
                         for_good ? "never" : "at the next start", NULL);
         if (reset(g, err))
             return -1;
@@ -351,7 +351,7 @@ int group_run_alone(struct apply_group *g, group_step_fn *step, void *ctx, struc
 static int take_place(struct apply_group *g, void *relid, struct err *err)
 {
     return target_take_place(g->target, g->origin, *(const uint32_t *)relid, err)
-               ? err_context(err, "putting a table that was copied into its place")
+               ? err_context(err, "putting a copied table into its place")
                : 0;
 }
 
@@ -445,7 +445,7 @@ static int set_aside_alone(struct apply_group *g, const struct source_txn *txn, 
     settled(g, &g->checkpoint);
     *err = why;
     err->kind = ERR_TEMPORARY;
-    return err_hint(err, "a transaction of this size comes again from the source");
+    return err_hint(err, "the source sends a transaction of this size again");
 }
 
 /* Applies what is held of the transaction that is not whole, in a target transaction that stays

@@ -176,7 +176,7 @@ static void report_misfit(struct inspection *i, const char *what, struct foresee
         return;
     }
     err_clear(err);
-    report_fail(&i->report, "%s: the target has no %s, and --ddl none makes none", what,
+    report_fail(&i->report, "%s: the target has no %s, and --ddl none creates none", what,
                 buf_cstr(&f->name));
     report_mend(&i->report, "create it, or use --ddl create or evolve");
 }
@@ -251,7 +251,7 @@ static int check_position(struct inspection *i, const struct frame *f, struct er
                     "the target has applied up to %s, but the slot begins at %s: the "
                     "changes between the two are gone",
                     LSN(c.remote_lsn), LSN(h.start_lsn));
-        report_mend(&i->report, "build the target anew (docs/OPERATIONS.md)");
+        report_mend(&i->report, "rebuild the target (docs/OPERATIONS.md)");
     } else if (found) {
         report_ok(&i->report, "the target has applied up to %s of origin %s", LSN(c.remote_lsn),
                   origin);
@@ -314,21 +314,24 @@ static void note_unmet(struct inspection *i)
 static void note_copies(struct inspection *i)
 {
     if (!i->goes_on && !i->makes_slot)
-        report_note(&i->report,
-                    "the target has no checkpoint of origin %s: is it the right one? It would "
-                    "begin where the slot stands, at %s%s",
-                    i->origin, LSN(i->start_lsn),
-                    i->copied > 0 ? "" : "; what was committed before must be there already");
+        report_note(
+            &i->report,
+            "the target has no checkpoint of origin %s: is it the right one? It would begin at the "
+            "slot's position, %s%s",
+            i->origin, LSN(i->start_lsn),
+            i->copied > 0 ? "" : "; it must already have what was committed before");
     else if (!i->goes_on && i->copied == 0 && i->fit + i->made + i->changed > 0)
-        report_note(&i->report, "only changes from the slot's beginning on come: rows that are in "
-                                "the tables already are not copied");
+        report_note(
+            &i->report,
+            "only changes from the slot's beginning on are replicated: existing rows are not copied");
     if (i->copied > 0)
         report_ok(&i->report, "tables whose rows will be copied: %u", i->copied);
     if ((i->goes_on || i->copied > 0) && i->uncopied > 0)
-        report_note(&i->report,
-                    "tables that will be made and begin empty, without a copy: %u; rows that they "
-                    "have at the source already do not come",
-                    i->uncopied);
+        report_note(
+            &i->report,
+            "tables that will be created and begin empty, without a copy: %u; their existing rows "
+            "at the source are not replicated",
+            i->uncopied);
 }
 
 static int check_all(struct inspection *i, const struct driver_ops *ops,
@@ -340,10 +343,10 @@ static int check_all(struct inspection *i, const struct driver_ops *ops,
         check_relations(i, &any, err))
         return -1;
     if (!any)
-        report_note(&i->report, "no description of the source's tables came: their types are not "
-                                "checked");
+        report_note(&i->report,
+                    "no description of the source's tables arrived: their types are not checked");
     else if (i->report.failures == 0)
-        report_ok(&i->report, "tables: %u are there and fit, %u will be made, %u changed", i->fit,
+        report_ok(&i->report, "tables: %u exist and fit, %u will be created, %u changed", i->fit,
                   i->made, i->changed);
     if (any) {
         note_copies(i);

@@ -177,7 +177,7 @@ static int check_whole(const struct apply_rows *a, const struct apply_relation *
         return 0;
     (void)err_set(err, ERR_PERMANENT, "%s, and no more of it comes",
                   c->after ? "the copy of the table is not whole"
-                           : "rows of the table are to be read again");
+                           : "rows of the table will be read again");
     err->whole = true;
     return err_hint(err, "let pg-capture go on with it: --copy initial (CDC_COPY)");
 }

@@ -59,14 +59,14 @@ static int compare_checkpoint(const struct apply_stream *s, const struct frame_h
                       "the target has followed the cluster to timeline %u, but this server is on "
                       "timeline %u: it was left behind by a failover, or restored from a backup",
                       c->timeline, h->timeline);
-        return err_hint(err, "connect to the primary, or build the target anew");
+        return err_hint(err, "connect to the primary, or rebuild the target");
     }
     /* Input that nobody waits for an answer to may be a file, replayed into a target that has some
      * of it already. */
     bool may_be_replay = !s->group->ack.path && h->timeline == c->timeline;
     if (c->remote_lsn > h->wal_lsn && may_be_replay) {
-        log_warning("the target is further than the server was when this was captured",
-                    "checkpoint", LSN(c->remote_lsn), "captured_at", LSN(h->wal_lsn), NULL);
+        log_warning("the target is ahead of the server at the time of this capture", "checkpoint",
+                    LSN(c->remote_lsn), "captured_at", LSN(h->wal_lsn), NULL);
     } else if (c->remote_lsn > h->wal_lsn) {
         (void)err_set(
             err, ERR_PERMANENT,
@@ -75,7 +75,7 @@ static int compare_checkpoint(const struct apply_stream *s, const struct frame_h
             LSN(c->remote_lsn), c->timeline, LSN(h->wal_lsn), h->timeline,
             h->timeline > c->timeline ? "the failover lost transactions that the target has"
                                       : "the server was restored from a backup");
-        return err_hint(err, "build the target anew");
+        return err_hint(err, "rebuild the target");
     }
     /* The new primary's WAL may have passed the checkpoint since; what counts is where it branched
      * off. */
@@ -87,7 +87,7 @@ static int compare_checkpoint(const struct apply_stream *s, const struct frame_h
                 "%u branched off from it at %s: the failover lost transactions that the "
                 "target has",
                 LSN(c->remote_lsn), c->timeline, h->timeline, LSN(h->timelines[i].end_lsn));
-            return err_hint(err, "build the target anew");
+            return err_hint(err, "rebuild the target");
         }
     if (c->remote_lsn >= h->start_lsn)
         return 0;
@@ -101,10 +101,10 @@ static int compare_checkpoint(const struct apply_stream *s, const struct frame_h
         "the target has applied up to %s, but the slot %.*s %s %s: the changes between the two are "
         "gone",
         LSN(c->remote_lsn), (int)h->slot.size, h->slot.data,
-        h->slot_created ? "was made anew and begins at"
+        h->slot_created ? "was created again and begins at"
                         : "was recreated, or confirmed by someone else, and begins at",
         LSN(h->start_lsn));
-    return err_hint(err, "build the target anew, or accept the loss with --accept-gap");
+    return err_hint(err, "rebuild the target, or accept the loss with --accept-gap");
 }
 
 static int on_hello(struct apply_stream *s, const struct frame *f, struct err *err)
@@ -130,9 +130,10 @@ static int on_hello(struct apply_stream *s, const struct frame *f, struct err *e
     if (!found && h.slot_created)
         log_info("a new target: no checkpoint yet", "origin", g->origin, NULL);
     else if (!found)
-        log_warning("the target has no checkpoint: it begins where the slot stands, and what was "
-                    "committed before must be there already",
-                    "origin", g->origin, "slot_start", LSN(h.start_lsn), NULL);
+        log_warning(
+            "the target has no checkpoint: it begins at the slot's position, and must already have "
+            "what was committed before",
+            "origin", g->origin, "slot_start", LSN(h.start_lsn), NULL);
     g->checkpoint = c;
     *g->counters.checkpoint_lsn = c.remote_lsn;
     if (!found || gap || c.timeline != h.timeline) {
@@ -166,7 +167,7 @@ static int on_begin(struct apply_stream *s, const struct frame *f, struct err *e
     if (b.final_lsn < s->passed_lsn)
         return err_set(
             err, ERR_PERMANENT,
-            "transaction %u, committed at %s, comes when all up to %s has come: out of order",
+            "transaction %u, committed at %s, arrives after everything up to %s: out of order",
             b.xid, LSN(b.final_lsn), LSN(s->passed_lsn));
     s->open = true;
     s->skip = b.final_lsn < s->group->checkpoint.remote_lsn;
@@ -214,8 +215,9 @@ static int on_relation(struct apply_stream *s, const struct frame *f, struct err
 
 static int hint_other_history(struct err *err)
 {
-    return err_hint(err, "the server is not as the target knew it: restored from a backup or a "
-                         "snapshot, it wrote another history; build the target anew");
+    return err_hint(
+        err, "the server was restored from a backup or a snapshot and wrote another history; "
+             "rebuild the target");
 }
 
 /*
@@ -291,10 +293,10 @@ static int on_commit_prepared(struct apply_stream *s, const struct frame *f, str
     if (k.end_lsn > s->group->checkpoint.remote_lsn) {
         (void)err_set(
             err, ERR_PERMANENT,
-            "transaction %u, committed at %s: the slot confirmed its PREPARE, so its changes "
-            "do not come, but the target has applied only up to %s",
+            "transaction %u, committed at %s: the slot confirmed its PREPARE, so its changes are "
+            "not sent, but the target has applied only up to %s",
             k.xid, LSN(k.commit_lsn), LSN(s->group->checkpoint.remote_lsn));
-        return err_hint(err, "build the target anew, with a new slot");
+        return err_hint(err, "rebuild the target, with a new slot");
     }
     if (k.end_lsn > s->passed_lsn)
         s->passed_lsn = k.end_lsn;

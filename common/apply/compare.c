@@ -326,7 +326,7 @@ static void keep_sum(struct compare *c, int64_t begun_ms)
     c->report.sum.ended_s = (uint64_t)time(NULL);
     c->report.sum.seconds = (uint64_t)(monotonic_ms() - begun_ms) / 1000;
     if (last_compare_write(c->options->sum, c->options->component, &c->report.sum, &err))
-        log_warning("what came of the comparison is not kept", "reason", err.text, NULL);
+        log_warning("the result of the comparison is not kept", "reason", err.text, NULL);
 }
 
 int compare_run(const struct driver_ops *ops, const struct driver_config *config,

@@ -28,7 +28,7 @@ static int check_checkpoint(const struct compare *c, const struct checkpoint *no
 {
     if (!found) {
         (void)err_set(err, ERR_PERMANENT, "the target has no checkpoint of origin %s", c->origin);
-        return err_hint(err, "is it the right target? Nothing was replicated to it yet");
+        return err_hint(err, "is it the right target? Nothing has been replicated to it yet");
     }
     return strcmp(now->system_identifier, c->source.system_identifier) == 0
                ? 0
@@ -76,10 +76,12 @@ static int wait_for_target(struct compare *c, uint64_t lsn, struct err *err)
         was = now.remote_lsn;
         if (now_ms - since_ms >= (int64_t)c->options->wait_ms) {
             (void)err_set(err, ERR_TEMPORARY,
-                          "the target stands still at %s, and the rows of %s.%s are of %s",
+                          "the target makes no progress at %s, and the rows of %s.%s are as of %s",
                           LSN(now.remote_lsn), c->rel->namespace, c->rel->name, LSN(lsn));
-            return err_hint(err, "does the pipeline run? Where nothing is written at the source "
-                                 "and the target has everything: --still");
+            return err_hint(
+                err,
+                "does the pipeline run? If nothing is written at the source and the target has "
+                "everything: --still");
         }
         if (pause_ms(c, LOOK_AGAIN_MS, err))
             return -1;

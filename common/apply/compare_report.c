@@ -294,11 +294,10 @@ static void put_line_for_people(const struct compare_report *r, const struct com
     if (c->nunlisted > 0)
         buf_printf(out, "    too long for the file of keys: %s\n", grouped(n, c->nunlisted));
     if (c->nleft_out > 0)
-        buf_printf(out, "    not looked at: %s rows, as --sample says\n", grouped(n, c->nleft_out));
+        buf_printf(out, "    not compared: %s rows, because of --sample\n",
+                   grouped(n, c->nleft_out));
     if (c->nchosen > 0)
-        buf_printf(out,
-                   "    values that the target does not have, and that are there as --nan, "
-                   "--infinity and --date-range say: %s\n",
+        buf_printf(out, "    values replaced by --nan, --infinity and --date-range: %s\n",
                    grouped(n, c->nchosen));
 }
 

@@ -37,8 +37,8 @@ static int parse(struct apart *a, const char *text, const char *path, struct err
         for (kind = APART_PAUSED; kind < NKINDS && strcmp(word, file_words[kind]) != 0;)
             kind++;
     if (kind == NKINDS) {
-        (void)err_set(err, ERR_PERMANENT, "%s does not say how its target is", path);
-        return err_hint(err, "remove it: the target is in the pipeline then");
+        (void)err_set(err, ERR_PERMANENT, "%s does not say the state of its target", path);
+        return err_hint(err, "remove it: the target is then in the pipeline");
     }
     a->kind = (enum apart_kind)kind;
     a->since_s = since_s;

@@ -15,8 +15,8 @@
 #include "base/redact.h"
 #include "base/version.h"
 
-#define HELP_HELP    "print this and leave"
-#define VERSION_HELP "print the version and leave"
+#define HELP_HELP    "print this and exit"
+#define VERSION_HELP "print the version and exit"
 #define MAX_OPTIONS  64
 #define LONG_BASE    256 /* getopt values of the table's options start here */
 
@@ -38,9 +38,9 @@ static const struct option_def log_table[] = {
 
 static const struct option_def stage_table[] = {
     {"stats", OPTION_STRING, offsetof(struct stage_options, stats), NULL, NULL, "FILE",
-     "statistics as Prometheus text, replaced every second", 0, 0, NULL},
+     "file for statistics as Prometheus text, replaced every second", 0, 0, NULL},
     {"notify-fd", OPTION_UINT, offsetof(struct stage_options, notify_fd), NULL, NULL, "N",
-     "write a newline there when ready, as s6 wants it", 3, 65535, NULL},
+     "write a newline to this descriptor when ready, as s6 expects", 3, 65535, NULL},
     {.name = NULL},
 };
 
@@ -215,7 +215,8 @@ static void print_help(const struct parse *p)
     if (p->program->examples)
         printf("\nExamples:\n%s", p->program->examples);
     printf(
-        "\nExit status: 0 stopped on purpose; 100 permanent error; 111 temporary error, start again.\n");
+        "\n"
+        "Exit status: 0 stopped on purpose; 100 permanent error; 111 temporary error, restart.\n");
 }
 
 static void list_option(const char *name, const struct option_def *def, const char *help)

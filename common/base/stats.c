@@ -180,7 +180,7 @@ void stats_init(struct stats *s, const char *path, const char *component)
     *register_own(s, STATS_GAUGE, "pg2any_build_info", "version", PG2ANY_VERSION,
                   "1; the version is in the labels.") = 1;
     uint64_t *restarts = stats_register(s, STATS_COUNTER, "pg2any_restarts_total", NULL,
-                                        "Starts of this program but the first.");
+                                        "Starts of this program, except the first.");
     if (!first)
         *restarts = before(&was, "pg2any_restarts_total", NULL) + 1;
     s->failures = stats_register(s, STATS_GAUGE, "pg2any_failures_since_progress", NULL,
@@ -204,8 +204,8 @@ void stats_init(struct stats *s, const char *path, const char *component)
             (void)snprintf(label, sizeof label, "error_type=\"%s\"", error_types[kind]);
             s->errors[kind] = register_own(
                 s, STATS_COUNTER, "pg2any_errors_total", "error_type", error_types[kind],
-                "Errors: that ended the program (permanent, temporary), that it connected again "
-                "after (temporary), that made it repeat a group (retry).");
+                "Errors that ended the program (permanent, temporary), made it reconnect (temporary), "
+                "or made it repeat a group (retry).");
             *s->errors[kind] = before(&was, "pg2any_errors_total", label);
         }
     stats_file_free(&was);

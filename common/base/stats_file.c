@@ -58,7 +58,7 @@ static int read_state(struct stats_file *f, struct err *err)
     while (n == 3 && state < 3 && strcmp(words[state], word) != 0)
         state++;
     if (n != 3 || state == 3 || f->pid <= 0)
-        return err_set(err, ERR_PERMANENT, "it is no statistics file");
+        return err_set(err, ERR_PERMANENT, "it is not a statistics file");
     f->state = (enum stats_state)state;
     const char *second = strchr(line, '\n');
     if (second && strncmp(second + 1, STATS_FILE_FAILED, strlen(STATS_FILE_FAILED)) == 0)
@@ -68,7 +68,7 @@ static int read_state(struct stats_file *f, struct err *err)
     int reason = 0, follows = 0;
     if (sscanf(line + at, " status=%d follows=%d reason=%n", &f->status, &follows, &reason) != 2 ||
         reason == 0)
-        return err_set(err, ERR_PERMANENT, "it is no statistics file");
+        return err_set(err, ERR_PERMANENT, "it is not a statistics file");
     f->follows = follows != 0;
     copy_line(f->reason, line + at + reason);
     return 0;

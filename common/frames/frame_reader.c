@@ -99,7 +99,7 @@ int frame_reader_finish(struct frame_reader *r, struct err *err)
         return 0;
     (void)err_set(err, ERR_PERMANENT, "the input goes on after the end frame at byte %" PRIu64,
                   r->offset);
-    return err_hint(err, "give each stream to a program of its own, one after the other");
+    return err_hint(err, "give each stream to a separate run of the program");
 }
 
 int frame_reader_cut(const struct frame_reader *r, struct err *err)
@@ -111,6 +111,5 @@ int frame_reader_cut(const struct frame_reader *r, struct err *err)
     if (fstat(r->fd, &st) == 0 && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
         return err_hint(err, "the file was cut, or its writer crashed or was killed");
     (void)err_follows(err);
-    return err_hint(err, "the program before this one in the pipeline says why, unless it was "
-                         "killed");
+    return err_hint(err, "the preceding program in the pipeline says why, unless it was killed");
 }

@@ -177,9 +177,9 @@ void frame_seal_add(struct frame_seal *s, struct buf *out, size_t *at)
 
 static int damaged(struct err *err)
 {
-    return err_hint(err,
-                    "the input was changed, or is damaged, since it was written; what was whole "
-                    "before this place is right; go on with another copy of it, or from the slot");
+    return err_hint(
+        err, "the input was changed or damaged after it was written; complete transactions before "
+             "this place are right; continue with another copy of it, or from the slot");
 }
 
 /* The version, before the rest of the hello. */

@@ -11,7 +11,7 @@
 enum answer { ANSWER_COPY, ANSWER_ASIDE, ANSWER_REPLAY, ANSWER_NONE, ANSWER_STAYS };
 
 static const char *const answers[] = {
-    "the table is to be copied again; until then its rows stay as they are",
+    "the table will be copied again; until then its rows stay as they are",
     "the table is set aside: its rows stay as they are until it is copied again",
     "what was kept of the table, which was set aside, is to be replayed",
     "the table is not copied, and stays as it is",

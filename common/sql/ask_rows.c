@@ -133,11 +133,11 @@ static int ask_for(const struct driver_ops *ops, struct driver *d, const struct 
     if (rc || own_row_check(row, err) || ops->remember(d, &key, row, true, err))
         return err_context(err, "writing " RELATION_TABLE);
     if (fits)
-        log_info("rows of a table are to be read again", "schema", namespace, "table", name, "rows",
+        log_info("rows of a table will be read again", "schema", namespace, "table", name, "rows",
                  LOG_U64(t->nrows), NULL);
     else
-        log_info("the table is to be copied again: so many of its rows are asked for", "schema",
-                 namespace, "table", name, "rows", LOG_U64(t->nrows), NULL);
+        log_info("the table will be copied again, because so many of its rows are requested",
+                 "schema", namespace, "table", name, "rows", LOG_U64(t->nrows), NULL);
     return 0;
 }
 

@@ -25,7 +25,7 @@ int conflicts_meet(struct conflicts *c, enum conflict conflict, const struct rel
                       words[conflict].stop);
         return err_hint(
             err,
-            "was the table copied before, as docs/OPERATIONS.md has it? Who else writes to the "
+            "was the table copied first, as docs/OPERATIONS.md describes? Who else writes to the "
             "target? --conflict apply or --conflict skip goes on");
     }
     *action = c->policy;

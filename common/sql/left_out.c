@@ -106,7 +106,7 @@ static int stop(const struct left_out *l, const char *mark, struct err *err)
                       "any more",
                       (int)lsn_size(mark), mark);
         (void)err_hint(err,
-                       "copy the table anew, DELETE FROM " RELATION_TABLE
+                       "copy the table again, DELETE FROM " RELATION_TABLE
                        " WHERE origin = '%s' AND relid IN (%" PRIu32 "%s) in the target, and start "
                        "again",
                        l->origin, l->rel->relid, another);

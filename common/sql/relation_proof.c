@@ -479,10 +479,10 @@ const char *relation_doubt(const struct relation *was, const struct relation *is
     if (is_unlogged(is) && !is_unlogged(was))
         return "it is UNLOGGED now, and changes of it are not in the stream";
     if (altered_file(was, is) && !explained(was, is))
-        return "ALTER TABLE wrote its rows anew (SET UNLOGGED and LOGGED, SET EXPRESSION, or a type "
-               "with USING), and what it made of them is not in the stream";
+        return "ALTER TABLE rewrote its rows (SET UNLOGGED and LOGGED, SET EXPRESSION, or a type with "
+               "USING), and the result is not in the stream";
     if (parts_lost(was, is))
         return "a type of its columns was altered (a label of an enum type renamed, or an attribute "
-               "of a composite type added or dropped), so that older values have another text now";
+               "of a composite type added or dropped), so that older values now have another text";
     return NULL;
 }

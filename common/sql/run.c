@@ -54,7 +54,7 @@ static int be_careful(struct runner *r, struct run *run, size_t first, bool exis
     if (!r->careful)
         return err_nomem(err);
     err->kind = ERR_RETRY;
-    return err_hint(err, "row by row now, to find the one");
+    return err_hint(err, "now row by row, to find the faulty one");
 }
 
 void runner_committed(struct runner *r)
@@ -132,8 +132,10 @@ static int only_one(const struct target_table *t, uint64_t matched, struct err *
         (void)err_set(err, ERR_PERMANENT,
                       "%" PRIu64 " rows in the target have all that the source sent of the row",
                       matched);
-        return err_hint(err, "at the source, give the partitions the replica identity of their "
-                             "root, or FULL, for rows to come");
+        return err_hint(
+            err,
+            "at the source, give the partitions the replica identity of their root, or FULL, for "
+            "future rows");
     }
     (void)err_set(err, ERR_PERMANENT, "%" PRIu64 " rows in the target have the same key", matched);
     return err_hint(err, "give the target table a primary key");
@@ -193,10 +195,11 @@ static enum change_kind kind_of_row(const struct run *run, const struct row_chan
 
 static int filter_hint(struct err *err)
 {
-    return err_hint(err,
-                    "it came into the publication's row filter by an UPDATE, without its unchanged "
-                    "TOASTed values: put the row into the target by hand, and set REPLICA IDENTITY "
-                    "FULL at the source, for those to come");
+    return err_hint(
+        err,
+        "it came into the publication's row filter by an UPDATE, without its unchanged TOASTed "
+        "values: insert the row into the target by hand, and set REPLICA IDENTITY FULL at the "
+        "source for future rows");
 }
 
 /* A partition with an identity of its own sends nothing of the row as it was where that identity
@@ -206,8 +209,9 @@ static int key_may_have_changed(struct err *err)
     (void)err_set(err, ERR_PERMANENT,
                   "the row to update is not in the target under its key, which may have changed: "
                   "its partition, with a replica identity of its own, does not say");
-    return err_hint(err, "at the source, give the partitions the replica identity of their root, "
-                         "or FULL, for rows to come");
+    return err_hint(
+        err, "at the source, give the partitions the replica identity of their root, or FULL, for "
+             "future rows");
 }
 
 /* Inserts what an UPDATE makes of a row that is missing. */
@@ -527,7 +531,7 @@ static int check_autonumber(struct run *run, struct err *err)
         (void)err_set(err, ERR_PERMANENT,
                       "column %s: the value is NULL, for which the target makes a number",
                       t->rel->columns[t->autonumber].name);
-        return err_hint(err, "make it an ordinary column, which takes NULL");
+        return err_hint(err, "make it an ordinary column that accepts NULL");
     }
     return 0;
 }

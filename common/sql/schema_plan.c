@@ -184,7 +184,7 @@ static int add_column(struct planner *p, uint32_t i, bool known, struct err *err
     const struct standing *s = standing(p, c->name);
     if (s && strcmp(s->name, c->name) != 0 && relation_column(p->in->is, s->name) >= 0) {
         (void)err_set(err, ERR_PERMANENT,
-                      "the target takes the names of the columns %s and %s for one", s->name,
+                      "the target takes the names of the columns %s and %s for the same", s->name,
                       c->name);
         return err_hint(err, "rename one of them at the source");
     }

@@ -436,8 +436,8 @@ static int remember_aside(struct target *t, const char *origin, struct prospect 
         return 0;
     buf_reset(target, 0);
     buf_append_str(target, buf_cstr(&p->aside));
-    log_warning("the table of a relation that was renamed or dropped at the source has made room "
-                "for another one of its name",
+    log_warning("the table of a relation that was renamed or dropped at the source was renamed, "
+                "because another one has its name",
                 "target", buf_cstr(&p->name), "relid", LOG_U64(p->owner.relid), "now",
                 buf_cstr(&p->aside), NULL);
     return target_remember(t, origin, &p->owner, true, err);
@@ -457,8 +457,7 @@ static int bring_in_step(struct target *t, const struct binding *b, struct relat
     bool stays = p->begins && p->there.exists && p->beside.len == 0;
     p->refills = stays && p->was && p->copied.due;
     if (rc == 0 && stays)
-        log_info("the rows of a table are replaced where they are", "target", buf_cstr(&p->name),
-                 NULL);
+        log_info("the rows of a table are replaced in place", "target", buf_cstr(&p->name), NULL);
     if (rc || remember_aside(t, b->origin, p, err) || remember(t, b, rel, p, err))
         return -1;
     return p->plan.n > 0 ? target_describe(t, bound_name(p), false, &p->there, err) : 0;
@@ -484,7 +483,7 @@ static int await_copy(struct target *t, const struct binding *b, const struct re
                       struct prospect *p, struct err *err)
 {
     const struct left_out l = left_out(t, b, rel, p);
-    log_warning("a table is to be copied again; until then its rows stay as they are", "schema",
+    log_warning("a table will be copied again; until then its rows stay as they are", "schema",
                 rel->namespace, "table", rel->name, "relid", LOG_U64(rel->relid), "commit_lsn",
                 LSN(b->commit_lsn), "reason", err->text, NULL);
     err_clear(err);

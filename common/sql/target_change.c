@@ -127,7 +127,7 @@ static int change_and_repeat(struct target *t, const struct step *s, struct rela
                       "transaction, and %s has no such change within a transaction",
                       column, s->table, t->runner.ops->title);
         t->copy_mends = true;
-        return err_hint(err, "the table has to be copied anew");
+        return err_hint(err, "the table has to be copied again");
     }
     if (target_reset(t, err) || t->runner.ops->change(t->runner.driver, s, NULL, err) ||
         (defaults_of && leave_default(t, s, defaults_of, err))) {
@@ -155,7 +155,7 @@ static int refuse(struct target *t, const struct step *s, struct err *err)
                     s->kind == STEP_DROP_COLUMN
                         ? OPTION_TEXT("start once with --ddl create, which leaves the "
                                       "column, and drop it by hand")
-                        : "the table has to be copied anew");
+                        : "the table has to be copied again");
 }
 
 /*

@@ -248,8 +248,7 @@ static int take_place(struct target *t, struct own_row *row, struct place *place
     if ((place->aside_there.exists && target_change(t, &drop, NULL, err)) ||
         (beside && target_change(t, &replace, NULL, err)))
         return -1;
-    log_info("a table that was copied again has taken its place", "target", buf_cstr(&place->name),
-             NULL);
+    log_info("a copied table has replaced the old one", "target", buf_cstr(&place->name), NULL);
     buf_reset(&row->fields[RELATION_TARGET], 0);
     buf_append_str(&row->fields[RELATION_TARGET], buf_cstr(&place->name));
     return copied_set_placed(&row->fields[RELATION_FRAME], err);

@@ -45,7 +45,7 @@ static int look_for_table(struct target *t, const struct binding *b, struct rela
     *why = f->left_out             ? "its changes are left out, as --skip-table says"
            : f->awaits             ? "it awaits its copy"
            : !f->exists            ? "the target does not have it yet"
-           : f->statements.len > 0 ? "the target's table is changed at its next row"
+           : f->statements.len > 0 ? "the target's table will be changed at its next row"
                                    : NULL;
     return 0;
 }

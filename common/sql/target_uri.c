@@ -208,9 +208,9 @@ static int parse_parts(struct target_uri *u, const struct target_uri_form *form,
      * would tell. */
     if (strchr(u->database, '/') || strchr(u->database, '@') ||
         (parameter && strchr(parameter, '@')))
-        return bad(form, err,
-                   "a / in the user's name or password has to be written as %2F, a ? as %3F, an @ "
-                   "behind the host as %40");
+        return bad(
+            form, err,
+            "write a / in the user's name or password as %2F, a ? as %3F, an @ after the host as %40");
     if (u->user && !*u->user)
         u->user = NULL;
     if ((u->user && unescape(form, u->user, err)) ||

@@ -63,7 +63,7 @@ subtest 'mistakes' => sub {
     $pg->do(q{select pg_create_logical_replication_slot('other_' || g, 'pgoutput') from generate_series(1, current_setting('max_replication_slots')::int - 1) g});
     my ($status, undef, $err) = run_tool('pg-capture', args => ['--source', $pg->uri, '--slot-copy']);
     isnt($status, 0, 'no slot is free');
-    like($err, qr/copying replication slot cdc_slot: .*all replication slots are in use.*drop a slot that nobody needs, or raise max_replication_slots/s, 'why');
+    like($err, qr/copying replication slot cdc_slot: .*all replication slots are in use.*drop an unused slot, or raise max_replication_slots/s, 'why');
 };
 
 done_testing;

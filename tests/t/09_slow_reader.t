@@ -125,7 +125,7 @@ is_bounded('without a file', 1, 6, args => ['--reader-spill', 0]);
 is_bounded('a limit', 8, 14, args => ['--reader-spill', '8MB']);
 is_bounded('a disk that is full', 4, 10, before => q{trap '' XFSZ; ulimit -f 8192; }, then => sub {
     my ($tee) = @_;
-    my $said = () = log_of($tee) =~ /level=warning msg="a reader is behind, and what comes cannot be kept for it.*File too large/g;
+    my $said = () = log_of($tee) =~ /level=warning msg="a reader is behind, and its frames cannot be kept.*File too large/g;
     is($said, 1, 'it is said, once');
 });
 

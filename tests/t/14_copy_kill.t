@@ -53,7 +53,7 @@ $pipeline->wait_copied(\@tables, 120);
 Pg2any::Load::stop(@writers);
 $pipeline->wait_caught_up(120);
 same_content($pg, $target, \@tables, "after $kills kills the target equals the source");
-note('copies that went on after a kill: ' . (() = $pipeline->log_text('capture') =~ /msg="going on with/g));
+note('copies that went on after a kill: ' . (() = $pipeline->log_text('capture') =~ /msg="continuing the copy/g));
 $pipeline->wait_while_running(sub { return !grep { "@{[$target->other_indexes($_)]}" ne 'unique n,id' } @full }, 60,
     'every table to have its index');
 my %copied;

@@ -28,8 +28,8 @@ like($out, qr/^FAIL  user cdc may not read table public\.item, which is to be co
 like($out, qr/^FAIL  user cdc may not use schema "Far", .*\n      mend: GRANT USAGE ON SCHEMA "Far" TO cdc;$/m, 'a schema');
 like($out, qr/^FAIL  user cdc may not read table "Far"\."Way", .*\n      mend: GRANT SELECT ON "Far"\."Way" TO cdc;$/m, 'and a table of it');
 like($out, qr/^FAIL  row-level security hides rows of table public\.guarded from user cdc.*\n      mend: ALTER ROLE cdc BYPASSRLS;/m, 'row-level security');
-like($out, qr/^note  table public\.cache is unlogged, and publication cdc_pub is without it/m, 'an unlogged table');
-like($out, qr/^note  without copies .*CDC_COPY=never$/m, 'and the way without');
+like($out, qr/^note  table public\.cache is unlogged, so publication cdc_pub does not contain it/m, 'an unlogged table');
+like($out, qr/^note  to replicate only changes .*CDC_COPY=never$/m, 'and the way without');
 unlike((check(env => { CDC_COPY => 'never' }))[1], qr/cdc may not|row-level/, 'which asks for nothing');
 ($status, $out, my $err) = $front->command(['run', '--until-lsn', 'current']);
 is($status, 100, 'a start says the same');
@@ -48,7 +48,7 @@ like($out, qr/^ok    user cdc may read the 3 tables/m, 'and says so');
 like($out, qr/^ok    tables whose rows will be copied: \d$/m, 'what will come');
 
 ($status, $out) = check(env => { CDC_COPY_TABLES => 'public.*,public.nothing', CDC_DEST_URI => fresh_name('other.db') });
-like($out, qr/^ok    tables whose rows will be copied: \d\n.*^note  tables that will be made and begin empty, without a copy: 1;/ms, 'some tables: what of the others');
+like($out, qr/^ok    tables whose rows will be copied: \d\n.*^note  tables that will be created and begin empty, without a copy: 1;/ms, 'some tables: what of the others');
 like($out, qr/^note  CDC_COPY_TABLES: no table public\.nothing is published/m, 'a name that nothing has');
 $pg->do('create role reads_all login replication', 'grant pg_read_all_data to reads_all');
 unlike((check(env => { CDC_SOURCE_CONNECTION_STRING => $pg->uri(user => 'reads_all') }))[1], qr/reads_all may not/, 'pg_read_all_data is enough');

@@ -24,7 +24,7 @@ unlike(($front->command(['run']))[2], qr/copying a table/, 'nothing is copied ag
 my $dir = fresh_name('services');
 ($status, undef, $err) = $front->command(['init', $dir]);
 is($status, 100, 'it is no service');
-like($err, qr/CDC_COPY=only comes to an end.*pg2any run/, 'and told why');
+like($err, qr/CDC_COPY=only ends.*pg2any run/, 'and told why');
 ok(!-e $dir, 'nothing is set up');
 $pg->drop_slot('cdc_slot');
 $pg->do('drop table later');

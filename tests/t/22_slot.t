@@ -145,7 +145,7 @@ $refused->start;
     drop_slot('dropped');
     lost_row();
     $pipeline->start;
-    ends_with_100($pipeline, 'apply', qr/slot dropped was made anew/,
+    ends_with_100($pipeline, 'apply', qr/slot dropped was created again/,
         'slot dropped while the pipeline was down, and made anew by capture itself');
     drop_slot('dropped');
 }

@@ -38,7 +38,7 @@ $db->do('update pg2any_checkpoint set timeline = 1');
 $db->disconnect;
 $pipeline->start;
 is($pipeline->wait_exit('apply', 30), 100, 'a target that has more of the old timeline stops');
-like($pipeline->log_text('apply'), qr/failover lost transactions.*build the target anew/, 'and says why');
+like($pipeline->log_text('apply'), qr/failover lost transactions.*rebuild the target/, 'and says why');
 is($target->checkpoint->{remote_lsn}, $checkpoint, 'nothing was applied');
 $pipeline->wait_all(30);
 

@@ -51,7 +51,7 @@ sub stops {
     my $before = join ' ', map {"@$_"} $target->rows('select * from t order by id');
     is($pipeline->wait_exit('apply', 40), 100, "$name: apply leaves with 100");
     like($pipeline->log_text('apply'),
-        qr/would count as applied, because the target has applied up to.*build the target anew/,
+        qr/would count as applied, because the target has applied up to.*rebuild the target/,
         "$name: it says why and what to do");
     $pipeline->wait_all(30);
     is(join(' ', map {"@$_"} $target->rows('select * from t order by id')), $before,
@@ -126,7 +126,7 @@ stops('while the pipeline ran');
     restore($older);
     my ($status, undef, $log) = run_tool('pg-capture', args => ['--source', $pg->uri]);
     is($status, 100, 'a slot beyond the WAL: exit 100');
-    like($log, qr/cdc_slot is confirmed up to .*the server's WAL ends at .*build the target anew/,
+    like($log, qr/cdc_slot is confirmed up to .*the server's WAL ends at .*rebuild the target/,
         'and it says why and what to do');
 }
 

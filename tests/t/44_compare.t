@@ -252,7 +252,7 @@ like($out, qr/^public\.empty +0 rows +\d+\.\d s  equal$/m, 'equal');
 ($status, $out) = $front->command(['compare', '--still', '--values', 'public.pairs'], limit => 60);
 like($out, qr/source: a=1, b=y, v=3\n +target: a=1, b=y, v=9$/m, '--values shows them');
 ($status, $out) = $front->command(['compare', '--still', '--sample', '1', 'public.every'], limit => 60);
-like($out, qr/not looked at: \d+ rows, as --sample says/, '--sample says what it did not look at');
+like($out, qr/not compared: \d+ rows, because of --sample/, '--sample says what it did not look at');
 
 # ---- what is not compared ----
 
@@ -267,7 +267,7 @@ like($out, qr/^public\.empty .* equal$/m, 'the others are');
 is(left(), '1 0 0 1 0 0', 'what it leaves');
 ($status, $out, $err) = $front->command(['compare', '--wait', '1s', 'public.empty'], limit => 60);
 is($status, 111, 'the pipeline stands still, behind: exit 111');
-like($err, qr/the target stands still at .*does the pipeline run\?.*--still/, 'and says so');
+like($err, qr/the target makes no progress at .*does the pipeline run\?.*--still/, 'and says so');
 is(left(), '1 0 0 1 0 0', 'it leaves nothing, and what was there stays');
 ($status, $out, $err) = $front->command(['compare', '--target', '2'], limit => 60);
 is($status, 100, 'a target that is not there');

@@ -49,7 +49,7 @@ $locker->do(q{update toasted set n = n + 1 where part = ''});
 $locker->do('commit');
 $never->start;
 is($never->wait_exit('apply', 60), 100, 'without copies it stops');
-like($never->log_text('apply'), qr/rows of the table are to be read again, and no more of it comes.*--copy initial/, 'and says why');
+like($never->log_text('apply'), qr/rows of the table will be read again, and no more of it comes.*--copy initial/, 'and says why');
 $never->kill_all;
 
 $pipeline->start;

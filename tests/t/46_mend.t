@@ -71,7 +71,7 @@ $target->dbh->do($_) for q{update keyed set t = 'spoilt' where id = 7}, q{delete
 $target->disconnect;
 ($status, $out, $err) = compare('--mend', '--yes');
 is($status, 1, 'what differs: 1');
-like($out, qr/^apply: asked for; the pipeline that runs reads them again$/m, 'and it is asked for');
+like($out, qr/^apply: requested; the running pipeline reads them again$/m, 'and it is asked for');
 my $equal = sub { return ($front->command(['compare'], limit => 120))[0] == 0 };
 wait_for($equal, 120, 'everything to be equal again');
 my $again = read_again();

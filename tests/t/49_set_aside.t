@@ -38,7 +38,7 @@ like($err, qr/CDC_COPY=never/, 'and says so');
 my $before = $content->($targets[0]);
 ($status, my $out, $err) = $front->command(['pause', '--table', 'public.a']);
 is($status, 0, 'pg2any pause --table public.a') or diag($err);
-like($out, qr/^apply: asked for; the pipeline that runs leaves them out/m, 'says what comes of it');
+like($out, qr/^apply: requested; the running pipeline leaves them out/m, 'says what comes of it');
 like($err, qr/set aside.* schema=public table=a/, 'and of which table');
 $wait->('the appliers to have it so', sub { return $paused->('apply') == 1 && $paused->('apply-2') == 1 });
 

@@ -207,7 +207,7 @@ for my $with ('alter table %s add column c int default 5', 'alter table %s alter
     my $s = scenario(create => ['create table %s (id int primary key, a text, b varchar(9))']);
     $s->run(q{insert into %s values (1, 'a', 'b')})->same('before rows are written anew');
     $s->run('alter table %s alter a type text using upper(a)', $with, q{insert into %s (id) values (2)});
-    $s->stops(qr/ALTER TABLE wrote its rows anew/, "USING with the same type, and $with");
+    $s->stops(qr/ALTER TABLE rewrote its rows/, "USING with the same type, and $with");
     $s->leave;
 }
 

@@ -170,7 +170,7 @@ case('a column without a default, and a new partition', 'equal', { %parts,
 
 # ---- rows written anew, and other text for the same value ----
 
-my $anew = qr/ALTER TABLE wrote its rows anew/;
+my $anew = qr/ALTER TABLE rewrote its rows/;
 case('SET UNLOGGED and back', $anew, { publication => 'create publication %s for all tables' }, 'alter table %s set unlogged', q{insert into %s values (3, 'missing')},
     'alter table %s set logged', 'checkpoint', sub { $_[2]->() }, 'checkpoint', sub { $_[2]->() },
     sub {

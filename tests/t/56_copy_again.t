@@ -70,8 +70,8 @@ my $copies = sub {
 # Whether the last copy is where it is seen.
 my $placed = sub {
     my ($table) = @_;
-    my ($from_warning) = $pipeline->log_text('apply') =~ /.*(msg="a table is to be copied again[^\n]* table=\Q$table\E .*)/s;
-    return $from_warning && $from_warning =~ /(?:has taken its place|are replaced where they are)" target=\S*\b\Q$table\E\b/;
+    my ($from_warning) = $pipeline->log_text('apply') =~ /.*(msg="a table will be copied again[^\n]* table=\Q$table\E .*)/s;
+    return $from_warning && $from_warning =~ /(?:has replaced the old one|are replaced in place)" target=\S*\b\Q$table\E\b/;
 };
 my $again = sub {
     my ($table, $n) = @_;
@@ -94,7 +94,7 @@ for my $table (grep { $_ ne 't_plain_again' } @tables) {
 }
 $pipeline->wait_caught_up;
 same_content($pg, $target, \@tables, 'all are followed from there');
-like($pipeline->log_text('apply'), qr/level=warning msg="a table is to be copied again.*table=t_type .*reason=.*changed its type/,
+like($pipeline->log_text('apply'), qr/level=warning msg="a table will be copied again.*table=t_type .*reason=.*changed its type/,
     'a line says why');
 unlike($pipeline->log_text('apply'), qr/mend the table/, 'and advises nothing');
 is($copies->('t_plain_again'), 1, 'what is known is not copied again');
@@ -122,7 +122,7 @@ $again->($_, 3) for $late, $within, $streamed, $hand;
 $dbh->do(q{commit prepared 'p'}) if $pg->major >= 15;
 $again->($prepared, 3) if $pg->major >= 15;
 same_content($pg, $target, \@tables, 'read late, streamed, prepared, within a transaction');
-like($pipeline->log_text('apply'), qr/rows of a table are replaced where they are" target=\S*$hand/, 'what a person has changed is not replaced');
+like($pipeline->log_text('apply'), qr/rows of a table are replaced in place" target=\S*$hand/, 'what a person has changed is not replaced');
 like($pipeline->log_text('apply'), qr/copied in one snapshot" schema=public table=$hand .*old rows until/, 'and filled in one transaction');
 is_deeply($pipeline->stop, $all_0, 'asked to stop, all leave with 0');
 
@@ -212,7 +212,7 @@ for my $n (1 .. 3) {
     $pg->do("insert into other values (10 + $n)");
     $pipeline->wait_caught_up;
     $pipeline->stop;
-    like($pipeline->log_text('apply'), qr/to be copied again.*table=late/, 'the first has asked for a table') if $n == 1;
+    like($pipeline->log_text('apply'), qr/will be copied again.*table=late/, 'the first has asked for a table') if $n == 1;
 }
 same_content($pg, $old, ['late'], 'a target that was begun without copies gets that of one table');
 is_deeply([map { $_->[0] } $old->rows('select id from other order by id')], [2, 3, 11 .. 13], 'and of no other');

@@ -36,12 +36,12 @@ $spoil->(@targets);
 is(scalar $missing->(), 2, 'a row was taken away at each target');
 ($status, $out, $err) = $front->command(['copy', 'public.a']);
 is($status, 0, 'pg2any copy public.a') or diag($err);
-like($out, qr/^apply: asked for; the pipeline that runs copies them\napply-2: asked for; the pipeline/m, 'says what comes of it');
-like($err, qr/to be copied again.* schema=public table=a/, 'and of which table');
+like($out, qr/^apply: requested; the running pipeline copies them\napply-2: requested; the running/m, 'says what comes of it');
+like($err, qr/will be copied again.* schema=public table=a/, 'and of which table');
 $wait->('the row to be back', sub { return !$missing->() });
 $front->wait_caught_up;
 same_content($pg, $_, \@tables, 'equal again') for @targets;
-unlike($front->log_text, qr/session that an applier of before has left/, 'the applier was not disturbed');
+unlike($front->log_text, qr/session that an earlier applier left/, 'the applier was not disturbed');
 
 $spoil->(@targets);
 ($status, $out) = $front->command(['copy', 'public.a', '--target', '2', '--env-dir', $front->dir]);
@@ -69,7 +69,7 @@ for my $asked (['copy', 'public.a'], ['pause', '--table', 'public.a']) {
 }
 ($status, $out) = $front->command(['copy', 'public.*', 's.c']);
 is($status, 0, 'a pipeline that stands still is asked');
-like($out, qr/^apply: asked for; they are copied when the pipeline runs/m, 'and says so');
+like($out, qr/^apply: requested; they are copied when the pipeline runs/m, 'and says so');
 $pg->do(q{insert into a values (4000, 'down')}, 'delete from b where id = 3');
 $front->start;
 $wait->('the rows', sub {

@@ -67,7 +67,7 @@ $pipeline->wait_caught_up;
 same_content($pg, $target, [@tables, 'other'], "after $kills kills the target equals the source");
 is_deeply(\@wrong, [], 'a reader saw the old rows or the new ones');
 cmp_ok(scalar keys %seen, '>', 3, 'of several copies');
-like($pipeline->log_text('apply'), qr/has taken its place/, 'tables have taken the places of others');
+like($pipeline->log_text('apply'), qr/has replaced the old one/, 'tables have taken the places of others');
 is_deeply([grep { $target->has_table($_) } map { my $t = $_; map { "pg2any_${_}_" . $pg->value("select '$t'::regclass::oid") } qw(copy old) } @tables], [],
     'nothing is left beside them');
 is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'asked to stop, all leave with 0');

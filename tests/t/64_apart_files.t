@@ -120,9 +120,9 @@ $pg->do('create table late (id int primary key)');
 $front = Pg2any::Front->new(pg => $pg, targets => [$reachable], env => { CDC_REPLICATION_SLOT => 'waits', CDC_DEST_TYPE_2 => 'MySQL',
     CDC_DEST_URI_2 => "mysql://nobody\@127.0.0.1:$nobody/x" });
 $front->start;
-wait_for(sub { $front->log_text =~ /the pipeline is started again.* wait_ms=8000/ }, 120, 'a long wait for the next try');
+wait_for(sub { $front->log_text =~ /the pipeline is restarted.* wait_ms=8000/ }, 120, 'a long wait for the next try');
 command('while it waits', ['pause', '--target', '2'], 0, qr/\Atarget 2 is paused/);
-wait_for(sub { $front->log_text =~ /which targets are in it has changed/ }, 60, 'the wait to end');
+wait_for(sub { $front->log_text =~ /the set of its targets has changed/ }, 60, 'the wait to end');
 $front->wait_ready($_, 0, 60) for 'apply', 'capture';    # which makes the slot
 $pg->do('insert into late values (1)');
 $front->wait_caught_up;

@@ -92,7 +92,7 @@ unlike($shown, qr/"b"/, 'and nothing is in it of another table');
 my $refusals = sub { return scalar(() = $front->log_text =~ /level=error.*cannot be replayed yet.*table=a .*update_missing/g) };
 ($status, $out, $err) = $front->command(['resume', '--table', 'public.a', '--target', '2']);
 is($status, 0, 'resume') or diag($err);
-like($out, qr/^apply-2: asked for; the pipeline that runs brings them back$/m, 'says what comes of it');
+like($out, qr/^apply-2: requested; the running pipeline brings them back$/m, 'says what comes of it');
 $wait->('the replay to be refused', sub { return $refusals->() == 1 });
 $changes->();
 is_deeply([$targets[1]->rows('select id, v, pad from a order by id')], $before, 'the table is as it was');

@@ -69,7 +69,7 @@ for my $stage ($front->stages) {
     both_equal("after that");
 }
 cmp_ok($front->metric(apply => 'pg2any_restarts_total'), '>=', 5, 'restarts are counted');
-like($front->log_text, qr/msg="the pipeline is started again" reason="tee \(frame-tee\): Killed"/,
+like($front->log_text, qr/msg="the pipeline is restarted" reason="tee \(frame-tee\): Killed"/,
     'the log says what was started again, and why');
 
 # Nothing happens but WAL that is none of ours: what is confirmed goes beyond the last commit.
@@ -108,8 +108,8 @@ cmp_ok($confirmed, '<=', lsn_number($_->checkpoint->{remote_lsn}), 'the slot is 
     my $log = fresh_name('cause.log');
     my $away = Pg2any::Process->start(name => 'pg2any run', argv => [Pg2any::Pipeline::tool('pg2any'), 'run'], stderr => $log,
         env => $front->environment(CDC_DEST_URI_2 => 'mysql://x@127.0.0.1:1/x', CDC_DEST_TYPE_2 => 'MySQL', CDC_STATE_DIR => $front->dir . '/away'));
-    wait_for(sub { Pg2any::Postgres::read_file($log) =~ /is started again/ }, 60, 'the pipeline to be started again');
-    like(Pg2any::Postgres::read_file($log), qr/msg="the pipeline is started again" reason="apply-2 \(apply-mysql\): /, 'a target that is away is named');
+    wait_for(sub { Pg2any::Postgres::read_file($log) =~ /is restarted/ }, 60, 'the pipeline to be started again');
+    like(Pg2any::Postgres::read_file($log), qr/msg="the pipeline is restarted" reason="apply-2 \(apply-mysql\): /, 'a target that is away is named');
     is($away->stop('TERM', 60), 0, 'and asked to stop, it leaves with 0');
 }
 

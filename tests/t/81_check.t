@@ -49,9 +49,9 @@ $pg->do('alter table keyless replica identity full');
 is($status, 0, 'mended, it passes');
 like($out, qr/^note  table public\.keyless has no primary key: each UPDATE and DELETE scans/m, 'and warns of what is slow');
 like($out, qr/^note  NaN stops the applier unless CDC_NAN says what to store \(public\.keyed\.f\)/m, 'and of values without a place');
-like($out, qr/^note  only changes from the slot's beginning on come: rows that are in the tables already are not copied/m,
+like($out, qr/^note  only changes from the slot's beginning on are replicated: existing rows are not copied/m,
     'and says what does not come by itself');
-like($out, qr/^ok    tables: 0 are there and fit, 2 will be made/m, 'the tables were looked at');
+like($out, qr/^ok    tables: 0 exist and fit, 2 will be created/m, 'the tables were looked at');
 ok(!-e $front->{targets}[0]->file, 'nothing was made at the target');
 is($pg->value('select count(*) from pg_replication_slots'), 0, 'nor at the source');
 
@@ -113,7 +113,7 @@ like($out, qr/^FAIL  table public\.keyed: /m, 'is named');
 $target->dbh->do('drop table keyed');
 $front->{env}{CDC_DDL} = 'none';
 ($status, $out) = check();
-like($out, qr/^FAIL  table public\.keyed: the target has no keyed, and CDC_DDL=none makes none/m, '--ddl none without the table');
+like($out, qr/^FAIL  table public\.keyed: the target has no keyed, and CDC_DDL=none creates none/m, '--ddl none without the table');
 delete $front->{env}{CDC_DDL};
 
 # All columns that do not fit, at once, with the types that would; a table that was there and is gone.

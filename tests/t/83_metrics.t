@@ -85,7 +85,7 @@ $open->do(q{insert into t select g, repeat('s', 200) from generate_series(2001, 
 moves(sub { $_[0] > 0 }, 'spill_bytes', 'pg2any_spill_bytes');
 moves(sub { $_[0] > $retained + 100_000 }, 'slot_retained_wal_bytes: WAL is kept for it', 'pg2any_slot_retained_wal_bytes');
 is(sample('pg2any_slot_wal_budget_bytes'), 500 * 1024, 'slot_wal_budget_bytes');
-wait_for(sub { $front->log_text =~ /level=warning msg="the slot keeps half of the WAL that it may.* slot=cdc_slot retained_bytes=\d+ budget_bytes=512000 limit=wal-budget/ },
+wait_for(sub { $front->log_text =~ /level=warning msg="the slot keeps half of its WAL budget.* slot=cdc_slot retained_bytes=\d+ budget_bytes=512000 limit=wal-budget/ },
     20, 'a warning that half of it is used');
 pass('a warning says when half of that is used');
 $open->rollback;

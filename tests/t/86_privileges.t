@@ -33,7 +33,7 @@ my $missing = Pg2any::Front->new(pg => $pg, targets => [$target], env => {
 my ($found, $text) = $missing->command(['check']);
 is($found, 0, 'a database that is missing and will be made') or diag($text);
 like($text, qr/^ok    the session's sql_mode is strict/m, 'the sql_mode was looked at');
-like($text, qr/^note  database newdb does not exist and will be made/m, 'said');
+like($text, qr/^note  database newdb does not exist and will be created/m, 'said');
 is($mariadb->connect(db => 'mysql')->selectrow_array(q{select count(*) from information_schema.schemata where schema_name = 'newdb'}), 0,
     'and not made by looking');
 ($found, $text) = $missing->command(['check'], env => { CDC_SCHEMA_MAPPING => 'public:shop' });
@@ -49,7 +49,7 @@ my ($status, $out) = $front->command(['check']);
 is($status, 100, 'a user without DDL, and no tables: 100');
 like($out, qr/^FAIL  this user lacks privileges on database shop: CREATE, ALTER, DROP, INDEX\n      mend: have someone make pg2any_checkpoint and pg2any_relation .*\n      mend: GRANT CREATE, ALTER, DROP, INDEX ON `shop`\.\* TO 'writer'\@'%'/m,
     'the report says what to grant');
-like($out, qr/^FAIL  table public\.t: the target has no `shop`\.`t`, and CDC_DDL=none makes none/m, 'and which table is missing');
+like($out, qr/^FAIL  table public\.t: the target has no `shop`\.`t`, and CDC_DDL=none creates none/m, 'and which table is missing');
 ($status) = $front->command(['run', '--until-lsn', 'current']);
 is($status, 100, 'run ends with 100, too');
 

@@ -211,7 +211,7 @@ static void what_was_committed_after_the_checkpoint_is_not_skipped(void **state)
         {START ONE TWO, START "@1; B 17 200; I 17 1 x; C 17 200 205 1",
          "transaction 17, committed at 0/C8, would count as applied", 0},
         {START "@9;" ONE "@5;" TWO, START "@9;" ONE "@10;" TWO, "nothing that the target has", 1},
-        {START ONE "@7; k 310", START ONE "@8;" TWO, "build the target anew", 1},
+        {START ONE "@7; k 310", START ONE "@8;" TWO, "rebuild the target", 1},
         {START ONE TWO, START "@1; B 17 305; I 17 1 x; C 17 305 315 1", "lies across", 0},
     };
     for (size_t i = 0; i < LENGTH(cases); i++)
@@ -358,7 +358,7 @@ static void a_hello_is_compared_with_the_checkpoint(void **state)
         {{.start_lsn = 500, .system = "8"}, false, "follows cluster 7000", 500, 0, 2},
         {{.start_lsn = 500, .system = "8"}, true, "follows cluster 7000", 500, 0, 2},
         {{.start_lsn = 501}, false, "was recreated, or confirmed by someone else", 500, 0, 2},
-        {{.start_lsn = 501, .created = true}, false, "was made anew", 500, 0, 2},
+        {{.start_lsn = 501, .created = true}, false, "was created again", 500, 0, 2},
         {{.start_lsn = 700, .timeline = 3}, false, "accept the loss with --accept-gap", 500, 0, 2},
         {{.start_lsn = 501}, true, NULL, 501, 501, 2},
         {{.start_lsn = 100, .wal_lsn = 499}, false, "restored from a backup", 500, 0, 2},

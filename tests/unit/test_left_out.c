@@ -127,7 +127,7 @@ static void it_does_not_come_back_by_itself(void **state)
     good(w, feed(w, TABLES "B 11 300; I 11 2 b; C 11 300 310 1;"));
     bad(w, feed(w, THREE) || input_pauses(w) ? -1 : 0, ERR_PERMANENT,
         "table public.t1: changes of it were left out from 0/C8 on, and --skip-table does not "
-        "name it any more (copy the table anew, DELETE FROM pg2any_relation WHERE origin = 'slot' "
+        "name it any more (copy the table again, DELETE FROM pg2any_relation WHERE origin = 'slot' "
         "AND relid IN (1) in the target, and start again) (or leave the table out: --skip-table "
         "public.t1)");
     has(w, "t2(id,v1) [b,~]\n");

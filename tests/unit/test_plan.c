@@ -327,7 +327,7 @@ static void targets_may_be_apart(void **state)
         {{"failed 1\na\nwhy\n", NULL, NULL}, "--ack-apart 1 --ack 2 --ack 3", "- 1 4"},
         {{"given-up 1\na\nwhy\n", "paused 1\nb\n\n", NULL}, "--ack-apart 2 --ack 3", "- - 1"},
         {{NULL, "paused 1\nanother target\n\n", NULL}, "--ack 1 --ack 2 --ack 3", "1 4 5"},
-        {{NULL, "at the pub 1\nb\n\n", NULL}, "does not say how its target is", ""},
+        {{NULL, "at the pub 1\nb\n\n", NULL}, "does not say the state of its target", ""},
     };
     char directory[] = "/tmp/pg2any-test-apart-XXXXXX", variable[64];
     assert_non_null(mkdtemp(directory));

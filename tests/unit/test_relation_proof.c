@@ -400,7 +400,7 @@ static void rows_may_have_changed_unseen(void **state)
     with_files("t id/1/int4 a/2/text", "cc", node, toast, persistence, membership)
     doubt(A(1, 5, 'p', "p"), A(1, 5, 'p', "p"), NULL);
     doubt(A(1, 5, 'p', "p"), A(2, 5, 'p', "p"), NULL); /* TRUNCATE, VACUUM FULL */
-    doubt(A(1, 5, 'p', "p"), A(2, 6, 'p', "p"), "ALTER TABLE wrote its rows anew");
+    doubt(A(1, 5, 'p', "p"), A(2, 6, 'p', "p"), "ALTER TABLE rewrote its rows");
     doubt(A(1, 0, 'p', "p"), A(1, 6, 'p', "p"), NULL); /* the first long column */
     doubt(A(1, 5, 'p', "p"), A(1, 5, 'U', "p"), "UNLOGGED now");
     doubt(A(1, 5, 'p', "p"), A(1, 5, 'u', "p"), "UNLOGGED now");
@@ -409,7 +409,7 @@ static void rows_may_have_changed_unseen(void **state)
     struct relation *was = A(1, 5, 'p', "p"), *later = A(2, 6, 'P', "p");
     struct relation *proven = prove(was, later);
     assert_null(relation_doubt(was, proven));
-    doubt(proven, A(2, 6, 'p', "p"), "ALTER TABLE wrote its rows anew");
+    doubt(proven, A(2, 6, 'p', "p"), "ALTER TABLE rewrote its rows");
     relation_unref(was);
     relation_unref(later);
     doubt(A(1, 5, 'p', "p"), A(1, 5, 'p', "q"), "its place in the publication changed");
@@ -417,10 +417,10 @@ static void rows_may_have_changed_unseen(void **state)
     doubt(with_files("t id/1/int4 a/2/text", "cc", 1, 5, 'p', "p"),
           with_files("t id/1/int8 a/2/text", "cc", 2, 6, 'p', "p"), NULL);
     doubt(with_files("t id/1/int4 a/2/varchar(5)", "cc", 1, 5, 'p', "p"),
-          with_files("t id/1/int4 a/2/varchar(9)", "cc", 2, 6, 'p', "p"), "wrote its rows anew");
+          with_files("t id/1/int4 a/2/varchar(9)", "cc", 2, 6, 'p', "p"), "rewrote its rows");
     doubt(with_files("t id/1/int4 a/2/text", "cc", 1, 5, 'p', "p"),
           with_files("t id/1/int4 a/2/text b/3/text/=5", "ccc", 2, 6, 'p', "p"),
-          "wrote its rows anew");
+          "rewrote its rows");
     doubt(with_files("t id/1/int4 a/2/text", "cc", 1, 5, 'p', "p"),
           with_files("t id/1/int4 a/2/text b/3/text/?", "ccc", 2, 6, 'p', "p"), NULL);
 #undef A

@@ -406,7 +406,7 @@ static void a_database_that_is_moved_is_noticed(void **state)
     FILE *f = fopen(w->path, "w");
     assert_non_null(f);
     assert_int_equal(fclose(f), 0);
-    fails(w, begin(w), ERR_PERMANENT, "another one's checkpoint says whether it can go on");
+    fails(w, begin(w), ERR_PERMANENT, "another one's checkpoint says whether it can continue");
     assert_int_equal(rename(away, w->path), 0);
     succeeds(w, begin(w));
     succeeds(w, commit(w, 3));

@@ -398,7 +398,7 @@ static void the_rowid_takes_no_null(void **state)
     succeeds(w, RUN(w, CHANGE_INSERT, "7|seven"));
     fails(w, RUN(w, CHANGE_INSERT, "~|none"), ERR_PERMANENT,
           "column n: the value is NULL, for which the target makes a number (make it an ordinary "
-          "column, which takes NULL");
+          "column that accepts NULL");
     fails(w, RUN(w, CHANGE_UPDATE, "O 7|seven > ~|none"), ERR_PERMANENT, "the value is NULL");
     shows(w, "SELECT * FROM a", "7|seven");
     succeeds(w, use(w, REPLICA_IDENTITY_FULL, "d", "n/int,m/int", 0));
@@ -564,7 +564,7 @@ static void a_trigger_may_not_take_a_row_away(void **state)
     succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,v/text", 1));
     succeeds(w, RUN(w, CHANGE_INSERT, "1|a"));
     fails(w, RUN(w, CHANGE_INSERT, "2|b", "3|x"), ERR_PERMANENT,
-          "INSERT: a trigger of the target left the row out (RAISE(IGNORE) in it; drop it");
+          "INSERT: a trigger of the target left the row out (it uses RAISE(IGNORE); drop it");
     fails(w, RUN(w, CHANGE_DELETE, "K 1|~"), ERR_PERMANENT, "delete_missing");
     shows(w, "SELECT * FROM t", "1|a 2|b");
 }

@@ -96,7 +96,7 @@ unlike(works('a CA', $tls, uri => [host => 'localhost', parameters => { ca => $t
 works('encrypt=verify', $tls, uri => [host => 'localhost', parameters => { encrypt => 'verify', ca => $tls->ca_file }]);
 works('encrypt=no where only the login is encrypted', $login, with(encrypt => 'no'));
 works('encrypt=yes where only the login needs it', $login, with(encrypt => 'yes'));
-refuses('another CA', 111, qr/certificate is not of the CA/, $tls,
+refuses('another CA', 111, qr/certificate is not signed by the CA/, $tls,
     uri => [host => 'localhost', parameters => { ca => $tls->wrong_ca_file }]);
 refuses('a certificate for another name', 111, qr/does not name localhost/, $other,
     uri => [host => 'localhost', parameters => { ca => $other->ca_file }]);

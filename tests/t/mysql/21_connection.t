@@ -290,7 +290,7 @@ my $proxy = Pg2any::MySQLProxy->new($elsewhere);
     $pipeline->signal('apply', 'KILL');
     $pipeline->wait_caught_up(90, tend => 1);
     same_content($pg, $target, ['t'], 'a session that was forgotten with its locks');
-    like($pipeline->log_text('apply'), qr/a session that an applier of before has left behind is ended/, 'the log says that it was ended');
+    like($pipeline->log_text('apply'), qr/ending a session that an earlier applier left behind/, 'the log says that it was ended');
     is_deeply($pipeline->stop, $all_0, 'all leave with 0');
     drop_slot($pipeline->{slot});
 }
