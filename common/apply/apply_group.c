@@ -124,10 +124,10 @@ static int apply_once(struct apply_group *g, size_t n, bool planned,
     g->rows.aside.later = planned || g->alone;
     if (begin(g, err))
         return -1;
+    g->rows.run.repeatable = true;
     if (g->alone && g->alone(g, g->alone_ctx, err))
         return -1;
     size_t at = 0;
-    g->rows.run.repeatable = true;
     for (size_t i = 0; i < n; i++) {
         const struct held_txn *t = &g->txns[i];
         if (t->frames_end > at && apply_rows_frames(&g->rows, g->held.data + at, t->frames_end - at,

@@ -528,6 +528,8 @@ static void what_is_refused_again_stays_aside(void **state)
         set_two_aside(w, false);
         w->dest.poison_ends = ends;
         good(w, tell(w, &some));
+        /* Once more row by row, where the transaction is gone with the error. */
+        assert_int_equal(w->counters.retries, ends ? 2 : 0);
         has(w, end_of_it);
         holds(w, 1, kept_of_1);
         holds(w, 2, kept_of_2);
