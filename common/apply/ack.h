@@ -1,15 +1,14 @@
 /*
  * ack.h - tells pg-capture through a FIFO which LSN is durable at the target: "%X/%X\n" a line.
  *
- * Lines are shorter than PIPE_BUF and so arrive whole. They are true for ever and later ones cover
- * earlier ones, so when the FIFO is full the line waits and a newer one takes its place.
+ * Lines are shorter than PIPE_BUF, so they arrive whole. A line stays true for ever, and a later
+ * one covers earlier ones. So when the FIFO is full, the line waits, and a newer one replaces it.
  *
- * One applier has the FIFO alone: what two targets say in one place would be taken for what one
- * has.
+ * Only one applier writes to the FIFO: the LSNs of two targets in one FIFO would be mistaken for
+ * those of one.
  *
- * The reader may leave before us: pg-capture does after its last frame, which may be on its way to
- * us still. So a reader that is gone is an error only when the input goes on for a while as if
- * nothing had happened.
+ * The reader may leave first: pg-capture exits after its last frame, which may still be on its way
+ * here. So a missing reader is an error only if the input goes on for a while.
  */
 #ifndef PG2ANY_ACK_H
 #define PG2ANY_ACK_H
@@ -33,15 +32,15 @@ void ack_init(struct ack *a, const char *path);
 void ack_close(struct ack *a);
 
 /*
- * Opens the FIFO, which its reader makes before it sends the first frame; polls for it for at most
- * `timeout_ms`, in case an old one is being replaced. Temporary error when no reader comes, when
- * another process has it all the time, or when first `stop_fd` becomes readable, or the writer of
- * `input_fd`, a pipe, is gone: then its reader is, too. -1: there is none such.
+ * Opens the FIFO, which its reader creates before it sends the first frame; polls for it for at
+ * most `timeout_ms`, in case an old one is being replaced. Temporary error if no reader appears, if
+ * another process keeps it, if `stop_fd` becomes readable first, or if the writer of `input_fd`, a
+ * pipe, is gone (then the FIFO's reader is gone, too). -1: no such descriptor.
  */
 MUST_CHECK int ack_open(struct ack *a, int64_t timeout_ms, int stop_fd, int input_fd,
                         struct err *err);
 
-/* Sends an LSN, without blocking; an older one than was sent already is not sent. */
+/* Sends an LSN without blocking, unless the same or a later one was sent already. */
 MUST_CHECK int ack_send(struct ack *a, uint64_t lsn, struct err *err);
 
 /* Sends whole lines of another kind, waiting for room in the FIFO as long as ack_open() did. */

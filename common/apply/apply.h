@@ -1,8 +1,8 @@
 /*
- * apply.h - the program apply-X, but for its database: reads committed transactions from stdin,
- * applies them in groups, each in one target transaction with the checkpoint, acknowledges what is
- * durable. apply_stream.h reads the frames, apply_group.h applies, target.h keeps the tables in
- * step; this is options, waiting and the end.
+ * apply.h - the program apply-X, except its database: reads committed transactions from stdin,
+ * applies them in groups, each in one target transaction with the checkpoint, and acknowledges what
+ * is durable. apply_stream.h reads the frames, apply_group.h applies, target.h keeps the tables up
+ * to date; this module handles options, waiting and the end.
  */
 #ifndef PG2ANY_APPLY_H
 #define PG2ANY_APPLY_H

@@ -1,11 +1,11 @@
 /*
- * apply_aside.h - the tables that are set aside at a target (copied.h), and those that have to be.
+ * apply_aside.h - the tables that are set aside at a target (copied.h), and those that must be.
  *
- * A permanent error of one table sets that aside where the user has chosen so. The group is rolled
- * back and repeated: where it comes to the transaction that failed, the target remembers that the
- * table is set aside, in the target's transaction that leaves its changes out from there on. So
- * that is durable with the first commit that goes by it and not before, and that there is such a
- * commit shows that the error was one of that table. Each repeat has a table less to fail with.
+ * If the user has chosen so, a permanent error of one table sets that table aside. The group is
+ * rolled back and repeated. At the transaction that failed, the target records that the table is
+ * set aside, in the target transaction that leaves its changes out from there on. So the decision
+ * becomes durable with the first commit that follows it, and the fact that there is such a commit
+ * shows that the error belonged to that table. Each repeat has one table less that can fail.
  */
 #ifndef PG2ANY_APPLY_ASIDE_H
 #define PG2ANY_APPLY_ASIDE_H
@@ -41,24 +41,23 @@ struct apply_aside {
     uint64_t npaused, nrefused; /* of them: by a person; by what the target refused */
 };
 
-/* What the target remembers of a relation's copy says whether it is set aside. */
+/* Notes whether a relation is set aside, by what the target remembers of its copy. */
 MUST_CHECK int aside_note(struct apply_aside *a, uint32_t relid, const struct copied *copied,
                           struct err *err);
 void aside_forget_all(struct apply_aside *a);
 
-/* An error of a table in that transaction is on its way, which sets it aside if it may. */
+/* An error of a table in that transaction is being returned; it sets the table aside if allowed. */
 void aside_fail(struct apply_aside *a, struct relation *rel, const struct source_txn *txn,
                 bool conflict, const struct err *err);
 
-/* Whether the error that has arrived is such; then it is one to repeat the group after. */
+/* Whether the returned error sets a table aside; the group must then be repeated. */
 bool aside_decide(struct apply_aside *a, struct err *err);
 
-/* The next one from whose transaction on a table has to be set aside, and is not yet; NULL: there
- * is none. */
+/* The next fault from whose transaction on a table must be set aside and is not yet; NULL: none. */
 struct aside_fault *aside_due(const struct apply_aside *a, const struct source_txn *txn);
 
-/* The target's transaction was rolled back: an error that was not decided about does not count.
- * Was committed: those that are remembered are said, and all are forgotten but for their tables. */
+/* The target's transaction was rolled back: an undecided error does not count. It was committed:
+ * recorded faults are logged, and all faults are forgotten, but not their tables. */
 void aside_rolled_back(struct apply_aside *a);
 void aside_committed(struct apply_aside *a);
 

@@ -1,13 +1,13 @@
 /*
  * apply_group.h - source transactions on their way into the target: held in memory, applied
- * together in one target transaction with the checkpoint, repeated where the target asks for it,
+ * together in one target transaction with the checkpoint, repeated if the target demands it,
  * acknowledged.
  *
- * The frames of a transaction are held until its commit has come; whole transactions collect to a
- * group. So no target transaction is open while we wait for input, and a group can be repeated from
- * memory. A transaction that outgrows `max_bytes` is applied in parts, in one target transaction of
- * its own that stays open until its commit; it cannot be repeated from memory and a fault in it
- * ends the program: it comes again from the slot.
+ * The frames of a transaction are held until its commit has arrived; whole transactions are
+ * collected into a group. So no target transaction is open while the program waits for input, and a
+ * group can be repeated from memory. A transaction that exceeds `max_bytes` is applied in parts, in
+ * a target transaction of its own that stays open until its commit. It cannot be repeated from
+ * memory; a fault in it ends the program, and the slot sends it again.
  */
 #ifndef PG2ANY_APPLY_GROUP_H
 #define PG2ANY_APPLY_GROUP_H
@@ -42,7 +42,7 @@ struct group_counters {
 
 struct apply_group;
 
-/* What a transaction of the target does that has none of the source's. */
+/* The work of a target transaction that contains no source transaction. */
 typedef int group_step_fn(struct apply_group *g, void *ctx, struct err *err);
 
 struct apply_group {
@@ -78,21 +78,20 @@ struct apply_group {
     int64_t settled_lag_ms; /* how long after the source's commit that was */
 };
 
-/* How long the oldest change that waits has been committed at the source; where nothing waits, how
- * long it took with the last, for some seconds. `open_commit_us`: of a transaction that is coming
- * in; 0: none. */
+/* Time since the oldest waiting change was committed at the source; if nothing waits, the delay of
+ * the last one, for some seconds. `open_commit_us`: of a transaction that is arriving; 0: none. */
 int64_t group_lag_ms(const struct apply_group *g, int64_t open_commit_us);
 
 void group_free(struct apply_group *g);
 
 /*
- * A hello has come: forget every relation and every frame; what is half applied is rolled back.
- * What has come is durable then, progress too, because the slot may have been confirmed up to there
- * before the hello.
+ * A hello has arrived: discards every relation and every frame, and rolls back what is half
+ * applied. Afterwards everything that arrived whole is durable, progress too, because the slot may
+ * have been confirmed up to there before the hello.
  */
 MUST_CHECK int group_restart(struct apply_group *g, struct err *err);
 
-/* Makes a checkpoint durable that comes with no transaction. */
+/* Makes a checkpoint durable that belongs to no transaction. */
 MUST_CHECK int group_put_checkpoint(struct apply_group *g, const struct checkpoint *c,
                                     struct err *err);
 
@@ -101,7 +100,7 @@ MUST_CHECK int group_put_checkpoint(struct apply_group *g, const struct checkpoi
 MUST_CHECK int group_hold(struct apply_group *g, const struct frame *f,
                           const struct source_txn *txn, struct err *err);
 
-/* The commit of `txn` has come: it is whole. Applies the group when that is large enough. */
+/* The commit of `txn` has arrived: it is whole. Applies the group if it is large enough. */
 MUST_CHECK int group_commit_txn(struct apply_group *g, const struct source_txn *txn,
                                 const struct frame_commit *c, struct err *err);
 
@@ -110,20 +109,21 @@ MUST_CHECK int group_commit_copy(struct apply_group *g, const struct source_txn 
                                  uint64_t nrows, struct err *err);
 
 /*
- * Makes the indexes that copied tables lack, as far as these have settled; waits as long as the
- * target takes for them. One that cannot be made is said in the log. With nothing held.
+ * Creates the indexes that settled copied tables lack; waits as long as the target takes. If one
+ * cannot be created, the log says so. Call it with nothing held.
  *
- * `ended`: the stream has, on purpose. What a table has yet to settle with may be nothing, and not
- * come for long; if an index is in its way after all, the table is copied again.
+ * `ended`: the stream has ended on purpose. The changes with which a table has yet to settle may
+ * not exist, or not arrive for long; if an index then conflicts with one, the table is copied
+ * again.
  */
 MUST_CHECK int group_make_indexes(struct apply_group *g, bool ended, struct err *err);
 
-/* The rest of the transaction that is not whole will never come. */
+/* The rest of the incomplete transaction will never arrive. */
 MUST_CHECK int group_discard_open(struct apply_group *g, struct err *err);
 
-/* Does that, with nothing held, in a transaction of the target, which is repeated where the target
- * asks for it. No table is set aside for what fails. After an error the group can go on, if that
- * is not temporary. */
+/* Runs the step, with nothing held, in a target transaction, which is repeated if the target
+ * demands it. A failure sets no table aside. After an error that is not temporary the group can go
+ * on. */
 MUST_CHECK int group_run_alone(struct apply_group *g, group_step_fn *step, void *ctx,
                                struct err *err);
 

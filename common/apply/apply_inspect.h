@@ -1,6 +1,6 @@
 /*
- * apply_inspect.h - an applier beside its work: looks whether it could do it, tells how far the
- * target is, forgets a checkpoint, asks for tables to be copied again.
+ * apply_inspect.h - an applier's other tasks: check whether it could work, show how far the target
+ * is, drop a checkpoint, request copies of tables.
  */
 #ifndef PG2ANY_APPLY_INSPECT_H
 #define PG2ANY_APPLY_INSPECT_H

@@ -1,9 +1,9 @@
 /*
  * apply_rows.h - turns the frames of transactions into runs and hands them to the driver.
  *
- * Knows relations and rows; knows nothing of checkpoints, groups or input. The relations of a group
- * that is not committed yet are kept apart from those before it, so that the group can be repeated
- * from its first frame.
+ * It knows relations and rows, and nothing about checkpoints, groups or input. The relations of an
+ * uncommitted group are kept apart from earlier ones, so that the group can be repeated from its
+ * first frame.
  */
 #ifndef PG2ANY_APPLY_ROWS_H
 #define PG2ANY_APPLY_ROWS_H
@@ -85,13 +85,13 @@ MUST_CHECK int apply_rows_init(struct apply_rows *a, struct target *target, enum
 void apply_rows_free(struct apply_rows *a);
 
 /*
- * A relation frame has come that is to be applied: keeps what it says, so that apply_rows_frames()
- * does not read the frame again unless the same group has a later one of the same relid.
+ * A relation frame to be applied has arrived: keeps its content, so that apply_rows_frames() does
+ * not read the frame again unless the same group has a later one of the same relid.
  */
 MUST_CHECK int apply_rows_describe(struct apply_rows *a, struct relation *rel, struct err *err);
 
-/* The relation will be copied: where the target does not hold it, its changes are left out until
- * then. */
+/* The relation will be copied: if the target does not hold it, its changes are left out until then.
+ * */
 MUST_CHECK int apply_rows_due(struct apply_rows *a, uint32_t relid, struct err *err);
 
 /* Notes that the target may remember indexes which a relation's table is to get. */

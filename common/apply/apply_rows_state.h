@@ -122,13 +122,13 @@ MUST_CHECK int copies_check(const struct apply_rows *a, const struct frame *f,
 MUST_CHECK int copies_note_answer(struct apply_rows *a, const struct apply_relation *r,
                                   const struct row_change *row, struct err *err);
 
-/* Rows of the run could not be put in, those that a->lacks names: the target remembers that, and
- * the source is asked for them. Until they come the table settles. */
+/* The rows of the run that a->lacks names could not be written: the target records that, and they
+ * are requested from the source. Until they arrive, the table settles. */
 MUST_CHECK int copies_lack_rows(struct apply_rows *a, struct apply_relation *r,
                                 const struct source_txn *txn, struct err *err);
 
-/* What the copy was cannot be carried on: the table is copied anew, in one snapshot. Its changes
- * are left out until then. */
+/* The copy cannot be continued: the table is copied again, in one snapshot. Its changes are left
+ * out until then. */
 MUST_CHECK int copies_begin_whole(struct apply_rows *a, struct apply_relation *r,
                                   const struct source_txn *txn, const char *reason,
                                   struct err *err);

@@ -1,6 +1,6 @@
 /*
- * apply_stream.h - what the frames of a committed stream say to an applier: their order is checked,
- * the checkpoint compared, what it covers skipped, the rest handed to the group (apply_group.h).
+ * apply_stream.h - an applier's reader of a committed stream: checks the order of frames, compares
+ * the checkpoint, skips what it covers, and passes the rest to the group (apply_group.h).
  */
 #ifndef PG2ANY_APPLY_STREAM_H
 #define PG2ANY_APPLY_STREAM_H
@@ -41,8 +41,8 @@ MUST_CHECK int apply_stream_check_end(const struct apply_stream *s, struct err *
  * so perhaps later. */
 MUST_CHECK int apply_stream_look_again(struct apply_stream *s, struct err *err);
 
-/* One frame. A permanent error for one that makes no sense where it stands; nothing of its
- * transaction is committed then. */
+/* Handles one frame. A permanent error if it is invalid at its place; then nothing of its
+ * transaction is committed. */
 MUST_CHECK int apply_stream_frame(struct apply_stream *s, const struct frame *f, struct err *err);
 
 #endif

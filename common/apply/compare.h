@@ -1,9 +1,9 @@
 /*
- * compare.h - an applier's --compare: is what the target holds what the source holds?
+ * compare.h - an applier's --compare: does the target hold what the source holds?
  *
- * Reads on stdin what pg-capture --rows writes, and the target's tables through the driver, which
- * says of each value of the source what reading it back has to give (driver.h, stores). First both
- * sides are counted up (tally.h). Where they are not the same both are read again, for the keys
+ * Reads the output of pg-capture --rows on stdin, and the target's tables through the driver, which
+ * says for each value of the source what reading it back must give (driver.h, stores). First the
+ * sums of both sides are compared (tally.h). If they differ, both are read again for the keys
  * (suspects.h). The target is never changed, and nobody is kept from changing it.
  *
  * While the pipeline runs the target is read once its checkpoint has passed the source's snapshot.
@@ -15,8 +15,8 @@
 #include "base/err.h"
 #include "sql/driver.h"
 
-/* Writes a line for each table to stdout. An error is what keeps it from finding out: temporary
- * where the target stays behind. */
+/* Writes a line for each table to stdout. It fails if it cannot find out: temporary error if the
+ * target stays behind. */
 MUST_CHECK int compare_run(const struct driver_ops *ops, const struct driver_config *config,
                            const struct compare_options *options, enum compared *compared,
                            struct err *err);
