@@ -190,7 +190,7 @@ static int look_at_next(struct apply_group *g, struct kept *k, bool *more, struc
     *more = k->relid != 0;
     if (!*more)
         return 0;
-    if (!k->file.asked)
+    if (!k->file.asked || table_names_has(&g->rows.skip, k->schema, k->name))
         return quarantine_look_note(&g->rows.quarantine, g->origin, k->relid, &k->file, err);
     int rc = replay(g, k, err);
     k->relid = before;

@@ -546,6 +546,20 @@ static void what_is_refused_again_stays_aside(void **state)
     w->dest.poison_ends = false;
 }
 
+/* --skip-table: it is asked for until that names the table no more. */
+static void a_table_that_is_left_out_is_not_replayed(void **state)
+{
+    struct apply_world *w = *state;
+    set_two_aside(w, true);
+    good(w, table_names_add(&w->group.rows.skip, "public.t1", true, &w->err));
+    good(w, tell(w, &some));
+    has(w, "t1(id,v1) [a,~]\nt2(id,v2) [x,~] [y,~] [poison,~] [z,~]\n");
+    holds(w, 1, kept_of_1);
+    start_again(w);
+    good(w, tell(w, &some));
+    have_come_back(w);
+}
+
 /* A file that cannot be read to its end brings nothing back, and only a copy does. */
 static void a_damaged_file_is_not_replayed(void **state)
 {
@@ -630,6 +644,7 @@ int main(void)
         TEST(what_comes_meanwhile_is_replayed_too),
         TEST(an_error_of_the_target_takes_no_file),
         TEST(what_is_refused_again_stays_aside),
+        TEST(a_table_that_is_left_out_is_not_replayed),
         TEST(a_damaged_file_is_not_replayed),
         TEST(a_copy_takes_the_file_away),
     };
