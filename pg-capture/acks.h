@@ -1,6 +1,6 @@
 /*
- * acks.h - what the targets have made durable: one FIFO for each, with a line "%X/%X" per LSN, and
- * lines about the copies of tables. After each hello:
+ * acks.h - what the targets have made durable: one FIFO for each target, with a line "%X/%X" per
+ * LSN, and lines about the copies of tables. After each hello:
  *
  *   copied RELID           the table is there whole; also when all that was sent of it has come
  *   copying RELID NEXT     its copy came that far (frame.h, copy end)
@@ -14,14 +14,12 @@
  *   lacks RELID KEY        a row of it is to be read again: names and values of columns, with tabs
  *                          between, as COPY writes them (sql/row_key.h)
  *
- * A target that is apart does not get this stream, and comes back later. What it has counts for
- * what may be confirmed, and nothing else of it: it is not asked which tables it has, nor waited
- * for.
+ * A target that is apart does not get this stream, and comes back later. Only its LSN matters, for
+ * what may be confirmed: it is not asked which tables it has, and nothing waits for it.
  *
- * This process is the reader of the FIFOs and makes them afresh, so that it never finds lines of an
- * earlier run in them, and keeps a writing end of its own, so that they never end. An LSN that was
- * acknowledged stays true for ever, whoever says it: an applier of before a restart as well.
- * Nothing here blocks.
+ * This process reads the FIFOs. It creates them again at each start, so that it never reads lines
+ * of an earlier run, and keeps a writing end open, so that they never end. An acknowledged LSN
+ * stays true for ever, even from an applier that ran before a restart. Nothing here blocks.
  */
 #ifndef PG2ANY_ACKS_H
 #define PG2ANY_ACKS_H
@@ -61,17 +59,17 @@ struct acks {
     struct ack_copy *copies;                /* by relid */
 };
 
-/* Makes and opens the FIFOs; paths are borrowed. Permanent error where a path is something else. */
+/* Creates and opens the FIFOs; paths are borrowed. Permanent error if a path is something else. */
 MUST_CHECK int acks_open(struct acks *a, const struct option_list *paths,
                          const struct option_list *apart, struct err *err);
 
-/* Removes those that are still the ones that were made. */
+/* Removes the FIFOs, unless another process has replaced them. */
 void acks_close(struct acks *a);
 
-/* Reads what is there. An LSN above `limit`, and anything that is no LSN, is a permanent error. */
+/* Reads all waiting lines. An LSN above `limit` and an invalid line are permanent errors. */
 MUST_CHECK int acks_read(struct acks *a, size_t i, uint64_t limit, struct err *err);
 
-/* A new hello: the targets will say anew which tables they have. */
+/* A new hello: the targets will say again which tables they have. */
 void acks_hello(struct acks *a);
 
 /* Every target has said which tables it has. */
@@ -86,9 +84,8 @@ bool acks_take_lost(struct acks *a, uint32_t relid);
 /* A target has said that the table is to be copied in one snapshot. */
 bool acks_want_whole(const struct acks *a, uint32_t relid);
 
-/* All of a table's copy, or of rows that were lacked, is sent: every target will say what it has
- * now.
- */
+/* A table's copy, or all rows that were requested, have been sent: every target will say what it
+ * has now. / */
 MUST_CHECK int acks_sent_copy(struct acks *a, uint32_t relid, struct err *err);
 
 /* Whether one has not said so yet. */
@@ -97,12 +94,12 @@ bool acks_wait_for_copies(const struct acks *a);
 /* Whether a target has said that it lacks rows of the table. */
 bool acks_lack_rows(const struct acks *a, uint32_t relid);
 
-/* Takes the keys of those rows, a line each, appended to `keys`: the source is about to send them.
- */
+/* Moves the keys of those rows to the end of `keys`, a line each: the source is about to send them.
+ * / */
 void acks_take_lacks(struct acks *a, uint32_t relid, struct buf *keys);
 
-/* Where the copy of a table may go on at the i-th target, which does not have it whole; NULL: it
- * has to begin there. *has: it is there whole. */
+/* Where the copy of a table may continue at the i-th target, which has only a part of it; NULL: the
+ * copy must begin there. *has: the target has the whole table. */
 const char *acks_copying(const struct acks *a, size_t i, uint32_t relid, bool *has);
 
 /* The LSN that every target that gets the stream has; 0 while one has not spoken, or there is none.

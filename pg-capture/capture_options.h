@@ -1,6 +1,6 @@
 /*
- * capture_options.h - what pg-capture was asked for. main.c reads it; nothing changes it after
- * that, and its strings live as long as the process.
+ * capture_options.h - pg-capture's options. main.c reads them; nothing changes them afterwards, and
+ * their strings live as long as the process.
  */
 #ifndef PG2ANY_CAPTURE_OPTIONS_H
 #define PG2ANY_CAPTURE_OPTIONS_H

@@ -46,7 +46,7 @@ void capture_stats_init(struct capture_stats *s, const char *path, const char *s
 /* The metrics of the copy of a table, "schema.name". */
 void capture_stats_copy(struct capture_stats *s, const char *table, struct copy_stats *copy);
 
-/* How the slot is: `wal_status` as in pg_replication_slots. */
+/* The slot's state: `wal_status` as in pg_replication_slots. */
 void capture_stats_slot(struct capture_stats *s, const char *wal_status, uint64_t retained_bytes,
                         uint64_t budget_bytes);
 

@@ -1,9 +1,9 @@
 /*
  * catalog.h - what pgoutput does not say, asked of the system catalogs over an ordinary connection.
  *
- * The connection is opened when it is first needed and again when it was lost. Every call waits
- * with the waiter, for at most the time limit; its end is a temporary error. Sources: PostgreSQL
- * documentation, "System Catalogs" and "System Views".
+ * The connection is opened when it is first needed and again after it was lost. Every call waits
+ * with the waiter, for at most the time limit; exceeding it is a temporary error. Sources:
+ * PostgreSQL documentation, "System Catalogs" and "System Views".
  */
 #ifndef PG2ANY_CATALOG_H
 #define PG2ANY_CATALOG_H
@@ -63,13 +63,13 @@ void catalog_init(struct catalog *c, const struct source *source, const struct s
                   const struct catalog_subject *subject);
 void catalog_close(struct catalog *c);
 
-/* Opens the connection where it is closed: to the server that streams, where one does. */
+/* Opens the connection if it is closed: to the server that streams, if there is one. */
 MUST_CHECK int catalog_connect(struct catalog *c, struct err *err);
 
 /*
  * A query with text parameters; the result, which is of that shape, is the caller's to PQclear().
  * `name`: of the statement, which is prepared once for a connection; NULL: it is not. A connection
- * that was lost while nobody looked is opened again; what fails then has failed.
+ * that was lost since the last query is opened again, once.
  */
 MUST_CHECK int catalog_ask(struct catalog *c, const char *name, const char *sql, int nparams,
                            const char *const *params, struct shape shape, PGresult **result,
@@ -89,13 +89,14 @@ MUST_CHECK int catalog_query(struct catalog *c, const char *sql, int nparams,
 MUST_CHECK int catalog_check_publications(struct catalog *c, size_t n, const char *const *names,
                                           struct err *err);
 
-/* Permanent error when a column of the publications' tables has no binary form that we can turn. */
+/* Permanent error if a column of the publications' tables has no binary form that can be converted.
+ * */
 MUST_CHECK int catalog_check_binary(struct catalog *c, size_t n, const char *const *names,
                                     struct err *err);
 
 /*
- * Asks how far the transactions have come, for what follows about places in the WAL behind that.
- * The oftener this is known, the more of an answer can be shown to be of its place.
+ * Asks which transactions have ended, for later questions about places in the WAL after that. The
+ * more often it is asked, the more answers can be attributed to their place.
  */
 MUST_CHECK int catalog_look_ahead(struct catalog *c, struct err *err);
 
@@ -104,20 +105,20 @@ MUST_CHECK int catalog_look_at_prepared(struct catalog *c, struct err *err);
 
 /*
  * Whether a transaction of which the slot sent COMMIT PREPARED and no PREPARE has nothing to send.
- * It has nothing where it was prepared after the stream began, because the PREPARE would have come.
- * For others the server decodes it once more, without two-phase, on a temporary copy of the slot:
- * that needs a free one (max_replication_slots).
+ * It has nothing if it was prepared after the stream began, because otherwise the PREPARE would
+ * have arrived. Any other is decoded once more by the server, without two-phase, on a temporary
+ * copy of the slot: that needs a free slot (max_replication_slots).
  */
 MUST_CHECK int catalog_was_empty(struct catalog *c, uint32_t xid, uint64_t commit_lsn,
                                  uint64_t end_lsn, bool *empty, struct err *err);
 
 /*
  * Fills in a relation as pgoutput.h asks for it. What it points to stays until the next call. A
- * table that is not in the catalog any more is left unknown, and is no error.
+ * table that is no longer in the catalog is left unknown, without an error.
  *
  * The answer shows the table with all that the transaction of `place` and those before it have done
- * to it. Where the catalog does not show that yet this waits, as long as it takes, and says so. It
- * may show what was done later as well: which of it is older than the place the answer tells.
+ * to it. If the catalog does not show that yet, the call waits without limit, and logs that it
+ * does. The answer may also show later changes; it says which parts are older than the place.
  */
 MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel,
                                 const struct pgoutput_place *place, struct err *err);
@@ -126,9 +127,9 @@ MUST_CHECK int catalog_relation(struct catalog *c, struct relation *rel,
 void catalog_forget_relation(struct catalog *c);
 
 /*
- * What a query begins with that asks of the tables of publications: published (pub, relid), as
- * pg_publication_tables has them, of the publications $1 and of the table $2 (0: of all). That view
- * opens each of them from PostgreSQL 16 on: it would wait for whoever holds a lock.
+ * The beginning of a query about the tables of publications: published (pub, relid), as
+ * pg_publication_tables has them, of the publications $1 and of the table $2 (0: of all). From
+ * PostgreSQL 16 on that view opens each table: it would wait for anyone who holds a lock.
  */
 #define PUBLISHED_SQL(schemas)                                                                     \
     "WITH RECURSIVE line AS (SELECT oid AS relid, oid AS member FROM pg_class"                     \

@@ -2,9 +2,9 @@
  * copy_indexes.h - the secondary indexes of a table that a target may have as well, for the end of
  * its copy.
  *
- * Those are B-trees over columns that are published, in no particular direction. Not those over
- * expressions or a part of the rows, with further columns, or not valid; nor the primary key and
- * the replica identity's, which the applier makes with the table. (PostgreSQL's documentation,
+ * Those are B-trees over published columns, in any direction. Excluded are indexes over expressions
+ * or a part of the rows, with included columns, or invalid, and those of the primary key and the
+ * replica identity, which the applier creates with the table. (PostgreSQL's documentation,
  * pg_index.)
  */
 #ifndef PG2ANY_COPY_INDEXES_H

@@ -1,11 +1,11 @@
 /*
- * copy_key.h - the key in whose order a table is copied in chunks: by which its rows are told apart
- * at the targets, and of which there is an index at the source.
+ * copy_key.h - the key in whose order a table is copied in chunks. It identifies rows at the
+ * targets and has an index at the source.
  *
  * A position is text without a newline: what the key is (attnum, type and collation of each
  * column), and the values as COPY writes them. It passes through frames, targets and
- * acknowledgement FIFOs, and comes back when the copy goes on. A position of another key is none:
- * what it had been copied in the order of, is no more.
+ * acknowledgement FIFOs, and comes back when the copy continues. A position of another key is
+ * invalid: the key of that copy no longer exists.
  */
 #ifndef PG2ANY_COPY_KEY_H
 #define PG2ANY_COPY_KEY_H

@@ -1,10 +1,10 @@
 /*
- * copy_progress.h - how far the copy of a table is, for people: statistics by table, and while one
- * is copied a line of the log every ten seconds or, on a terminal, one that is written over.
+ * copy_progress.h - how far the copy of a table is, for people: statistics by table, and during a
+ * copy a log line every ten seconds or, on a terminal, one line that is overwritten.
  *
- * Counts what this process has put out: of a table whose copy goes on after a restart, what came
- * since. What a table has is the planner's estimate (pg_class.reltuples), 0 where it has none; a
- * row filter leaves some of that out.
+ * It counts this process' output: if the copy of a table continues after a restart, only the rest.
+ * A table's size is the planner's estimate (pg_class.reltuples), or 0 without one; a row filter
+ * leaves some of that out.
  */
 #ifndef PG2ANY_COPY_PROGRESS_H
 #define PG2ANY_COPY_PROGRESS_H
@@ -40,7 +40,7 @@ MUST_CHECK int copy_progress_table(struct copy_progress *p, struct catalog *c,
 /* A row has been put out, `bytes` long as the source sent it. */
 void copy_progress_row(struct copy_progress *p, size_t bytes);
 
-/* Says where it is, if that is due; called as often as one likes. `settled`: the targets have all
+/* Reports the progress if that is due; may be called at any time. `settled`: the targets have all
  * up to settles_lsn. */
 void copy_progress_tell(struct copy_progress *p, bool settled);
 

@@ -1,14 +1,14 @@
 /*
  * copy_table.h - the rows of one table, or a chunk of them, as one snapshot sees them, into frames.
  *
- * Over an ordinary connection of its own: a REPEATABLE READ transaction that locks the table in
+ * It uses an ordinary connection of its own: a REPEATABLE READ transaction that locks the table in
  * ACCESS SHARE mode before it takes its snapshot, because TRUNCATE and rewrites of a table do not
- * heed older snapshots (PostgreSQL documentation, "Caveats" of MVCC). While the lock is held nobody
- * changes the table's definition.
+ * respect older snapshots (PostgreSQL documentation, "Caveats" of MVCC). While the lock is held,
+ * nobody can change the table's definition.
  *
- * LOCK TABLE is for who may read the whole table. Where this user may read the published columns
- * only, a query takes the lock, and the snapshot before it: a TRUNCATE or a rewrite between the two
- * gives the table another file, which who called has to look for.
+ * LOCK TABLE needs the privilege to read the whole table. If this user may read only the published
+ * columns, a query takes the snapshot and then the lock. A TRUNCATE or a rewrite between the two
+ * gives the table another file; the caller must check for that.
  */
 #ifndef PG2ANY_COPY_TABLE_H
 #define PG2ANY_COPY_TABLE_H

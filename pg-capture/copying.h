@@ -1,23 +1,25 @@
 /*
  * copying.h - which tables are copied into the stream, and when.
  *
- * A table that a target does not have is announced (copy due) before anything of it is sent, and
- * copied at some time later, between two transactions. Targets leave out its changes until then. So
- * for the copy to be right its snapshot has to see whatever was sent before it; of what comes
- * behind it, the frames say which transactions it saw.
+ * A table that a target does not have is announced (copy due) before any of it is sent, and copied
+ * later, between two transactions. Targets leave out its changes until then. So the copy's snapshot
+ * must see everything that was sent before it. For what follows, the frames say which transactions
+ * it saw.
  *
- * A commit is in the WAL before other sessions see it: long before, where a synchronous standby is
- * waited for. So the xids of what was sent are kept until a snapshot sees them, and the stream is
- * held back until then. What an earlier process had sent is not known, nor what a transaction did
- * to a table before the publication had it: of those that run when a table is announced, the ones
- * that wrote to it have to end first.
+ * A commit is in the WAL before other sessions see it, long before if it waits for a synchronous
+ * standby. So the xids of sent transactions are kept until a snapshot sees them, and the stream is
+ * held back until then. It is unknown what an earlier process sent, and what a transaction did to a
+ * table before that was published. So the transactions that run when a table is announced, and
+ * wrote to it, must end first.
  *
- * The rows have the shape that the stream has come to: a table is described, the stream passes what
- * was committed then, and the description is the same still while the table is locked.
+ * The rows have the form that the stream has reached: a table is described, the stream passes
+ * everything that was committed by then, and the description is still the same while the table is
+ * locked.
  *
  * A table with a key is copied in chunks, each with a snapshot of its own, and the stream goes on
- * between them. It goes on where the target that is furthest behind has come to; where one has
- * none of it, it begins. A target may ask for one snapshot instead, or for a table again.
+ * between them. The copy continues at the position of the target that is furthest behind; if one
+ * has none of the table, it starts at the beginning. A target may request a single snapshot
+ * instead, or another copy.
  *
  * A failure between copy begin and copy end ends the connection: the next hello undoes it.
  */

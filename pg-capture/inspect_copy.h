@@ -1,6 +1,6 @@
 /*
- * inspect_copy.h - what --check says of copying tables: whether this user and this server allow it,
- * and which tables of the database are left out.
+ * inspect_copy.h - what --check says about copying tables: whether this user and this server allow
+ * it, and which tables of the database are left out.
  */
 #ifndef PG2ANY_INSPECT_COPY_H
 #define PG2ANY_INSPECT_COPY_H
@@ -9,7 +9,7 @@
 #include "base/report.h"
 #include "upstream.h"
 
-/* `publications`: text of an array of names. An error is only what keeps it from finding out. */
+/* `publications`: text of an array of names. It fails only if it cannot find out. */
 MUST_CHECK int inspect_copy(struct upstream *u, const char *publications, struct report *r,
                             struct err *err);
 

@@ -1,6 +1,6 @@
 /*
- * inspect_tables.h - what pg-capture --check says of the published tables: what PostgreSQL itself
- * will refuse, and what of them does not come, or comes in another way than one may think.
+ * inspect_tables.h - what pg-capture --check says about the published tables: what PostgreSQL
+ * itself will refuse, and what is not replicated, or in an unexpected way.
  */
 #ifndef PG2ANY_INSPECT_TABLES_H
 #define PG2ANY_INSPECT_TABLES_H

@@ -42,19 +42,19 @@ struct pgoutput_place {
  * points to has to stay until the next call. May take its time; the output buffer may be written
  * out meanwhile.
  *
- * What a transaction in progress has made of a table the catalog does not show at all. So all
- * relations of a streamed or prepared transaction are looked up once more when it commits, and
- * those of a streamed one also when it is prepared: they are described again in a block of their
- * own before the Stream Commit, Commit Prepared or Stream Prepare, in the order in which the server
- * sent them last.
+ * The catalog never shows what a transaction in progress has changed in a table. So all relations
+ * of a streamed or prepared transaction are looked up once more when it commits, and those of a
+ * streamed one also when it is prepared: they are described again in a block of their own before
+ * the Stream Commit, Commit Prepared or Stream Prepare, in the order in which the server sent them
+ * last.
  */
 typedef int (*pgoutput_lookup)(void *ctx, struct relation *rel, const struct pgoutput_place *place,
                                struct err *err);
 
 /*
- * COMMIT PREPARED came of a transaction of which no PREPARE has come on this connection: true where
- * that is so because there was nothing to send, false where the slot may have been told that its
- * PREPARE is done with, or where it is not known. May take its time, as the lookup.
+ * A COMMIT PREPARED arrived whose PREPARE did not arrive on this connection. True: there was
+ * nothing to send. False: the PREPARE may have been confirmed to the slot already, or it is
+ * unknown. May take long, like the lookup.
  */
 typedef bool (*pgoutput_was_empty)(void *ctx, uint32_t xid, uint64_t commit_lsn, uint64_t end_lsn);
 

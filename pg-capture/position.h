@@ -1,8 +1,8 @@
 /*
  * position.h - how far everything is, and what may therefore be confirmed to the slot.
  *
- * Pure: no I/O, no clock, no log. The caller tells what happened, in the order in which it
- * happened, and asks what follows. Nothing but memory for a prepared transaction can fail.
+ * Pure: no I/O, no clock, no log. The caller reports events in their order, and asks what follows.
+ * Only memory for a prepared transaction can fail.
  *
  * The LSNs, in the order in which one follows the other: received (what the server has sent),
  * emitted (the end of what is on its way to the targets), acknowledged (what every target that gets
@@ -78,7 +78,8 @@ void position_stream(struct position *p, uint64_t start_lsn, uint64_t wal_lsn, u
 /* There is an end to reach after all. */
 void position_until(struct position *p, uint64_t until_lsn);
 
-/* The end that was reached is none: there is one further on, which position_until() will tell. */
+/* The end that was reached does not count: there is a later one, which position_until() will set.
+ * */
 void position_go_on(struct position *p);
 
 /* The server's WAL reaches at least there. */
@@ -139,10 +140,10 @@ bool position_asks(const struct position *p);
  * or a target that is apart forbids the rest. */
 bool position_held_back(const struct position *p, uint64_t end_lsn);
 
-/* The slot stands where it was never told to: somebody else moved it, or made it again. */
+/* The slot is at a place that was never confirmed: somebody else moved it or created it again. */
 bool position_is_foreign(const struct position *p, uint64_t confirmed_flush_lsn);
 
-/* Before it the slot needs nothing any more, as far as is known. */
+/* The slot needs nothing before this LSN any more, as far as is known. */
 uint64_t position_done(const struct position *p);
 
 /* From there to the end of the server's WAL, in bytes; 0 where neither is known. */

@@ -1,9 +1,9 @@
 /*
  * prepared.h - prepared transactions that hold back what may be confirmed to the slot.
  *
- * Once a PREPARE has been confirmed the server sends COMMIT PREPARED without the changes. So as
- * long as it is not decided, or the decision is not durable at the targets, nothing beyond the
- * PREPARE may be confirmed: after a restart of this side the changes are needed again.
+ * After a PREPARE was confirmed, the server sends COMMIT PREPARED without the changes. So until the
+ * outcome is known and durable at the targets, nothing beyond the PREPARE may be confirmed: after a
+ * restart of pg-capture the changes are needed again.
  */
 #ifndef PG2ANY_PREPARED_H
 #define PG2ANY_PREPARED_H
@@ -34,8 +34,7 @@ MUST_CHECK int prepared_add(struct prepared *p, struct bytes gid, uint64_t prepa
 /* COMMIT PREPARED or ROLLBACK PREPARED; of a transaction that is not known: nothing. */
 void prepared_decide(struct prepared *p, struct bytes gid, uint64_t end_lsn);
 
-/* How far may be confirmed when everything up to `durable_lsn` is durable. Forgets what is done
- * with. */
+/* How far may be confirmed if everything up to `durable_lsn` is durable. Forgets completed ones. */
 uint64_t prepared_limit(struct prepared *p, uint64_t durable_lsn);
 
 void prepared_free(struct prepared *p);

@@ -43,8 +43,9 @@ uint32_t replication_server_version(const struct replication *r);
 MUST_CHECK int replication_create_slot(struct replication *r, const char *slot, bool two_phase,
                                        bool failover, struct err *err);
 
-/* Makes a temporary copy of a slot, which others may use meanwhile: it stands where that stands,
- * and goes with the connection (pg_copy_logical_replication_slot). Temporary or permanent error. */
+/* Creates a temporary copy of a slot, even while others use that: it has the same position, and
+ * disappears with the connection (pg_copy_logical_replication_slot). Temporary or permanent error.
+ * */
 MUST_CHECK int replication_copy_slot(struct replication *r, const char *slot, const char *copy,
                                      int64_t deadline_ms, struct err *err);
 
@@ -100,8 +101,8 @@ MUST_CHECK int replication_report(struct replication *r, uint64_t write_lsn, uin
 MUST_CHECK int replication_flush(struct replication *r, struct err *err);
 
 /*
- * Ends the stream in good order: what was reported has arrived when this returns 0. Drops what the
- * server still sends meanwhile.
+ * Ends the stream properly: if this returns 0, the server has received what was reported. Discards
+ * what the server still sends.
  */
 MUST_CHECK int replication_end(struct replication *r, int64_t deadline_ms, struct err *err);
 

@@ -2,13 +2,13 @@
  * session.h - one connection to PostgreSQL: opened, asked and closed without ever blocking in
  * libpq.
  *
- * Where there is something to wait for, the caller's `waiter` waits, and does meanwhile what else
- * has to be done. Faults are sorted by SQLSTATE into temporary and permanent, also those of the
- * connection's start, where libpq gives the code only within the message.
+ * All waiting is done by the caller's `waiter`, which does its other work meanwhile. SQLSTATE
+ * decides whether a fault is temporary or permanent, also when connecting, where libpq gives the
+ * code only in the message.
  *
  * Every session has the same settings, so that values look the same whatever the server's
- * configuration, the role, the database and a pooler say; one that does not keep them is refused.
- * No password is ever part of a message.
+ * configuration, the role, the database and a pooler set; a session that does not keep them is
+ * refused. No password is ever part of a message.
  */
 #ifndef PG2ANY_SESSION_H
 #define PG2ANY_SESSION_H
@@ -91,8 +91,8 @@ struct shape {
 };
 #define ANY_ROWS (-1)
 
-/* Temporary error where a result has another shape: what a session gets of another's answers, or of
- * a server that is none, is not read. */
+/* Temporary error if a result has another shape: answers meant for another session, or from
+ * something that is no PostgreSQL server, are not read. */
 MUST_CHECK int session_check_shape(const PGresult *result, struct shape shape, struct err *err);
 
 /* A field, which the result has, as text; "" where it is NULL. */

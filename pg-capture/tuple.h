@@ -32,8 +32,8 @@ struct tuple_reading {
 };
 
 /*
- * Packs the tuple that comes next. What the protocol does not allow is the wire's fault; an error
- * is a value whose binary form is wrong or not supported. `text` is room for a converted value.
+ * Packs the tuple that comes next. A violation of the protocol sets the wire's fault; an error is a
+ * value whose binary form is wrong or not supported. `text` is room for a converted value.
  */
 MUST_CHECK int tuple_decode(const struct tuple_reading *t, struct wire *w, struct frame_writer *fw,
                             struct buf *text, struct err *err);

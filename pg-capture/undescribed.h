@@ -1,10 +1,10 @@
 /*
- * undescribed.h - Relation messages of streamed and prepared transactions, which are described once
- * more when those have committed.
+ * undescribed.h - Relation messages of streamed and prepared transactions, whose relations are
+ * described again after the commit.
  *
- * The catalog shows a table as it is committed. What a transaction in progress has made of it (a
- * new table, a new column) can be looked up when that transaction has committed, so its messages
- * are kept until then: different ones of a relation all, in the order in which each came last.
+ * The catalog shows the committed state of a table. What a transaction in progress has changed (a
+ * new table, a new column) can be looked up only after its commit, so its messages are kept until
+ * then. Of several equal messages only the last is kept, in its place.
  */
 #ifndef PG2ANY_PG_CAPTURE_UNDESCRIBED_H
 #define PG2ANY_PG_CAPTURE_UNDESCRIBED_H

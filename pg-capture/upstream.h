@@ -1,12 +1,12 @@
 /*
  * upstream.h - the source: from a connection string to the running stream of one slot.
  *
- * Two connections, one for the stream and an ordinary one for the catalog, and what has to be true
- * of the server, the publications and the slot. Where there is something to wait for, the waiter
- * waits (session.h); who that is, and what becomes of the stream, is not known here. While the
- * stream runs, `replication` and `decoder` are used directly.
+ * It has two connections, one for the stream and an ordinary one for the catalog, and checks the
+ * requirements on the server, the publications and the slot. The waiter waits (session.h); this
+ * module knows neither who that is nor what uses the stream. While the stream runs, `replication`
+ * and `decoder` are used directly.
  *
- * An error is permanent where starting again does not help.
+ * An error is permanent if a restart does not help.
  */
 #ifndef PG2ANY_UPSTREAM_H
 #define PG2ANY_UPSTREAM_H
@@ -69,12 +69,12 @@ MUST_CHECK int upstream_init(struct upstream *u, const struct capture_options *o
                              const struct waiter *waiter, struct err *err);
 
 /*
- * Connects, checks, makes the slot where this is the first time, starts the stream. `position` says
- * what the targets have, and what the slot was told, on earlier connections.
+ * Connects, checks, creates the slot the first time, starts the stream. `position` says what the
+ * targets have, and what was confirmed to the slot, on earlier connections.
  */
 MUST_CHECK int upstream_start(struct upstream *u, const struct position *position, struct err *err);
 
-/* Whether the table is one to be copied, where a target does not have it. */
+/* Whether the table is to be copied if a target does not have it. */
 bool upstream_copies(struct upstream *u, const char *namespace, const char *name);
 
 /* Has the server, no standby, write out the WAL that it has, within wal_writer_delay: a transaction
@@ -86,10 +86,10 @@ MUST_CHECK int upstream_flush(struct upstream *u, struct err *err);
 /* What can be decoded of all that is committed now. May wait for the WAL writer. */
 MUST_CHECK int upstream_current_lsn(struct upstream *u, uint64_t *lsn, struct err *err);
 
-/* Looks at the slot, and warns where it is about to be lost, or has used half of its budget. */
+/* Looks at the slot, and warns if it is about to be lost or has used half of its budget. */
 MUST_CHECK int upstream_look_at_slot(struct upstream *u, struct err *err);
 
-/* How much WAL a slot may keep; 0: nobody has said. */
+/* How much WAL a slot may keep; 0: no limit is known. */
 static inline uint64_t upstream_wal_budget(const struct upstream *u, const struct slot *slot)
 {
     return wal_budget_of(slot->max_wal_bytes, u->options->wal_budget_bytes);
@@ -111,10 +111,10 @@ MUST_CHECK int upstream_connect(struct upstream *u, struct err *err);
 /* What to ask the server for, by its version and the options; set also where there is an error. */
 MUST_CHECK int upstream_choose_parameters(struct upstream *u, struct err *err);
 
-/* In binary mode: whether all columns have a form that we can turn. */
+/* In binary mode: whether all columns have a form that can be converted. */
 MUST_CHECK int upstream_check_binary(struct upstream *u, struct err *err);
 
-/* Error where the slot is none of ours, or cannot be used any more. */
+/* Error if the slot belongs to something else, or can no longer be used. */
 MUST_CHECK int upstream_check_slot(const struct upstream *u, const struct slot *slot,
                                    struct err *err);
 

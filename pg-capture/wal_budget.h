@@ -1,10 +1,10 @@
 /*
- * wal_budget.h - how much WAL the slot may keep at the server, and when to say that it is much.
+ * wal_budget.h - how much WAL the slot may keep at the server, and when to warn.
  *
- * The server gives a slot up that keeps more than max_slot_wal_keep_size, and whoever runs it may
- * have less room on the disk. Past half of the smaller of the two there is time left to do
- * something. That is said when it is so first, again when what is kept has doubled, and again after
- * a while; where it has been less, it is first again.
+ * The server invalidates a slot that keeps more than max_slot_wal_keep_size, and its disk may have
+ * less room than that. At half of the smaller limit there is still time to act. The warning comes
+ * then, again when the kept WAL has doubled, and again after a while; it starts over after the
+ * amount fell below half.
  */
 #ifndef PG2ANY_WAL_BUDGET_H
 #define PG2ANY_WAL_BUDGET_H
@@ -25,7 +25,7 @@ static inline uint64_t wal_budget_of(uint64_t a, uint64_t b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* Whether it is to be said now that `kept` of `budget` bytes are kept. */
+/* Whether to warn now that `kept` of `budget` bytes are kept. */
 bool wal_budget_is_due(struct wal_budget *b, uint64_t kept, uint64_t budget, int64_t now_ms);
 
 #endif

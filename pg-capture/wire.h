@@ -2,8 +2,8 @@
  * wire.h - reads the fields of one message of the replication protocol: integers in network byte
  * order and zero-terminated strings.
  *
- * The first short read sticks: every later get returns zero or "", and the caller looks at `fault`
- * once, when it has read everything. What is returned points into the message.
+ * The first short read persists: every later get returns zero or "", and the caller checks `fault`
+ * once, after reading everything. What is returned points into the message.
  */
 #ifndef PG2ANY_WIRE_H
 #define PG2ANY_WIRE_H
