@@ -88,7 +88,8 @@ static int check(const struct program programs[NPROGRAMS], struct err *err)
         return 0;
     if (err->kind == ERR_NONE)
         (void)err_set(err, permanent ? ERR_PERMANENT : ERR_TEMPORARY,
-                      "target %u did not catch up, for the reason above",
+                      permanent ? "target %u did not catch up, for the reason above"
+                                : "target %u did not catch up: a connection or a program was lost",
                       programs[APPLY].stage->target);
     return -1;
 }
