@@ -296,7 +296,11 @@ if ($major >= 15) {
     same_content($pg, $target, ['t'], 'after a crash of the server');
     is_deeply([grep { $_ ne '0' } values %{ $pipeline->stop }], [], 'all leave with 0');
     my @again = grep { $_->{gid} eq 'whole' } frames($copy, 'commit_prepared');
-    is(scalar @again, 2, 'what came again is told as it came');
+    # Now and then the server has written the slot down once more, and then it does not come again.
+    my ($from) = ($pipeline->log_text('capture') =~ /msg=streaming .* from=(\S+)/g)[-1];
+    my $comes = lsn_number($from) < lsn_number($again[0]{end_lsn});
+    diag('the slot was written down beyond it') if !$comes;
+    is(scalar @again, $comes ? 2 : 1, 'what came again is told as it came');
 }
 
 done_testing;
