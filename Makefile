@@ -427,7 +427,7 @@ check-dist: dist ## unpack that outside of git, build it and run its unit tests
 	@away=$$(mktemp -d); trap 'rm -rf "$$away"' EXIT; tar -xzf $(DIST).tar.gz -C "$$away"; \
 		env -u MAKEFLAGS -u MAKELEVEL $(MAKE) --no-print-directory -j$(JOBS) -C "$$away"/pg2any-$(VERSION) WERROR=1 all check-unit
 
-DEB_TOOLS := dpkg-buildpackage=dpkg-dev dh=debhelper fakeroot lintian
+DEB_TOOLS := build-essential dpkg-buildpackage=dpkg-dev dh=debhelper fakeroot lintian
 .PHONY: deb
 deb: ## build Debian packages of what is committed, into build/deb
 	@tests/deps.sh $(DEB_TOOLS)

@@ -91,6 +91,8 @@ fi
 for extra; do
     if [ "$extra" = matplotlib ]; then
         need matplotlib python3-matplotlib /usr/bin/python3 -c 'import matplotlib'
+    elif [ "$extra" = build-essential ]; then # dpkg-checkbuilddeps(1) asks for the package itself
+        need build-essential build-essential test -d /usr/share/build-essential
     else
         need "${extra%=*}" "${extra#*=}" command -v "${extra%=*}"
     fi
