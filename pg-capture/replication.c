@@ -115,6 +115,14 @@ static int command(struct replication *r, struct buf *sql, int64_t deadline_ms, 
     return rc;
 }
 
+static int no_new_slot(const struct replication *r, const char *what, const char *slot,
+                       struct err *err)
+{
+    if (strcmp(r->session.sqlstate, "53400") == 0)
+        (void)err_hint(err, "drop an unused slot, or raise max_replication_slots");
+    return err_context(err, "%s replication slot %s", what, slot);
+}
+
 int replication_create_slot(struct replication *r, const char *slot, bool two_phase, bool failover,
                             struct err *err)
 {
@@ -128,11 +136,8 @@ int replication_create_slot(struct replication *r, const char *slot, bool two_ph
     else
         buf_append_str(&sql, "NOEXPORT_SNAPSHOT");
     PGresult *result;
-    if (command(r, &sql, NO_DEADLINE, &result, err)) {
-        if (strcmp(r->session.sqlstate, "53400") == 0)
-            (void)err_hint(err, "drop an unused slot, or raise max_replication_slots");
-        return err_context(err, "creating replication slot %s", slot);
-    }
+    if (command(r, &sql, NO_DEADLINE, &result, err))
+        return no_new_slot(r, "creating", slot, err);
     PQclear(result);
     return 0;
 }
@@ -147,11 +152,8 @@ int replication_copy_slot(struct replication *r, const char *slot, const char *c
     quoted(&sql, copy, '\'');
     buf_append_str(&sql, ", true)");
     PGresult *result;
-    if (command(r, &sql, deadline_ms, &result, err)) {
-        if (strcmp(r->session.sqlstate, "53400") == 0)
-            (void)err_hint(err, "drop an unused slot, or raise max_replication_slots");
-        return err_context(err, "copying replication slot %s", slot);
-    }
+    if (command(r, &sql, deadline_ms, &result, err))
+        return no_new_slot(r, "copying", slot, err);
     PQclear(result);
     return 0;
 }
