@@ -132,7 +132,7 @@ sub contents { my (@frames) = @_; return [map { $_->{content} } @frames] }
             . ' xid of the transaction');
     }
     is(scalar(frames($without->{raw}, 'message')), 0, 'without --messages there are none');
-    $pg->do("select pg_drop_replication_slot('$_->{slot}')") for @ways;
+    $pg->drop_slot($_->{slot}) for @ways;
 }
 
 # ---- origins ----
@@ -183,14 +183,14 @@ sub from_afar {
         is($local->{target}->value('select count(*) from t'), 1002,
             'trap 34: --pg-origin none: those with an origin do not');
         is(scalar(frames($local->{raw}, 'origin')), 0, 'trap 34: and so no origin frame');
-        $pg->do(q{select pg_drop_replication_slot('local_only')});
+        $pg->drop_slot('local_only');
     } else {
         my ($status, undef, $log) = run_tool('pg-capture',
             args => ['--source', $pg->uri, '--pg-origin', 'none']);
         is($status, 100, "trap 34: --pg-origin none is not for PostgreSQL $major");
         like($log, qr/--pg-origin none needs PostgreSQL 16/, 'trap 34: and it says so');
     }
-    $pg->do("select pg_drop_replication_slot('$_->{slot}')") for @ways;
+    $pg->drop_slot($_->{slot}) for @ways;
 }
 
 done_testing;

@@ -56,17 +56,9 @@ sub behind_its_back {
     return;
 }
 
-sub drop_slot { my ($slot) = @_; $pg->do("select pg_drop_replication_slot('$slot')"); return }
-
 sub make_slot {
     my ($slot) = @_;
     $pg->do("select pg_create_logical_replication_slot('$slot', 'pgoutput')");
-    return;
-}
-
-sub advance {
-    my ($slot, $lsn) = @_;
-    $pg->do("select pg_replication_slot_advance('$slot', '$lsn')");
     return;
 }
 
@@ -100,7 +92,7 @@ $refused->start;
     $capture[1]->start;
     $capture[1]->wait_streaming;
     $capture[1]->stop;
-    drop_slot('making');
+    $pg->drop_slot('making');
 }
 
 # ---- while the pipeline is down ----
@@ -109,7 +101,7 @@ $refused->start;
     my ($pipeline, $target) = fresh('recreated');
     $pipeline->stop;
     my $before = $target->checkpoint->{remote_lsn};
-    drop_slot('recreated');
+    $pg->drop_slot('recreated');
     lost_row();
     make_slot('recreated');
     $pipeline->start;
@@ -136,47 +128,47 @@ $refused->start;
     $pipeline->wait_caught_up;
     is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 },
         '--accept-gap is not needed a second time');
-    drop_slot('recreated');
+    $pg->drop_slot('recreated');
 }
 
 {
     my ($pipeline) = fresh('dropped');
     $pipeline->stop;
-    drop_slot('dropped');
+    $pg->drop_slot('dropped');
     lost_row();
     $pipeline->start;
     ends_with_100($pipeline, 'apply', qr/slot dropped was created again/,
         'slot dropped while the pipeline was down, and made anew by capture itself');
-    drop_slot('dropped');
+    $pg->drop_slot('dropped');
 }
 
 {
     my ($pipeline) = fresh('idle_gap');
     $pipeline->stop;
-    drop_slot('idle_gap');
+    $pg->drop_slot('idle_gap');
     make_slot('idle_gap');
     $pipeline->start;
     ends_with_100($pipeline, 'apply', qr/slot idle_gap was recreated/,
         'recreated with nothing lost: that cannot be known, so it stops too');
-    drop_slot('idle_gap');
+    $pg->drop_slot('idle_gap');
 }
 
 {
     my ($pipeline) = fresh('advanced');
     $pipeline->stop;
     lost_row();
-    advance('advanced', $pg->current_lsn);
+    $pg->advance_slot('advanced', $pg->current_lsn);
     $pipeline->start;
     ends_with_100($pipeline, 'apply', qr/confirmed by someone else/,
         'trap 10: slot advanced by someone else while the pipeline was down');
-    drop_slot('advanced');
+    $pg->drop_slot('advanced');
 }
 
 {
     # The slot stays where it was made, so the target is ahead of it.
     my ($pipeline, $target) = fresh('behind', ack => 0);
     $pipeline->stop;
-    advance('behind', $target->checkpoint->{remote_lsn});
+    $pg->advance_slot('behind', $target->checkpoint->{remote_lsn});
     $pg->do(q{insert into t (at) values ('after the harmless advance')});
     $pipeline->start;
     $pipeline->wait_caught_up;
@@ -184,7 +176,7 @@ $refused->start;
         ['behind begins', 'after the harmless advance'],
         'slot advanced by someone else to what the target has: harmless');
     $pipeline->stop;
-    drop_slot('behind');
+    $pg->drop_slot('behind');
 }
 
 # A copy of a file is a backup of SQLite's.
@@ -204,7 +196,7 @@ if ($target_kind eq 'sqlite') {
     $pipeline->start;
     ends_with_100($pipeline, 'apply', qr/the changes between the two are gone/,
         'target restored from an older copy');
-    drop_slot('restored');
+    $pg->drop_slot('restored');
 }
 
 {
@@ -219,7 +211,7 @@ if ($target_kind eq 'sqlite') {
         ['for the new target'], 'a new target begins where the slot stands');
     like(told($pipeline), qr/new target/, 'and that is logged');
     $pipeline->stop;
-    drop_slot('anew');
+    $pg->drop_slot('anew');
 }
 
 # ---- while it runs ----
@@ -227,7 +219,7 @@ if ($target_kind eq 'sqlite') {
 {
     my ($pipeline) = fresh('swapped');
     behind_its_back($pipeline, 'swapped', sub {
-        drop_slot('swapped');
+        $pg->drop_slot('swapped');
         lost_row();
         make_slot('swapped');
     });
@@ -236,12 +228,12 @@ if ($target_kind eq 'sqlite') {
     $pipeline->start;
     ends_with_100($pipeline, 'apply', qr/changes between the two are gone/,
         'and the applier says the same when it is started again');
-    drop_slot('swapped');
+    $pg->drop_slot('swapped');
 }
 
 {
     my ($pipeline) = fresh('vanished');
-    behind_its_back($pipeline, 'vanished', sub { drop_slot('vanished') });
+    behind_its_back($pipeline, 'vanished', sub { $pg->drop_slot('vanished') });
     ends_with_100($pipeline, 'capture', qr/slot vanished does not exist any more/,
         'slot missing when capture connects again');
     is($pg->slot('vanished'), undef, 'and capture does not make another');
@@ -249,10 +241,10 @@ if ($target_kind eq 'sqlite') {
 
 {
     my ($pipeline) = fresh('moved');
-    behind_its_back($pipeline, 'moved', sub { lost_row(); advance('moved', $pg->current_lsn) });
+    behind_its_back($pipeline, 'moved', sub { lost_row(); $pg->advance_slot('moved', $pg->current_lsn) });
     ends_with_100($pipeline, 'capture', qr/slot moved was recreated or moved behind our back/,
         'slot advanced by someone else under a running capture');
-    drop_slot('moved');
+    $pg->drop_slot('moved');
 }
 
 {
@@ -270,7 +262,7 @@ if ($target_kind eq 'sqlite') {
     $pipeline->wait_caught_up;
     ok($pipeline->running, 'trap 35: a pipeline on another publication goes on');
     $pipeline->stop;
-    drop_slot($_) for qw(other publication);
+    $pg->drop_slot($_) for qw(other publication);
 }
 
 # ---- not ours, or not usable ----
@@ -289,7 +281,7 @@ for my $case (
     is($status, 100, "$name: exit 100");
     like($log, $says, "$name: it says so");
 }
-drop_slot($_) for qw(physical here);
+$pg->drop_slot($_) for qw(physical here);
 
 {
     # A test that waits here has waited long enough: see $refused above.
@@ -305,7 +297,7 @@ drop_slot($_) for qw(physical here);
     is($refused->{target}->value('select at from t order by id desc limit 1'), 'held no more',
         'trap 17: it goes on as soon as the slot is free');
     $refused->stop;
-    drop_slot('held');
+    $pg->drop_slot('held');
 }
 
 # ---- clusters ----

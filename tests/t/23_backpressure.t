@@ -33,7 +33,7 @@ sub end_with_slot {
     my ($pipeline, $slot) = @_;
     my $statuses = $pipeline->stop;
     is_deeply([grep { $_ ne '0' } values %$statuses], [], "$slot: asked to stop, all leave with 0");
-    $pg->do("select pg_drop_replication_slot('$slot')");
+    $pg->drop_slot($slot);
     return;
 }
 
@@ -112,8 +112,7 @@ for my $stage (qw(apply assemble capture)) {
     my %expected = map { $_ => $_ eq $stage ? 'SIGKILL' : 111 } qw(capture assemble apply);
     is_deeply($statuses, \%expected, "kill -9 of $stage while nothing flows: the others leave with 111");
     cmp_ok(now() - $began, '<', 3, "kill -9 of $stage while nothing flows: they notice at once");
-    $pg->do("select pg_drop_replication_slot('$slot')") if wait_for(sub { !$pg->slot($slot)->{active} },
-        10, 'the walsender to go');
+    $pg->drop_slot($slot);
 }
 
 # ---- acknowledgements ----
@@ -251,7 +250,7 @@ for my $stage (qw(apply assemble capture)) {
     $audit->stop;
     is(confirmed('audit'), $before, 'trap 14: looking at a slot never moves it');
     is(scalar(frames($file, 'update')), 1, 'and shows what there is');
-    $pg->do(q{select pg_drop_replication_slot('audit')});
+    $pg->drop_slot('audit');
 }
 
 done_testing;

@@ -123,7 +123,7 @@ is(apply($files[0], $_)->{status}, '0', "$_: the tables are there") for qw(stric
 
 my $stopped = 0;
 for my $round (1 .. $rounds) {
-    $pg->value('select pg_replication_slot_advance(?, ?)', $slot, $target{strict}->checkpoint->{remote_lsn});
+    $pg->advance_slot($slot, $target{strict}->checkpoint->{remote_lsn});
     my $meddled = $round % 2 == 0;
     $pg->do(sprintf 'call load(%f, %d)', ($seed + $round) % 1000 / 1000, 40);
     push @files, my $file = record();

@@ -58,7 +58,7 @@ is($pg->value('select count(*) from pg_replication_slots'), 0, 'nor at the sourc
 $pg->do(q{select pg_create_physical_replication_slot('other')});
 ($status, $out) = check();
 like($out, qr/^FAIL  slot cdc_slot does not exist, and all 1 slots are in use\n      mend: /m, 'no free slot');
-$pg->do(q{select pg_drop_replication_slot('other')});
+$pg->drop_slot('other');
 
 my $first = Pg2any::Front->new(pg => $pg, targets => [new_target(kind => 'sqlite')],
     env => { CDC_REPLICATION_SLOT => 'first' });

@@ -334,8 +334,20 @@ sub slot {
 # Drop a slot as soon as nobody uses it: a walsender outlives its client for a moment.
 sub drop_slot {
     my ($self, $name) = @_;
-    wait_for(sub { !($self->slot($name) // {})->{active} }, 30, "the slot $name to be free");
+    $self->_slot_free($name);
     return $self->value('select pg_drop_replication_slot(?)', $name);
+}
+
+# Move a slot as soon as nobody uses it.
+sub advance_slot {
+    my ($self, $name, $lsn) = @_;
+    $self->_slot_free($name);
+    return $self->value('select pg_replication_slot_advance(?, ?)', $name, $lsn);
+}
+
+sub _slot_free {
+    my ($self, $name) = @_;
+    return wait_for(sub { !($self->slot($name) // {})->{active} }, 30, "the slot $name to be free");
 }
 
 # A role that has to give a password (SCRAM) over TCP, allowed to replicate.

@@ -164,7 +164,7 @@ for my $policy (@policies) {
                 "$type $value: --$flag $choice") or diag($row->[0] // 'NULL');
             $pipeline->stop;
         }
-        wait_for(sub { eval { $pg->do("select pg_drop_replication_slot('${table}_$choice')"); 1 } }, 10, 'the slot to be dropped');
+        $pg->drop_slot("${table}_$choice");
     }
 }
 

@@ -45,7 +45,7 @@ sub applied {
     is($end{planned}{unplanned}, 0, "$what: the plan did not fail");
     my ($strict, $planned) = map { $end{$_}{statements} } qw(strict planned);
     cmp_ok($planned * $least, '<=', $strict, "$what: $planned statements planned, $strict in the source's order");
-    $pg->value('select pg_replication_slot_advance(?, ?)', $slot, $target{strict}->checkpoint->{remote_lsn});
+    $pg->advance_slot($slot, $target{strict}->checkpoint->{remote_lsn});
     return;
 }
 

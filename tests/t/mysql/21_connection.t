@@ -35,25 +35,6 @@ sub pipeline {
     );
 }
 
-# The walsender of a capture that has left may need a moment to notice.
-sub drop_slot {
-    my ($slot) = @_;
-    wait_for(
-        sub {
-            eval {
-                $pg->rows(
-                    'select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = ?',
-                    $slot
-                );
-                1;
-            }
-        },
-        10,
-        'the slot to be dropped'
-    );
-    return;
-}
-
 sub works {
     my ($name, $to, %arg) = @_;
     my $pipeline = pipeline($to, %arg);
@@ -66,7 +47,7 @@ sub works {
     note($said // 'it said nothing of its target');
     is($pipeline->{target}->value('select n from t where id = ?', $count), 1, $name);
     is_deeply($pipeline->stop, $all_0, "$name: all leave with 0");
-    drop_slot($pipeline->{slot});
+    $pg->drop_slot($pipeline->{slot}) if $pg->slot($pipeline->{slot});
     return $said // '';
 }
 
@@ -80,7 +61,7 @@ sub refuses {
     unlike($pipeline->log_text('apply'), qr/s3cr(?:@|%40)t/, "$name: without the password");
     $pipeline->wait_all(60);
     # A target that refuses may leave before the slot is made.
-    drop_slot($pipeline->{slot});
+    $pg->drop_slot($pipeline->{slot}) if $pg->slot($pipeline->{slot});
     return;
 }
 
@@ -249,7 +230,7 @@ my $proxy = Pg2any::MySQLProxy->new($elsewhere);
     }
     is($pipeline->pid('apply'), $pid, 'all that in the same process');
     is_deeply($pipeline->stop, $all_0, 'all leave with 0');
-    drop_slot($pipeline->{slot});
+    $pg->drop_slot($pipeline->{slot}) if $pg->slot($pipeline->{slot});
 }
 {
     # What is between the two forgets the connections. The server does not notice, and keeps the session, in the middle
@@ -292,7 +273,7 @@ my $proxy = Pg2any::MySQLProxy->new($elsewhere);
     same_content($pg, $target, ['t'], 'a session that was forgotten with its locks');
     like($pipeline->log_text('apply'), qr/ending a session that an earlier applier left behind/, 'the log says that it was ended');
     is_deeply($pipeline->stop, $all_0, 'all leave with 0');
-    drop_slot($pipeline->{slot});
+    $pg->drop_slot($pipeline->{slot}) if $pg->slot($pipeline->{slot});
 }
 {
     # A server that stays away, and one that stays silent, are temporary errors in the end.

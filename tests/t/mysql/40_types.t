@@ -444,14 +444,7 @@ for my $i (0 .. $#beyond) {
         "$literal in $type: the error names table, transaction, LSN, column and the way out"
     );
     $stop->wait_all;
-    # The walsender of a capture that has left may need a moment to notice.
-    wait_for(
-        sub {
-            eval {$pg->do("select pg_drop_replication_slot('$slot')"); 1}
-        },
-        10,
-        'the slot to be dropped'
-    );
+    $pg->drop_slot($slot);
 }
 for my $case ([$null, 'null'], [$extreme, 'extreme']) {
     my ($one, $policy) = @$case;

@@ -92,14 +92,7 @@ sub Scenario::leave {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     is_deeply($self->{pipeline}->stop, $all_0, "$self->{origin}: all leave with 0")
         if $self->{pipeline}->running;
-    # The walsender of a capture that has left may need a moment to notice.
-    wait_for(
-        sub {
-            eval {$pg->do("select pg_drop_replication_slot('$self->{origin}')"); 1}
-        },
-        10,
-        'the slot to be dropped'
-    );
+    $pg->drop_slot($self->{origin});
     $pg->do("drop publication $self->{origin}", @drop);
     return;
 }

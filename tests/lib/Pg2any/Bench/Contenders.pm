@@ -165,7 +165,7 @@ sub stop {
     my $status = $self->{pipeline}->wait_exit('apply', 10);
     die "$self->{name}: $status: ", $self->{pipeline}->log_text('apply') if $status ne '0';
     unlink $self->{input};
-    $self->{pg}->value('select pg_replication_slot_advance(?, ?)', $self->{slot_name}, $self->{target}->checkpoint->{remote_lsn});
+    $self->{pg}->advance_slot($self->{slot_name}, $self->{target}->checkpoint->{remote_lsn});
     return;
 }
 
