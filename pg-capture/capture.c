@@ -26,14 +26,19 @@
 #define OUTPUT_FLUSH_BYTES (64 * 1024)   /* more than this is worth a write */
 
 /*
- * An eager reader makes the server do one send for each change. While data flow, and little of them
- * is waiting, a pause lets sends gather; a longer one makes the server wait.
+ * The server does one send for each change, and an eager reader is woken by each. While data flow,
+ * and little of them is waiting, a pause lets them gather: a longer one where so much comes that
+ * nobody waits for a single change. A still longer one fills the socket and makes the server wait.
  */
-#define LAZY_LITTLE_BYTES (16 * 1024)
-#define LAZY_PAUSE_NS     150000
-#define LAZY_FLOWING_NS   1000000 /* a shorter wait than this means that data flow */
+#define LAZY_LITTLE_BYTES  (16 * 1024)
+#define LAZY_PAUSE_NS      150000
+#define LAZY_LONG_PAUSE_NS 400000
+#define LAZY_MUCH_BYTES    1024    /* in LAZY_PAUSE_NS: much comes */
+#define LAZY_FLOWING_NS    1000000 /* a shorter wait than this means that data flow */
 
-#define REPORT_GAP_MS    200 /* between two status updates that acknowledgements cause */
+#define REPORT_GAP_MS 20     /* between two status updates that acknowledgements cause, while */
+                             /* more is on its way */
+#define ASK_GAP_MS       200 /* and between two of them that ask the server for an answer */
 #define REPLY_GAP_MS     10  /* and between two that the server asks for */
 #define PROGRESS_GAP_MS  50
 #define UNTIL_ASK_MS     200 /* how often the server is asked how far it is */
@@ -84,6 +89,8 @@ struct capture {
     int64_t heard_ms; /* when something came, or nobody listened */
     int64_t status_sent_ms;
     int64_t status_due_ms;
+    int64_t asked_ms; /* the last status update that asked for an answer */
+    bool much_comes;
     int64_t slot_look_ms;  /* when the slot is looked at again, for the statistics */
     int64_t ahead_look_ms; /* when it is asked again how far transactions have come */
     int64_t copy_due_ms;
@@ -121,14 +128,16 @@ static int64_t status_interval(const struct capture *c)
 
 static int report(struct capture *c, int64_t now_ms, struct err *err)
 {
+    /* The server is asked for its position, so that an idle one tells its progress. */
+    bool ask = now_ms - c->asked_ms >= ASK_GAP_MS;
+    if (ask)
+        c->asked_ms = now_ms;
     c->status_sent_ms = now_ms;
-    c->status_due_ms = now_ms + status_interval(c);
+    c->status_due_ms = ask ? now_ms + status_interval(c) : c->asked_ms + ASK_GAP_MS;
     if (position_asks(&c->position))
         c->status_due_ms = earlier(c->status_due_ms, now_ms + UNTIL_ASK_MS);
     struct standby_status s = position_status(&c->position);
-    /* The server is asked for its position with every update, so that an idle one tells its
-     * progress. */
-    return replication_report(&c->upstream.replication, s.write_lsn, s.flush_lsn, true, err);
+    return replication_report(&c->upstream.replication, s.write_lsn, s.flush_lsn, ask, err);
 }
 
 static void write_lsn_file(struct capture *c, int64_t now_ms)
@@ -213,8 +222,11 @@ static int on_ack(struct capture *c, size_t i, struct err *err)
         return -1;
     }
     position_apart(&c->position, acks_apart_lsn(&c->acks));
-    if (position_acknowledge(&c->position, acks_lsn(&c->acks)))
-        c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + REPORT_GAP_MS);
+    if (!position_acknowledge(&c->position, acks_lsn(&c->acks)))
+        return 0;
+    /* Somebody's COMMIT may wait for this (synchronous_standby_names). */
+    bool all = position_durable(&c->position, c->position.covered_lsn);
+    c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + (all ? 0 : REPORT_GAP_MS));
     return 0;
 }
 
@@ -422,13 +434,23 @@ static int64_t monotonic_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static void let_gather(struct capture *c, int fd)
+{
+    int before = 0;
+    int after = 0;
+    if (ioctl(fd, FIONREAD, &before) || before >= LAZY_LITTLE_BYTES)
+        return;
+    struct timespec pause = {0, c->much_comes ? LAZY_LONG_PAUSE_NS : LAZY_PAUSE_NS};
+    (void)nanosleep(&pause, NULL);
+    if (ioctl(fd, FIONREAD, &after) == 0)
+        c->much_comes =
+            (int64_t)(after - before) * LAZY_PAUSE_NS >= (int64_t)LAZY_MUCH_BYTES * pause.tv_nsec;
+}
+
 static int receive(struct capture *c, int fd, bool flowing, bool tls, struct err *err)
 {
-    int waiting = 0;
-    if (flowing && ioctl(fd, FIONREAD, &waiting) == 0 && waiting < LAZY_LITTLE_BYTES) {
-        struct timespec pause = {0, LAZY_PAUSE_NS};
-        (void)nanosleep(&pause, NULL);
-    }
+    if (flowing)
+        let_gather(c, fd);
     /* One read may leave a part of a TLS record with the library, where poll(2) does not see it. */
     for (int i = 0; i < (tls ? 3 : 1); i++)
         if (replication_receive(&c->upstream.replication, err))
