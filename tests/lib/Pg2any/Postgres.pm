@@ -10,6 +10,7 @@ use Carp qw(croak);
 use DBI;
 use File::Path qw(remove_tree);
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use Pg2any::Needs ();
 use Pg2any::Process;
 use Pg2any::Scratch qw(fresh_name);
@@ -161,13 +162,18 @@ sub reload {
     return;
 }
 
-# A port that nobody listens on, below the range that the kernel takes outgoing ones from.
+# A port that nobody listens on, below the range that the kernel takes outgoing ones from. No other test is given
+# it until this one ends: a server may come to it later, and be away for a while. An abstract socket says that it is taken.
+my @taken;
+
 sub free_port {
     for (1 .. 200) {
         my $port = 10_000 + int rand 20_000;
+        my $mark = IO::Socket::UNIX->new(Local => "\0pg2any-test-port-$port", Listen => 1) or next;
         my $socket = IO::Socket::INET->new(
             LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp', Listen => 1) or next;
         close $socket or next;
+        push @taken, $mark;
         return $port;
     }
     croak 'no free port on 127.0.0.1';
