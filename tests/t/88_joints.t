@@ -50,10 +50,13 @@ sub wait_stopped {
     return wait_for(sub { Pg2any::Postgres::read_file('/proc/' . $process->pid . '/stat') =~ /\) T / }, 20, 'it to stop');
 }
 
-# A stage that has looked for a reader for a while says so.
-sub waits_for_a_reader {
-    my $said = () = Pg2any::Postgres::read_file($log) =~ /nobody reads the FIFO/g;
-    return wait_for(sub { $said < (() = Pg2any::Postgres::read_file($log) =~ /nobody reads the FIFO/g) }, 20, 'the stage to look for a reader');
+# A stage that has looked for a reader for a while says so, once.
+sub writer_without_a_reader {
+    my $said = sub { return scalar(() = Pg2any::Postgres::read_file($log) =~ /nobody reads the FIFO/g) };
+    my $before = $said->();
+    my $writer = stage('assemble');
+    wait_for(sub { $said->() > $before }, 60, 'the stage to look for a reader');
+    return $writer;
 }
 
 my $half_a_frame = "\xc9\x00\x00\x10\x00I" . 'x' x 100;
@@ -69,8 +72,7 @@ subtest 'a writer that comes again while the reader still holds half a frame' =>
     my $second = try_to_write('apply');
     is($second, undef, 'the second writer does not get in');
     POSIX::close($second) if defined $second;
-    my $writer = stage('assemble');
-    waits_for_a_reader();
+    my $writer = writer_without_a_reader();
     $apply->signal('CONT');
     is($apply->wait_exit(20), 111, 'the reader leaves with 111');
     is(program($writer), 'pg2any', 'the stage before it still waits');
@@ -121,8 +123,13 @@ subtest 'a reader that comes while another waits' => sub {
 
 subtest 'two readers that have opened one FIFO' => sub {
     my $apply = stage('apply');
-    my $other = wait_for(sub { open my $fh, '+<', "$state_dir/apply.fifo" or return; $fh }, 20, 'the FIFO');
+    wait_for(sub { -p "$state_dir/apply.fifo" }, 60, 'the FIFO');
+    # It goes on as soon as the other one has opened the FIFO, too.
+    $apply->signal('STOP');
+    wait_stopped($apply);
+    open my $other, '+<', "$state_dir/apply.fifo" or die "apply.fifo: $!\n";
     ok(flock($other, LOCK_EX | LOCK_NB), 'the other one has it');
+    $apply->signal('CONT');
     is($apply->wait_exit(20), 111, 'the stage leaves with 111');
     like(Pg2any::Postgres::read_file($log), qr/another process reads the FIFO .*\n\z/, 'and says why');
 };
@@ -134,8 +141,7 @@ subtest 'killed before they have met' => sub {
     $reader->signal('KILL');
     $reader->wait_exit(20);
     is(try_to_write('apply'), undef, 'a FIFO whose reader was killed takes no writer');
-    my $writer = stage('assemble');
-    waits_for_a_reader();
+    my $writer = writer_without_a_reader();
     $reader = stage('apply');
     my $input = joined_writer('assemble');
     becomes($_->[0], $_->[1]) for [$reader, 'apply-sqlite'], [$writer, 'txn-assemble'];
