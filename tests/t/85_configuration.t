@@ -185,7 +185,9 @@ my ($source, $dest) = map { secret("$_\n") } @{ $front->environment }{qw(CDC_SOU
 my @command = (args => ['status'], env => $front->environment(CDC_SOURCE_CONNECTION_STRING => undef, CDC_DEST_URI => undef,
     CDC_SOURCE_CONNECTION_STRING_FILE => $source, CDC_DEST_URI_FILE => $dest));
 my ($in_files, $said, $complaint) = run_tool('pg2any', @command);
-is_deeply([run_tool('pg2any', args => ['status'], env => $front->environment)], [$in_files, $said, $complaint], 'URIs in files are as good');
+# Between the two the server may write WAL of its own.
+is_deeply([map { s/\d+/N/gr } run_tool('pg2any', args => ['status'], env => $front->environment)],
+    [map { s/\d+/N/gr } $in_files, $said, $complaint], 'URIs in files are as good');
 unlike($said . $complaint, qr/is not set|nothing reads/, 'and taken');
 for my $case (
     [{ CDC_DEST_URI => 'x' }, 'CDC_DEST_URI and CDC_DEST_URI_FILE are set: leave one out'],
