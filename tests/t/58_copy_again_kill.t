@@ -64,6 +64,7 @@ $pipeline->wait_while_running(sub {
 }, 60, 'the last copies');
 $pipeline->wait_copied(\@tables);
 $pipeline->wait_caught_up;
+$look->();
 same_content($pg, $target, [@tables, 'other'], "after $kills kills the target equals the source");
 is_deeply(\@wrong, [], 'a reader saw the old rows or the new ones');
 cmp_ok(scalar keys %seen, '>', 3, 'of several copies');
