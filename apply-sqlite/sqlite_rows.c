@@ -1,5 +1,6 @@
 /*
- * Rows into a table, one after the other: in the same process nothing is gained by more at once.
+ * Rows into a table: several with one INSERT, which takes two thirds of the time of one by one;
+ * UPDATE and DELETE one after the other.
  *
  * Statements are kept for each set of columns that an UPDATE writes, because unchanged TOASTed
  * values are left out.
@@ -11,6 +12,10 @@
 #include "sql/text.h"
 #include "sqlite.h"
 #include "sqlite_value.h"
+
+/* More gains nothing, and a statement has memory for each parameter. */
+#define ROWS_AT_ONCE       32
+#define PARAMETERS_AT_ONCE 256
 
 struct kept {
     struct statement base;
@@ -99,10 +104,24 @@ static int append_where(const struct target_table *t, struct buf *sql, uint32_t 
     return 0;
 }
 
-static void append_insert(const struct target_table *t, const char *conflict, struct buf *sql)
+/*
+ * OR FAIL: the rows before one that fails stay, and SQLite need not be able to undo them, which
+ * would cost more than is gained. It would be in force in triggers, too.
+ */
+static uint32_t rows_at_once(const struct driver *d, const struct slice *slice)
+{
+    uint32_t ncolumns = slice->table->rel->ncolumns;
+    if (slice->kind != CHANGE_INSERT || d->triggers || ncolumns == 0)
+        return 1;
+    uint32_t n = PARAMETERS_AT_ONCE / ncolumns;
+    return n < 2 ? 1 : n < ROWS_AT_ONCE ? n : ROWS_AT_ONCE;
+}
+
+static void append_insert(const struct target_table *t, const char *conflict, uint32_t nrows,
+                          struct buf *sql)
 {
     uint32_t n = t->rel->ncolumns;
-    buf_printf(sql, "INSERT%s INTO ", conflict);
+    buf_printf(sql, "INSERT%s INTO ", nrows > 1 ? " OR FAIL" : conflict);
     text_quote_standard(sql, t->name);
     if (n == 0) {
         buf_append_str(sql, " DEFAULT VALUES");
@@ -110,8 +129,9 @@ static void append_insert(const struct target_table *t, const char *conflict, st
     }
     buf_append_str(sql, " (");
     text_columns(sql, t->rel, NULL, text_quote_standard);
-    for (uint32_t i = 0; i < n; i++)
-        buf_printf(sql, "%s?%u", i == 0 ? ") VALUES (" : ", ", i + 1);
+    buf_append_str(sql, ") VALUES ");
+    for (uint32_t i = 0; i < n * nrows; i++)
+        buf_printf(sql, "%s?%u", i == 0 ? "(" : i % n == 0 ? "), (" : ", ", i + 1);
     buf_append_byte(sql, ')');
 }
 
@@ -132,15 +152,15 @@ static int append_update(const struct target_table *t, const char *conflict, con
     return append_where(t, sql, t->rel->ncolumns + 1, err);
 }
 
-static int append_statement(struct driver *d, const struct slice *slice, struct buf *sql,
-                            struct err *err)
+static int append_statement(struct driver *d, const struct slice *slice, uint32_t nrows,
+                            struct buf *sql, struct err *err)
 {
     const char *conflict;
     if (choose_conflict(d, slice->table->name, &conflict, err))
         return -1;
     switch (slice->kind) {
     case CHANGE_INSERT:
-        append_insert(slice->table, conflict, sql);
+        append_insert(slice->table, conflict, nrows, sql);
         return 0;
     case CHANGE_UPDATE:
         return append_update(slice->table, conflict, slice->columns, sql, err);
@@ -155,12 +175,12 @@ static int append_statement(struct driver *d, const struct slice *slice, struct 
 static struct statement *make_statement(struct driver *d, const struct slice *slice, int kind,
                                         uint32_t nrows, struct err *err)
 {
-    (void)kind, (void)nrows;
+    (void)kind;
     struct buf sql = {0};
     struct kept *kept = calloc(1, sizeof *kept);
     if (!kept)
         (void)err_nomem(err);
-    else if (append_statement(d, slice, &sql, err) == 0 &&
+    else if (append_statement(d, slice, nrows, &sql, err) == 0 &&
              sqlite_prepare(d, &sql, &kept->stmt, err) == 0)
         return &kept->base;
     buf_free(&sql);
@@ -184,13 +204,14 @@ static int bind_column(const struct driver *d, const struct target_table *t, sql
     return 0;
 }
 
+/* `before`: parameters of rows before it. */
 static int bind_row(const struct driver *d, const struct slice *slice, const struct row_change *row,
-                    sqlite3_stmt *s, struct err *err)
+                    sqlite3_stmt *s, uint32_t before, struct err *err)
 {
     const struct target_table *t = slice->table;
     uint32_t n = t->rel->ncolumns, parameter = slice->kind == CHANGE_UPDATE ? n + 1 : 1;
     for (uint32_t i = 0; slice->kind != CHANGE_DELETE && i < n; i++)
-        if (slice->columns[i] && bind_column(d, t, s, i + 1, i, slice_value(row, i), err))
+        if (slice->columns[i] && bind_column(d, t, s, before + i + 1, i, slice_value(row, i), err))
             return -1;
     const struct value *was = identity_of_row(row);
     for (uint32_t i = 0; slice->kind != CHANGE_INSERT && i < t->identity.n; i++) {
@@ -230,22 +251,65 @@ static int step_row(const struct driver *d, const struct slice *slice, sqlite3_s
     return failed;
 }
 
+static sqlite3_stmt *statement_for(struct driver *d, const struct slice *slice, uint32_t nrows,
+                                   struct err *err)
+{
+    struct statement *s = slice_statement(d, slice, (int)slice->kind, nrows, make_statement, err);
+    return s ? ((struct kept *)s)->stmt : NULL;
+}
+
+/*
+ * Rows with one INSERT, from `first` on: *n are in. Fewer without an error: the one behind them
+ * says by itself what is wrong with it. SQLite counts those before a constraint that OR FAIL
+ * applies to; with any other error it does not, and the transaction may be gone.
+ */
+static int insert_rows(const struct driver *d, const struct slice *slice, size_t first,
+                       uint32_t nrows, sqlite3_stmt *s, uint32_t *n, struct err *err)
+{
+    *n = 0;
+    for (uint32_t i = 0; i < nrows; i++)
+        if (bind_row(d, slice, &slice->rows[first + i], s, i * slice->table->rel->ncolumns, err)) {
+            err_clear(err);
+            return 0;
+        }
+    int before = sqlite3_total_changes(d->db), rc = sqlite3_step(s), failed = 0;
+    bool counted = rc == SQLITE_DONE || is_duplicate(rc) || rc == SQLITE_CONSTRAINT_NOTNULL ||
+                   rc == SQLITE_CONSTRAINT_CHECK;
+    if (counted)
+        *n = (uint32_t)(sqlite3_total_changes(d->db) - before);
+    else
+        failed = sqlite_fail(d, rc, "INSERT", err);
+    (void)sqlite3_reset(s);
+    return failed;
+}
+
 int sqlite_execute(struct driver *d, const struct slice *slice, struct slice_result *result,
                    struct err *err)
 {
-    struct statement *kept = slice_statement(d, slice, (int)slice->kind, 0, make_statement, err);
-    if (!kept)
-        return -1;
-    sqlite3_stmt *s = ((struct kept *)kept)->stmt;
+    uint32_t many = rows_at_once(d, slice);
     bool in = true;
-    for (size_t i = 0; i < slice->nrows; i++) {
+    for (size_t i = 0; i < slice->nrows;) {
+        if (many > 1 && slice->nrows - i >= many) {
+            uint32_t n;
+            sqlite3_stmt *s = statement_for(d, slice, many, err);
+            result->done = i;
+            result->failed = slice->nrows;
+            if (!s || insert_rows(d, slice, i, many, s, &n, err))
+                return -1;
+            i += n;
+            if (n == many)
+                continue;
+        }
+        sqlite3_stmt *s = statement_for(d, slice, 1, err);
         result->failed = result->done = i;
-        if (bind_row(d, slice, &slice->rows[i], s, err) || step_row(d, slice, s, &in, result, err))
+        if (!s || bind_row(d, slice, &slice->rows[i], s, 0, err) ||
+            step_row(d, slice, s, &in, result, err))
             return -1;
         if (!in) {
             result->outcome = SLICE_ONE_ROW;
             return 0;
         }
+        i++;
     }
     return 0;
 }

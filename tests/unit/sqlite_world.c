@@ -14,7 +14,7 @@
 #include "sqlite_world.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
-#define MAX_ROWS  16
+#define MAX_ROWS  128
 
 /* ---- relations and rows as text ---- */
 

@@ -280,6 +280,51 @@ static void conflicts_apply_or_skip(void **state)
           "UNIQUE constraint failed: f.id");
 }
 
+/* Several rows go with one INSERT: wherever the one is that does not go in, it is as with one by
+ * one. */
+static void many_rows_have_one_that_fails(void **state)
+{
+    enum { N = 100 };
+    static const struct {
+        const char *row, *why;
+    } cases[] = {
+        {"1000|x|1", "conflict insert_exists"},       {"-1|taken|1", "conflict insert_exists"},
+        {"-1|x|0", "CHECK constraint failed"},        {"-1|~|1", "NOT NULL constraint failed"},
+        {"-1|x|many", "the value is not an integer"},
+    };
+    struct sqlite_world *w = *state;
+    sql(w,
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, u TEXT NOT NULL UNIQUE, c INTEGER CHECK (c > 0))");
+    succeeds(w, use(w, REPLICA_IDENTITY_DEFAULT, "t", "id/int/k,u/text,c/int", 1));
+    for (size_t c = 0; c < LENGTH(cases); c++)
+        for (size_t at = 0; at < N; at += at == 31 || at == 95 ? 1 : 4) {
+            char text[N][32], count[32];
+            const char *rows[N + 1] = {NULL};
+            size_t failed;
+            for (size_t i = 0; i < N; i++) {
+                (void)snprintf(text[i], sizeof text[i], "%zu|u%zu|%zu", i, i, i + 1);
+                rows[i] = i == at ? cases[c].row : text[i];
+            }
+            sql(w, "DELETE FROM t");
+            succeeds(w, RUN(w, CHANGE_INSERT, "1000|taken|1"));
+            assert_int_equal(run(w, CHANGE_INSERT, rows, &failed), -1);
+            assert_int_equal(failed, at);
+            fails(w, -1, ERR_PERMANENT, cases[c].why);
+            (void)snprintf(count, sizeof count, "%zu", at);
+            shows(w, "SELECT count(*) FROM t WHERE id <> 1000", count);
+            if (c > 1)
+                continue;
+            w->conflicts.policy = CONFLICT_SKIP;
+            sql(w, "DELETE FROM t WHERE id <> 1000");
+            assert_int_equal(run(w, CHANGE_INSERT, rows, &failed), 0);
+            assert_int_equal(w->conflicts.pending[CONFLICT_INSERT_EXISTS], 1);
+            (void)snprintf(count, sizeof count, "99|%zu", N * (N + 1) / 2 - (at + 1));
+            shows(w, "SELECT count(*), sum(c) FROM t WHERE id <> 1000", count);
+            conflicts_reset(&w->conflicts);
+            w->conflicts.policy = CONFLICT_STOP;
+        }
+}
+
 static void an_insert_may_meet_another_unique_index(void **state)
 {
     struct sqlite_world *w = *state;
@@ -756,6 +801,7 @@ int main(void)
         TEST(truncate_empties_all),
         TEST(conflicts_stop),
         TEST(conflicts_apply_or_skip),
+        TEST(many_rows_have_one_that_fails),
         TEST(an_insert_may_meet_another_unique_index),
         TEST(a_target_without_a_key_may_have_doubles),
         TEST(a_column_must_hold_the_values),
