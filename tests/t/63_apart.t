@@ -14,7 +14,8 @@ use Pg2any::Test;
 
 my $seconds = $ENV{PG2ANY_SECONDS} // 5;
 my $pg = Pg2any::Postgres->new(settings => { logical_decoding_work_mem => '64kB', wal_keep_size => '0', max_wal_size => '64MB' });
-$pg->do(Pg2any::Load::schema(), 'create table beat (id int primary key, n int)', 'create publication cdc_pub for all tables');
+$pg->do(Pg2any::Load::schema(), 'create table beat (id int primary key, n int)', 'create table much (id int primary key, pad text)',
+    'create publication cdc_pub for all tables');
 my @targets = map { new_target(kind => 'sqlite', file => fresh_name("target.db")) } 1 .. 3;
 my $port = Pg2any::Postgres::free_port();
 my $front = Pg2any::Front->new(pg => $pg, targets => \@targets, env => { METRICS_PORT => $port, CDC_COPY => 'initial' });
@@ -163,6 +164,8 @@ subtest 'killed while it catches up' => sub {
     for my $n (1 .. 40) {
         $pg->do("insert into beat select 200000 + $n * 1000 + g, g from generate_series(1, 1000) g");
     }
+    # It is not through before it is killed.
+    $pg->do(q{insert into much select g, repeat('x', 100) from generate_series(1, 150000) g});
     for my $whom ('the applier', 'pg2any resume') {
         my $resume = start_resume(2);
         my $pid;
@@ -180,7 +183,8 @@ subtest 'killed while it catches up' => sub {
     command('resume', ['resume', '--target', '2'], 0);
     equal('in the end', 1 .. 3);
     ok(eval { wait_for(sub { $targets[1]->has_table('late') && $targets[1]->rows('select id from late') == 500 }, 60, 'the copy'); 1 }, 'a table that was made meanwhile is copied') or diag($@);
-    same_content($pg, $targets[1], ['late'], 'and right');
+    same_content($pg, $targets[1], ['late', 'much'], 'and right');
+    $pg->do('truncate much');
     command('pause', ['pause', '--target', '2'], 0);
 };
 
