@@ -249,6 +249,9 @@ static int sqlite_open(const struct driver_config *config, struct driver **drive
     struct driver *d = calloc(1, sizeof *d);
     if (!d)
         return err_nomem(err);
+    /* There is one thread, and nobody asks for the statistics. Refused once SQLite is in use. */
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     d->schema_map = config->schema_map;
     d->nan = config->nan;
     d->schema_version = -1;

@@ -76,7 +76,7 @@ static const struct option_def option_defs[] = {
      "name of the checkpoint [the slot's name]", 0, 0, NULL},
     {"ack", OPTION_STRING, FIELD(ack), NULL, NULL, "FIFO",
      "FIFO for durable LSNs; pg-capture --ack reads it", 0, 0, NULL},
-    {"group-transactions", OPTION_UINT, FIELD(group_transactions), "CDC_GROUP_TRANSACTIONS", "1000",
+    {"group-transactions", OPTION_UINT, FIELD(group_transactions), "CDC_GROUP_TRANSACTIONS", "5000",
      "N", "maximum of source transactions in one target commit", 1, 0, NULL},
     {"group-changes", OPTION_UINT, FIELD(group_changes), "CDC_BUFFER_SIZE", "50000", "N",
      "maximum of changes in one target commit, except for a larger\n"
