@@ -133,6 +133,43 @@ static int check_slots(struct upstream *u, struct beginning *b, struct report *r
     return 0;
 }
 
+/*
+ * Whether commits may wait for this pipeline. The list is read as the server reads it
+ * (syncrep_scanner.l, SyncRepGetStandbyPriority()): an optional number of standbys, then names,
+ * without regard to case. A standby's commits do not wait.
+ */
+static int check_synchronous(struct upstream *u, struct report *r, struct err *err)
+{
+    static const char sql[] =
+        "SELECT s.names, coalesce((SELECT two_phase FROM pg_replication_slots"
+        "  WHERE slot_name = $1), false)"
+        " FROM (SELECT current_setting('synchronous_standby_names') AS names) s"
+        " WHERE NOT pg_is_in_recovery() AND EXISTS ("
+        "  SELECT FROM regexp_matches(regexp_replace(s.names,"
+        "   '^[[:space:]]*((first|any)[[:space:]]+)?[0-9]+[[:space:]]*[(]', '', 'i'),"
+        "   '\"(([^\"]|\"\")+)\"|([^[:space:],()\"]+)', 'g') AS m (part)"
+        "  WHERE lower(coalesce(replace(part[1], '\"\"', '\"'), part[3]) COLLATE \"C\")"
+        "   IN ('*', lower(current_setting('application_name') COLLATE \"C\")))";
+    const char *params[] = {u->options->slot};
+    PGresult *rows;
+    if (query(u, sql, 1, params, (struct shape){2, ANY_ROWS}, &rows, err))
+        return -1;
+    if (PQntuples(rows) > 0) {
+        report_note(r,
+                    "commits at the source may wait for this pipeline (synchronous_standby_names "
+                    "is %s): while it stands still, or a target is paused, they do not return",
+                    field(rows, 0, 0));
+        if (u->options->two_phase || field_truth(rows, 0, 1)) {
+            report_fail(r, "PREPARE TRANSACTION may wait for its own outcome, for ever: commits "
+                           "wait for this pipeline, whose slot has --two-phase");
+            report_mend(r, "ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf();"
+                           "  -- or leave out --two-phase; a slot that had it keeps it");
+        }
+    }
+    PQclear(rows);
+    return 0;
+}
+
 /* ---- publications and tables ---- */
 
 static int check_publications(struct upstream *u, struct report *r, struct err *err)
@@ -217,7 +254,7 @@ static int check_stream(struct upstream *u, struct beginning *b, struct report *
             return -1;
         report_err(r, err, "binary mode");
     }
-    return check_slots(u, b, r, err);
+    return check_slots(u, b, r, err) || check_synchronous(u, r, err) ? -1 : 0;
 }
 
 /* What cannot be asked is an error. */

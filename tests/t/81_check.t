@@ -55,6 +55,39 @@ like($out, qr/^ok    tables: 0 exist and fit, 2 will be created/m, 'the tables w
 ok(!-e $front->{targets}[0]->file, 'nothing was made at the target');
 is($pg->value('select count(*) from pg_replication_slots'), 0, 'nor at the source');
 
+# Whether the source's commits wait for this pipeline: the list is read as the server reads it.
+sub check_synchronous {
+    my ($names) = @_;
+    $pg->do('alter system set synchronous_standby_names = ' . $pg->dbh->quote($names));
+    $pg->reload;
+    my @checked = check();
+    $pg->do('alter system reset synchronous_standby_names');
+    $pg->reload;
+    return @checked;
+}
+my $waits = qr/^note  commits at the source may wait for this pipeline \(synchronous_standby_names/m;
+for my $names ('pg_capture', 'a, "first"', q{FIRST 1 (a, "b ""pg-capture""")}) {
+    unlike((check_synchronous($names))[1], qr/synchronous_standby_names/, "$names: nobody's commit waits");
+}
+for my $names ('*', '"pg-capture"', 'any 1(a, "PG-Capture")', '2 ("a, (b)", *)') {
+    ($status, $out) = check_synchronous($names);
+    like($out, $waits, "$names: they do");
+    is($status, 0, 'which is allowed');
+}
+my $refused = qr/^FAIL  PREPARE TRANSACTION .*CDC_TWO_PHASE.*\n      mend: ALTER SYSTEM RESET synchronous_standby_names;/m;
+{
+    local $front->{env}{CDC_SOURCE_CONNECTION_STRING} = $pg->uri(user => 'weak') . '?application_name=First';
+    like((check_synchronous('first_one, "first"'))[1], $waits, 'by the name that is given');
+    local $front->{env}{CDC_TWO_PHASE} = 1;
+    unlike((check_synchronous('FIRST 1 (a)'))[1], $refused, 'two-phase, and nobody waits');
+    ($status, $out) = check_synchronous('*');
+    is($status, 100, 'two-phase, and commits wait: 100');
+    like($out, $refused, 'and why');
+}
+$pg->do(q{select pg_create_logical_replication_slot('cdc_slot', 'pgoutput', false, true)});
+like((check_synchronous('*'))[1], $refused, 'a slot that was made with it');
+$pg->drop_slot('cdc_slot');
+
 $pg->do(q{select pg_create_physical_replication_slot('other')});
 ($status, $out) = check();
 like($out, qr/^FAIL  slot cdc_slot does not exist, and all 1 slots are in use\n      mend: /m, 'no free slot');
