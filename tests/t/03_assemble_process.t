@@ -163,7 +163,7 @@ for my $argv (['txn-assemble'], ['frame-tee'], ['frame-dump'], ['apply-sqlite', 
         stdin => $in_r);
     close $in_r;
     # Until it takes signals it ends by them.
-    wait_for(sub { raw("/proc/@{[$p->pid]}/status") =~ /^SigBlk:\s+\w*4\w{3}$/m }, 10, "$name to take signals");
+    wait_for(sub { raw("/proc/@{[$p->pid]}/status") =~ /^SigBlk:\s+\w*4\w{3}$/m }, 60, "$name to take signals");
     $p->signal('TERM');
     is($p->wait_exit, 0, "$name, SIGTERM before a hello: exit status 0");
 }
@@ -179,7 +179,7 @@ for my $argv (['txn-assemble'], ['frame-tee'], ['frame-dump'], ['apply-sqlite', 
         $out_r->blocking(0);
         sysread $out_r, $got, 65536, length $got;
         return length $got >= length $first;
-    }, 10, 'the frames of a transaction that is not committed yet');
+    }, 60, 'the frames of a transaction that is not committed yet');
     is(types($got), 'HBRI', 'an ordinary transaction passes through as it comes');
 
     $p->signal('TERM');
@@ -201,7 +201,7 @@ for my $argv (['txn-assemble'], ['frame-tee'], ['frame-dump'], ['apply-sqlite', 
         'the transaction to be held');
     $p->signal('TERM');
     my $blocked = "/proc/@{[$p->pid]}/status";
-    wait_for(sub { raw($blocked) =~ /^SigBlk:\s+0+$/m }, 10, 'the first signal to be taken');
+    wait_for(sub { raw($blocked) =~ /^SigBlk:\s+0+$/m }, 60, 'the first signal to be taken');
     ok($p->running, 'one SIGTERM does not tear a transaction whose commit is in hand');
     $p->signal('TERM');
     is($p->wait_exit, 'SIGTERM', 'a second one does');
@@ -215,7 +215,7 @@ for my $argv (['txn-assemble'], ['frame-tee'], ['frame-dump'], ['apply-sqlite', 
         'the transaction to be held');
     $p->signal('TERM');
     $blocked = "/proc/@{[$p->pid]}/status";
-    wait_for(sub { raw($blocked) =~ /^SigBlk:\s+0+$/m }, 10, 'the first signal to be taken');
+    wait_for(sub { raw($blocked) =~ /^SigBlk:\s+0+$/m }, 60, 'the first signal to be taken');
     local $/;
     is(types(scalar <$out_r>), 'HBR' . 'I' x 40 . 'CZ', 'SIGTERM during a commit: it is finished');
     is($p->wait_exit, 0, 'and the exit status is 0');
@@ -230,7 +230,7 @@ for my $argv (['txn-assemble'], ['frame-tee'], ['frame-dump'], ['apply-sqlite', 
     print $in_w hello();
     sysread $out_r, my $got, 65536;
     close $out_r;
-    is($p->wait_exit(5), 111, 'a dead reader is noticed while nothing comes in');
+    is($p->wait_exit(60), 111, 'a dead reader is noticed while nothing comes in');
     like(raw($p->log_file), qr/the reader of stdout is gone/, 'and said');
 }
 

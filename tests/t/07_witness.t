@@ -26,7 +26,7 @@ sub witnessed {
         q{with recursive g(i) as (select 1 union all select i + 1 from g where i < 5)
             insert into toasted select i, i % 3, printf('%.9600c', 'x') from g};
     my $witness = Pg2any::Witness->new('it', $target, 'Nobody');
-    wait_for(sub { $witness->check; $witness->seen->{looks} > 1 }, 20, 'the witness to look');
+    wait_for(sub { $witness->check; $witness->seen->{looks} > 1 }, 60, 'the witness to look');
     is($witness->seen->{n}, 3, 'it has seen three transactions');
     return ($dbh, $witness);
 }
@@ -45,7 +45,7 @@ for my $case (
     my ($change, $like) = @$case;
     my ($dbh, $witness) = witnessed();
     $dbh->do($change);
-    ok(!eval { wait_for(sub { $witness->check; 0 }, 20, 'the witness to see it') }, $change);
+    ok(!eval { wait_for(sub { $witness->check; 0 }, 60, 'the witness to see it') }, $change);
     like($@, $like, 'it is seen and said');
 }
 

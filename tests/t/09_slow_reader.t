@@ -68,7 +68,7 @@ sub log_of { return Pg2any::Postgres::read_file($_[0]{log}) }
 # A writer opens a FIFO later than its reader here, so the first read would find its end.
 sub wait_begun {
     my ($tee) = @_;
-    return wait_for(sub { log_of($tee) =~ /msg=starting/ }, 10, 'frame-tee');
+    return wait_for(sub { log_of($tee) =~ /msg=starting/ }, 60, 'frame-tee');
 }
 
 sub read_slow {

@@ -18,7 +18,7 @@ sub pipeline {
 sub wait_indexes {
     my ($target, $expected, $name, $table) = @_;
     my @indexes;
-    if (!eval { wait_for(sub { @indexes = sort $target->other_indexes($table // 'item'); "@indexes" eq "@$expected" }, 20, 'indexes') }) {
+    if (!eval { wait_for(sub { @indexes = sort $target->other_indexes($table // 'item'); "@indexes" eq "@$expected" }, 60, 'indexes') }) {
         diag('there are: ', join '; ', @indexes);
     }
     is_deeply(\@indexes, $expected, $name);
@@ -125,7 +125,7 @@ if ($odd->kind eq 'sqlite') {
     $odd->make->do($_) for 'create table other (n)', qq{create index "pg2any_index_item_${relid}_item_t" on other (n)};
 }
 my $some = pipeline($pg, $odd);
-$some->wait_while_running(sub { $some->log_text('apply') =~ /msg="an index of the source is not created".*again=never/ }, 20, 'a warning');
+$some->wait_while_running(sub { $some->log_text('apply') =~ /msg="an index of the source is not created".*again=never/ }, 60, 'a warning');
 $pg->do(q{insert into item values (3001, 1, 'x', 3001)});
 $some->wait_caught_up;
 same_content($pg, $odd, ['item'], 'an index that cannot be made stops nothing');

@@ -46,7 +46,7 @@ for my $round (1 .. 2) {
             "$MODES{$mode} (round $round): the processes are the same");
         wait_for(sub {
             $pipeline->metric(capture => 'pg2any_capture_connections_total') > $connections;
-        }, 10, 'the statistics to say that capture connected again');
+        }, 60, 'the statistics to say that capture connected again');
     }
 }
 

@@ -108,7 +108,7 @@ for my $stage (qw(apply assemble capture)) {
     $pipeline->wait_caught_up;
     my $began = now();
     $pipeline->signal($stage, 'KILL');
-    my $statuses = $pipeline->wait_all(10);
+    my $statuses = $pipeline->wait_all(60);
     my %expected = map { $_ => $_ eq $stage ? 'SIGKILL' : 111 } qw(capture assemble apply);
     is_deeply($statuses, \%expected, "kill -9 of $stage while nothing flows: the others leave with 111");
     cmp_ok(now() - $began, '<', 3, "kill -9 of $stage while nothing flows: they notice at once");

@@ -37,7 +37,7 @@ sub stops {
 sub goes_on {
     my ($name, $target, $pipeline) = @_;
     $pipeline->start;
-    $pipeline->wait_caught_up(30);
+    $pipeline->wait_caught_up;
     same_content($pg, $target, ['t'], "$name: nothing is lost");
     $pipeline->stop;
     return;

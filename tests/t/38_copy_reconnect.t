@@ -28,7 +28,7 @@ SKIP: {
         my $lsn = $target->checkpoint->{remote_lsn};
         $least = $lsn if lsn_number($lsn) < lsn_number($least);
         return $pipeline->log_text('capture') =~ /msg="a table is copied" schema=public table=slow/;
-    }, 100, 'the copy of slow');
+    }, 240, 'the copy of slow');
     $pg->do('insert into slow values (1000000)');
     $pipeline->wait_caught_up;
     is($least, $before, 'the checkpoint never goes back');

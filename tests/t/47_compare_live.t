@@ -66,7 +66,7 @@ is_deeply([sort split /\n/, Pg2any::Postgres::read_file($keys)],
         "extra\tpublic\trestless\tid\t1000", "extra\tpublic\tbag\tn\t3"], 'all of them, and nothing else') or diag($out);
 
 Pg2any::Load::stop(@writers);
-$_->stop('TERM', 20) for @restless;
+$_->stop('TERM', 60) for @restless;
 
 # ---- a commit that the target has, and others do not see ----
 
@@ -118,7 +118,7 @@ wait_for(sub {
     }
     return !$compare->running;
 }, 120, 'the large table');
-is($compare->wait_exit(5), 0, 'a large table is equal') or diag(Pg2any::Postgres::read_file($large_out));
+is($compare->wait_exit(60), 0, 'a large table is equal') or diag(Pg2any::Postgres::read_file($large_out));
 is(scalar keys %most, 2, 'two programs');
 is_deeply([grep { $most{$_} > 60 * 1024 } sort keys %most], [], 'none with more than 60 MB') or diag(explain(\%most));
 note(explain(\%most), Pg2any::Postgres::read_file($large_out));

@@ -56,7 +56,7 @@ sub is_counted {
                 $n += $_ for $text =~ /^pg2any_conflicts_total\{type="$what",table="[^"]*"\} (\d+)/mg;
                 $n == $expected;
             },
-            10,
+            60,
             "$what in the statistics");
     };
     return ok($reached, "$what is counted") || diag("counted $n, not $expected");

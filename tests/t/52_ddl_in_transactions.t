@@ -17,14 +17,14 @@ $d->do("update t set w = 'z', extra = id");
 $d->do("create table fresh (a text primary key, b int)");
 $d->do("insert into fresh select g::text, g from generate_series(1,3000) g");
 $d->commit;
-$pipeline->wait_caught_up(30);
+$pipeline->wait_caught_up;
 same_content($pg, $target, [qw(t fresh)], 'a table changed and another made in one streamed transaction');
 for my $i (1 .. 30) {
     $d->do("alter table t add column c$i int default $i");
     $d->do("insert into t (id) values (100000 + $i)");
     $d->commit;
 }
-$pipeline->wait_caught_up(30);
+$pipeline->wait_caught_up;
 same_content($pg, $target, [qw(t fresh)], 'columns added in small transactions, one after the other');
 
 # While a transaction is in progress the catalog shows nothing of its DDL, and what is looked up then

@@ -96,7 +96,7 @@ case('a column made again, and a row long after', 'equal', {}, 'alter table %s d
             $pg->do('checkpoint');
             $run->();
             return $pg->slot($table)->{catalog_xmin} > $xid;
-        }, 30, 'the slot to need no old rows of the catalog');
+        }, 120, 'the slot to need no old rows of the catalog');
         $pg->do("insert into $table values (3, 'a3', 'new')");
     });
 
@@ -180,7 +180,7 @@ case('SET UNLOGGED and back', $anew, { publication => 'create publication %s for
             $pg->do('checkpoint');
             $run->();
             return $pg->slot($table)->{catalog_xmin} > $xid;
-        }, 30, 'the slot to need no old rows of the catalog');
+        }, 120, 'the slot to need no old rows of the catalog');
     }, q{insert into %s values (4, 'a4', 'b4')});
 case('TRUNCATE, CLUSTER and VACUUM FULL', 'equal', {}, 'truncate %s', q{insert into %s values (3, 'a3', 'b3')},
     'vacuum full %s', q{insert into %s values (4, 'a4', 'b4')}, 'cluster %s using %s_pkey',
@@ -213,7 +213,7 @@ case('an attribute of a composite type is added', qr/attribute of a composite ty
         return 1 if !$pipeline->running || defined $pipeline->status('apply');
         $pg->do('insert into live values (' . ++$id . q{, 'finished')});
         return 0;
-    }, 40, 'the applier to stop');
+    }, 60, 'the applier to stop');
     is($pipeline->wait_exit('apply'), 100, 'a label that is renamed while rows flow: stops');
     like($pipeline->log_text('apply'), qr/a label of an enum type renamed/, 'and says why');
     $pipeline->wait_all;
@@ -234,10 +234,10 @@ case('an attribute of a composite type is added', qr/attribute of a composite ty
     $pg->do(q{insert into late values (1, 'a')});
     $pipeline->wait_caught_up;
     $pg->do(q{alter system set synchronous_standby_names = 'nobody'}, 'select pg_reload_conf()');
-    wait_for(sub { $pg->connect->selectrow_array('show synchronous_standby_names') eq 'nobody' }, 10, 'the setting');
+    wait_for(sub { $pg->connect->selectrow_array('show synchronous_standby_names') eq 'nobody' }, 60, 'the setting');
     my $waiting = $pg->connect(pg_server_prepare => 0);
     $waiting->do(q{insert into late values (2, 'b')}, { pg_async => 1 + 0 });
-    wait_for(sub { ($target->value('select count(*) from late') // 0) == 2 }, 20, 'a row that changes nothing of the table');
+    wait_for(sub { ($target->value('select count(*) from late') // 0) == 2 }, 60, 'a row that changes nothing of the table');
     pass('a transaction that is not visible yet, but has not changed the table, is not waited for');
     $waiting->pg_cancel;
     my $other = $pg->connect(pg_server_prepare => 0);
@@ -247,7 +247,7 @@ case('an attribute of a composite type is added', qr/attribute of a composite ty
     is($target->value('select count(*) from late'), 2, 'one that has is, and it says so');
     $pg->connect->do($_) for 'alter system reset synchronous_standby_names', 'select pg_reload_conf()';
     $other->pg_result;
-    $pipeline->wait_caught_up(30);
+    $pipeline->wait_caught_up;
     same_content($pg, $target, ['late'], 'and then all is the same');
     is_deeply($pipeline->stop, $all_0, 'all leave with 0');
 }

@@ -116,7 +116,7 @@ subtest 'it is said' => sub {
     my $metrics = http('/metrics')->{content};
     like($metrics, qr/^pg2any_apart\{stage="apply-2"\} 1$/m, 'metrics');
     like($metrics, qr/^pg2any_apart_wal_bytes\{stage="apply-2"\} [1-9]/m, 'and how much WAL');
-    ok(eval { wait_for(sub { http('/health')->{status} == 200 }, 20, 'health'); 1 }, '/health: it is as somebody wants it') or diag(http('/health')->{content});
+    ok(eval { wait_for(sub { http('/health')->{status} == 200 }, 60, 'health'); 1 }, '/health: it is as somebody wants it') or diag(http('/health')->{content});
     command('once more', ['pause', '--target', '2'], 100, qr/target 2 is not in the pipeline already: it is paused/);
 };
 

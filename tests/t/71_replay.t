@@ -147,7 +147,7 @@ for my $behind (['a second stream', sub { $_[0] }], ['garbage', sub { 'nothing' 
             stdout => fresh_name('behind.out'),
             stderr => $log);
         syswrite $to, read_frames($committed);
-        wait_for(sub { !unread($from) }, 10, 'the first is read');
+        wait_for(sub { !unread($from) }, 60, 'the first is read');
         close $from or die "close: $!\n";
         syswrite $to, read_frames($committed);
         is($process->wait_exit, 100, "$reader->[0]: a second stream that comes a little later: 100");

@@ -244,7 +244,7 @@ my ($hello, $end) = map { my $type = $_; map { substr $plain, $_->[1], $_->[2] -
         stdin => $from, stderr => fresh_name('tight.log'));
     close $from or die "close: $!\n";
     syswrite $to, $hello . $progress->(500);
-    wait_for(sub { (split_frames(read_frames($tight)))[-1][0] eq 'k' }, 10, 'the first progress frame') if wait_for(sub { -s $tight }, 10, 'the file');
+    wait_for(sub { (split_frames(read_frames($tight)))[-1][0] eq 'k' }, 60, 'the first progress frame') if wait_for(sub { -s $tight }, 60, 'the file');
     syswrite $to, $progress->(501) . substr $plain, length $hello;
     is($process->wait_exit(30), 111, 'a disk that is full behind a progress frame: 111');
     my @left = split_frames(read_frames($tight));
@@ -256,7 +256,7 @@ my ($hello, $end) = map { my $type = $_; map { substr $plain, $_->[1], $_->[2] -
 pipe my $reader, my $writer or die "pipe: $!\n";
 my $first = Pg2any::Process->start(name => 'frame-tee', argv => [Pg2any::Pipeline::tool('frame-tee'), '--audit', my $shared = fresh_name('shared')],
     stdin => $reader, stderr => my $first_log = fresh_name('first.log'));
-wait_for(sub { -e $shared && Pg2any::Postgres::read_file($first_log) =~ /msg=starting/ }, 10, 'the first writer');
+wait_for(sub { -e $shared && Pg2any::Postgres::read_file($first_log) =~ /msg=starting/ }, 60, 'the first writer');
 ($status, $log) = tee(args => ['--audit', $shared]);
 is($status, 111, 'a second writer: 111');
 like($log, qr/another process writes the audit file/, 'and why');
@@ -265,7 +265,7 @@ is($first->stop, 0, 'the first, asked to stop, leaves with 0');
 # Nothing has come, so that there is nothing to end: what a reader got would begin with an end frame.
 my $early = Pg2any::Process->start(name => 'frame-tee', argv => [Pg2any::Pipeline::tool('frame-tee')],
     stdin => $reader, stdout => my $early_out = fresh_name('early.frames'), stderr => my $early_log = fresh_name('early.log'));
-wait_for(sub { Pg2any::Postgres::read_file($early_log) =~ /msg=starting/ }, 10, 'one that waits for its input');
+wait_for(sub { Pg2any::Postgres::read_file($early_log) =~ /msg=starting/ }, 60, 'one that waits for its input');
 is($early->stop, 0, 'asked to stop before its input begins, it leaves with 0');
 is(Pg2any::Postgres::read_file($early_out), '', 'and its readers get nothing');
 close $writer or die "close: $!\n";

@@ -123,7 +123,7 @@ $front->start;
 $front->wait_all_ready;
 my @children = grep { $_ != $front->process->pid } $front->processes;
 $front->process->signal('KILL');
-$front->process->wait_exit(10);
+$front->process->wait_exit(60);
 wait_for(sub { !grep { kill 0, $_ } @children }, 40, 'the stages to leave');
 pass('kill -9 of pg2any run: the stages leave, none is orphaned');
 

@@ -245,7 +245,7 @@ like($out, qr/^WAL budget +1073741824 bytes, \d+ % of it used$/m, 'and how much 
 ($status, $out) = $front->command(['status'], env => { CDC_WAL_BUDGET => '64MB' });
 like($out, qr/^WAL budget +67108864 bytes, /m, 'the smaller one counts');
 like($out, qr/^slot +cdc_slot, active/m, 'the slot is active');
-wait_for(sub { (($front->command(['status']))[1]) =~ /^ +up to date$/m }, 20, 'how far the target is behind, in words');
+wait_for(sub { (($front->command(['status']))[1]) =~ /^ +up to date$/m }, 60, 'how far the target is behind, in words');
 ($status, $out) = $front->command(['status', '--json']);
 is($status, 0, 'status --json: 0');
 my $json = JSON::PP::decode_json($out);
@@ -264,8 +264,8 @@ is_deeply([sort keys %{ $json->{targets}[0] }], [qw(apart applied_wal_bytes_per_
 my $watched = fresh_name('watched');
 my $watch = Pg2any::Process->start(name => 'watch', argv => [Pg2any::Pipeline::tool('pg2any'), 'status', '--watch', '1'],
     stdout => $watched, env => $front->environment);
-wait_for(sub { 2 <= (() = Pg2any::Postgres::read_file($watched) =~ /^apply +up to date$/mg) }, 20, 'two texts');
-is($watch->stop('TERM', 10), 0, 'asked to stop, status --watch leaves with 0');
+wait_for(sub { 2 <= (() = Pg2any::Postgres::read_file($watched) =~ /^apply +up to date$/mg) }, 60, 'two texts');
+is($watch->stop('TERM', 60), 0, 'asked to stop, status --watch leaves with 0');
 unlike(Pg2any::Postgres::read_file($watched), qr/\e/, 'without a terminal nothing is drawn');
 my $q = fresh_name('q');
 open my $keys, '>', $q or die "$q: $!\n";
@@ -274,7 +274,7 @@ close $keys or die "$q: $!\n";
 my $screen = fresh_name('screen');
 my $terminal = Pg2any::Process->start(name => 'script', stdin => $q, env => $front->environment,
     argv => ['script', '-qfec', 'stty cols 40 rows 12; ' . Pg2any::Pipeline::tool('pg2any') . ' status --watch', $screen]);
-is($terminal->wait_exit(20), 0, 'on a terminal q leaves');
+is($terminal->wait_exit(60), 0, 'on a terminal q leaves');
 my $drawn = Pg2any::Postgres::read_file($screen);
 like($drawn, qr/\e\[\?1049h.*\e\[H.*^apply +running.*\e\[\?1049l/ms, 'it is drawn, and the terminal is as before');
 is_deeply([grep { length($_) > 40 } map { s/\e\[[?\d]*[A-Za-z]//gr } split /\r*\n/, $drawn =~ s/^Script.*\n//mgr], [], 'no line is wider than it');

@@ -65,7 +65,7 @@ is($user, defined Pg2any::S6::stage_user() ? (getpwnam Pg2any::S6::stage_user())
 
 my @services = ($s6->stages, 'metrics');
 for my $name (@services, qw(capture/log metrics/log)) {
-    my $pid = wait_for(sub { $s6->service_pid($name) }, 20, "$name to run");
+    my $pid = wait_for(sub { $s6->service_pid($name) }, 60, "$name to run");
     ok(kill('KILL', $pid), "kill -9 of $name");
     wait_for(sub { my $new = $s6->service_pid($name); $new && $new != $pid }, 30, "$name to run again");
     works_again("after $name");
@@ -74,7 +74,7 @@ for my $n (1 .. $kills) {
     Pg2any::Load::check(@writers);
     let_pass(rand 0.3);
     my $name = $services[rand @services];
-    my $pid = wait_for(sub { $s6->service_pid($name) }, 20, "$name to run");
+    my $pid = wait_for(sub { $s6->service_pid($name) }, 60, "$name to run");
     kill 'KILL', $pid;
     wait_for(sub { my $new = $s6->service_pid($name); $new && $new != $pid }, 30, "$name to run again");
     works_again("after kill number $n, $name");
@@ -90,7 +90,7 @@ works_again('after the restart of MariaDB');
 my $orphan = $s6->pid_of('apply');
 my ($supervisor) = Pg2any::Postgres::read_file("/proc/$orphan/status") =~ /^PPid:\s+(\d+)/m;
 ok(kill('KILL', $supervisor), 'kill -9 of the supervisor of apply');
-wait_for(sub { !kill 0, $orphan }, 20, 'its stage to leave');
+wait_for(sub { !kill 0, $orphan }, 60, 'its stage to leave');
 works_again('after the supervisor of apply');
 
 Pg2any::Load::stop(@writers);
@@ -109,12 +109,12 @@ sub shows_everywhere {
     my $state = $s6->state($stage);
     my $reason = $state->{reason};
     like($reason, $like, "a permanent error of $stage: the statistics have the reason");
-    wait_for(sub { $s6->svstat($stage) =~ /down \(exitcode 100\)/ }, 20, 's6-svstat to show it');
+    wait_for(sub { $s6->svstat($stage) =~ /down \(exitcode 100\)/ }, 60, 's6-svstat to show it');
     unlike($s6->svstat($stage), qr/want up/, 's6-svstat: exit code 100, and it is not started again');
     (my $quoted = $reason) =~ s{(["\\])}{\\$1}g;
     like($s6->stage_log($stage), qr/level=error msg="\Q$quoted\E" kind=permanent/, 'the log has it');
     my $health;
-    ok(eval { wait_for(sub { $health = http('/health'); $health->{status} == 503 && $health->{content} =~ /for good/ }, 10, 'a 503'); 1 },
+    ok(eval { wait_for(sub { $health = http('/health'); $health->{status} == 503 && $health->{content} =~ /for good/ }, 60, 'a 503'); 1 },
         '/health: 503');
     is($health->{content}, "$stage has stopped for good: $reason", 'with the same reason');
     is(http('/ready')->{status}, 503, '/ready: 503');
@@ -162,8 +162,8 @@ sub is_apart {
 }
 my $shown = wait_for(sub { is_apart('has failed and is left out since') }, 30, 'it to be left out');
 like($shown, qr/^apply +apply-mysql: apply has stopped for good: .*conflict insert_exists/m, 'status says so, with the reason');
-wait_for(sub { http('/health')->{content} =~ /\Aapply has stopped for good: .*insert_exists/ }, 20, '/health to say so');
-wait_for(sub { $s6->svstat('apply') =~ /\Aup/ }, 20, 'its service to wait');
+wait_for(sub { http('/health')->{content} =~ /\Aapply has stopped for good: .*insert_exists/ }, 60, '/health to say so');
+wait_for(sub { $s6->svstat('apply') =~ /\Aup/ }, 60, 'its service to wait');
 like($s6->stage_log('apply'), qr/a target has failed and is left out/, 'the log does, too');
 my $beside = sub {
     my ($what) = @_;
@@ -173,7 +173,7 @@ my $beside = sub {
 };
 $beside->('a target that has failed');
 for my $name ('apply', 'tee', 'capture') {
-    my $pid = wait_for(sub { $s6->service_pid($name) }, 20, "$name to run");
+    my $pid = wait_for(sub { $s6->service_pid($name) }, 60, "$name to run");
     kill 'KILL', $pid;
     wait_for(sub { my $new = $s6->service_pid($name); $new && $new != $pid }, 30, "$name to run again");
     $beside->("kill -9 of $name");

@@ -42,7 +42,7 @@ sub moves {
 
 $front->start;
 $front->wait_all_ready;
-wait_for(sub { http('/ready')->{status} == 200 }, 20, '/ready');
+wait_for(sub { http('/ready')->{status} == 200 }, 60, '/ready');
 ok(wait_for(sub { http('/health')->{status} == 200 }, 60, '/health'), '/health: 200 with nothing to do');
 
 is(sample('pg2any_build_info', stage => 'capture', component => 'pg-capture'), 1, 'build_info');
@@ -86,7 +86,7 @@ moves(sub { $_[0] > 0 }, 'spill_bytes', 'pg2any_spill_bytes');
 moves(sub { $_[0] > $retained + 100_000 }, 'slot_retained_wal_bytes: WAL is kept for it', 'pg2any_slot_retained_wal_bytes');
 is(sample('pg2any_slot_wal_budget_bytes'), 500 * 1024, 'slot_wal_budget_bytes');
 wait_for(sub { $front->log_text =~ /level=warning msg="the slot keeps half of its WAL budget.* slot=cdc_slot retained_bytes=\d+ budget_bytes=512000 limit=wal-budget/ },
-    20, 'a warning that half of it is used');
+    60, 'a warning that half of it is used');
 pass('a warning says when half of that is used');
 $open->rollback;
 moves(sub { $_[0] == 0 }, 'queue_depth: it is gone', 'pg2any_queue_depth', stage => 'assemble');
@@ -146,7 +146,7 @@ my $errors = sample('pg2any_errors_total', stage => 'capture', error_type => 'te
 my $pid = $front->pid_of('apply');
 kill 'STOP', $front->process->pid;    # so that what is seen is not yet mended
 kill 'KILL', $pid;
-wait_for(sub { http('/health')->{status} == 503 }, 10, '503 after a kill');
+wait_for(sub { http('/health')->{status} == 503 }, 60, '503 after a kill');
 like(http('/health')->{content}, qr/\A(?:apply was killed|assemble has stopped|capture has stopped)/, '/health: 503, a stage is gone');
 is(sample('pg2any_destination_connection_status'), 0, 'destination_connection_status: not connected');
 moves(sub { $_[0] == 0 }, 'source_connection_status: not connected', 'pg2any_source_connection_status');
@@ -157,7 +157,7 @@ moves(sub { $_[0] == $errors + 1 }, 'errors_total: temporary', 'pg2any_errors_to
 $front->wait_all_ready;
 
 # What Prometheus accepts: one HELP and TYPE per name, its samples together, no sample twice.
-wait_for(sub { http('/ready')->{status} == 200 }, 20, '/ready');
+wait_for(sub { http('/ready')->{status} == 200 }, 60, '/ready');
 my $reply = http('/metrics');
 is($reply->{headers}{'content-type'}, 'text/plain; version=0.0.4; charset=utf-8', 'the content type');
 my (%type, %seen, @wrong, $family);

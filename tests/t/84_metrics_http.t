@@ -37,7 +37,7 @@ sub get {
 
 my $alive = "pid=$$ state=ready";
 my $server = start('--port', $port, map { ('--stats', "$dir/$_.prom") } 'capture', 'apply', 'a"b\\c');
-wait_for(sub { get('/')->{status} == 200 }, 20, 'the server');
+wait_for(sub { get('/')->{status} == 200 }, 60, 'the server');
 is(get('/health')->{status}, 503, 'no file at all: 503');
 is(get('/health')->{content}, 'capture has not been started', 'with the reason');
 is(get('/metrics')->{status}, 200, '/metrics answers all the same');
@@ -46,7 +46,7 @@ write_file('capture.prom', "# pg2any component=pg-capture $alive\n# HELP pg2any_
     . "pg2any_x{a=\"b\"} 2\npg2any_x{a=\"}\"} 3\npg2any_y 4\nrubbish\n# TYPE\n# HELP pg2any_x X.\npg2any_x{a=\"c\"} 5\npg2any_x 6");
 write_file('apply.prom', "# pg2any component=apply-sqlite $alive\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\npg2any_x 7\n");
 write_file('a"b\\c.prom', "# pg2any component=frame-tee $alive\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\npg2any_x 8\n");
-wait_for(sub { get('/health')->{status} == 200 }, 10, 'all three');
+wait_for(sub { get('/health')->{status} == 200 }, 60, 'all three');
 my $text = get('/metrics')->{content};
 is(join('', grep { !/pg2any_(?:up|health)/ } split /^/, $text), <<'END', 'files are merged, what is no metric is left out');
 # HELP pg2any_x X.
@@ -62,7 +62,7 @@ is(get('/ready')->{status}, 200, '/ready');
 is(get('/health')->{content}, 'ok', '/health');
 my $apply = Pg2any::Postgres::read_file("$dir/apply.prom");
 write_file('apply.prom', $apply . "# TYPE pg2any_tables_aside gauge\npg2any_tables_aside{reason=\"paused\"} 1\npg2any_tables_aside{reason=\"refused\"} 2\n");
-my $aside = wait_for(sub { my $h = get('/health'); $h->{content} ne 'ok' && $h }, 10, 'tables to be set aside');
+my $aside = wait_for(sub { my $h = get('/health'); $h->{content} ne 'ok' && $h }, 60, 'tables to be set aside');
 is("$aside->{status} $aside->{content}", '200 ok, but tables are set aside: 2', 'tables that the target refused are said; those of a person are not');
 write_file('apply.prom', $apply);
 
@@ -71,15 +71,15 @@ for my $case (['empty', ''], ['binary', join '', map { chr } 0 .. 255], ['no sta
     ['stopped', "# pg2any component=x pid=1 state=stopped status=100 follows=0 reason=why not\n"]) {
     my ($name, $content) = @$case;
     write_file('apply.prom', $content);
-    my $ill = wait_for(sub { my $h = get('/health'); $h->{status} == 503 && $h }, 10, "a 503 for $name");
+    my $ill = wait_for(sub { my $h = get('/health'); $h->{status} == 503 && $h }, 60, "a 503 for $name");
     like($ill->{content}, qr/\Athe statistics of apply cannot be read|\Aapply was killed|\Aapply has stopped for good: why not\z/, "$name: 503");
 }
 unlink "$dir/apply.prom" or die "unlink: $!\n";
 mkdir "$dir/apply.prom" or die "mkdir: $!\n";
-wait_for(sub { get('/health')->{status} == 503 }, 10, 'a directory');
+wait_for(sub { get('/health')->{status} == 503 }, 60, 'a directory');
 rmdir "$dir/apply.prom" or die "rmdir: $!\n";
 write_file('apply.prom', "# pg2any component=apply-sqlite $alive\n");
-wait_for(sub { get('/health')->{status} == 200 }, 10, 'all is well again');
+wait_for(sub { get('/health')->{status} == 200 }, 60, 'all is well again');
 
 # Requests.
 is(get('/nonsense')->{status}, 404, 'another path: 404');
@@ -155,7 +155,7 @@ write_file('apply.prom', "# pg2any component=apply-sqlite $alive\npg2any_destina
     . "pg2any_tables_aside{reason=\"paused\"} 2\npg2any_tables_aside{reason=\"refused\"} 0\npg2any_events_by_type_total{event_type=\"insert\",table=\"$label\"} 42\n"
     . "pg2any_events_by_type_total{event_type=\"delete\",table=\"$label\"} 8\npg2any_conflicts_total{type=\"insert_exists\",table=\"$label\"} 3\n"
     . join '', map { "pg2any_events_by_type_total{event_type=\"update\",table=\"public.t$_\"} $_\n" } 1 .. 60);
-wait_for(sub { page('/')->{content} =~ /catching up/ }, 10, 'the page to know');
+wait_for(sub { page('/')->{content} =~ /catching up/ }, 60, 'the page to know');
 my $page = page('/');
 is($page->{headers}{'content-type'}, 'text/html; charset=utf-8', 'a browser gets a page');
 is_deeply(well_formed($page->{content}), [], 'which is well formed');
@@ -189,7 +189,7 @@ cdc<slot: 100 MB behind, catching up: 10 s left
   a"b\c     running
 /metrics /health /ready /status.json, and a page for browsers
 END
-wait_for(sub { decode_json(get('/status.json')->{content})->{pipelines}[0]{history}{retained_wal_bytes}[-1] }, 15, 'a sample');
+wait_for(sub { decode_json(get('/status.json')->{content})->{pipelines}[0]{history}{retained_wal_bytes}[-1] }, 60, 'a sample');
 my $status = decode_json(get('/status.json')->{content});
 is_deeply([sort keys %$status], [qw(healthy pipelines ready time)], '/status.json');
 my ($pipeline) = @{ $status->{pipelines} };
@@ -210,7 +210,7 @@ my $compared = sub {
         . "pg2any_compare_tables{result=\"undecided\"} 0\npg2any_compare_tables{result=\"not compared\"} 2\n");
 };
 $compared->(11, 1, 5);
-wait_for(sub { decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{last_compare} }, 10, 'the comparison');
+wait_for(sub { decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{last_compare} }, 60, 'the comparison');
 is_deeply(decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{last_compare}, { time => 1_700_000_000, seconds => 7, rows => 1000,
         words => '1 of 14 tables differs; keys found to differ: 5; 2 not compared', tables_equal => 11, tables_different => 1,
         tables_undecided => 0, tables_not_compared => 2, keys_different => 5 }, 'what the last comparison came to');
@@ -218,20 +218,20 @@ like(page('/')->{content}, qr{<p class="fault">Last compared: <time datetime="20
     '... on the page');
 like(get('/metrics')->{content}, qr/^pg2any_compare_tables\{stage="apply",result="different"\} 1$/m, '... as a metric of its target');
 $compared->(12, 0, 0);
-wait_for(sub { page('/')->{content} =~ m{<p class="dir">Last compared: [^<]*<time [^<]*</time>, 12 tables equal; 2 not compared</p>} }, 10, 'another comparison');
+wait_for(sub { page('/')->{content} =~ m{<p class="dir">Last compared: [^<]*<time [^<]*</time>, 12 tables equal; 2 not compared</p>} }, 60, 'another comparison');
 is(get('/health')->{status}, 200, '... which is no matter of health');
 write_file('apply.apart', "paused 1700000000\nx.db\nsomebody\n");
-wait_for(sub { (decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{apart} // '') eq 'paused' }, 10, 'the target to be apart');
+wait_for(sub { (decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{apart} // '') eq 'paused' }, 60, 'the target to be apart');
 is(decode_json(get('/status.json')->{content})->{pipelines}[0]{targets}[0]{apart_since}, 1_700_000_000, '... since when it is not');
 unlink "$dir/apply.apart" or die "unlink: $!\n";
 is_deeply([sort keys %{ $pipeline->{history}{targets}[0] }], [qw(changes_per_second lag_bytes lag_seconds stage)], '... curves of a target');
 is($pipeline->{history}{targets}[0]{lag_bytes}[-1], 104857600, '... with a sample');
 write_file('apply.prom', "# pg2any component=apply-sqlite pid=1 state=stopped status=100 follows=0 reason=no <room> (make some)\n");
-wait_for(sub { page('/')->{content} =~ m{<p class="fault">apply has stopped for good: no &#60;room&#62; \(make some\)</p>} }, 10, 'the error');
+wait_for(sub { page('/')->{content} =~ m{<p class="fault">apply has stopped for good: no &#60;room&#62; \(make some\)</p>} }, 60, 'the error');
 pass('the page has the error and its advice');
 like(page('/')->{content}, qr{<li class="node bad"><h3>apply</h3><p class="state">failed</p>}, '... at the stage');
 write_file('apply.prom', "# pg2any component=apply-sqlite $alive\n");
-wait_for(sub { get('/health')->{status} == 200 }, 10, 'the error to go');
+wait_for(sub { get('/health')->{status} == 200 }, 60, 'the error to go');
 
 # More clients than there are places, which say nothing, or a byte now and then.
 my @silent = map { raw('') } 1 .. 80;
@@ -248,12 +248,12 @@ my $answered = eval {
 };
 ok($answered, sprintf 'a client gets an answer beside 100 that hold their connections (after %.1f s)', now() - $began);
 $_ && close $_ for @silent, @slow;
-wait_for(sub { get('/health')->{status} == 200 }, 20, 'the server');
+wait_for(sub { get('/health')->{status} == 200 }, 60, 'the server');
 
 # Clients that ask and do not read.
 write_file('capture.prom', "# pg2any component=pg-capture $alive\n# HELP pg2any_x X.\n# TYPE pg2any_x gauge\n"
     . join('', map { "pg2any_x{n=\"$_\"} 1\n" } 1 .. 50_000));
-wait_for(sub { length(get('/metrics')->{content}) > 1_000_000 }, 10, 'the long text');
+wait_for(sub { length(get('/metrics')->{content}) > 1_000_000 }, 60, 'the long text');
 my @deaf = grep { defined } map { raw("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") } 1 .. 30;
 cmp_ok(length(get('/metrics')->{content}), '>', 1_000_000, 'a long answer, beside 30 clients that do not read theirs');
 close $_ for @deaf;
@@ -266,7 +266,7 @@ cmp_ok($server->peak_memory_kb, '<', 200_000, 'in bounded memory');
 ok($server->running, 'and it runs');
 
 my $second = start('--port', $port, '--stats', "$dir/capture.prom");
-is($second->wait_exit(10), 111, 'a port that is in use: 111');
+is($second->wait_exit(60), 111, 'a port that is in use: 111');
 like(Pg2any::Postgres::read_file($log), qr/another program has the port/, 'and what to do');
 is($server->stop, 0, 'asked to stop, it leaves with 0');
 
@@ -282,7 +282,7 @@ for my $dir_of (@dirs) {
     }
 }
 my $several = start('--port', $port, '--host-name', 'a.example,b.example', '--host-name', 'c.example', map { ('--state-dir', $_) } @dirs);
-wait_for(sub { get('/health')->{status} == 200 }, 20, 'both');
+wait_for(sub { get('/health')->{status} == 200 }, 60, 'both');
 is(as_host($_, '/health'), 200, "asked for as $_, a name that it was given") for 'a.example', "B.example:$port", 'c.example';
 is(as_host($_, '/health'), 421, "not as $_") for 'd.example', 'a.example,b.example', 'a.example.evil.example';
 my @served = get('/metrics')->{content} =~ /^pg2any_x\{pipeline="([^"]*",stage="[^"]*)"\} 1$/mg;
@@ -291,16 +291,16 @@ is(join(' ', sort @served),
     'two pipelines, each with its stages');
 is_deeply(well_formed(page('/')->{content}), [], 'the page of both is well formed');
 unlink "$dirs[1]/apply.prom" or die "unlink: $!\n";
-wait_for(sub { get('/health')->{status} == 503 }, 10, '503');
+wait_for(sub { get('/health')->{status} == 503 }, 60, '503');
 is(get('/health')->{content}, "$dirs[1]: apply has not been started", '/health says which of them');
 is($several->stop, 0, 'it stops');
 
-is(start('--stats', 'x', '--state-dir', 'y')->wait_exit(10), 100, 'files and directories: 100');
-is(start('--listen', 'nonsense', '--stats', 'x')->wait_exit(10), 100, 'an address that is none: 100');
-is(start('--listen', '127.0.0.1:99999', '--stats', 'x')->wait_exit(10), 100, 'a port that is none: 100');
-is(start('--listen', "127.0.0.1:$port")->wait_exit(10), 100, 'nothing to serve: 100');
+is(start('--stats', 'x', '--state-dir', 'y')->wait_exit(60), 100, 'files and directories: 100');
+is(start('--listen', 'nonsense', '--stats', 'x')->wait_exit(60), 100, 'an address that is none: 100');
+is(start('--listen', '127.0.0.1:99999', '--stats', 'x')->wait_exit(60), 100, 'a port that is none: 100');
+is(start('--listen', "127.0.0.1:$port")->wait_exit(60), 100, 'nothing to serve: 100');
 my $six = start('--listen', "[::1]:$port", '--stats', "$dir/apply.prom");
-my $has_six = eval { wait_for(sub { HTTP::Tiny->new(timeout => 2)->get("http://[::1]:$port/health")->{status} == 200 || !$six->running }, 10, 'IPv6'); $six->running };
+my $has_six = eval { wait_for(sub { HTTP::Tiny->new(timeout => 2)->get("http://[::1]:$port/health")->{status} == 200 || !$six->running }, 60, 'IPv6'); $six->running };
 SKIP: {
     skip 'no IPv6 here', 1 if !$has_six;
     is($six->stop, 0, 'IPv6 works');

@@ -58,19 +58,19 @@ ok(logged(qr/msg=streaming .*binary=on/), 'CDC_BINARY_FORMAT=true');
 ok(logged(qr/msg=streaming .*messages=on/), 'CDC_MESSAGES');
 ok(logged(qr/level=debug/), 'CDC_LOG_LEVEL');
 my $file = $front->{env}{CDC_LAST_LSN_FILE};
-wait_for(sub { -s $file && Pg2any::Postgres::read_file($file) eq $pg->slot('mine')->{confirmed_flush_lsn} . "\n" }, 20, 'the LSN file');
+wait_for(sub { -s $file && Pg2any::Postgres::read_file($file) eq $pg->slot('mine')->{confirmed_flush_lsn} . "\n" }, 60, 'the LSN file');
 pass('CDC_LAST_LSN_FILE: the last confirmed LSN');
 my $reply = sub { $pg->value('select max(reply_time) from pg_stat_replication') };
 my $first = $reply->();
 my $began = now();
-wait_for(sub { $reply->() ne $first }, 20, 'a status update');
+wait_for(sub { $reply->() ne $first }, 60, 'a status update');
 cmp_ok(now() - $began, '<', 5, 'CDC_STATUS_INTERVAL: updates come that often');
-wait_for(sub { ($front->metric(apply => 'pg2any_transactions_processed_total') // 0) >= 6 }, 10, 'the statistics');
+wait_for(sub { ($front->metric(apply => 'pg2any_transactions_processed_total') // 0) >= 6 }, 60, 'the statistics');
 cmp_ok($front->metric(apply => 'pg2any_apply_commits_total'), '>=', 6, 'CDC_GROUP_TRANSACTIONS=1: a target commit for each');
 pipe my $reader, my $writer or die "pipe: $!\n";
 my $alone = Pg2any::Process->start(name => 'txn-assemble', argv => [Pg2any::Pipeline::tool('txn-assemble')], stdin => $reader,
     stderr => fresh_name('alone.log'), env => { CDC_PIPE_SIZE => '256kB' });
-my $resized = eval { wait_for(sub { fcntl($writer, 1032, 0) == 256 * 1024 }, 10, 'F_GETPIPE_SZ') };
+my $resized = eval { wait_for(sub { fcntl($writer, 1032, 0) == 256 * 1024 }, 60, 'F_GETPIPE_SZ') };
 ok($resized, 'CDC_PIPE_SIZE is asked of the kernel');
 $alone->stop;
 
@@ -89,7 +89,7 @@ fresh(CDC_MEMORY_LIMIT => '64kB', CDC_SPILL_DIR => $spill, CDC_LOG_FORMAT => 'js
 ok($pg->major < 15 || logged(qr/two_phase=on/), 'CDC_TWO_PHASE');
 my $open = $pg->connect(AutoCommit => 0);
 $open->do(q{insert into t select -g, repeat('s', 300) from generate_series(1, 3000) g});
-wait_for(sub { ($front->metric(assemble => 'pg2any_spill_bytes') // 0) > 0 }, 20, 'spilling');
+wait_for(sub { ($front->metric(assemble => 'pg2any_spill_bytes') // 0) > 0 }, 60, 'spilling');
 my $assemble = $front->pid_of('assemble');
 my @spilled = grep { index(readlink($_) // '', $spill) == 0 } glob "/proc/$assemble/fd/*";
 ok(scalar @spilled, 'CDC_MEMORY_LIMIT, CDC_SPILL_DIR: beyond the one it goes to the other');

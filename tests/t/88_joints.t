@@ -28,7 +28,7 @@ sub try_to_write {
 
 sub joined_writer {
     my ($name) = @_;
-    return wait_for(sub { try_to_write($name) }, 20, "a reader of $name.fifo");
+    return wait_for(sub { try_to_write($name) }, 60, "a reader of $name.fifo");
 }
 
 # What the process has become.
@@ -41,13 +41,13 @@ sub program {
 
 sub becomes {
     my ($process, $program) = @_;
-    return wait_for(sub { program($process) eq $program }, 20, "$program");
+    return wait_for(sub { program($process) eq $program }, 60, "$program");
 }
 
 # Signals that are stopped or stop take a moment.
 sub wait_stopped {
     my ($process) = @_;
-    return wait_for(sub { Pg2any::Postgres::read_file('/proc/' . $process->pid . '/stat') =~ /\) T / }, 20, 'it to stop');
+    return wait_for(sub { Pg2any::Postgres::read_file('/proc/' . $process->pid . '/stat') =~ /\) T / }, 60, 'it to stop');
 }
 
 # A stage that has looked for a reader for a while says so, once.
@@ -74,7 +74,7 @@ subtest 'a writer that comes again while the reader still holds half a frame' =>
     POSIX::close($second) if defined $second;
     my $writer = writer_without_a_reader();
     $apply->signal('CONT');
-    is($apply->wait_exit(20), 111, 'the reader leaves with 111');
+    is($apply->wait_exit(60), 111, 'the reader leaves with 111');
     is(program($writer), 'pg2any', 'the stage before it still waits');
     my $again = stage('apply');
     my $input = joined_writer('assemble');
@@ -82,7 +82,7 @@ subtest 'a writer that comes again while the reader still holds half a frame' =>
     becomes($writer, 'txn-assemble');
     pass('and joins the next reader');
     POSIX::close($input);
-    is($_->wait_exit(20), 111, $_->name . ' follows') for $writer, $again;
+    is($_->wait_exit(60), 111, $_->name . ' follows') for $writer, $again;
 };
 
 subtest 'many writers at once' => sub {
@@ -92,11 +92,11 @@ subtest 'many writers at once' => sub {
     for my $n (1 .. @writers) {
         push @inputs, joined_writer('assemble');
         becomes($apply, 'apply-sqlite');
-        my @in = wait_for(sub { my @in = grep { program($_) eq 'txn-assemble' } @writers; @in ? \@in : undef }, 20, 'one of them to get in')->@*;
+        my @in = wait_for(sub { my @in = grep { program($_) eq 'txn-assemble' } @writers; @in ? \@in : undef }, 60, 'one of them to get in')->@*;
         is(scalar @in, 1, "reader $n: one writer gets in") or last;
         $in[0]->signal('KILL');
-        is($in[0]->wait_exit(20), 'SIGKILL', 'and is killed');
-        is($apply->wait_exit(20), 111, 'the reader leaves with it');
+        is($in[0]->wait_exit(60), 'SIGKILL', 'and is killed');
+        is($apply->wait_exit(60), 111, 'the reader leaves with it');
         @writers = grep { $_->running } @writers;
         $apply = stage('apply') if @writers;
     }
@@ -109,15 +109,15 @@ subtest 'a reader that comes while another waits' => sub {
     my @readers = stage('apply');
     my $fifo = wait_for($identity, 20, 'the FIFO');
     push @readers, stage('apply');
-    wait_for(sub { my $now = $identity->(); $now && $now ne $fifo }, 20, 'another one');
+    wait_for(sub { my $now = $identity->(); $now && $now ne $fifo }, 60, 'another one');
     my $input = joined_writer('apply');
-    my ($gone) = wait_for(sub { my @gone = grep { !$_->running } @readers; @gone ? \@gone : undef }, 20, 'one to leave')->@*;
+    my ($gone) = wait_for(sub { my @gone = grep { !$_->running } @readers; @gone ? \@gone : undef }, 60, 'one to leave')->@*;
     is($gone->status, 111, 'one of them leaves with 111');
     my ($reader) = grep { $_ != $gone } @readers;
     becomes($reader, 'apply-sqlite');
     POSIX::write($input, $half_a_frame, length $half_a_frame);
     POSIX::close($input);
-    is($reader->wait_exit(20), 111, 'the other one has read what its writer wrote');
+    is($reader->wait_exit(60), 111, 'the other one has read what its writer wrote');
     like(Pg2any::Postgres::read_file($log), qr/in the middle of a frame .*\n\z/, 'and says so');
 };
 
@@ -130,16 +130,16 @@ subtest 'two readers that have opened one FIFO' => sub {
     open my $other, '+<', "$state_dir/apply.fifo" or die "apply.fifo: $!\n";
     ok(flock($other, LOCK_EX | LOCK_NB), 'the other one has it');
     $apply->signal('CONT');
-    is($apply->wait_exit(20), 111, 'the stage leaves with 111');
+    is($apply->wait_exit(60), 111, 'the stage leaves with 111');
     like(Pg2any::Postgres::read_file($log), qr/another process reads the FIFO .*\n\z/, 'and says why');
 };
 
 subtest 'killed before they have met' => sub {
     my $reader = stage('apply');
-    wait_for(sub { -p "$state_dir/apply.fifo" }, 20, 'the FIFO');
+    wait_for(sub { -p "$state_dir/apply.fifo" }, 60, 'the FIFO');
     is((stat "$state_dir/apply.fifo")[2] & 07777, 0600, 'which is ours alone');
     $reader->signal('KILL');
-    $reader->wait_exit(20);
+    $reader->wait_exit(60);
     is(try_to_write('apply'), undef, 'a FIFO whose reader was killed takes no writer');
     my $writer = writer_without_a_reader();
     $reader = stage('apply');
@@ -148,7 +148,7 @@ subtest 'killed before they have met' => sub {
     pass('the next one does');
     is_deeply([glob "$state_dir/*.fifo"], [], 'no FIFO that is in use has a name');
     POSIX::close($input);
-    $_->wait_exit(20) for $writer, $reader;
+    $_->wait_exit(60) for $writer, $reader;
 };
 
 # An applier of before a restart may say what it has while the new capture is still about to connect.
@@ -158,7 +158,7 @@ subtest 'an acknowledgement that comes before the stream begins' => sub {
     my $capture = Pg2any::Process->start(name => 'pg-capture', stderr => $complaint,
         argv => [Pg2any::Pipeline::tool('pg-capture'), '--ack', $ack, '--connect-timeout', 2,
             '--source', 'postgresql://x@127.0.0.1:' . $server->sockport . '/x?sslmode=disable&gssencmode=disable']);
-    my $fd = wait_for(sub { POSIX::open($ack, O_WRONLY | O_NONBLOCK) }, 20, 'the FIFO');
+    my $fd = wait_for(sub { POSIX::open($ack, O_WRONLY | O_NONBLOCK) }, 60, 'the FIFO');
     my $connection = $server->accept; # which is never answered
     is(POSIX::write($fd, "0/10\n", 5), 5, 'an LSN is acknowledged');
     is($capture->wait_exit(30), 111, 'that is no reason to stop for good');

@@ -103,7 +103,7 @@ sub wait_ready {
         my $state = $self->state($stage);
         return ($state->{state} // '') eq 'ready' && $state->{pid} != ($not // 0)
             && kill(0, $state->{pid});
-    }, $limit // 30, "$stage to be ready");
+    }, $limit // 60, "$stage to be ready");
 }
 
 sub stages {

@@ -24,7 +24,7 @@ sub new {
         argv => [$^X, '-I' . dirname(dirname(__FILE__)), '-MPg2any::MySQLProxy',
             '-e', 'Pg2any::MySQLProxy::run(@ARGV)', @$self{qw(socket trap)}, $server->socket],
         stderr => fresh_name('proxy.log'));
-    wait_for(sub { -S $self->{socket} }, 10, 'the proxy');
+    wait_for(sub { -S $self->{socket} }, 60, 'the proxy');
     return $self;
 }
 

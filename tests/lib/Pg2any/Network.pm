@@ -27,7 +27,7 @@ sub new {
         argv => [$^X, '-I' . dirname(dirname(__FILE__)), '-MPg2any::Network', '-e', 'Pg2any::Network::run(@ARGV)',
             $self->{port}, $to, $arg{notices} // 0],
         stderr => fresh_name('network.log'));
-    wait_for(sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}) }, 10, 'the network');
+    wait_for(sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}) }, 60, 'the network');
     return $self;
 }
 

@@ -187,7 +187,7 @@ sub stop {
     my ($self, $limit) = @_;
     my ($first) = $self->processes or return {};
     $first->signal('TERM');
-    if (!eval { $self->wait_all($limit // 30); 1 }) {
+    if (!eval { $self->wait_all($limit // 60); 1 }) {
         $self->kill_all;
     }
     return $self->statuses;
@@ -196,7 +196,7 @@ sub stop {
 sub kill_all {
     my ($self) = @_;
     $_->signal('KILL') for $self->processes;
-    return $self->wait_all(10);
+    return $self->wait_all(60);
 }
 
 # What a supervisor does: when a stage has ended, wait for the others to follow, then start them
@@ -236,7 +236,7 @@ sub wait_streaming {
         my $slot = eval { $self->{pg}->slot($self->{slot}) } or return 0;
         # While the slot is being made it is active too, but confirms nothing yet.
         return $slot->{active} && defined $slot->{confirmed_flush_lsn};
-    }, $limit // 30, "the slot $self->{slot} to be active", %option);
+    }, $limit // 60, "the slot $self->{slot} to be active", %option);
 }
 
 # Wait until the target has the tables by copies that are whole (common/sql/copied.h).

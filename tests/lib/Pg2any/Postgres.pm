@@ -158,7 +158,7 @@ sub reload {
     my ($self) = @_;
     my $before = $self->value('select pg_conf_load_time()');
     $self->do('select pg_reload_conf()');
-    wait_for(sub { $self->value('select pg_conf_load_time() > ?', $before) }, 10, 'a reload');
+    wait_for(sub { $self->value('select pg_conf_load_time() > ?', $before) }, 60, 'a reload');
     return;
 }
 

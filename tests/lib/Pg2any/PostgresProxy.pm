@@ -31,7 +31,7 @@ sub new {
             $arg{options} // 'drop', $from, $to, $arg{keep} // ''],
         stderr => $self->{log});
     wait_for(sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port}) },
-        10, 'the proxy');
+        60, 'the proxy');
     return $self;
 }
 

@@ -127,7 +127,7 @@ sub signal {
 # Wait until it has ended; its status.
 sub wait_exit {
     my ($self, $limit) = @_;
-    wait_for(sub { !$self->running }, $limit // 30, "the end of $self->{name} (pid $self->{pid})");
+    wait_for(sub { !$self->running }, $limit // 60, "the end of $self->{name} (pid $self->{pid})");
     return $self->status;
 }
 
@@ -137,9 +137,9 @@ sub stop {
     if ($self->running) {
         $self->signal('CONT');
         $self->signal($signal // 'TERM');
-        if (!eval { $self->wait_exit($limit // 10); 1 }) {
+        if (!eval { $self->wait_exit($limit // 30); 1 }) {
             $self->signal('KILL');
-            $self->wait_exit(10);
+            $self->wait_exit(60);
         }
     }
     return $self->status;

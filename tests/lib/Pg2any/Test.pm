@@ -65,14 +65,14 @@ sub same_content {
 }
 
 # Run one tool by itself: run_tool('frame-dump', args => [...], stdin => FILE, env => {...},
-# limit => 30). Its status, stdout and stderr.
+# limit => 60). Its status, stdout and stderr.
 sub run_tool {
     my ($name, %arg) = @_;
     my ($out, $err) = (fresh_name("$name.out"), fresh_name("$name.err.log"));
     my $process = Pg2any::Process->start(
         name => $name, argv => [Pg2any::Pipeline::tool($name), @{ $arg{args} // [] }],
         stdin => $arg{stdin}, stdout => $out, stderr => $err, env => $arg{env} // {});
-    my $status = $process->wait_exit($arg{limit} // 30);
+    my $status = $process->wait_exit($arg{limit} // 60);
     return ($status, map { Pg2any::Postgres::read_file($_) } $out, $err);
 }
 

@@ -86,7 +86,7 @@ for my $level (160, 120) {
             'insert into p values (4, 4)', 'alter table p alter id type bigint', 'insert into p values (5, 5)', 'alter table g alter a type bigint', 'insert into g values (6, 6)', 'alter table p rename to o', 'alter table o set schema old',
             'alter table old.o rename column w to v') {
             # The catalog describes rows as it is when they are read.
-            $pipeline->wait_caught_up(30) if $sql =~ /\Aalter/;
+            $pipeline->wait_caught_up if $sql =~ /\Aalter/;
             $pg->do($sql);
         }
         if ($pipeline->running && $conflict eq 'apply') {
@@ -100,7 +100,7 @@ for my $level (160, 120) {
         }
         $server->fault(match => '^COMMIT', action => 'error', number => 1205, severity => 13);
         $pg->do('insert into f values (5, null)', 'delete from f');
-        eval { $pipeline->wait_caught_up(30) } or diag(grep { /level=error/ } split /^/, $pipeline->log_text('apply'));
+        eval { $pipeline->wait_caught_up } or diag(grep { /level=error/ } split /^/, $pipeline->log_text('apply'));
         $pipeline->stop if $pipeline->running;
         run_tool('apply-mssql', args => ['--dest', $target->dest, '--origin', $slot, '--drop-checkpoint']);
         $seen{ shape($_->{text}) } //= $_->{text} for $server->statements;

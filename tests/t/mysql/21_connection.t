@@ -42,7 +42,7 @@ sub works {
     $pipeline->wait_streaming;
     # What was there before the slot is not copied.
     $pg->do('truncate t', "insert into t values ($count, 0)", 'update t set n = n + 1');
-    eval {$pipeline->wait_caught_up(30); 1} or diag($@);
+    eval {$pipeline->wait_caught_up; 1} or diag($@);
     my ($said) = grep {/msg=target/} split /\n/, $pipeline->log_text('apply');
     note($said // 'it said nothing of its target');
     is($pipeline->{target}->value('select n from t where id = ?', $count), 1, $name);

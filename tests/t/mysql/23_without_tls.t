@@ -63,7 +63,7 @@ sub sent {
         $all .= serve($client, $plugin);
         close $client;
     }
-    return ($tool->wait_exit(10), $all, Pg2any::Postgres::read_file($log));
+    return ($tool->wait_exit(60), $all, Pg2any::Postgres::read_file($log));
 }
 
 for my $plugin (qw(mysql_clear_password caching_sha2_password dialog sha256_password)) {

@@ -383,7 +383,7 @@ for my $case (@narrow) {
         'insert into t values (30)'
     )->same(['t', 'u'], 'columns that come and a TRUNCATE, in one transaction after rows');
     my $defaults = q{select count(*) from information_schema.columns where table_schema = database() and table_name = 't' and column_default <> 'NULL'};
-    ok(wait_for(sub { $s->{target}->value($defaults) == 0 }, 10, 'the defaults to go'),
+    ok(wait_for(sub { $s->{target}->value($defaults) == 0 }, 60, 'the defaults to go'),
         'the defaults, by which the rows that were there got their values, go after the commit');
     $s->run(
         'begin; alter table t drop d; insert into t values (40, \'y\', 1); alter table t add e int; update t set e = 1; commit'
