@@ -83,6 +83,7 @@ void replication_close(struct replication *r)
     r->message = NULL;
     session_close(&r->session);
     r->streaming = false;
+    r->ended = false;
     r->unsent = false;
 }
 
@@ -317,20 +318,20 @@ int replication_report(struct replication *r, uint64_t write_lsn, uint64_t flush
     put_u64(message + 17, flush_lsn);
     put_u64(message + 25, (uint64_t)pg_time_now_us());
     message[33] = reply_requested;
-    if (!r->unsent && PQputCopyData(r->session.conn, (const char *)message, sizeof message) < 0)
+    if (!r->unsent && !r->ended &&
+        PQputCopyData(r->session.conn, (const char *)message, sizeof message) < 0)
         return session_lost(&r->session, err);
     return replication_flush(r, err);
 }
 
 int replication_end(struct replication *r, int64_t deadline_ms, struct err *err)
 {
-    bool said = false;
     while (r->streaming) {
-        if (!said) {
+        if (!r->ended) {
             int rc = PQputCopyEnd(r->session.conn, NULL);
             if (rc < 0)
                 return session_lost(&r->session, err);
-            said = rc > 0;
+            r->ended = rc > 0;
         }
         if (replication_flush(r, err))
             return -1;
@@ -343,7 +344,7 @@ int replication_end(struct replication *r, int64_t deadline_ms, struct err *err)
             r->streaming = false;
             return n == -1 ? 0 : session_lost(&r->session, err);
         }
-        short events = (short)(POLLIN | (r->unsent || !said ? POLLOUT : 0));
+        short events = (short)(POLLIN | (r->unsent || !r->ended ? POLLOUT : 0));
         if (r->waiter->wait(r->waiter->ctx, PQsocket(r->session.conn), events, deadline_ms, err) ||
             replication_receive(r, err))
             return -1;

@@ -23,6 +23,7 @@ struct replication {
     char *message;               /* libpq's, of the last replication_next() */
     bool unsent;                 /* something waits for the socket to become writable */
     bool streaming;
+    bool ended; /* the server was told so, and has still to answer */
     char system_identifier[32];
     char database[128];
     uint32_t timeline;
@@ -92,7 +93,7 @@ MUST_CHECK int replication_receive(struct replication *r, struct err *err);
 
 /*
  * A standby status update; flush_lsn 0 says nothing and leaves the slot where it is. Does nothing
- * while an earlier one has not left.
+ * while an earlier one has not left, and when the stream was ended.
  */
 MUST_CHECK int replication_report(struct replication *r, uint64_t write_lsn, uint64_t flush_lsn,
                                   bool reply_requested, struct err *err);

@@ -29,4 +29,22 @@ $batch->start;
 is_deeply($batch->wait_all, $all_0, 'a run with nothing to do leaves');
 same_content($pg, $target, ['t'], 'and changes nothing');
 
+# The server takes its time to end the stream. Status updates that fall due meanwhile would come after its end.
+$pg->do('update t set n = n + 1');
+my $lsn = $pg->current_lsn;
+my $logged = length $batch->log_text('capture');
+my $log = sub { return substr $batch->log_text('capture'), $logged };
+$batch->start;
+$batch->signal(apply => 'STOP');
+wait_for(sub { $log->() =~ /everything up to --until-lsn is read/ }, 60, 'the end');
+my $walsender = $pg->value('select pid from pg_stat_replication');
+kill STOP => $walsender or die "the walsender: $!\n";
+$batch->signal(apply => 'CONT');
+wait_for(sub { lsn_number($target->checkpoint->{remote_lsn}) >= lsn_number($lsn) }, 60, 'the target to have it');
+let_pass(1);
+kill CONT => $walsender or die "the walsender: $!\n";
+$batch->wait_all;
+unlike($log->(), qr/no COPY in progress/, 'a server that is slow to end the stream');
+same_content($pg, $target, ['t'], 'which has come');
+
 done_testing;
