@@ -17,15 +17,17 @@ sub value { return stats($_[0]) =~ /^\Q$_[1]\E (\S+)$/m ? $1 : undef }
 
 # In the middle of the table: the assembler does not read on.
 $pg->do(q{select pg_create_logical_replication_slot('cdc_slot', 'pgoutput')});
-my $locker = $pg->connect;
-$locker->do($_) for 'begin', 'lock table big, small';
+# The small one waits until then, so that it comes second.
+my %locker = map { $_ => $pg->connect } qw(big small);
+$locker{$_}->do("begin; lock table $_") for keys %locker;
 $front->start;
 $front->wait_all_ready;
 wait_for(sub { (value('apply', 'pg2any_copy_tables_awaited') // 0) == 2 }, 30, 'the applier to await two tables');
 my ($pid) = stats('assemble') =~ /\bpid=(\d+)/;
 kill STOP => $pid;
-$locker->do('rollback');
+$locker{big}->do('rollback');
 wait_for(sub { (value('capture', 'pg2any_capture_copy_active{table="public.big"}') // 0) == 1 }, 30, 'the copy to begin');
+$locker{small}->do('rollback');
 wait_for(sub { value('capture', 'pg2any_capture_copy_rows{table="public.big"}') > 0 }, 30, 'rows');
 my (undef, $status) = $front->command(['status']);
 note($status);
@@ -34,7 +36,7 @@ like($status, qr/^ +tables that are not copied yet: [12]$/m, 'what is to come');
 like($status, qr/^ +tables that await their copy: [12]$/m, 'and what the target awaits');
 wait_for(sub { $front->log_text =~ /msg="copying goes on" table=public\.big rows=\d+ bytes=\d+ rows_per_second=\d+ estimated_rows=20000/ },
     30, 'a line of the log');
-# The copies come to their end without the stream: they settle.
+# The copies come to their end without the stream: the second one, whose snapshot is still to come, settles.
 my $sender = $pg->value(q{select active_pid from pg_replication_slots where slot_name = 'cdc_slot'});
 kill STOP => $sender;
 kill CONT => $pid;
