@@ -77,7 +77,15 @@ sub session {
     return $dbh;
 }
 
-# A part of the transaction in progress has come. From PostgreSQL 18 on the server sends nothing of one
+# The statistics, too, say that no transaction is in progress.
+sub wait_unstreamed {
+    for my $way (grep { $_->{streams} } @ways) {
+        wait_for(sub { ($way->{pipeline}->metric(assemble => 'pg2any_queue_depth') // 1) == 0 }, 60, 'what was streamed before to go');
+    }
+    return;
+}
+
+# A part of the transaction in progress has come, after wait_unstreamed(). From PostgreSQL 18 on the server sends nothing of one
 # that has been rolled back by the time it is decoded.
 sub wait_streamed {
     for my $way (grep { $_->{streams} } @ways) {
@@ -127,6 +135,7 @@ finish(session('savepoint s1', rows('a', 10_001, 400), 'savepoint s2', rows('a',
 all_same('trap 2: nested subtransactions: an abort takes its released children with it', 'a');
 
 {
+    wait_unstreamed();
     my $dbh = session(rows('a', 20_001, 1500), 'update a set n = 7', 'delete from b');
     wait_streamed();
     finish($dbh, 'rollback');
@@ -240,6 +249,7 @@ all_same('released savepoints in a large transaction that is rolled back', qw(a 
 
 {
     # What its values are the catalog shows only when it has committed.
+    wait_unstreamed();
     my $dbh = session('create domain bytes as bytea',
         'create table own_domain (id int primary key, b bytes)',
         q{insert into own_domain select g, decode(md5(g::text), 'hex') from generate_series(1, 3000) g});
@@ -251,6 +261,7 @@ all_same('released savepoints in a large transaction that is rolled back', qw(a 
 # ---- after a reconnect ----
 
 {
+    wait_unstreamed();
     my $dbh = session(rows('a', 170_001, 1500), 'savepoint s', rows('a', 172_001, 500),
         'rollback to s');
     wait_streamed();

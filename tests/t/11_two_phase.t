@@ -123,11 +123,15 @@ for my $how (['small'], ['big', rows(51_001, 1500)]) {
     all_same("DDL in a prepared transaction, $name", 't', "made_$name");
 }
 # Decided only when the assembler holds it: what is looked up at PREPARE is surely the table as it was.
+my @held = grep { $_->{two_phase} } @ways;
+my $holds = sub { my ($way) = @_; return $way->{pipeline}->metric(assemble => 'pg2any_assemble_open_prepared_transactions') };
+for my $way (@held) {
+    wait_for(sub { ($holds->($way) // 1) == 0 }, 60, 'the statistics to know of none');
+}
 prepare('ddl', 'alter table t add column extra int', q{insert into t (id, pad, extra) values (3000, 'x', 1)},
     'create table made (id int primary key)', 'insert into made values (1)');
-for my $way (grep { $_->{two_phase} } @ways) {
-    wait_for(sub { ($way->{pipeline}->metric(assemble => 'pg2any_assemble_open_prepared_transactions') // 0) > 0 },
-        30, 'the prepared transaction');
+for my $way (@held) {
+    wait_for(sub { ($holds->($way) // 0) > 0 }, 60, 'the prepared transaction');
 }
 $pg->do(q{commit prepared 'ddl'}, q{insert into t (id, pad, extra) values (3001, 'x', 2)});
 all_same('DDL in a prepared transaction that is held', 't', 'made');

@@ -30,9 +30,11 @@ same_content($pg, $target, [qw(t fresh)], 'columns added in small transactions, 
 # While a transaction is in progress the catalog shows nothing of its DDL, and what is looked up then
 # describes columns that nobody knows. It is a matter of who is quicker; here the transaction stays open
 # until the assembler holds a part of it.
+my $streamed = sub { return $pipeline->metric(assemble => 'pg2any_queue_depth') };
+wait_for(sub { ($streamed->() // 1) == 0 }, 60, 'the statistics to know of no stream');
 $d->do($_) for q{alter table open add column more text default 'm'},
     q{insert into open select g, repeat('x', 100), 'n' from generate_series(1, 2000) g};
-wait_for(sub { ($pipeline->metric(assemble => 'pg2any_queue_depth') // 0) > 0 }, 30, 'the stream to begin');
+wait_for(sub { ($streamed->() // 0) > 0 }, 60, 'the stream to begin');
 $d->commit;
 $pipeline->wait_caught_up;
 same_content($pg, $target, ['open'], 'DDL in a streamed transaction, looked up before its commit');
