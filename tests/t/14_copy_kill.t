@@ -49,9 +49,9 @@ for my $n (1 .. $kills) {
 }
 $change->() for 1 .. 20;
 my @tables = (@Pg2any::Load::TABLES, @full, 'bag');
-$pipeline->wait_copied(\@tables, 120);
+$pipeline->wait_copied(\@tables);
 Pg2any::Load::stop(@writers);
-$pipeline->wait_caught_up(120);
+$pipeline->wait_caught_up;
 same_content($pg, $target, \@tables, "after $kills kills the target equals the source");
 note('copies that went on after a kill: ' . (() = $pipeline->log_text('capture') =~ /msg="continuing the copy/g));
 $pipeline->wait_while_running(sub { return !grep { "@{[$target->other_indexes($_)]}" ne 'unique n,id' } @full }, 60,

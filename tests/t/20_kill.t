@@ -31,7 +31,7 @@ for my $n (1 .. $kills) {
     # Every third is killed while the pipeline is still starting, the others at work.
     if ($n % 3) {
         my $before = $target->checkpoint->{remote_lsn};
-        $pipeline->wait_while_running(sub { $target->checkpoint->{remote_lsn} ne $before }, 60,
+        $pipeline->wait_while_running(sub { $target->checkpoint->{remote_lsn} ne $before }, 180,
             'progress at the target');
     }
     let_pass(rand 0.4);
@@ -47,9 +47,9 @@ note(join ', ', map { "$_: $killed{$_}" } sort keys %killed);
 
 $pipeline->wait_while_running(sub {
     return ($pipeline->metric(assemble => 'pg2any_assemble_dropped_subtransactions_total') // 0) > 0;
-}, 60, 'a stream with a savepoint rolled back');
+}, 180, 'a stream with a savepoint rolled back');
 Pg2any::Load::stop(@writers);
-$pipeline->wait_caught_up(120);
+$pipeline->wait_caught_up;
 same_content($pg, $target, [@Pg2any::Load::TABLES], "after $kills kills the target equals the source");
 ok($pipeline->running, 'and the pipeline runs');
 cmp_ok(lsn_number($pg->slot('cdc_slot')->{confirmed_flush_lsn}), '<=',

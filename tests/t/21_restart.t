@@ -24,7 +24,7 @@ sub progress {
     $pipeline->wait_while_running(sub {
         my $checkpoint = $target->checkpoint or return 0;
         return !$before || $checkpoint->{remote_lsn} ne $before->{remote_lsn};
-    }, 60, 'progress at the target');
+    }, 180, 'progress at the target');
     return;
 }
 
@@ -59,7 +59,7 @@ $pg->start;
 progress();
 
 Pg2any::Load::stop(@writers);
-$pipeline->wait_caught_up(120);
+$pipeline->wait_caught_up;
 same_content($pg, $target, [@Pg2any::Load::TABLES], 'after all the restarts the target equals the source');
 
 $pg->do('checkpoint', q{insert into word values ('after the load', 1)});

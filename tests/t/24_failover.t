@@ -53,7 +53,7 @@ $primary->kill9;
 ok($standby->value('select pg_promote()'), 'the primary dies, the standby is promoted');
 $front->{pg} = $standby;
 $standby->do(q{insert into t select g, 'after' from generate_series(601, 700) g}, 'delete from t where id between 490 and 510');
-$front->wait_caught_up(90);
+$front->wait_caught_up;
 same_content($standby, $target, ['t'], 'the pipeline goes on with the new primary');
 is($target->checkpoint->{timeline}, 2, 'on the new timeline');
 is($front->stop, 0, 'asked to stop, it leaves with 0');

@@ -21,7 +21,7 @@ unlike($pipeline->log_text('capture'), qr/the server has not answered/, 'an idle
 
 $proxy->freeze;
 $pg->do('insert into t values (2)');
-$pipeline->wait_caught_up(60);
+$pipeline->wait_caught_up;
 same_content($pg, $target, ['t'], 'it has connected again and goes on');
 like($pipeline->log_text('capture'), qr/connecting again.*the server has not answered for \d+ s/,
     'and says why');
@@ -29,7 +29,7 @@ like($pipeline->log_text('capture'), qr/connecting again.*the server has not ans
 $pg->do("alter system set wal_sender_timeout = 0", 'select pg_reload_conf()');
 $proxy->freeze;
 $pg->do('insert into t values (3)');
-$pipeline->wait_caught_up(60);
+$pipeline->wait_caught_up;
 same_content($pg, $target, ['t'], 'a connection of ours that the server still keeps is ended');
 is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'stopped');
 

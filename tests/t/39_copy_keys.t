@@ -15,7 +15,7 @@ for my $table (qw(far word raw)) {
     my $pipeline = Pg2any::Pipeline->new(pg => $pg, target => $target, args => { capture => ['--copy', 'initial'],
         apply => $sqlite ? [] : ['--date-range', 'extreme', '--infinity', 'extreme'] });
     $pipeline->start;
-    if (eval { $pipeline->wait_copied([$table], 60); 1 }) {
+    if (eval { $pipeline->wait_copied([$table]); 1 }) {
         is_deeply([map { $_->[0] } $target->rows("select n from $table order by n")],
             [map { $_->[0] } @{ $pg->dbh->selectall_arrayref("select n from $table order by n") }], "$table: all rows");
     } else {
@@ -34,7 +34,7 @@ for my $type (@extensions) {
     my $target = new_target();
     my $pipeline = Pg2any::Pipeline->new(pg => $pg, target => $target, args => { capture => ['--copy', 'initial', '--copy-chunk', '1kB'] });
     $pipeline->start;
-    $pipeline->wait_copied(["of_$type"], 60);
+    $pipeline->wait_copied(["of_$type"]);
     $pg->do("update of_$type set n = n + 1");
     $pipeline->wait_caught_up;
     is_deeply([map { $_->[0] } $target->rows("select n from of_$type order by n")], [2 .. 201], "$type: all rows");

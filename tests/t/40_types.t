@@ -264,7 +264,7 @@ for my $i (0 .. $#cases) {
     $pg->do("insert into $table values (0, null)");
     push @tables, $table;
 }
-$pipeline->wait_caught_up(120);
+$pipeline->wait_caught_up;
 
 for my $i (0 .. $#cases) {
     my ($type, @values) = @{ $cases[$i] };
@@ -428,13 +428,13 @@ $pg->do(
     q{insert into large select 1, decode(repeat(string_agg(lpad(to_hex(g), 2, '0'), ''),
         65536 * 4), 'hex'), null from generate_series(0, 255) g},
     q{insert into large values (2, null, repeat(E'é\r\n', 8 * 1024 * 1024))});
-$pipeline->wait_caught_up(120);
+$pipeline->wait_caught_up;
 is( $target->value('select length(b) from large where id = 1'),
     64 * 1024 * 1024,
     '64 MB of bytea arrive');
 same_content($pg, $target, ['large'], '64 MB of bytea and 32 MB of text, byte by byte');
 $pg->do('update large set id = id + 10');
-$pipeline->wait_caught_up(120);
+$pipeline->wait_caught_up;
 same_content($pg, $target, ['large'], 'and stay when they are not sent');
 
 is_deeply($pipeline->stop, { capture => 0, assemble => 0, apply => 0 }, 'all leave with 0');

@@ -95,7 +95,7 @@ my $large = $target->kind eq 'mssql' ? 20_000 : 300_000; # the peer is slow
 $pg->do('create table large (id int primary key, a int, b text, c timestamptz, d float8)',
     qq{insert into large select g, g, md5(g::text), now(), g / 7.0 from generate_series(1, $large) g});
 wait_for(sub { (eval { $target->value('select count(*) from large') } // 0) == $large }, 120, 'a large table');
-$front->wait_caught_up(120);
+$front->wait_caught_up;
 sub of_compare { return grep { my $t = Pg2any::Postgres::read_file("/proc/$_/cmdline"); $t =~ /--rows|--compare/ } $front->processes }
 my $killed = Pg2any::Process->start(name => 'compare', argv => [Pg2any::Pipeline::tool('pg2any'), 'compare', 'public.large'],
     stdout => fresh_name('killed'), stderr => fresh_name('killed.log'), env => $front->environment);

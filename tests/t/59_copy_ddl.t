@@ -94,9 +94,9 @@ sub change_at {
         $other->do('commit') if !$how->{alone};
         $pg->do($_) for @{ $then // [] }, 'insert into k values (2)';
         $pipeline->start if $moment eq 'before';
-        $pipeline->wait_copied([@$tables, 'k'], 60);
+        $pipeline->wait_copied([@$tables, 'k']);
         $pipeline->wait_caught_up;
-        $pipeline->wait_copied([@$tables, 'k'], 60); # again, where it is not known what the rows are
+        $pipeline->wait_copied([@$tables, 'k']); # again, where it is not known what the rows are
         $pipeline->wait_caught_up;
         1;
     };

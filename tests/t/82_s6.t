@@ -94,7 +94,7 @@ wait_for(sub { !kill 0, $orphan }, 60, 'its stage to leave');
 works_again('after the supervisor of apply');
 
 Pg2any::Load::stop(@writers);
-$s6->wait_caught_up(120);
+$s6->wait_caught_up;
 same_content($pg, $targets[$_], [@Pg2any::Load::TABLES], 'target ' . ($_ + 1) . ' equals the source') for 0, 1;
 cmp_ok($s6->metric(capture => 'pg2any_restarts_total'), '>', 3, 'restarts are counted');
 
@@ -205,7 +205,7 @@ is((by_hand('resync', '--target', '1', '--yes'))[0], 0, 'resync, while the other
 $s6->s6('s6-svc', '-r', $s6->service('capture'));
 is((by_hand('resume', '--target', '1'))[0], 0, 'and resumed');
 ok(eval { wait_for(sub { $targets[0]->value('select count(*) from ledger') == $pg->value('select count(*) from ledger') && $s6->metric(apply => 'pg2any_copy_tables_awaited') + $s6->metric(apply => 'pg2any_copy_tables_settling') == 0 }, 120, 'the copies'); 1 }, 'its tables are copied');
-$s6->wait_caught_up(60);
+$s6->wait_caught_up;
 same_content($pg, $targets[$_], ['ledger'], 'target ' . ($_ + 1) . ' goes on') for 0, 1;
 
 # And of each other stage.
@@ -222,7 +222,7 @@ for my $case (['capture', 'CDC_PUBLICATION', 'missing', undef, qr/publication "m
     $s6->s6('s6-svc', '-u', $s6->service($stage));
     wait_for(sub { http('/health')->{status} == 200 }, 40, "$stage to be well again");
     $pg->do('update ledger set v = v || 1');
-    $s6->wait_caught_up(60);
+    $s6->wait_caught_up;
     same_content($pg, $targets[$_], ['ledger'], "mended, target " . ($_ + 1) . ' goes on') for 0, 1;
 }
 

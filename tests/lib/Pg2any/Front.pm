@@ -127,7 +127,7 @@ sub wait_caught_up {
         wait_for(sub {
             my $checkpoint = $target->checkpoint or return 0;
             return lsn_number($checkpoint->{remote_lsn}) >= $end;
-        }, $limit // 60, 'the target to catch up');
+        }, $limit // 180, 'the target to catch up');
     }
     return;
 }

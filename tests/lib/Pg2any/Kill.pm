@@ -39,7 +39,7 @@ sub kill_again_and_again {
                 my $checkpoint = $target->checkpoint or return 0;
                 return $checkpoint->{remote_lsn} ne $before;
             },
-            60,
+            180,
             'progress at the target',
             tend => 1
         );
@@ -77,7 +77,7 @@ sub kill_again_and_again {
     note('restarts because the applier had left: ', $pipeline->restarts);
 
     Pg2any::Load::stop(@writers);
-    $pipeline->wait_caught_up(300, tend => 1);
+    $pipeline->wait_caught_up(600, tend => 1);
     same_content($pg, $target, [@Pg2any::Load::TABLES],
         "after $kills kills the target equals the source");
     cmp_ok(

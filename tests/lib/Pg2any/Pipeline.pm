@@ -247,7 +247,7 @@ sub wait_copied {
         my %line = map { ($_->[0] => $_->[1] =~ /\A(cop[^\n]*)\n/ ? $1 : '') }
             eval { $self->{target}->rows('select relid, frame from pg2any_relation') };
         return !grep { ($line{$_} // '') !~ /\Acopied \S+ \S+(?: until \S+)?\z/ } @relids;
-    }, $limit // 60, "copies of @$tables", %option);
+    }, $limit // 180, "copies of @$tables", %option);
 }
 
 # Wait until the target holds everything up to that LSN.
@@ -257,7 +257,7 @@ sub wait_applied {
     return $self->wait_while_running(sub {
         my $checkpoint = $self->{target}->checkpoint or return 0;
         return lsn_number($checkpoint->{remote_lsn}) >= $end;
-    }, $limit // 60, "the target to reach $lsn", %option);
+    }, $limit // 180, "the target to reach $lsn", %option);
 }
 
 # Wait until the target holds all that is committed now. tend => 1 restarts stages that end.

@@ -111,7 +111,7 @@ is_deeply([glob "$tmp/*"], [], 'no configuration of FreeTDS is left behind');
         for my $action (qw(close_before close_after half garbage lie)) {
             $plain->fault(match => $place, action => $action);
             $pg->do('begin; update t set n = n + 1; insert into t select max(id) + 1, 0 from t; commit');
-            $pipeline->wait_caught_up(60);
+            $pipeline->wait_caught_up;
             is($plain->faults_left, 0, "$action at $place: it has happened");
             same_content($pg, $target, ['t'], 'and everything is applied once');
         }
@@ -119,7 +119,7 @@ is_deeply([glob "$tmp/*"], [], 'no configuration of FreeTDS is left behind');
     for my $action (qw(split tiny)) {
         $plain->fault(match => '.', action => $action, times => 30);
         $pg->do('update t set n = n + 1') for 1 .. 4;
-        $pipeline->wait_caught_up(60);
+        $pipeline->wait_caught_up;
         same_content($pg, $target, ['t'], "$action: a response in small pieces is a response");
         $plain->clear_faults;
     }
@@ -148,7 +148,7 @@ is_deeply([glob "$tmp/*"], [], 'no configuration of FreeTDS is left behind');
     $pipeline->wait_caught_up;
     $plain->fault(match => 'UPDATE t SET', action => 'delay', seconds => 30);
     $pg->do('update t set n = n + 1');
-    $pipeline->wait_caught_up(60);
+    $pipeline->wait_caught_up;
     is($plain->faults_left, 0, 'a statement is delayed');
     same_content($pg, $pipeline->{target}, ['t'], 'a statement that takes too long is given up and repeated');
     like($pipeline->log_text('apply'), qr/level=warning.*no answer in/, 'and it says so');

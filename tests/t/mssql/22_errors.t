@@ -31,7 +31,7 @@ for my $error ([1205, 13], [1222, 16], [3960, 16], [40_197, 20]) {
         my $before = retries();
         $server->fault(match => $place, action => $number == 1222 ? 'error_after' : 'error', number => $number, severity => $severity);
         $pg->do(@work);
-        $pipeline->wait_caught_up(60);
+        $pipeline->wait_caught_up;
         is($server->faults_left, 0, "error $number at $place: it has happened");
         # After a COMMIT the target is there before the applier has heard of the error.
         ok(wait_for(sub { retries() > $before }, 30, 'the repetition'), 'the group is repeated');

@@ -104,7 +104,7 @@ sub run_all {
         $pg->do(join ';', 'begin', "insert into $table values (0, null)",
             (map { my $sql = ref $_ ? $_->[0] : quoted($_); "insert into $table values (" . ++$i . ", $sql)" } @values), 'commit');
     }
-    $pipeline->wait_caught_up(120);
+    $pipeline->wait_caught_up;
     for my $table (@tables) {
         my ($type, $there, @values) = @{ $table{$table} };
         is($target->column_type($table, 'v'), $there, "$name: $type is $there");

@@ -33,14 +33,14 @@ sub Scenario::steps {
     my ($self, @sql) = @_;
     for my $sql (@sql) {
         $pg->do($sql);
-        $self->{pipeline}->wait_caught_up(60);
+        $self->{pipeline}->wait_caught_up;
     }
     return $self;
 }
 
 sub Scenario::same {
     my ($self, $tables, $name, %option) = @_;
-    $self->{pipeline}->wait_caught_up(60);
+    $self->{pipeline}->wait_caught_up;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     same_content($pg, $self->{target}, $tables, $name, %option);
     return $self;

@@ -253,7 +253,7 @@ my $proxy = Pg2any::MySQLProxy->new($elsewhere);
     $network->order('hole both');
     $network->order('pass');
     $pg->do('update t set n = n + 1');
-    $pipeline->wait_caught_up(90, tend => 1);
+    $pipeline->wait_caught_up(undef, tend => 1);
     my $holder = $target->new_dbh;
     $holder->do('begin');
     $holder->do('select * from t for update');
@@ -269,7 +269,7 @@ my $proxy = Pg2any::MySQLProxy->new($elsewhere);
     $holder->disconnect;
     # Another process knows nothing of the session.
     $pipeline->signal('apply', 'KILL');
-    $pipeline->wait_caught_up(90, tend => 1);
+    $pipeline->wait_caught_up(undef, tend => 1);
     same_content($pg, $target, ['t'], 'a session that was forgotten with its locks');
     like($pipeline->log_text('apply'), qr/ending a session that an earlier applier left behind/, 'the log says that it was ended');
     is_deeply($pipeline->stop, $all_0, 'all leave with 0');

@@ -17,13 +17,13 @@ my ($pg, $target, $pipeline) = new_pair(
 
 # 900 kB a row in one packet, 300 MB in all, and rows of every size on the way to the limit.
 $pg->do(q{insert into t select g, repeat('x', 900000), null from generate_series(1, 100) g});
-$pipeline->wait_caught_up(120);
+$pipeline->wait_caught_up;
 same_content($pg, $target, ['t'], 'a hundred rows, each nearly a packet');
 $pg->do(
     'truncate t',
     q{insert into t select g, repeat('é', 10 * g), decode(repeat('005c270d0a1a', g), 'hex') from generate_series(1, 5000) g}
 );
-$pipeline->wait_caught_up(120);
+$pipeline->wait_caught_up;
 same_content($pg, $target, ['t'], 'rows of all sizes');
 $pg->do(
     q{update t set v = v || 'x' where id % 3 = 0},
@@ -33,7 +33,7 @@ $pg->do(
     q{update t set v = repeat(E'\\\\', 500000), b = null where id = 1},
     q{update t set v = null, b = decode(repeat('5c', 1000000), 'hex') where id = 2}
 );
-$pipeline->wait_caught_up(120);
+$pipeline->wait_caught_up;
 same_content($pg, $target, ['t'], 'updates, key changes and deletes of them');
 
 $pg->do(
