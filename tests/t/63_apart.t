@@ -23,7 +23,7 @@ my $beats = 0;
 
 sub http {
     my ($path) = @_;
-    return HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$port$path");
+    return HTTP::Tiny->new(timeout => 20)->get("http://127.0.0.1:$port$path");
 }
 
 sub beat {

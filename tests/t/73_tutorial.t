@@ -59,7 +59,7 @@ sub run {
 }
 
 my $commands = 0;
-my $limit = defined $ENV{PG2ANY_TUTORIAL} ? 3 : 30;
+my $limit = defined $ENV{PG2ANY_TUTORIAL} ? 3 : 60;
 my $seen = $document =~ s{^(```console\n)(.*?)^```$}{
     my ($open, $block, $new) = ($1, $2, '');
     while ($block =~ /\G\$ (.*\n(?:> .*\n)*)((?:(?!\$ ).*\n)*)/gc) {

@@ -30,7 +30,7 @@ my $s6 = Pg2any::S6->new(pg => $pg, targets => \@targets,
 
 sub http {
     my ($path) = @_;
-    return HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$port$path");
+    return HTTP::Tiny->new(timeout => 20)->get("http://127.0.0.1:$port$path");
 }
 
 # Both targets move on, and /health agrees that all is well.

@@ -16,7 +16,7 @@ my $front = Pg2any::Front->new(pg => $pg, targets => [$target],
 
 sub http {
     my ($path) = @_;
-    return HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$port$path");
+    return HTTP::Tiny->new(timeout => 20)->get("http://127.0.0.1:$port$path");
 }
 
 # The value of a sample at /metrics: by its name and some of its labels.
