@@ -56,15 +56,16 @@ static int look_for_tables(struct driver *d, struct err *err)
     return 0;
 }
 
-/* With arrays the server executes a statement once for each row, in order. Without them INSERT and
- * DELETE have statements for many rows. What it counts is a sum either way. */
+/* With arrays the server executes a statement once for each row, in order. INSERT without them, and
+ * DELETE by a key, have statements for many rows. What it counts is a sum either way. */
 static void describe_driver(const struct driver *d, struct driver_traits *traits)
 {
     uint64_t most = d->max_packet - d->max_packet / 8;
     *traits = (struct driver_traits){
         .inserts = SLICING_ORDERED,
         .updates = d->arrays ? SLICING_ORDERED : SLICING_NONE,
-        .deletes = d->arrays ? SLICING_ORDERED : SLICING_SET,
+        .deletes = SLICING_SET,
+        .keyless = d->arrays ? SLICING_ORDERED : SLICING_NONE,
         .slice_bytes = most < SLICE_BYTES ? most : SLICE_BYTES,
         .ddl_commits = true,
         .widens = true,

@@ -2,9 +2,9 @@
  * A slice of rows: the statement, the values, executing it.
  *
  * With arrays the server executes a statement once for each row, in order, which is the same as one
- * by one. Without them INSERT and DELETE have statements for many rows, for which the order does
- * not matter. What the server then counts is only a sum: if that is not the number of rows, or a
- * row was refused, the slice is rolled back.
+ * by one. INSERT without them, and DELETE by a key, have statements for many rows, for which the
+ * order does not matter: such a DELETE takes the server half of the time. What the server counts is
+ * only a sum: if that is not the number of rows, or a row was refused, the slice is rolled back.
  *
  * Names stand in backticks, values are parameters. Where several rows may have the identity it is
  * compared NULL-safely, and one of them is touched.
@@ -19,6 +19,7 @@
 #define VALUE_OVERHEAD  10   /* of the protocol: a length, an indicator */
 #define PACKET_OVERHEAD 4096 /* of the protocol: what comes before the first value */
 #define MAX_PARAMETERS  65535
+#define SMALLEST_CHUNK  64 /* fewer rows go as an array, in one round trip */
 
 /* ---- statements ---- */
 
@@ -161,6 +162,12 @@ static int make_room(struct batch *b, size_t nvalues, size_t nbinds, struct err 
     return 0;
 }
 
+/* Whether one statement for many rows finds them by their keys. */
+static bool is_by_keys(const struct slice *slice)
+{
+    return slice->kind == CHANGE_DELETE && slice->table->unique;
+}
+
 /* Says what the parameters of a row are: the columns that are written, then the identity. */
 static int set_parameters(struct driver *d, const struct slice *slice, struct err *err)
 {
@@ -175,7 +182,8 @@ static int set_parameters(struct driver *d, const struct slice *slice, struct er
     for (uint32_t i = 0; slice->kind != CHANGE_INSERT && i < t->identity.n; i++)
         b->columns[b->nparams++] = t->identity.columns[i];
     size_t n = b->nrows * b->nparams;
-    return make_room(b, n + 1, (d->arrays ? b->nparams : n) + 1, err);
+    bool arrays = d->arrays && !is_by_keys(slice);
+    return make_room(b, n + 1, (arrays ? b->nparams : n) + 1, err);
 }
 
 static int set_row(struct driver *d, const struct slice *slice, size_t i, struct err *err)
@@ -257,10 +265,10 @@ static void bind_parameter(struct batch *b, const struct target_table *t, uint32
     }
 }
 
-/* Executes a statement for `n` rows, from `first` on; `array`: one for one row, for each row of the
- * slice. */
+/* Executes a statement for `n` rows, from `first` on; `array`: one for one row, for each of so many
+ * rows; 0: without an array. */
 static int run_statement(struct driver *d, const struct slice *slice, size_t first, uint32_t n,
-                         bool array, uint64_t *affected, struct err *err)
+                         size_t array, uint64_t *affected, struct err *err)
 {
     struct batch *b = &d->batch;
     size_t nbinds = (size_t)n * b->nparams;
@@ -269,9 +277,9 @@ static int run_statement(struct driver *d, const struct slice *slice, size_t fir
         return -1;
     MYSQL_STMT *s = ((struct my_statement *)kept)->stmt;
     for (uint32_t i = 0; i < b->nparams; i++)
-        bind_parameter(b, slice->table, i, first, n, array);
+        bind_parameter(b, slice->table, i, first, n, array > 0);
     if (d->arrays)
-        compat_array_size(s, array ? (unsigned int)b->nrows : 0);
+        compat_array_size(s, (unsigned int)array);
     if ((nbinds > 0 && mysql_stmt_bind_param(s, b->binds)) || mysql_stmt_execute(s)) {
         d->duplicate = my_error_is_duplicate(mysql_stmt_errno(s));
         return my_statement_fail(s, "executing a statement", err);
@@ -280,19 +288,22 @@ static int run_statement(struct driver *d, const struct slice *slice, size_t fir
     return my_check_warnings(d->rows, err);
 }
 
-/* Executes statements for several rows, the largest first. */
+/* Executes statements for several rows, the largest first; what is left of them goes as an array,
+ * where there are arrays. */
 static int execute_chunks(struct driver *d, const struct slice *slice, uint64_t *affected,
                           struct err *err)
 {
     static const uint32_t sizes[] = {512, 64, 8, 1};
     const uint32_t *size = sizes;
-    for (size_t at = 0; at < slice->nrows; at += *size) {
+    for (size_t at = 0, left = slice->nrows; left > 0; left = slice->nrows - at) {
         uint64_t n = 0;
-        while (*size > 1 &&
-               (*size > slice->nrows - at || (uint64_t)*size * d->batch.nparams > MAX_PARAMETERS))
+        while (*size > 1 && (*size > left || (uint64_t)*size * d->batch.nparams > MAX_PARAMETERS))
             size++;
-        if (run_statement(d, slice, at, *size, false, &n, err))
+        bool array = d->arrays && *size < SMALLEST_CHUNK;
+        if (array ? run_statement(d, slice, at, 1, left, &n, err)
+                  : run_statement(d, slice, at, *size, 0, &n, err))
             return -1;
+        at += array ? left : *size;
         *affected += n;
     }
     return 0;
@@ -313,8 +324,9 @@ static int execute_slice(struct driver *d, const struct slice *slice, struct sli
     uint64_t affected = 0;
     if (!slice->rolls_back && my_run(d->rows, "SAVEPOINT pg2any", err))
         return -1;
-    int rc = d->arrays ? run_statement(d, slice, 0, 1, true, &affected, err)
-                       : execute_chunks(d, slice, &affected, err);
+    int rc = d->arrays && !is_by_keys(slice)
+                 ? run_statement(d, slice, 0, 1, slice->nrows, &affected, err)
+                 : execute_chunks(d, slice, &affected, err);
     if (rc == 0 && affected == slice->nrows)
         return 0;
     if ((rc && err->kind != ERR_PERMANENT) || (!slice->rolls_back && undo_slice(d, err)))
@@ -329,7 +341,7 @@ static int execute_row(struct driver *d, const struct slice *slice, struct slice
 {
     bool insert = slice->kind == CHANGE_INSERT;
     d->duplicate = false;
-    if (run_statement(d, slice, 0, 1, false, &result->matched, err)) {
+    if (run_statement(d, slice, 0, 1, 0, &result->matched, err)) {
         result->exists = d->duplicate;
         if (!insert || !d->duplicate)
             return -1;

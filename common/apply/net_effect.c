@@ -272,7 +272,7 @@ int net_effect_add(struct net_effect *p, struct net_table *t, enum change_kind k
             struct net_change *last = &p->changes[slots[i]->last - 1];
             if (kind == CHANGE_UPDATE && !moves && merge(p, t, &last->row, row))
                 return 0;
-            uint32_t behind = lane_from(kind, last->lane, t->sets && kind != CHANGE_INSERT);
+            uint32_t behind = lane_from(kind, last->lane, t->sets && kind == CHANGE_UPDATE);
             lane = behind > lane ? behind : lane;
         }
     if (append(p, t, lane, row, err))

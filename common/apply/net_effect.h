@@ -61,7 +61,7 @@ struct net_table {
     const struct identity *identity;
     uint32_t ncolumns;
     bool by_key; /* ORDER_OF_KEY; otherwise ORDER_OF_TABLE */
-    bool sets;   /* a slice is a set: a second change of a key gets a lane of its own */
+    bool sets;   /* UPDATEs of a slice are a set: a second one of a key gets a lane of its own */
     bool merges; /* where `accepts` says so */
 
     struct net_lane *lanes;

@@ -91,6 +91,8 @@ enum slicing {
 /* Filled in by open. May change with reset, when another server answers. */
 struct driver_traits {
     enum slicing inserts, updates, deletes;
+    /* UPDATE and DELETE where any of several equal rows may be taken: not as a set. */
+    enum slicing keyless;
     /* execute reports each row separately. Otherwise it knows only a sum, and UPDATE and DELETE are
      * sliced only if a unique index makes the sum conclusive. */
     bool exact;

@@ -396,8 +396,7 @@ static enum slicing slicing_of(const struct runner *r, const struct run *run)
         return SLICING_NONE;
     if (run->kind == CHANGE_INSERT || t->unique)
         return slicing;
-    /* One of several rows that are equal is as good as another, but not in a set. */
-    return slicing == SLICING_ORDERED && t->identity.by_all_columns ? slicing : SLICING_NONE;
+    return t->identity.by_all_columns ? r->traits.keyless : SLICING_NONE;
 }
 
 /* About what a row's values take on their way. */

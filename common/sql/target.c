@@ -305,7 +305,7 @@ enum row_order target_row_order(const struct target *t, const struct target_tabl
 
 bool target_takes_sets(const struct target *t)
 {
-    return t->runner.traits.updates == SLICING_SET || t->runner.traits.deletes == SLICING_SET;
+    return t->runner.traits.updates == SLICING_SET;
 }
 
 bool target_accepts(const struct target *t, const struct target_table *table, uint32_t column,

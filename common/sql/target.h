@@ -237,7 +237,7 @@ const char *target_caveat(struct target *t, const struct relation *rel, uint32_t
 /* Which changes of a bound table may overtake each other (row_order.h). */
 enum row_order target_row_order(const struct target *t, const struct target_table *table);
 
-/* Whether a slice of its rows is a set for the driver. */
+/* Whether a slice of UPDATEs is a set for the driver. */
 bool target_takes_sets(const struct target *t);
 
 /* Whether the table refuses no row because of that value, for certain. */

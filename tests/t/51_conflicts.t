@@ -145,6 +145,24 @@ for my $case (
     $pg->drop_slot($pipeline->{slot});
 }
 
+# ---- among many rows that go together ----
+
+for my $order (qw(planned strict)) {
+    my $pipeline = begin('--conflict', 'skip', '--order', $order);
+    $pg->do('insert into unique_too select g, g, null from generate_series(101, 1800) g');
+    $pipeline->wait_caught_up;
+    meddle($pipeline, 'delete from unique_too where id in (101, 777, 778)', 'delete from keyed',
+        q{insert into keyed values (1133, 'v', null), (1700, 'v', null)});
+    $pg->do('delete from unique_too where id between 101 and 900', 'update unique_too set v = $$new$$ where id > 900',
+        q{delete from keyed}, q{insert into keyed select g, 'v', null from generate_series(1001, 1705) g});
+    $pipeline->wait_caught_up;
+    same_content($pg, $pipeline->{target}, \@tables, "$order: all but the rows that conflict");
+    is_counted($pipeline, 'delete_missing', 13);
+    is_counted($pipeline, 'insert_exists', 2);
+    is_deeply($pipeline->stop, $all_0, "$order: all leave with 0");
+    $pg->drop_slot($pipeline->{slot});
+}
+
 # ---- a key that is taken, a transaction that is applied as it comes ----
 
 for my $policy (qw(stop apply skip)) {

@@ -263,7 +263,7 @@ static void what_a_sum_cannot_tell_goes_row_by_row(void **state)
     does(w, CHANGE_UPDATE, "1,c,d 2,c,d", "U011x1 U011x1");
     w->table.identity.by_all_columns = true;
     does(w, CHANGE_DELETE, "1 2", "Dx1 Dx1");
-    w->runner.traits.deletes = SLICING_ORDERED;
+    w->runner.traits.keyless = SLICING_ORDERED;
     does(w, CHANGE_INSERT, "1,a,b 2,a,b", "Ix2");
     does(w, CHANGE_DELETE, "1 2", "Dx2");
     w->runner.traits.inserts = SLICING_NONE;
