@@ -9,7 +9,7 @@ plan(skip_all => 'apply-text: nobody can tell what a file of text is like in bet
 
 my @tables = qw(a b c d e f);
 my @many = map { ("many$_") } 1 .. 9;
-my $pg = Pg2any::Postgres->new(conf => ['logical_decoding_work_mem = 64kB']);
+my $pg = Pg2any::Postgres->new(settings => { logical_decoding_work_mem => '64kB' });
 $pg->do((map { ("create table $_ (id int primary key, v float8, pad text)", "insert into $_ select g, g, 'first' from generate_series(1, 500) g") } @tables),
     'create table parent (id int primary key, v float8)', 'create table child (id int primary key, parent int)',
     'create table other (id int primary key)',

@@ -8,7 +8,7 @@ use Pg2any::Test;
 
 plan(skip_all => 'apply-text: nobody can tell what a file of text is like in between') if ($ENV{TARGET} // '') eq 'text';
 
-my $pg = Pg2any::Postgres->new(conf => ['logical_decoding_work_mem = 64kB', 'max_prepared_transactions = 4']);
+my $pg = Pg2any::Postgres->new(settings => { logical_decoding_work_mem => '64kB', max_prepared_transactions => 4 });
 $pg->do((map { ("create table $_ (id int primary key, v float8, pad text, gone int)", "insert into $_ select g, g, 'first' from generate_series(1, 500) g") } qw(a b)),
     'create publication cdc_pub for table a, b');
 my @targets = (new_target(), new_target());

@@ -68,6 +68,8 @@ sub server_user {
 # initdb => [options], under => [a command that becomes the server]): made by initdb and, unless start is 0, started.
 sub new {
     my ($class, %arg) = @_;
+    my ($unknown) = grep { !/\A(?:settings|fsync|start|name|initdb|under)\z/ } keys %arg;
+    croak "a server has no '$unknown'" if defined $unknown;
     Pg2any::Needs::demand('postgres');
     my $self = bless {
         bin => bin_dir(),
