@@ -81,7 +81,9 @@ $refused->start;
         output => fresh_name('making.frames')) } 1 .. 2;
     $capture[0]->start;
     my $maker = q{select active_pid from pg_replication_slots where slot_name = 'making'};
-    wait_for(sub { $pg->value($maker) }, 30, 'the slot to be in the making');
+    # Before it waits for the transaction it notices that its client has gone.
+    wait_for(sub { $pg->value("select wait_event = 'transactionid' from pg_stat_activity where pid = ($maker)") }, 30,
+        'the slot to be in the making');
     $capture[0]->kill_all;
     $capture[1]->start;
     wait_for(sub { $capture[1]->log_text('capture') =~ /the slot is in use; trying again/ }, 30, 'the next one to find it');
