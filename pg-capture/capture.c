@@ -56,8 +56,8 @@
 #define END_LIMIT_MS     5000
 
 /*
- * How much longer than its wal_sender_timeout a server may be silent. Each status update asks for
- * an answer, and it looks at them that often, or it would hang up on us.
+ * How much longer than its wal_sender_timeout a server may be silent. Status updates ask for
+ * answers, and it looks at them that often, or it would hang up on us.
  */
 #define SILENCE_GRACE_MS 10000
 
