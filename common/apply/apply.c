@@ -262,7 +262,11 @@ static int read_input(struct apply *a, struct err *err)
         stats_tick(&a->stats, monotonic_ms());
         if (wait_for_input(a, 0, &readable, err))
             return -1;
-        if (!readable && !a->signals.stop) {
+        int gather_ms = readable ? 0 : group_gather_ms(&a->group);
+        if (gather_ms > 0) {
+            if (wait_for_input(a, gather_ms, &readable, err))
+                return -1;
+        } else if (!readable && !a->signals.stop) {
             if (group_flush(&a->group, err) || group_flush_progress(&a->group, false, err) ||
                 wait_for_input(a, wait_ms(a), &readable, err))
                 return -1;

@@ -11,6 +11,9 @@
 #define TRIES                8
 #define RETRY_FIRST_MS       50
 #define RETRY_LAST_MS        2000
+#define BUSY_US              100000 /* between two groups: longer, and nobody is in a hurry */
+#define MUCH_PER_MS          30 /* changes: a thousand small transactions a second are far less */
+#define GATHER_US            10000
 #define LAG_SHOWN_MS         5000 /* how long the last commit's lag stands for the present one */
 
 void group_free(struct apply_group *g)
@@ -402,6 +405,23 @@ int group_make_indexes(struct apply_group *g, bool ended, struct err *err)
     return 0;
 }
 
+/* After a group with `nchanges` has been committed. */
+static void set_pace(struct apply_group *g, uint64_t nchanges)
+{
+    int64_t now_us = monotonic_us(), took_us = now_us - g->flushed_us;
+    bool much = took_us < BUSY_US && (int64_t)nchanges * 1000 >= took_us * MUCH_PER_MS;
+    g->flushed_us = now_us;
+    g->gather_us = much ? now_us + GATHER_US : 0;
+}
+
+int group_gather_ms(const struct apply_group *g)
+{
+    if (g->ntxns == 0 || g->gather_us == 0)
+        return 0;
+    int64_t left_us = g->gather_us - monotonic_us();
+    return left_us > 0 ? (int)(left_us / 1000) + 1 : 0;
+}
+
 int group_flush(struct apply_group *g, struct err *err)
 {
     if (g->failed || g->partial)
@@ -418,6 +438,7 @@ int group_flush(struct apply_group *g, struct err *err)
             return -1;
         }
         settled_changes(g, begun_us, last_us);
+        set_pace(g, g->nchanges);
         g->nchanges = 0;
         release(g, g->ntxns);
     }

@@ -74,6 +74,8 @@ struct apply_group {
     bool failed; /* a group could not be applied: nothing more goes in */
     int64_t next_progress_ms;
     int64_t begun_us;       /* of the target transaction that is applied in part; monotonic */
+    int64_t flushed_us;     /* when a group was last committed; monotonic */
+    int64_t gather_us;      /* until when it is worth waiting for more; 0: it is not */
     int64_t settled_ms;     /* when changes were last committed; monotonic */
     int64_t settled_lag_ms; /* how long after the source's commit that was */
 };
@@ -129,6 +131,13 @@ MUST_CHECK int group_run_alone(struct apply_group *g, group_step_fn *step, void 
 
 /* The same as group_flush(); and asks the source for tables that have come to be due. */
 MUST_CHECK int group_ask_again(struct apply_group *g, struct err *err);
+
+/*
+ * Milliseconds for which it is worth waiting for more input before group_flush(); 0: flush. Only
+ * while so much has been coming that a commit for each bit of it would take more than it is worth:
+ * to the target, and to the processors that the source needs.
+ */
+int group_gather_ms(const struct apply_group *g);
 
 /* Applies and acknowledges every whole transaction: when the input is idle or ends. */
 MUST_CHECK int group_flush(struct apply_group *g, struct err *err);
