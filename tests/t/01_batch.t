@@ -40,7 +40,7 @@ wait_for(sub { $log->() =~ /everything up to --until-lsn is read/ }, 60, 'the en
 my $walsender = $pg->value('select pid from pg_stat_replication');
 kill STOP => $walsender or die "the walsender: $!\n";
 $batch->signal(apply => 'CONT');
-wait_for(sub { lsn_number($target->checkpoint->{remote_lsn}) >= lsn_number($lsn) }, 60, 'the target to have it');
+$batch->wait_applied($lsn);
 let_pass(1);
 kill CONT => $walsender or die "the walsender: $!\n";
 $batch->wait_all;
