@@ -3,8 +3,8 @@
  *
  * With arrays the server executes a statement once for each row, in order, which is the same as one
  * by one. INSERT without them, and DELETE by a key, have statements for many rows, for which the
- * order does not matter: such a DELETE takes the server half of the time. What the server counts is
- * only a sum: if that is not the number of rows, or a row was refused, the slice is rolled back.
+ * order does not matter: the server plans such a DELETE once. What it counts is only a sum: if that
+ * is not the number of rows, or a row was refused, the slice is rolled back.
  *
  * Names stand in backticks, values are parameters. Where several rows may have the identity it is
  * compared NULL-safely, and one of them is touched.

@@ -133,7 +133,9 @@ static int report(struct capture *c, int64_t now_ms, struct err *err)
     if (ask)
         c->asked_ms = now_ms;
     c->status_sent_ms = now_ms;
-    c->status_due_ms = ask ? now_ms + status_interval(c) : c->asked_ms + ASK_GAP_MS;
+    c->status_due_ms = now_ms + status_interval(c);
+    if (!ask)
+        c->status_due_ms = earlier(c->status_due_ms, c->asked_ms + ASK_GAP_MS);
     if (position_asks(&c->position))
         c->status_due_ms = earlier(c->status_due_ms, now_ms + UNTIL_ASK_MS);
     struct standby_status s = position_status(&c->position);
