@@ -40,7 +40,6 @@
                              /* more is on its way */
 #define ASK_GAP_MS       200 /* and between two of them that ask the server for an answer */
 #define REPLY_GAP_MS     10  /* and between two that the server asks for */
-#define PROGRESS_GAP_MS  50
 #define UNTIL_ASK_MS     200 /* how often the server is asked how far it is */
 #define LSN_FILE_GAP_MS  1000
 #define SLOT_LOOK_MS     5000
@@ -54,6 +53,16 @@
 #define LEAVE_LIMIT_MS   10000
 #define GONE_LIMIT_MS    3000 /* for acknowledgements when the reader has left already */
 #define END_LIMIT_MS     5000
+
+/*
+ * Between two progress frames, each of which every target commits by itself if no transaction
+ * follows: where somebody waits, unless the first is acknowledged; where there was a transaction in
+ * between, and a pause behind it; and where there was none.
+ */
+#define PROGRESS_GAP_MS    20
+#define PROGRESS_OFTEN_MS  200
+#define PROGRESS_PAUSE_MS  10
+#define PROGRESS_SELDOM_MS 2000
 
 /*
  * How much longer than its wal_sender_timeout a server may be silent. Status updates ask for
@@ -85,7 +94,11 @@ struct capture {
     bool reader_gone; /* noticed after the end was written: no fault then */
 
     int64_t server_time_us; /* of the last message */
-    int64_t progress_due_ms;
+    struct {
+        int64_t sent_ms;
+        uint64_t committed_lsn; /* the last transaction's end, among what was emitted */
+        int64_t committed_ms;   /* when it was; 0: before the last progress frame */
+    } progress;
     int64_t heard_ms; /* when something came, or nobody listened */
     int64_t status_sent_ms;
     int64_t status_due_ms;
@@ -307,8 +320,24 @@ static void emit_progress(struct capture *c, uint64_t lsn, int64_t now_ms)
         return;
     struct frame_progress k = {.lsn = lsn, .server_time_us = c->server_time_us};
     frame_put_progress(&c->out.out.buf, &k);
-    c->progress_due_ms = now_ms + PROGRESS_GAP_MS;
+    c->progress.sent_ms = now_ms;
+    c->progress.committed_ms = 0;
     position_progress_out(&c->position, lsn);
+}
+
+/* When the next progress frame goes out. A COMMIT may wait for it, or a table to settle. */
+static int64_t progress_due_ms(const struct capture *c)
+{
+    uint64_t settles_lsn = c->copying.progress.settles_lsn;
+    int64_t sent_ms = c->progress.sent_ms;
+    if (c->upstream.catalog.waited_for || !position_durable(&c->position, settles_lsn)) {
+        bool all = position_durable(&c->position, c->position.covered_lsn);
+        return sent_ms + (all ? 0 : PROGRESS_GAP_MS);
+    }
+    if (c->progress.committed_ms == 0)
+        return sent_ms + PROGRESS_SELDOM_MS;
+    int64_t due_ms = c->progress.committed_ms + PROGRESS_PAUSE_MS;
+    return due_ms > sent_ms + PROGRESS_OFTEN_MS ? due_ms : sent_ms + PROGRESS_OFTEN_MS;
 }
 
 static uint64_t due_progress(const struct capture *c)
@@ -576,7 +605,11 @@ static int stream(struct capture *c, struct err *err)
         if (may_take(c) && take_messages(c, &drained, err))
             return -1;
         int64_t now_ms = monotonic_ms();
-        if (now_ms >= c->progress_due_ms)
+        if (c->position.committed_lsn != c->progress.committed_lsn) {
+            c->progress.committed_lsn = c->position.committed_lsn;
+            c->progress.committed_ms = now_ms;
+        }
+        if (now_ms >= progress_due_ms(c))
             emit_progress(c, due_progress(c), now_ms);
         if (look_around(c, now_ms, err) || copy(c, drained, now_ms, err))
             return -1;
@@ -587,7 +620,7 @@ static int stream(struct capture *c, struct err *err)
         bool want = room && drained;
         int64_t wake_ms = room && !drained ? now_ms : c->ahead_look_ms;
         if (due_progress(c) != 0)
-            wake_ms = earlier(wake_ms, c->progress_due_ms);
+            wake_ms = earlier(wake_ms, progress_due_ms(c));
         if (c->copying.nleft > 0)
             wake_ms = earlier(wake_ms, now_ms + COPY_LOOK_MS);
         if (want && tls)

@@ -150,11 +150,13 @@ int catalog_look_ahead(struct catalog *c, struct err *err)
     if (catalog_query(c,
                       "SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text,"
                       " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()"
-                      "  ELSE pg_current_wal_insert_lsn() END, pg_is_in_recovery()",
-                      0, NULL, (struct shape){3, 1}, &result, err))
+                      "  ELSE pg_current_wal_insert_lsn() END, pg_is_in_recovery(),"
+                      " EXISTS (" CATALOG_WAITED_FOR("$1") ")",
+                      1, &c->subject.slot, (struct shape){4, 1}, &result, err))
         return -1;
     struct catalog_horizon h = {.xmin = field_number(result, 0, 0)};
     bool in_recovery = field_truth(result, 0, 2);
+    c->waited_for = field_truth(result, 0, 3);
     int rc = read_lsn(result, 1, &h.lsn, err);
     PQclear(result);
     if (rc)

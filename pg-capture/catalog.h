@@ -25,6 +25,11 @@ struct catalog_subject {
     const char *const *publications;
 };
 
+/* A query with a row where COMMITs wait for the reader of the slot (synchronous_standby_names). */
+#define CATALOG_WAITED_FOR(slot)                                                                   \
+    "SELECT FROM pg_replication_slots l JOIN pg_stat_replication r ON r.pid = l.active_pid"        \
+    " WHERE l.slot_name = " slot " AND r.sync_state IN ('sync', 'quorum')"
+
 /* All transactions with an xid before `xmin` ended before `lsn`. */
 struct catalog_horizon {
     uint64_t lsn;
@@ -44,6 +49,7 @@ struct catalog {
     struct catalog_horizon horizons[CATALOG_HORIZONS]; /* the latest, in a ring */
     size_t nhorizons;
     uint32_t standby_xmin; /* of the last look; 0: none */
+    bool waited_for; /* at the last look, COMMITs waited for what the slot's reader confirms */
     /* This connection has seen all transactions before `ended_xmin` ended (0: it has not looked
      * yet), and since then that one. */
     uint32_t ended_xmin, ended_xid;

@@ -512,10 +512,10 @@ static const char ended_sql[] =
     "  ELSE EXISTS (SELECT FROM pg_locks WHERE relation = $2::oid"
     "  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     "  AND mode = 'AccessExclusiveLock' AND granted) END,"
-    " EXISTS (SELECT FROM pg_replication_slots l JOIN pg_stat_replication r ON r.pid = l.active_pid"
-    "  WHERE l.slot_name = $3 AND r.sync_state IN ('sync', 'quorum'))"
-    " FROM (SELECT s, xmax, floor(xmax / 4294967296) * 4294967296 + $1::numeric AS near"
-    "  FROM (SELECT s, pg_snapshot_xmax(s)::text::numeric AS xmax FROM pg_current_snapshot() s) x) y";
+    " EXISTS (" CATALOG_WAITED_FOR(
+        "$3") ")"
+              " FROM (SELECT s, xmax, floor(xmax / 4294967296) * 4294967296 + $1::numeric AS near"
+              "  FROM (SELECT s, pg_snapshot_xmax(s)::text::numeric AS xmax FROM pg_current_snapshot() s) x) y";
 
 struct visibility {
     bool ended;  /* the transaction's end is visible */

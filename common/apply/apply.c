@@ -223,8 +223,7 @@ static int sooner(int a_ms, int b_ms)
 
 static int wait_ms(const struct apply *a)
 {
-    int wait = group_progress_wait_ms(&a->group);
-    wait = sooner(wait, ack_wait_ms(&a->group.ack));
+    int wait = ack_wait_ms(&a->group.ack);
     return a->stats.path ? sooner(wait, STATS_INTERVAL_MS) : wait;
 }
 
@@ -267,7 +266,7 @@ static int read_input(struct apply *a, struct err *err)
             if (wait_for_input(a, gather_ms, &readable, err))
                 return -1;
         } else if (!readable && !a->signals.stop) {
-            if (group_flush(&a->group, err) || group_flush_progress(&a->group, false, err) ||
+            if (group_flush(&a->group, err) || group_flush_progress(&a->group, err) ||
                 wait_for_input(a, wait_ms(a), &readable, err))
                 return -1;
         }
@@ -291,7 +290,7 @@ static int run(struct apply *a, struct err *err)
         return -1;
     }
     if (group_discard_open(&a->group, err) || group_flush(&a->group, err) ||
-        group_flush_progress(&a->group, true, err) ||
+        group_flush_progress(&a->group, err) ||
         (a->stream.ended &&
          (group_make_indexes(&a->group, true, err) || apply_stream_check_end(&a->stream, err))) ||
         ack_drain(&a->group.ack, LAST_ACK_MS, err))

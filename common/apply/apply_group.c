@@ -7,14 +7,13 @@
 #include "base/log.h"
 #include "base/lsn.h"
 
-#define PROGRESS_INTERVAL_MS 2000 /* between two commits of nothing but a progress frame */
-#define TRIES                8
-#define RETRY_FIRST_MS       50
-#define RETRY_LAST_MS        2000
-#define BUSY_US              100000 /* between two groups: longer, and nobody is in a hurry */
-#define MUCH_PER_MS          30 /* changes: a thousand small transactions a second are far less */
-#define GATHER_US            10000
-#define LAG_SHOWN_MS         5000 /* how long the last commit's lag stands for the present one */
+#define TRIES          8
+#define RETRY_FIRST_MS 50
+#define RETRY_LAST_MS  2000
+#define BUSY_US        100000 /* between two groups: longer, and nobody is in a hurry */
+#define MUCH_PER_MS    30     /* changes: a thousand small transactions a second are far less */
+#define GATHER_US      10000
+#define LAG_SHOWN_MS   5000 /* how long the last commit's lag stands for the present one */
 
 void group_free(struct apply_group *g)
 {
@@ -594,7 +593,7 @@ int group_discard_open(struct apply_group *g, struct err *err)
 
 int group_restart(struct apply_group *g, struct err *err)
 {
-    if (group_flush(g, err) || group_discard_open(g, err) || group_flush_progress(g, true, err))
+    if (group_flush(g, err) || group_discard_open(g, err) || group_flush_progress(g, err))
         return -1;
     apply_rows_forget(&g->rows);
     release(g, g->ntxns);
@@ -610,27 +609,13 @@ int group_put_checkpoint(struct apply_group *g, const struct checkpoint *c, stru
     return -1;
 }
 
-static bool progress_due(const struct apply_group *g)
+int group_flush_progress(struct apply_group *g, struct err *err)
 {
-    return g->origin && !g->failed && !g->partial && g->ntxns == 0 &&
-           g->seen_lsn > g->checkpoint.remote_lsn;
-}
-
-int group_flush_progress(struct apply_group *g, bool now, struct err *err)
-{
-    if (!progress_due(g) || (!now && monotonic_ms() < g->next_progress_ms))
+    if (!g->origin || g->failed || g->partial || g->ntxns > 0 ||
+        g->seen_lsn <= g->checkpoint.remote_lsn)
         return 0;
     struct checkpoint checkpoint = checkpoint_seen(g);
     if (group_put_checkpoint(g, &checkpoint, err))
         return -1;
-    g->next_progress_ms = monotonic_ms() + PROGRESS_INTERVAL_MS;
     return acknowledge(g, err) ? -1 : group_make_indexes(g, false, err);
-}
-
-int group_progress_wait_ms(const struct apply_group *g)
-{
-    if (!progress_due(g))
-        return -1;
-    int64_t left = g->next_progress_ms - monotonic_ms();
-    return left < 0 ? 0 : (int)left;
 }

@@ -71,8 +71,7 @@ struct apply_group {
     bool partial;         /* the transaction that is not whole yet is applied in part */
     group_step_fn *alone; /* what group_run_alone() does; NULL: nothing */
     void *alone_ctx;
-    bool failed; /* a group could not be applied: nothing more goes in */
-    int64_t next_progress_ms;
+    bool failed;            /* a group could not be applied: nothing more goes in */
     int64_t begun_us;       /* of the target transaction that is applied in part; monotonic */
     int64_t flushed_us;     /* when a group was last committed; monotonic */
     int64_t gather_us;      /* until when it is worth waiting for more; 0: it is not */
@@ -142,13 +141,8 @@ int group_gather_ms(const struct apply_group *g);
 /* Applies and acknowledges every whole transaction: when the input is idle or ends. */
 MUST_CHECK int group_flush(struct apply_group *g, struct err *err);
 
-/*
- * With nothing held, makes `seen_lsn` durable where it is beyond the checkpoint: at most every few
- * seconds unless `now`.
- */
-MUST_CHECK int group_flush_progress(struct apply_group *g, bool now, struct err *err);
-
-/* Milliseconds until group_flush_progress() has something to do; -1: never. */
-int group_progress_wait_ms(const struct apply_group *g);
+/* With nothing held, makes `seen_lsn` durable where it is beyond the checkpoint. How often progress
+ * frames are worth that is the capture's to know. */
+MUST_CHECK int group_flush_progress(struct apply_group *g, struct err *err);
 
 #endif

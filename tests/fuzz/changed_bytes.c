@@ -271,9 +271,8 @@ static int apply(struct target_world *w, const struct buf *committed, struct str
             (void)!group_flush(g, &later);
         rc = -1;
     } else {
-        rc = group_discard_open(g, err) || group_flush(g, err) || group_flush_progress(g, true, err)
-                 ? -1
-                 : 0;
+        rc = group_discard_open(g, err) || group_flush(g, err) || group_flush_progress(g, err) ? -1
+                                                                                               : 0;
         if (rc == 0)
             rc = w->stream.ended ? frame_reader_finish(&r, err) : no_end(err);
     }

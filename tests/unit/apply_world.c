@@ -136,7 +136,7 @@ int feed(struct apply_world *w, const char *script)
 /* The input pauses. */
 int input_pauses(struct apply_world *w)
 {
-    int rc = group_flush(&w->group, &w->err) || group_flush_progress(&w->group, false, &w->err);
+    int rc = group_flush(&w->group, &w->err) || group_flush_progress(&w->group, &w->err);
     check_acks(w);
     return rc ? -1 : 0;
 }
@@ -145,7 +145,7 @@ int input_pauses(struct apply_world *w)
 int input_ends(struct apply_world *w)
 {
     int rc = group_discard_open(&w->group, &w->err) || group_flush(&w->group, &w->err) ||
-             group_flush_progress(&w->group, true, &w->err);
+             group_flush_progress(&w->group, &w->err);
     check_acks(w);
     return rc ? -1 : 0;
 }
