@@ -86,12 +86,20 @@ static int check(const struct program programs[NPROGRAMS], struct err *err)
     }
     if (all_ended_well)
         return 0;
-    if (err->kind == ERR_NONE)
-        (void)err_set(err, permanent ? ERR_PERMANENT : ERR_TEMPORARY,
-                      permanent ? "target %u did not catch up, for the reason above"
-                                : "target %u did not catch up: a connection or a program was lost",
-                      programs[APPLY].stage->target);
-    return -1;
+    if (err->kind != ERR_NONE)
+        return -1;
+    unsigned target = programs[APPLY].stage->target;
+    if (permanent)
+        return err_set(err, ERR_PERMANENT, "target %u did not catch up, for the reason above",
+                       target);
+    /* Who has only lost its neighbour does not say why. */
+    return err_set(
+        err, ERR_TEMPORARY,
+        "target %u did not catch up: a connection or a program was lost (%s ended with %d, %s "
+        "with %d, %s with %d)",
+        target, programs[CAPTURE].stage->program, programs[CAPTURE].status,
+        programs[ASSEMBLE].stage->program, programs[ASSEMBLE].status,
+        programs[APPLY].stage->program, programs[APPLY].status);
 }
 
 int catch_up(const struct plan *plan, const struct stage *target, struct err *err)
