@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,13 +29,16 @@
 /*
  * The server does one send for each change, and an eager reader is woken by each. While data flow,
  * and little of them is waiting, a pause lets them gather: a longer one where so much comes that
- * nobody waits for a single change. A still longer one fills the socket and makes the server wait.
+ * nobody waits for a single change. A still longer one fills the socket and makes the server wait:
+ * a Unix socket soon, which is full with a few hundred small sends (each is charged with its
+ * overhead, unix(7) and socket(7), SO_SNDBUF).
  */
-#define LAZY_LITTLE_BYTES  (16 * 1024)
-#define LAZY_PAUSE_NS      150000
-#define LAZY_LONG_PAUSE_NS 400000
-#define LAZY_MUCH_BYTES    1024    /* in LAZY_PAUSE_NS: much comes */
-#define LAZY_FLOWING_NS    1000000 /* a shorter wait than this means that data flow */
+#define LAZY_LITTLE_BYTES   (16 * 1024)
+#define LAZY_PAUSE_NS       150000
+#define LAZY_LONG_PAUSE_NS  400000
+#define LAZY_LOCAL_PAUSE_NS 100000
+#define LAZY_MUCH_BYTES     1024    /* in LAZY_PAUSE_NS: much comes */
+#define LAZY_FLOWING_NS     1000000 /* a shorter wait than this means that data flow */
 
 #define REPORT_GAP_MS 20     /* between two status updates that acknowledgements cause, while */
                              /* more is on its way */
@@ -104,6 +108,7 @@ struct capture {
     int64_t status_due_ms;
     int64_t asked_ms; /* the last status update that asked for an answer */
     bool much_comes;
+    int64_t long_pause_ns; /* while it does */
     int64_t slot_look_ms;  /* when the slot is looked at again, for the statistics */
     int64_t ahead_look_ms; /* when it is asked again how far transactions have come */
     int64_t copy_due_ms;
@@ -465,13 +470,21 @@ static int64_t monotonic_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static int64_t long_pause_ns(int fd)
+{
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    bool local = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+    return local ? LAZY_LOCAL_PAUSE_NS : LAZY_LONG_PAUSE_NS;
+}
+
 static void let_gather(struct capture *c, int fd)
 {
     int before = 0;
     int after = 0;
     if (ioctl(fd, FIONREAD, &before) || before >= LAZY_LITTLE_BYTES)
         return;
-    struct timespec pause = {0, c->much_comes ? LAZY_LONG_PAUSE_NS : LAZY_PAUSE_NS};
+    struct timespec pause = {0, c->much_comes ? c->long_pause_ns : LAZY_PAUSE_NS};
     (void)nanosleep(&pause, NULL);
     if (ioctl(fd, FIONREAD, &after) == 0)
         c->much_comes =
@@ -600,6 +613,7 @@ static int stream(struct capture *c, struct err *err)
     PGconn *conn = c->upstream.replication.session.conn;
     bool tls = PQsslInUse(conn) || PQgssEncInUse(conn);
     bool drained = false;
+    c->long_pause_ns = long_pause_ns(PQsocket(conn));
     c->heard_ms = monotonic_ms();
     while (!c->signals.stop && c->position.reached_lsn == 0) {
         if (may_take(c) && take_messages(c, &drained, err))
