@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fifo.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/progress.h"
@@ -19,10 +20,11 @@
 #include "catch_up.h"
 #include "inspect.h"
 
-#define LOOK_MS        50
-#define LEAVE_LIMIT_MS 10000 /* for an applier; then SIGKILL, which does no harm */
-#define KILL_LIMIT_MS  5000
-#define ANEW_LIMIT_MS  3000 /* a pipeline whose capture ended before that does not run */
+#define LOOK_MS         50
+#define LEAVE_LIMIT_MS  10000 /* for an applier; then SIGKILL, which does no harm */
+#define KILL_LIMIT_MS   5000
+#define NOTICE_LIMIT_MS 1500
+#define ANEW_LIMIT_MS   3000 /* a pipeline whose capture ended before that does not run */
 
 /* Writes how a target is. */
 static int mark(const struct stage *s, enum apart_kind kind, const char *reason, struct err *err)
@@ -100,6 +102,22 @@ static pid_t find_process(const struct stage *s, bool only_ready)
     return pid;
 }
 
+/* The pipeline's capture, also one that is being started again. 0: the pipeline does not run. */
+static pid_t wait_for_capture(const struct plan *plan)
+{
+    for (;;) {
+        struct stats_file f;
+        struct err unread = {0};
+        pid_t pid = find_process(&plan->stages[0], false);
+        bool just_ended = stats_file_read(&f, plan->stages[0].stats, &unread) == 0 &&
+                          f.age_ms >= 0 && f.age_ms < ANEW_LIMIT_MS;
+        stats_file_free(&f);
+        if (pid > 0 || !just_ended)
+            return pid;
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+}
+
 void pause_interrupt(const struct stage *s)
 {
     pid_t pid = find_process(s, true);
@@ -134,7 +152,7 @@ int pause_target(const struct plan *plan, unsigned target, struct err *err)
     const struct stage *s = find_target(&looked, target, err);
     if (!s || enter_state_dir(plan, err))
         return -1;
-    bool runs_now = find_process(&plan->stages[0], false) > 0;
+    bool runs_now = wait_for_capture(plan) > 0;
     int lock = plan_lock_joints(plan, err);
     int rc = lock >= 0 ? leave_out(&looked, s, err) : -1;
     if (lock >= 0)
@@ -154,18 +172,34 @@ int pause_target(const struct plan *plan, unsigned target, struct err *err)
 
 /* ---- resume ---- */
 
-/* The pipeline's capture, also one that is being started again. 0: the pipeline does not run. */
-static pid_t wait_for_capture(const struct plan *plan)
+/* A pipeline that was just starting with the target in it notices a little later that it is apart.
+ */
+static int wait_for_applier(const struct stage *s, struct err *err)
 {
+    int64_t end_ms = monotonic_ms() + LEAVE_LIMIT_MS;
+    for (bool said = false; fifo_has_writer(s->ack); said = true) {
+        if (!said)
+            (void)printf("target %u: waiting for its applier to end\n", s->target);
+        (void)fflush(stdout);
+        if (monotonic_ms() >= end_ms) {
+            (void)err_set(err, ERR_TEMPORARY, "the applier of target %u still runs", s->target);
+            return err_hint(err, "it writes to %s; end it, then once more", s->ack);
+        }
+        (void)poll(NULL, 0, LOOK_MS);
+    }
+    return 0;
+}
+
+/* Whether the pipeline has begun anew since its capture was that one, or is about to: it notices
+ * within a second that a target is apart. */
+static bool begins_anew(const struct plan *plan, const struct stage *s, pid_t capture)
+{
+    int64_t end_ms = monotonic_ms() + NOTICE_LIMIT_MS;
     for (;;) {
-        struct stats_file f;
-        struct err unread = {0};
-        pid_t pid = find_process(&plan->stages[0], false);
-        bool just_ended = stats_file_read(&f, plan->stages[0].stats, &unread) == 0 &&
-                          f.age_ms >= 0 && f.age_ms < ANEW_LIMIT_MS;
-        stats_file_free(&f);
-        if (pid > 0 || !just_ended)
-            return pid;
+        if (find_process(&plan->stages[0], false) != capture || fifo_has_writer(s->ack))
+            return true;
+        if (monotonic_ms() >= end_ms)
+            return false;
         (void)poll(NULL, 0, LOOK_MS);
     }
 }
@@ -181,6 +215,8 @@ static int come_near(const struct plan *plan, const struct stage *s, struct err 
         enum apart_kind kind = looked.stages[s - plan->stages].apart;
         if ((kind != APART_PAUSED && kind != APART_FAILED) || looked.njoined + 1 < plan->ntargets)
             return 0;
+        if (wait_for_applier(s, err))
+            return -1;
         pid_t capture = wait_for_capture(plan);
         if (capture == 0)
             return 0;
@@ -191,7 +227,7 @@ static int come_near(const struct plan *plan, const struct stage *s, struct err 
         if (err->kind == ERR_PERMANENT)
             return -1;
         /* With a pipeline that begins anew goes whom the target acknowledges to: then once more. */
-        if (find_process(&plan->stages[0], false) == capture)
+        if (!begins_anew(plan, s, capture))
             return err_hint(err,
                             "it is as before; pg2any resume --at-once has the others wait for it");
         err_clear(err);
