@@ -236,8 +236,9 @@ use Pg2any::Wait qw(wait_for);
 sub begin {
     my ($self) = @_;
     my $slot = $self->{slot_name};
+    # The launcher would wait up to 5 s since the worker was last started.
     $self->{subscriber} = Pg2any::Postgres->new(name => "subscriber-$self->{name}", fsync => 1,
-        settings => { max_wal_size => '16GB', checkpoint_timeout => '1h' });
+        settings => { max_wal_size => '16GB', checkpoint_timeout => '1h', wal_retrieve_retry_interval => '1ms' });
     $self->{subscriber}->do(Pg2any::Bench::Workloads::workload_schema(), sprintf "create subscription sub connection '%s'
         publication cdc_pub with (copy_data = false, enabled = false, create_slot = false, slot_name = '$slot',
         streaming = on, synchronous_commit = $self->{synchronous_commit})", $self->{pg}->uri);
