@@ -59,9 +59,9 @@
 #define END_LIMIT_MS     5000
 
 /*
- * Between two progress frames, each of which every target commits by itself if no transaction
- * follows: where somebody waits, unless the first is acknowledged; where there was a transaction in
- * between, and a pause behind it; and where there was none.
+ * Every target commits a progress frame by itself if no transaction follows. So long is it between
+ * two of them: where somebody waits, unless the first is acknowledged; where both are behind a
+ * transaction, and how long after that; and where there was none.
  */
 #define PROGRESS_GAP_MS    20
 #define PROGRESS_OFTEN_MS  200
@@ -100,6 +100,7 @@ struct capture {
     int64_t server_time_us; /* of the last message */
     struct {
         int64_t sent_ms;
+        int64_t behind_ms;      /* when one was sent behind a transaction */
         uint64_t committed_lsn; /* the last transaction's end, among what was emitted */
         int64_t committed_ms;   /* when it was; 0: before the last progress frame */
     } progress;
@@ -326,6 +327,8 @@ static void emit_progress(struct capture *c, uint64_t lsn, int64_t now_ms)
     struct frame_progress k = {.lsn = lsn, .server_time_us = c->server_time_us};
     frame_put_progress(&c->out.out.buf, &k);
     c->progress.sent_ms = now_ms;
+    if (c->progress.committed_ms != 0)
+        c->progress.behind_ms = now_ms;
     c->progress.committed_ms = 0;
     position_progress_out(&c->position, lsn);
 }
@@ -341,8 +344,9 @@ static int64_t progress_due_ms(const struct capture *c)
     }
     if (c->progress.committed_ms == 0)
         return sent_ms + PROGRESS_SELDOM_MS;
-    int64_t due_ms = c->progress.committed_ms + PROGRESS_PAUSE_MS;
-    return due_ms > sent_ms + PROGRESS_OFTEN_MS ? due_ms : sent_ms + PROGRESS_OFTEN_MS;
+    int64_t pause_ms = c->progress.committed_ms + PROGRESS_PAUSE_MS;
+    int64_t often_ms = c->progress.behind_ms + PROGRESS_OFTEN_MS;
+    return pause_ms > often_ms ? pause_ms : often_ms;
 }
 
 static uint64_t due_progress(const struct capture *c)
