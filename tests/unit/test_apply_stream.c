@@ -25,6 +25,59 @@
 
 /* ---- grouping ---- */
 
+int64_t __wrap_monotonic_us(void);
+static int64_t clock_us = 1000000000;
+
+int64_t __wrap_monotonic_us(void)
+{
+    return clock_us;
+}
+
+/* One more transaction, of `n` inserts, each followed by a delete. */
+static void change(struct apply_world *w, unsigned n)
+{
+    static unsigned xid = 10;
+    char text[4096];
+    unsigned lsn = 1000 + ++xid * 100;
+    int len = snprintf(text, sizeof text, "B %u %u; ", xid, lsn);
+    for (unsigned i = 0; i < n; i++)
+        len += snprintf(text + len, sizeof text - (size_t)len, "I %u 1 a; D %u 1 a; ", xid, xid);
+    (void)snprintf(text + len, sizeof text - (size_t)len, "C %u %u %u %u", xid, lsn, lsn + 10,
+                   2 * n);
+    good(w, feed(w, text));
+}
+
+static void a_group_stays_open_for_more_only_while_much_comes(void **state)
+{
+    struct apply_world *w = *state;
+    w->group.max_transactions = w->group.max_changes = w->group.max_bytes = 1000000;
+    good(w, feed(w, START));
+    change(w, 50);
+    assert_int_equal(group_gather_ms(&w->group), 0); /* nobody knows yet how much comes */
+    good(w, input_pauses(w));
+    clock_us += 2000;
+    change(w, 50); /* 50 a millisecond */
+    assert_int_equal(group_gather_ms(&w->group), 0);
+    good(w, input_pauses(w));
+    assert_int_equal(group_gather_ms(&w->group), 0); /* nothing is held */
+    change(w, 1);
+    assert_in_range(group_gather_ms(&w->group), 10, 11);
+    clock_us += 9500;
+    assert_int_equal(group_gather_ms(&w->group), 1);
+    clock_us += 1000;
+    assert_int_equal(group_gather_ms(&w->group), 0);
+    good(w, input_pauses(w));
+    change(w, 1); /* so little has come that nobody waits for it */
+    assert_int_equal(group_gather_ms(&w->group), 0);
+    good(w, input_pauses(w));
+    for (int i = 0; i < 50; i++)
+        change(w, 50);
+    clock_us += 101000; /* as much, but with a pause before */
+    good(w, input_pauses(w));
+    change(w, 1);
+    assert_int_equal(group_gather_ms(&w->group), 0);
+}
+
 static void transactions_wait_for_each_other_until_the_input_is_idle(void **state)
 {
     struct apply_world *w = *state;
@@ -624,6 +677,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, apply_setup, apply_teardown)
         TEST(transactions_wait_for_each_other_until_the_input_is_idle),
+        TEST(a_group_stays_open_for_more_only_while_much_comes),
         TEST(each_limit_ends_a_group),
         TEST(a_run_is_one_relation_and_one_kind),
         TEST(what_the_checkpoint_covers_is_skipped),
