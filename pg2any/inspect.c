@@ -164,6 +164,15 @@ static void show_lag(const struct status *s, const struct status_stage *apply)
     report_value(&r, "", "%s", words);
 }
 
+static void show_compared(const struct status_stage *apply)
+{
+    struct report r = {.fd = STDOUT_FILENO};
+    char words[STATUS_COMPARED_WORDS];
+    status_compared_words(apply, words);
+    if (*words)
+        report_value(&r, "", "%s", words);
+}
+
 /* One line for a process, and what it is about. */
 static void show_process(const struct status *s, const struct status_stage *st)
 {
@@ -193,6 +202,8 @@ static void show_process(const struct status *s, const struct status_stage *st)
     else if (faulty)
         (void)printf("%-17s %s\n", "", st->fault.text);
     (void)fflush(stdout);
+    if (st->stage->kind == STAGE_APPLY)
+        show_compared(st);
 }
 
 /* Whether a side could be asked how it is; otherwise its program has said why on stderr. `json`:

@@ -13,6 +13,18 @@ static void judge_apart(struct status_stage *st)
     (void)!apart_fault(&st->apart, st->stage->name, &st->fault);
 }
 
+static void look_compared(struct status_stage *st)
+{
+    char path[LAST_COMPARE_PATH];
+    struct stats_file f = {.missing = true};
+    struct err unread = {0}; /* as if there had been none */
+    last_compare_path(st->stage->stats, path);
+    if (*path)
+        (void)!stats_file_read(&f, path, &unread);
+    last_compare_read(&f, &st->compared);
+    stats_file_free(&f);
+}
+
 void status_look(struct status *s, const struct plan *plan)
 {
     s->plan = plan;
@@ -27,7 +39,17 @@ void status_look(struct status *s, const struct plan *plan)
         if (st->stage->kind == STAGE_APPLY && plan->ntargets > 1 &&
             plan_apart(st->stage, &st->apart, &unread) == 0 && st->apart.kind != APART_NONE)
             judge_apart(st);
+        st->compared = (struct last_compare){0};
+        if (st->stage->kind == STAGE_APPLY)
+            look_compared(st);
     }
+}
+
+static void put_minute(uint64_t unix_s, char out[32])
+{
+    time_t t = (time_t)unix_s;
+    struct tm tm;
+    (void)strftime(out, 32, "%Y-%m-%d %H:%M", localtime_r(&t, &tm));
 }
 
 const char *status_word(const struct status_stage *s)
@@ -40,9 +62,7 @@ void status_apart_words(const struct status *s, const struct status_stage *apply
                         char out[STATUS_APART_WORDS])
 {
     char since[32], bound[48] = "";
-    time_t t = (time_t)apply->apart.since_s;
-    struct tm tm;
-    (void)strftime(since, sizeof since, "%Y-%m-%d %H:%M", localtime_r(&t, &tm));
+    put_minute((uint64_t)apply->apart.since_s, since);
     int n = snprintf(out, STATUS_APART_WORDS, "target %u %s since %s", apply->stage->target,
                      apply->apart.kind == APART_PAUSED   ? "is paused"
                      : apply->apart.kind == APART_FAILED ? "has failed and is left out"
@@ -55,6 +75,17 @@ void status_apart_words(const struct status *s, const struct status_stage *apply
                        AMOUNT((double)s->plan->pause_wal_bytes));
     (void)snprintf(out + n, (size_t)(STATUS_APART_WORDS - n), "; %s of WAL kept for it%s",
                    AMOUNT(apart_kept_bytes(&s->stages[0].file, &apply->file)), bound);
+}
+
+void status_compared_words(const struct status_stage *apply, char out[STATUS_COMPARED_WORDS])
+{
+    char at[32], words[LAST_COMPARE_WORDS];
+    *out = '\0';
+    if (apply->compared.ended_s == 0)
+        return;
+    put_minute(apply->compared.ended_s, at);
+    last_compare_words(&apply->compared, words);
+    (void)snprintf(out, STATUS_COMPARED_WORDS, "last compared %s: %s", at, words);
 }
 
 void status_free(struct status *s)
@@ -135,7 +166,7 @@ static void put_target(const struct status *s, const struct status_stage *apply,
                        struct buf *out)
 {
     struct lag lag;
-    char words[STATUS_APART_WORDS], copies[96] = "";
+    char words[STATUS_APART_WORDS], copies[96] = "", compared[STATUS_COMPARED_WORDS];
     double awaited = stats_file_number(&apply->file, "pg2any_copy_tables_awaited");
     double settling = stats_file_number(&apply->file, "pg2any_copy_tables_settling");
     lag_look(&s->stages[0].file, &apply->file, &lag);
@@ -146,6 +177,9 @@ static void put_target(const struct status *s, const struct status_stage *apply,
         (void)snprintf(copies, sizeof copies, "; copies: %.0f to come, %.0f settling", awaited,
                        settling);
     line(out, width, "%-9s %s%s", apply->stage->name, words, copies);
+    status_compared_words(apply, compared);
+    if (*compared)
+        line(out, width, "          %s", compared);
 }
 
 static void put_copies(const struct stats_file *capture, size_t width, struct buf *out)

@@ -11,6 +11,7 @@
 #include "base/apart.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/last_compare.h"
 #include "base/stats_file.h"
 #include "plan.h"
 
@@ -19,6 +20,7 @@ struct status_stage {
     struct stats_file file;
     struct err fault;   /* ERR_NONE: it works, or is paused */
     struct apart apart; /* of an applier: APART_NONE where the target is in the pipeline */
+    struct last_compare compared; /* of an applier */
 };
 
 struct status {
@@ -41,6 +43,10 @@ const char *status_word(const struct status_stage *s);
 #define STATUS_APART_WORDS 160
 void status_apart_words(const struct status *s, const struct status_stage *apply,
                         char out[STATUS_APART_WORDS]);
+
+/* "last compared 2026-11-27 06:00: 12 tables equal"; empty where the target never was. */
+#define STATUS_COMPARED_WORDS (LAST_COMPARE_WORDS + 64)
+void status_compared_words(const struct status_stage *apply, char out[STATUS_COMPARED_WORDS]);
 
 /* Appends everything as a JSON object with `source` and, by target, `checkpoints`: JSON that the
  * sides gave, "" where they gave none. */

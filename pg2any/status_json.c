@@ -22,6 +22,7 @@ static void put_target(const struct status *s, const struct status_stage *apply,
     json_put_text(out, "stage", apply->stage->name);
     lag_put_json(out, &s->stages[0].file, &apply->file);
     put_apart(s, apply, out);
+    last_compare_put_json(out, &apply->compared);
     json_put_raw(out, "checkpoint", buf_cstr(checkpoint));
     json_close(out, '}');
 }

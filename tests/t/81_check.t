@@ -257,7 +257,7 @@ is($json->{source}{slot}, 'cdc_slot', 'the slot');
 is($json->{source}{wal_budget_bytes}, 1024**3, 'and its budget');
 is_deeply([sort keys %$json], [qw(copies retained_wal_bytes server_wal_bytes_per_second slot source stages state_directory tables_left
     targets wal_budget_bytes)], 'the names are those of the manual');
-is_deeply([sort keys %{ $json->{targets}[0] }], [qw(apart applied_wal_bytes_per_second behind_bytes behind_seconds checkpoint lag lag_words
+is_deeply([sort keys %{ $json->{targets}[0] }], [qw(apart applied_wal_bytes_per_second behind_bytes behind_seconds checkpoint lag lag_words last_compare
     seconds_left stage tables_awaited tables_paused tables_refused tables_settling target)], 'of a target, too');
 
 # Again and again: one text behind the other, or in place, until q.
