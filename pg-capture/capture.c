@@ -20,6 +20,7 @@
 #include "copying.h"
 #include "frames/frame_output.h"
 #include "position.h"
+#include "progress_pace.h"
 #include "session.h"
 #include "upstream.h"
 
@@ -59,16 +60,6 @@
 #define END_LIMIT_MS     5000
 
 /*
- * Every target commits a progress frame by itself if no transaction follows. So long is it between
- * two of them: where somebody waits, unless the first is acknowledged; where both are behind a
- * transaction, and how long after that; and where there was none.
- */
-#define PROGRESS_GAP_MS    20
-#define PROGRESS_OFTEN_MS  200
-#define PROGRESS_PAUSE_MS  10
-#define PROGRESS_SELDOM_MS 2000
-
-/*
  * How much longer than its wal_sender_timeout a server may be silent. Status updates ask for
  * answers, and it looks at them that often, or it would hang up on us.
  */
@@ -98,12 +89,7 @@ struct capture {
     bool reader_gone; /* noticed after the end was written: no fault then */
 
     int64_t server_time_us; /* of the last message */
-    struct {
-        int64_t sent_ms;
-        int64_t behind_ms;      /* when one was sent behind a transaction */
-        uint64_t committed_lsn; /* the last transaction's end, among what was emitted */
-        int64_t committed_ms;   /* when it was; 0: before the last progress frame */
-    } progress;
+    struct progress_pace progress;
     int64_t heard_ms; /* when something came, or nobody listened */
     int64_t status_sent_ms;
     int64_t status_due_ms;
@@ -326,27 +312,16 @@ static void emit_progress(struct capture *c, uint64_t lsn, int64_t now_ms)
         return;
     struct frame_progress k = {.lsn = lsn, .server_time_us = c->server_time_us};
     frame_put_progress(&c->out.out.buf, &k);
-    c->progress.sent_ms = now_ms;
-    if (c->progress.committed_ms != 0)
-        c->progress.behind_ms = now_ms;
-    c->progress.committed_ms = 0;
+    progress_pace_sent(&c->progress, now_ms);
     position_progress_out(&c->position, lsn);
 }
 
-/* When the next progress frame goes out. A COMMIT may wait for it, or a table to settle. */
 static int64_t progress_due_ms(const struct capture *c)
 {
-    uint64_t settles_lsn = c->copying.progress.settles_lsn;
-    int64_t sent_ms = c->progress.sent_ms;
-    if (c->upstream.catalog.waited_for || !position_durable(&c->position, settles_lsn)) {
-        bool all = position_durable(&c->position, c->position.covered_lsn);
-        return sent_ms + (all ? 0 : PROGRESS_GAP_MS);
-    }
-    if (c->progress.committed_ms == 0)
-        return sent_ms + PROGRESS_SELDOM_MS;
-    int64_t pause_ms = c->progress.committed_ms + PROGRESS_PAUSE_MS;
-    int64_t often_ms = c->progress.behind_ms + PROGRESS_OFTEN_MS;
-    return pause_ms > often_ms ? pause_ms : often_ms;
+    bool waited_for = c->upstream.catalog.waited_for ||
+                      !position_durable(&c->position, c->copying.progress.settles_lsn);
+    return progress_pace_due_ms(&c->progress, waited_for,
+                                position_durable(&c->position, c->position.covered_lsn));
 }
 
 static uint64_t due_progress(const struct capture *c)
@@ -623,10 +598,7 @@ static int stream(struct capture *c, struct err *err)
         if (may_take(c) && take_messages(c, &drained, err))
             return -1;
         int64_t now_ms = monotonic_ms();
-        if (c->position.committed_lsn != c->progress.committed_lsn) {
-            c->progress.committed_lsn = c->position.committed_lsn;
-            c->progress.committed_ms = now_ms;
-        }
+        progress_pace_committed(&c->progress, c->position.committed_lsn, now_ms);
         if (now_ms >= progress_due_ms(c))
             emit_progress(c, due_progress(c), now_ms);
         if (look_around(c, now_ms, err) || copy(c, drained, now_ms, err))
