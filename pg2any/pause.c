@@ -179,11 +179,12 @@ static int wait_for_applier(const struct stage *s, struct err *err)
     int64_t end_ms = monotonic_ms() + LEAVE_LIMIT_MS;
     for (bool said = false; fifo_has_writer(s->ack); said = true) {
         if (!said)
-            (void)printf("target %u: waiting for its applier to end\n", s->target);
+            (void)printf("target %u: waiting for an applier to end\n", s->target);
         (void)fflush(stdout);
         if (monotonic_ms() >= end_ms) {
-            (void)err_set(err, ERR_TEMPORARY, "the applier of target %u still runs", s->target);
-            return err_hint(err, "it writes to %s; end it, then once more", s->ack);
+            (void)err_set(err, ERR_TEMPORARY, "an applier of target %u still runs", s->target);
+            return err_hint(err, "another resume, or one that does not end: it writes to %s",
+                            s->ack);
         }
         (void)poll(NULL, 0, LOOK_MS);
     }

@@ -104,10 +104,10 @@ close $fh or die "$mark: $!\n";
 my $out = fresh_name('resume.log');
 my $resume = Pg2any::Process->start(name => 'resume', argv => [Pg2any::Pipeline::tool('pg2any'), 'resume', '--target', '2'], stdout => $out, stderr => $out,
     env => $front->environment);
-eval { wait_for(sub { Pg2any::Postgres::read_file($out) =~ /waiting for its applier to end/ || !$resume->running }, 60, 'what it says') };
+eval { wait_for(sub { Pg2any::Postgres::read_file($out) =~ /waiting for an applier to end/ || !$resume->running }, 60, 'what it says') };
 $front->process->signal('CONT');
 is($resume->wait_exit(60), 0, 'resume, while the applier still runs: 0') or diag(Pg2any::Postgres::read_file($out));
-like(Pg2any::Postgres::read_file($out), qr/\Atarget 2: waiting for its applier to end\ntarget 2 catches up, while/, 'it waits for that');
+like(Pg2any::Postgres::read_file($out), qr/^target 2: waiting for an applier to end\ntarget 2 catches up, while/m, 'it waits for that');
 $front->wait_caught_up;
 
 # What one pauses a target for.
