@@ -121,6 +121,12 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* Nothing is on its way that a target acknowledges by itself. */
+static bool all_acknowledged(const struct capture *c)
+{
+    return position_durable(&c->position, c->position.covered_lsn);
+}
+
 /* ---- what is due ---- */
 
 /* The server hangs up on who was silent for its wal_sender_timeout. */
@@ -232,8 +238,8 @@ static int on_ack(struct capture *c, size_t i, struct err *err)
     if (!position_acknowledge(&c->position, acks_lsn(&c->acks)))
         return 0;
     /* Somebody's COMMIT may wait for this (synchronous_standby_names). */
-    bool all = position_durable(&c->position, c->position.covered_lsn);
-    c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + (all ? 0 : REPORT_GAP_MS));
+    int64_t gap_ms = all_acknowledged(c) ? 0 : REPORT_GAP_MS;
+    c->status_due_ms = earlier(c->status_due_ms, c->status_sent_ms + gap_ms);
     return 0;
 }
 
@@ -312,16 +318,15 @@ static void emit_progress(struct capture *c, uint64_t lsn, int64_t now_ms)
         return;
     struct frame_progress k = {.lsn = lsn, .server_time_us = c->server_time_us};
     frame_put_progress(&c->out.out.buf, &k);
-    progress_pace_sent(&c->progress, now_ms);
+    progress_pace_sent(&c->progress, all_acknowledged(c), now_ms);
     position_progress_out(&c->position, lsn);
 }
 
 static int64_t progress_due_ms(const struct capture *c)
 {
-    bool waited_for = c->upstream.catalog.waited_for ||
+    bool waited_for = (c->position.acks && c->upstream.catalog.waited_for) ||
                       !position_durable(&c->position, c->copying.progress.settles_lsn);
-    return progress_pace_due_ms(&c->progress, waited_for,
-                                position_durable(&c->position, c->position.covered_lsn));
+    return progress_pace_due_ms(&c->progress, waited_for, all_acknowledged(c));
 }
 
 static uint64_t due_progress(const struct capture *c)

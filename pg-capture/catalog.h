@@ -25,10 +25,25 @@ struct catalog_subject {
     const char *const *publications;
 };
 
-/* A query with a row where COMMITs wait for the reader of the slot (synchronous_standby_names). */
+/*
+ * A condition: synchronous_standby_names has our application_name. The list is read as the server
+ * reads it (syncrep_scanner.l, SyncRepGetStandbyPriority()): an optional number of standbys, then
+ * names, without regard to case. A standby's commits do not wait.
+ */
+#define CATALOG_MAY_BE_WAITED_FOR                                                                  \
+    "NOT pg_is_in_recovery() AND EXISTS ("                                                         \
+    " SELECT FROM regexp_matches(regexp_replace(current_setting('synchronous_standby_names'),"     \
+    "  '^[[:space:]]*((first|any)[[:space:]]+)?[0-9]+[[:space:]]*[(]', '', 'i'),"                  \
+    "  '\"(([^\"]|\"\")+)\"|([^[:space:],()\"]+)', 'g') AS m (part)"                               \
+    " WHERE lower(coalesce(replace(part[1], '\"\"', '\"'), part[3]) COLLATE \"C\")"                \
+    "  IN ('*', lower(current_setting('application_name') COLLATE \"C\")))"
+
+/* A query with a row where COMMITs wait for the reader of the slot. Only who may
+ * pg_read_all_stats is told the state of a standby; for others they may wait. */
 #define CATALOG_WAITED_FOR(slot)                                                                   \
     "SELECT FROM pg_replication_slots l JOIN pg_stat_replication r ON r.pid = l.active_pid"        \
-    " WHERE l.slot_name = " slot " AND r.sync_state IN ('sync', 'quorum')"
+    " WHERE l.slot_name = " slot " AND CASE WHEN r.sync_state IS NULL"                             \
+    " THEN " CATALOG_MAY_BE_WAITED_FOR " ELSE r.sync_state IN ('sync', 'quorum') END"
 
 /* All transactions with an xid before `xmin` ended before `lsn`. */
 struct catalog_horizon {

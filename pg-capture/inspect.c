@@ -133,23 +133,13 @@ static int check_slots(struct upstream *u, struct beginning *b, struct report *r
     return 0;
 }
 
-/*
- * Whether commits may wait for this pipeline. The list is read as the server reads it
- * (syncrep_scanner.l, SyncRepGetStandbyPriority()): an optional number of standbys, then names,
- * without regard to case. A standby's commits do not wait.
- */
+/* Whether commits may wait for this pipeline. */
 static int check_synchronous(struct upstream *u, struct report *r, struct err *err)
 {
     static const char sql[] =
-        "SELECT s.names, coalesce((SELECT two_phase FROM pg_replication_slots"
-        "  WHERE slot_name = $1), false)"
-        " FROM (SELECT current_setting('synchronous_standby_names') AS names) s"
-        " WHERE NOT pg_is_in_recovery() AND EXISTS ("
-        "  SELECT FROM regexp_matches(regexp_replace(s.names,"
-        "   '^[[:space:]]*((first|any)[[:space:]]+)?[0-9]+[[:space:]]*[(]', '', 'i'),"
-        "   '\"(([^\"]|\"\")+)\"|([^[:space:],()\"]+)', 'g') AS m (part)"
-        "  WHERE lower(coalesce(replace(part[1], '\"\"', '\"'), part[3]) COLLATE \"C\")"
-        "   IN ('*', lower(current_setting('application_name') COLLATE \"C\")))";
+        "SELECT current_setting('synchronous_standby_names'), coalesce((SELECT two_phase"
+        "  FROM pg_replication_slots WHERE slot_name = $1), false)"
+        " WHERE " CATALOG_MAY_BE_WAITED_FOR;
     const char *params[] = {u->options->slot};
     PGresult *rows;
     if (query(u, sql, 1, params, (struct shape){2, ANY_ROWS}, &rows, err))

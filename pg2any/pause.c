@@ -24,6 +24,7 @@
 #define LEAVE_LIMIT_MS  10000 /* for an applier; then SIGKILL, which does no harm */
 #define KILL_LIMIT_MS   5000
 #define NOTICE_LIMIT_MS 1500
+#define SEEN_LIMIT_MS   10000
 #define ANEW_LIMIT_MS   3000 /* a pipeline whose capture ended before that does not run */
 
 /* Writes how a target is. */
@@ -102,9 +103,11 @@ static pid_t find_process(const struct stage *s, bool only_ready)
     return pid;
 }
 
-/* The pipeline's capture, also one that is being started again. 0: the pipeline does not run. */
+/* The pipeline's capture, also one that is being started again. 0: the pipeline does not run, or
+ * not where its processes can be seen. */
 static pid_t wait_for_capture(const struct plan *plan)
 {
+    int64_t end_ms = monotonic_ms() + SEEN_LIMIT_MS;
     for (;;) {
         struct stats_file f;
         struct err unread = {0};
@@ -112,7 +115,7 @@ static pid_t wait_for_capture(const struct plan *plan)
         bool just_ended = stats_file_read(&f, plan->stages[0].stats, &unread) == 0 &&
                           f.age_ms >= 0 && f.age_ms < ANEW_LIMIT_MS;
         stats_file_free(&f);
-        if (pid > 0 || !just_ended)
+        if (pid > 0 || !just_ended || monotonic_ms() >= end_ms)
             return pid;
         (void)poll(NULL, 0, LOOK_MS);
     }
@@ -152,7 +155,7 @@ int pause_target(const struct plan *plan, unsigned target, struct err *err)
     const struct stage *s = find_target(&looked, target, err);
     if (!s || enter_state_dir(plan, err))
         return -1;
-    bool runs_now = wait_for_capture(plan) > 0;
+    bool runs_now = find_process(&plan->stages[0], false) > 0;
     int lock = plan_lock_joints(plan, err);
     int rc = lock >= 0 ? leave_out(&looked, s, err) : -1;
     if (lock >= 0)

@@ -9,8 +9,10 @@ use Pg2any::Test;
 my $pg = Pg2any::Postgres->new(settings => { logical_decoding_work_mem => '64kB' });
 $pg->do('create table t (id int primary key, n int, pad text)', 'create table unpublished (n int)',
     'create publication cdc_pub for table t', Pg2any::Load::schema());
+# No superuser, nor in pg_read_all_stats: as the README makes it.
+$pg->do('create role cdc login replication', 'grant pg_read_all_data to cdc');
 my $target = new_target();
-my $pipeline = Pg2any::Pipeline->new(pg => $pg, target => $target, args => { capture => ['--copy', 'initial', '--copy-chunk', '200'] })->start;
+my $pipeline = Pg2any::Pipeline->new(pg => $pg, pg_uri => [user => 'cdc'], target => $target, args => { capture => ['--copy', 'initial', '--copy-chunk', '200'] })->start;
 $pipeline->wait_copied(['t']);
 $pg->configure(synchronous_standby_names => '"pg-capture"');
 $pg->reload;
@@ -31,6 +33,10 @@ committed('remote_apply', 'update t set n = 1');
 committed('streamed', q{insert into t select g, 0, repeat(md5(g::text), 3) from generate_series(2, 3000) g});
 committed('prepared', 'begin', 'update t set n = n + 100 where id % 7 = 0', q{prepare transaction 'p'}, q{commit prepared 'p'});
 committed('rolled back to a savepoint', 'begin', 'delete from t where id < 1500', 'savepoint s', 'delete from t', 'rollback to s', 'commit');
+# The commit is not visible before it is confirmed, so the table is copied again.
+$client->do($_) for 'begin', 'alter table t add column more int', q{insert into t values (5001, 0, 'x', 2)}, 'commit';
+$pipeline->wait_copied(['t']);
+same_content($pg, $target, ['t'], 'a table that is altered and written to');
 committed('nothing for the target', 'insert into unpublished values (1)');
 
 # One after the other; a position that went to the target only every few seconds would take minutes.

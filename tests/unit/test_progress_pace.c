@@ -22,9 +22,10 @@ static unsigned count_frames(unsigned ms, unsigned every_ms, bool waited_for, un
     for (int64_t now_ms = START_MS; now_ms < START_MS + ms; now_ms++) {
         if (every_ms > 0)
             progress_pace_committed(&p, (uint64_t)(now_ms / every_ms), now_ms);
-        if (now_ms < progress_pace_due_ms(&p, waited_for, now_ms >= sent_ms + takes_ms))
+        bool acknowledged = now_ms >= sent_ms + takes_ms;
+        if (now_ms < progress_pace_due_ms(&p, waited_for, acknowledged))
             continue;
-        progress_pace_sent(&p, now_ms);
+        progress_pace_sent(&p, acknowledged, now_ms);
         sent_ms = now_ms;
         n++;
     }
@@ -61,7 +62,7 @@ static void the_first_behind_a_transaction_waits_for_nothing_but_a_pause(void **
     (void)state;
     struct progress_pace p = {0};
     assert_true(progress_pace_due_ms(&p, false, true) <= START_MS);
-    progress_pace_sent(&p, START_MS);
+    progress_pace_sent(&p, true, START_MS);
     assert_int_equal(progress_pace_due_ms(&p, false, true), START_MS + PROGRESS_SELDOM_MS);
     progress_pace_committed(&p, 7, START_MS + 3);
     assert_int_equal(progress_pace_due_ms(&p, false, true), START_MS + 3 + PROGRESS_PAUSE_MS);
@@ -71,13 +72,21 @@ static void the_first_behind_a_transaction_waits_for_nothing_but_a_pause(void **
     assert_int_equal(progress_pace_due_ms(&p, false, true), START_MS + 9 + PROGRESS_PAUSE_MS);
 }
 
-static void who_waits_gets_one_as_soon_as_the_one_before_is_there(void **state)
+static void who_waits_gets_one_soon_after_the_one_before_is_there(void **state)
 {
     (void)state;
-    assert_int_equal(count_frames(SECOND, 0, true, 1), SECOND);
-    assert_int_equal(count_frames(SECOND, 1, true, 5), SECOND / 5);
-    /* A target that takes longer gets the next all the same. */
-    assert_int_equal(count_frames(SECOND, 0, true, 10 * SECOND), SECOND / PROGRESS_GAP_MS);
+    struct progress_pace p = {0};
+    assert_true(progress_pace_due_ms(&p, true, true) <= START_MS);
+    assert_int_equal(count_frames(SECOND, 0, true, 1), SECOND / PROGRESS_NEXT_MS);
+    assert_int_equal(count_frames(SECOND, 1, true, 10), SECOND / 10);
+}
+
+/* The others would commit for nothing. */
+static void a_target_that_stands_still_makes_them_rare(void **state)
+{
+    (void)state;
+    assert_int_equal(count_frames(SECOND, 0, true, 100 * SECOND), 6); /* 0, 20, 60, 140, 300, 620 */
+    assert_in_range(count_frames(60 * SECOND, 0, true, 100 * SECOND), 30, 40);
 }
 
 int main(void)
@@ -87,7 +96,8 @@ int main(void)
         cmocka_unit_test(between_transactions_there_are_five_a_second_at_most),
         cmocka_unit_test(under_load_there_is_none),
         cmocka_unit_test(the_first_behind_a_transaction_waits_for_nothing_but_a_pause),
-        cmocka_unit_test(who_waits_gets_one_as_soon_as_the_one_before_is_there),
+        cmocka_unit_test(who_waits_gets_one_soon_after_the_one_before_is_there),
+        cmocka_unit_test(a_target_that_stands_still_makes_them_rare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
